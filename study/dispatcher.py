@@ -1,0 +1,90 @@
+"""Hands jobs to Ray Tune: each to a free slot, and none before the STN that it needs is there."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from study.devices import Pool
+from study.jobs import Job
+
+
+class Dispatcher(Searcher):
+    """The order of a study's jobs, as a Tune searcher.
+
+    Tune asks for a trial whenever it can hold one more; the answer is a job on the fastest pool that has room, or
+    "not yet". Each pool may hold one job more than it has slots, because Tune keeps a worker process only while
+    another trial waits for it; not so for the last jobs, which would wait for one pool beside a free other.
+
+    give_up: called with each job whose STN can't be had, and the reason.
+    """
+
+    def __init__(self, jobs: Sequence[Job], pools: Sequence[Pool], give_up: Callable[[Job, str], None]):
+        super().__init__()
+        self._give_up = give_up
+        self._pools = list(pools)
+        self._waiting = deque(jobs)
+        self._missing_stns = {job.key for job in jobs if job.kind == "stn"}
+        self._given: dict[str, tuple[Job, Pool]] = {}
+        self._load: Counter[str] = Counter()
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next job as Tune's config, None where it must wait, `FINISHED` where no job is left."""
+        if not self._waiting:
+            return Searcher.FINISHED
+        job = next((job for job in self._waiting if job.needs not in self._missing_stns), None)
+        pool = self._room()
+        if job is None or pool is None:
+            return None
+        self._waiting.remove(job)
+        self._given[trial_id] = (job, pool)
+        self._load[pool.device] += 1
+        return {"job": {"kind": job.kind, "config": job.config.to_dict()}, "pool": _as_config(pool)}
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Frees the slot; after an STN, its trials may start, or are given up with its reason."""
+        job, pool = self._given.pop(trial_id)
+        self._load[pool.device] -= 1
+        if job.kind != "stn":
+            return
+        if not error and result is not None and result.get("status") == "finished":
+            self._missing_stns.discard(job.key)
+            return
+        reason = (result or {}).get("error") or "its worker died"
+        for orphan in [waiting for waiting in self._waiting if waiting.needs == job.key]:
+            self._waiting.remove(orphan)
+            self._give_up(orphan, f"the STN {job.key} could not be pretrained ({reason})")
+
+    def job(self, trial_id: str) -> Job:
+        """The job that runs as Tune's trial `trial_id`."""
+        return self._given[trial_id][0]
+
+    def _room(self) -> Pool | None:
+        spare = 1 if len(self._waiting) > sum(pool.slots for pool in self._pools) else 0
+        free = [pool for pool in self._pools if self._load[pool.device] < pool.slots]
+        nearly = [pool for pool in self._pools if self._load[pool.device] < pool.slots + spare]
+        return next(iter(free or nearly), None)
+
+    # Tune saves its searcher; ours has nothing to save, since the trials' records say what is left to do.
+    def save(self, checkpoint_path: str) -> None:
+        """Does nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Does nothing."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Does nothing."""
+
+
+def _as_config(pool: Pool) -> dict[str, Any]:
+    return {"device": pool.device, "threads": pool.threads, "resources": pool.resources}

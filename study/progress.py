@@ -1,0 +1,119 @@
+"""What of a study is done, what runs and how long the rest takes; pure bookkeeping, drawn elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from study.jobs import Job
+
+
+@dataclass
+class RunningJob:
+    """A job that a worker has; `row` holds the figures of its last epoch."""
+
+    job: Job
+    device: str
+    row: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return int(self.row.get("epoch", 0))
+
+    @property
+    def share(self) -> float:
+        """The share of the job that is done, in [0, 1]."""
+        return min(1.0, self.epoch / self.job.epochs)
+
+
+class Progress:
+    """Counts jobs as they start, report and end.
+
+    clock: seconds; slots: how many jobs run at once; finished_before: trials that an earlier run finished.
+    """
+
+    def __init__(self, jobs: Sequence[Job], slots: int, finished_before: int, clock: Callable[[], float]):
+        self._clock = clock
+        self._started = clock()
+        self._resumed_cost: dict[str, float] = {}
+        self._ended_cost = 0.0
+        self._total_cost = sum(job.cost for job in jobs)
+        self._slots = slots
+        self.jobs = list(jobs)
+        self.trials = sum(job.kind == "trial" for job in jobs) + finished_before
+        self.finished = finished_before
+        self.failed = 0
+        self.ended_jobs = 0
+        self.running: dict[str, RunningJob] = {}
+        self.best: tuple[float, Job] | None = None
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that no worker has yet."""
+        return len(self.jobs) - self.ended_jobs - len(self.running)
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+    def start(self, job: Job, device: str) -> None:
+        """A worker has the job."""
+        self.running[job.key] = RunningJob(job, device)
+
+    def report(self, job: Job, row: dict[str, Any]) -> None:
+        """An epoch of the job is done."""
+        running = self.running[job.key]
+        if not running.row:
+            # Epochs done before an interruption cost nothing now.
+            self._resumed_cost[job.key] = job.cost * max(0, int(row.get("epoch", 1)) - 1) / job.epochs
+        running.row = row
+
+    def end(self, job: Job, result: dict[str, Any]) -> None:
+        """The job ended; `result` has its `status` and, where it finished, its metrics."""
+        self.running.pop(job.key, None)
+        self.ended_jobs += 1
+        self._ended_cost += job.cost
+        if job.kind != "trial":
+            return
+        if result["status"] != "finished":
+            self.failed += 1
+            return
+        self.finished += 1
+        accuracy = result.get("augmented_accuracy")
+        if accuracy is not None and (self.best is None or accuracy > self.best[0]):
+            self.best = (accuracy, job)
+
+    def seconds_left(self) -> float | None:
+        """Expected seconds until the last job ends; None until an epoch is done."""
+        resumed = sum(self._resumed_cost.values())
+        partial = sum(running.job.cost * running.share for running in self.running.values())
+        done = self._ended_cost + partial - resumed
+        if done <= 0 or self.elapsed <= 0:
+            return None
+        per_slot = done / self.elapsed / max(1, min(self._slots, len(self.running) or self._slots))
+        left = self._total_cost - self._ended_cost - partial
+        # Neither all slots together nor the job with most left to do can be faster than this.
+        longest = max((running.job.cost * (1 - running.share) for running in self.running.values()), default=0.0)
+        return max(left / self._slots, longest) / per_slot
+
+
+def label(job: Job) -> str:
+    """A job in a few words: what distinguishes it within a study."""
+    config = job.config
+    if job.kind == "stn":
+        return f"STN pretraining, seed {config.seed}"
+    size = f"{config.latent_dim}" + (f"x{config.categories}" if config.categories else "")
+    return f"{config.train_dataset} {config.model} {size}, STN {config.stn}, seed {config.seed}"
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as 45 s, 12 min or 1 h 20 min; "?" for None."""
+    if seconds is None:
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,188 @@
+"""`python -m study.run SPACE`: from a search space to its table.
+
+The same command again continues what is unfinished and runs nothing twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.table1 import table1_text
+from rich.console import Console
+
+from study import devices, dry_run
+from study import space as spaces
+from study.display import Display
+from study.folder import FolderError, Frames, opened
+from study.jobs import Job, plan
+from study.progress import Progress, duration
+from study.quick import SUFFIX, WARNING, shrunk
+from tivae import fashion_mnist, records
+from tivae.config import ConfigError, TrialConfig
+
+EXIT_FAILED_TRIALS = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130 (interrupted)."""
+    options = _parser().parse_args(arguments)
+    console = Console()
+    try:
+        return _run(options, console)
+    except BAD_INPUT as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        print(f"\nStopped. To continue: {_command(arguments)}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m study.run", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("space", nargs="?", help="a name in search_spaces/, or the path of a .yaml file")
+    parser.add_argument("--list", action="store_true", help="list the search spaces and end")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show the trials, devices and expected time, run nothing"
+    )
+    parser.add_argument("--quick", action="store_true", help="a small version that goes through every step")
+    parser.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, in place of the file's")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting or factor; may be repeated"
+    )
+    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
+    parser.add_argument("--name", help="the study's folder in the results; default: the space's name")
+    parser.add_argument("--data", type=Path, help="folder with the four Fashion-MNIST files; default: found or fetched")
+    parser.add_argument("--max-concurrent", type=_positive, help="run at most this many trials at once")
+    parser.add_argument("--cpus-per-trial", type=_positive, default=1, help="CPU cores, and torch threads, of a trial")
+    return parser
+
+
+def _run(options: argparse.Namespace, console: Console) -> int:
+    if options.list:
+        _list(console)
+        return 0
+    if options.space is None:
+        known = ", ".join(path.stem for path in spaces.available())
+        raise spaces.SpaceError(f"no search space is given; it must be one of {known}, or the path of a .yaml file")
+    overrides = dict(spaces.parse_override(text) for text in options.set)
+    space = spaces.read(spaces.find(options.space), overrides=overrides, seeds=options.seeds)
+    trials = shrunk(space.trials) if options.quick else space.trials
+    name = options.name or space.name + (SUFFIX if options.quick else "")
+    _check_name(name)
+    console.print(f"{name}: {space.question}", highlight=False, markup=False, soft_wrap=True)
+    if options.quick:
+        console.print(WARNING, style="bold", highlight=False, soft_wrap=True)
+    if options.dry_run:
+        dry_run.show(trials, options.results_dir / name, options, console)
+        return 0
+    with opened(options.results_dir, name) as study:
+        return _study(trials, study, options, console)
+
+
+def _study(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace, console: Console) -> int:
+    frames = Frames(study)
+    jobs = plan(trials, study)
+    finished_before = len(trials) - sum(job.kind == "trial" for job in jobs)
+    if finished_before:
+        console.print(f"{finished_before} of {len(trials)} trials are finished already", highlight=False)
+    unfinished = _work(jobs, finished_before, study, frames, options, console) if jobs else 0
+    _report(trials, frames, study, console)
+    if unfinished:
+        raise KeyboardInterrupt
+    failed = len(plan(trials, study))
+    if failed:
+        print(f"{failed} of {len(trials)} trials failed; the column `error` of trials.csv says why", file=sys.stderr)
+        return EXIT_FAILED_TRIALS
+    return 0
+
+
+def _work(
+    jobs: Sequence[Job],
+    finished_before: int,
+    study: Path,
+    frames: Frames,
+    options: argparse.Namespace,
+    console: Console,
+) -> int:
+    """Runs the jobs and returns how many did not come to an end, because the run was interrupted."""
+    # Ray takes seconds to import: bad input is told before.
+    from study import engine
+
+    data = fashion_mnist.load(options.data)
+    with engine.session() as cluster:
+        pools = devices.pools(cluster, cpus_per_trial=options.cpus_per_trial, max_concurrent=options.max_concurrent)
+        progress = Progress(jobs, sum(pool.slots for pool in pools), finished_before, time.monotonic)
+        slots = ", ".join(f"{pool.slots} x {pool.device}" for pool in pools)
+        console.print(f"{len(jobs)} jobs on {slots}; results in {study}", highlight=False, soft_wrap=True)
+
+        def on_end(job: Job, result: dict[str, Any]) -> None:
+            if job.kind == "trial" and not result["recorded"]:
+                records.record_failure(job.config, study, result["error"])
+            frames.update()
+
+        with Display(progress, console) as display:
+            engine.run(jobs, pools, data, study, display, on_end)
+    console.print(f"Ran for {duration(progress.elapsed)}", highlight=False)
+    return len(jobs) - progress.ended_jobs
+
+
+def _report(trials: Sequence[TrialConfig], frames: Frames, study: Path, console: Console) -> None:
+    """Table 1 of this run's trials, and where everything is."""
+    results = frames.write()
+    if results is None:
+        return
+    keys = {config.key for config in trials}
+    mine = results.trials[results.trials["key"].isin(keys)]
+    console.print()
+    console.print(table1_text(mine), highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"\nDataframes, records and weights: {study.resolve()}", highlight=False, markup=False, soft_wrap=True
+    )
+
+
+def _list(console: Console) -> None:
+    for path in spaces.available():
+        space = spaces.read(path)
+        console.print(
+            f"{space.name:18} {len(space.trials):5} trials  {space.question}",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise FolderError(
+            f"--name is {name!r}; it must be letters, digits, '.', '_' and '-', starting with one of the first two"
+        )
+
+
+def _command(arguments: Sequence[str] | None) -> str:
+    return "python -m study.run " + shlex.join(sys.argv[1:] if arguments is None else arguments)
+
+
+def _positive(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return number
+
+
+BAD_INPUT = (spaces.SpaceError, ConfigError, FolderError, devices.DeviceError, fashion_mnist.DataError)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What a worker process does with a job; runs under Ray Tune."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from tivae import records
+from tivae.config import TrialConfig
+from tivae.fashion_mnist import FashionMNIST
+from tivae.training import EpochRow
+
+# The figures of an epoch that the driver shows.
+REPORTED = ("epoch", "train_loss", "train_alignment_loss", "base_loss", "augmented_loss", "images_per_second")
+
+
+def work(config: dict[str, Any], *, data: FashionMNIST, study: str) -> None:
+    """Runs one job, reporting each epoch; its record and checkpoint are written to the folder `study`.
+
+    config: `job` (kind, config) and `pool` (device, threads), as the dispatcher makes it.
+    """
+    job, pool = config["job"], config["pool"]
+    _prepare(pool["threads"])
+    trial = TrialConfig.from_dict(job["config"])
+    run = records.run_trial if job["kind"] == "trial" else records.run_stn
+
+    def report(row: EpochRow) -> None:
+        tune.report({name: row[name] for name in REPORTED if name in row})
+
+    try:
+        record = run(trial, data, pool["device"], Path(study), report)
+    except OSError:
+        # Nothing could be written: Tune must know, or the job would count as done.
+        raise
+    except Exception as error:
+        # An STN's failure is told, not raised: Tune would run the same bug again.
+        tune.report({"status": "failed", "error": records.reason(error)})
+        return
+    tune.report({"status": record["status"], "error": record["error"], **record["metrics"]})
+
+
+def _prepare(threads: int) -> None:
+    """Sets up this process for a trial; Ray gives workers one thread, whatever their CPUs."""
+    torch.set_num_threads(threads)
+    _keep_freed_memory()
+
+
+@functools.cache
+def _keep_freed_memory() -> None:
+    """Has glibc keep freed memory: batches of one size come and go, and asking the system each time costs 8 to 10 %."""
+    if not sys.platform.startswith("linux"):
+        return
+    trim_threshold, mmap_threshold, limit = -1, -3, 2**31 - 1
+    try:
+        libc = ctypes.CDLL("libc.so.6")
+        libc.mallopt(mmap_threshold, 2**30)
+        libc.mallopt(trim_threshold, limit)
+    except (OSError, AttributeError) as error:
+        logging.getLogger("tivae").info("the heap is left as it is (%s)", error)

@@ -1,0 +1,12 @@
+"""Search spaces written and read in one go."""
+
+from pathlib import Path
+from typing import Any
+
+from study import space
+
+
+def read_text(folder: Path, text: str | bytes, **options: Any) -> space.SearchSpace:
+    path = folder / "x.yaml"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return space.read(path, **options)

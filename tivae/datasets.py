@@ -1,0 +1,130 @@
+"""The base and augmented datasets on the device: standardised, warped and read in batches.
+
+Pixels p in [0, 1] are standardised to (p - 0.2860) / 0.3530, mean 0 and standard deviation 1 over the training
+images, which spans [-0.81, 2.02]. Warps act on the image before it is standardised, so that what comes into the
+frame is black (or, with `fill="grey"`, the data set's mean).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tivae import warps
+from tivae.config import TrialConfig
+from tivae.fashion_mnist import FashionMNIST
+from tivae.randomness import generator
+
+PIXEL_MEAN = 0.2860
+PIXEL_DEVIATION = 0.3530
+IMAGE_SIZE = 28
+# The seed of the augmented test set, the same for every trial, so that comparisons are paired.
+TEST_SET_SEED = 0
+
+
+def standardise(images: Tensor) -> Tensor:
+    """uint8 (N, H, W) to float32 (N, 1, H, W) with mean 0 and standard deviation 1 over the training images."""
+    return images.unsqueeze(1).float().mul_(1 / (255 * PIXEL_DEVIATION)).sub_(PIXEL_MEAN / PIXEL_DEVIATION)
+
+
+def to_pixels(images: Tensor) -> Tensor:
+    """Standardised (N, 1, H, W) to pixels in [0, 1], (N, H, W)."""
+    return (images * PIXEL_DEVIATION + PIXEL_MEAN).clamp(0, 1).squeeze(1)
+
+
+def fill_value(fill: str) -> float:
+    """The standardised value outside the frame: black is -0.81, grey (the data set's mean) 0."""
+    return -PIXEL_MEAN / PIXEL_DEVIATION if fill == "black" else 0.0
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images that are standardised, and warped where `matrices` are given, as batches are read.
+
+    images: uint8 (N, 28, 28), or standardised float32 (N, 1, 28, 28); matrices: (N, 2, 3) or None.
+    """
+
+    images: Tensor
+    matrices: Tensor | None = None
+    interpolation: str = "bilinear"
+    fill: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def batch(self, index: Tensor | slice) -> Tensor:
+        """Standardised float32 images (B, 1, 28, 28) at `index`."""
+        images = self.images[index]
+        if images.dtype == torch.uint8:
+            images = standardise(images)
+        if self.matrices is None:
+            return images
+        return warps.warp(images, self.matrices[index], interpolation=self.interpolation, fill=self.fill)
+
+    def batches(self, batch_size: int) -> Iterator[Tensor]:
+        """All images in order, each once; the last batch may be smaller."""
+        for start in range(0, len(self), batch_size):
+            yield self.batch(slice(start, start + batch_size))
+
+    @torch.no_grad()
+    def through(self, transform: Callable[[Tensor], Tensor], batch_size: int = 1000) -> Dataset:
+        """The dataset of `transform`'s outputs, computed once and kept."""
+        return Dataset(torch.cat([transform(batch) for batch in self.batches(batch_size)]))
+
+
+class TrialData:
+    """One trial's datasets on its device, cut to the config's number of images.
+
+    Test sets are the same for all trials with the same warp settings, whatever their seed.
+    """
+
+    def __init__(self, host: FashionMNIST, config: TrialConfig, device: torch.device | str):
+        train, test = (
+            config.train_images or len(host.train_images),
+            config.test_images or len(host.test_images),
+        )
+        self.config = config
+        self.device = torch.device(device)
+        self._train_images = self._to_device(host.train_images[:train])
+        self._test_images = self._to_device(host.test_images[:test])
+        self.train_labels = np.asarray(host.train_labels[:train], dtype=np.int64)
+        self.test_labels = np.asarray(host.test_labels[:test], dtype=np.int64)
+        # Drawn on the host and for all images, so that neither the device nor a smaller test set moves a warp.
+        self._test_warps = _warps_of(len(host.test_images), config, TEST_SET_SEED, "augmented test set")
+
+    def base_train(self) -> Dataset:
+        """The training images as they are."""
+        return Dataset(self._train_images)
+
+    def base_test(self) -> Dataset:
+        """The test images as they are."""
+        return Dataset(self._test_images)
+
+    def augmented_test(self) -> Dataset:
+        """The one frozen set of warped test images."""
+        return self._warped(self._test_images, self._test_warps[: len(self._test_images)].to(self.device))
+
+    def augmented_train(self, purpose: str) -> Dataset:
+        """The training images with the warps that (seed, purpose) names."""
+        matrices = _warps_of(len(self._train_images), self.config, self.config.seed, purpose)
+        return self._warped(self._train_images, matrices.to(self.device))
+
+    def redrawn_train(self, source: torch.Generator) -> Dataset:
+        """The training images with the next warps from `source`."""
+        parameters = warps.draw(len(self._train_images), self.config, source)
+        return self._warped(self._train_images, warps.sampling_matrices(parameters).to(self.device))
+
+    def _warped(self, images: Tensor, matrices: Tensor) -> Dataset:
+        return Dataset(images, matrices, self.config.interpolation, fill_value(self.config.fill))
+
+    def _to_device(self, images: np.ndarray) -> Tensor:
+        # A copy: the host's array is read-only and shared by all trials of a machine.
+        return torch.tensor(images, device=self.device)
+
+
+def _warps_of(count: int, config: TrialConfig, seed: int, purpose: str) -> Tensor:
+    return warps.sampling_matrices(warps.draw(count, config, generator(seed, purpose)))

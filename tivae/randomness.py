@@ -1,0 +1,30 @@
+"""Generators derived by name, so that a new use of randomness moves no other number."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+
+import torch
+from torch import nn
+
+
+def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator on `device` that depends on (seed, purpose) alone; zero is a valid seed."""
+    digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
+    return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def initialise(module: nn.Module, source: torch.Generator) -> None:
+    """Redraws all convolution and linear weights of `module` from `source`, as torch's own defaults would.
+
+    Torch's constructors draw from the global generator; a trial's weights must depend on its seed alone.
+    Weight and bias ~ U(-1/sqrt(fan_in), 1/sqrt(fan_in)), which is Kaiming's uniform with a = sqrt(5).
+    """
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_uniform_(layer.weight, a=math.sqrt(5), generator=source)
+            if layer.bias is not None:
+                fan_in = layer.weight[0].numel()
+                bound = 1 / math.sqrt(fan_in)
+                nn.init.uniform_(layer.bias, -bound, bound, generator=source)

@@ -1,0 +1,201 @@
+"""A trial's folder on storage, and the work that fills it; the same call again continues or does nothing.
+
+    <study>/trials/<key>/  record.json  model.pt  stn.pt  predictions.pt  encodings.pt   (checkpoint.pt until done)
+    <study>/stns/<stn_key>/  record.json  stn.pt                                          (checkpoint.pt until done)
+
+`record.json` is written last: where it exists the work has ended, well or not. Tensors load with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from tivae import checkpoint, experiment
+from tivae.config import TrialConfig
+from tivae.experiment import TrialResult
+from tivae.fashion_mnist import FashionMNIST
+from tivae.models import Autoencoder, build
+from tivae.provenance import Stopwatch
+from tivae.stn import SpatialTransformer, freeze
+from tivae.training import EpochRow, OnEpoch
+
+FORMAT = 1
+RECORD = "record.json"
+CHECKPOINT = "checkpoint.pt"
+
+
+def trial_folder(study: Path, key: str) -> Path:
+    """Where a trial's files are."""
+    return study / "trials" / key
+
+
+def stn_folder(study: Path, stn_key: str) -> Path:
+    """Where a pretrained STN's files are."""
+    return study / "stns" / stn_key
+
+
+def read(folder: Path) -> dict[str, Any] | None:
+    """The record in `folder`; None where there is none, or none that can be read."""
+    try:
+        record = json.loads((folder / RECORD).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+
+
+def run_trial(
+    config: TrialConfig,
+    host: FashionMNIST,
+    device: torch.device | str,
+    study: Path,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Any]:
+    """The trial's record, computed and written unless a finished one is there.
+
+    An unfinished trial goes on from its last epoch. The STN is taken from the study's folder, and pretrained there
+    where it is missing. Whatever a trial raises is recorded as its result, with the reason.
+
+    Raises `OSError` where the folder can't be written.
+    """
+    folder = trial_folder(study, config.key)
+    known = read(folder)
+    if known is not None and known["status"] == "finished":
+        return known
+    folder.mkdir(parents=True, exist_ok=True)
+    watch = Stopwatch(device, host.source)
+    try:
+        stn = None
+        if config.stn_key is not None:
+            run_stn(config, host, device, study)
+            stn = load_stn(config, stn_folder(study, config.stn_key))
+        result = experiment.run(config, host, device, stn=stn, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch)
+    # A failed trial must be a row with a reason, never missing, whatever it was that failed.
+    except Exception as error:
+        epochs = _epochs_so_far(folder)
+        return _write_record(folder, "trial", config, {}, epochs, watch.provenance(), error=reason(error))
+    return write(folder, result)
+
+
+def run_stn(
+    config: TrialConfig,
+    host: FashionMNIST,
+    device: torch.device | str,
+    study: Path,
+    on_epoch: OnEpoch | None = None,
+) -> dict[str, Any]:
+    """The record of the config's pretrained STN, computed and written unless a finished one is there.
+
+    Raises what the pretraining raises, and `OSError` where the folder can't be written.
+    """
+    assert config.stn_key is not None
+    folder = stn_folder(study, config.stn_key)
+    known = read(folder)
+    if known is not None and known["status"] == "finished":
+        return known
+    result = experiment.pretrain(config, host, device, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch)
+    checkpoint.save(folder / "stn.pt", result.stn.state_dict())
+    record = _write_record(folder, "stn", config, result.metrics, result.epochs, result.provenance)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return record
+
+
+def write(folder: Path, result: TrialResult) -> dict[str, Any]:
+    """Writes all files of a finished trial, the record last, and returns the record."""
+    checkpoint.save(folder / "model.pt", result.model.state_dict())
+    if result.stn is not None:
+        checkpoint.save(folder / "stn.pt", result.stn.state_dict())
+    checkpoint.save(folder / "predictions.pt", result.predictions)
+    checkpoint.save(folder / "encodings.pt", result.encodings)
+    record = _write_record(folder, "trial", result.config, result.metrics, result.epochs, result.provenance)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return record
+
+
+def record_failure(config: TrialConfig, study: Path, error: str, data_source: str = "unknown") -> dict[str, Any]:
+    """The record, now written, of a trial that could not say itself why it failed (its process died, say)."""
+    folder = trial_folder(study, config.key)
+    origin = Stopwatch("cpu", data_source).provenance()
+    return _write_record(folder, "trial", config, {}, _epochs_so_far(folder), origin, error=error)
+
+
+def load_stn(config: TrialConfig, folder: Path) -> SpatialTransformer:
+    """The STN whose weights are in `folder`, frozen.
+
+    Raises `FileNotFoundError` and `DamagedFile`.
+    """
+    stn = SpatialTransformer(config)
+    _load_weights(stn, folder / "stn.pt")
+    return freeze(stn)
+
+
+def load_model(config: TrialConfig, folder: Path) -> Autoencoder:
+    """The model whose weights are in `folder`, in evaluation mode.
+
+    Raises `FileNotFoundError` and `DamagedFile`.
+    """
+    model = build(config)
+    _load_weights(model, folder / "model.pt")
+    return model.eval().requires_grad_(False)
+
+
+def reason(error: BaseException) -> str:
+    """One line that says what went wrong."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
+
+
+def _load_weights(module: nn.Module, path: Path) -> None:
+    content = checkpoint.load(path)
+    try:
+        module.load_state_dict(content)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        raise checkpoint.DamagedFile(f"{path} does not hold the weights of its config") from error
+
+
+def _epochs_so_far(folder: Path) -> list[EpochRow]:
+    try:
+        return list(checkpoint.load(folder / CHECKPOINT)["rows"])
+    except (FileNotFoundError, checkpoint.DamagedFile, KeyError):
+        return []
+
+
+def _write_record(
+    folder: Path,
+    kind: str,
+    config: TrialConfig,
+    metrics: dict[str, Any],
+    epochs: list[EpochRow],
+    origin: dict[str, Any],
+    error: str | None = None,
+) -> dict[str, Any]:
+    record = {
+        "format": FORMAT,
+        "kind": kind,
+        "key": config.key if kind == "trial" else config.stn_key,
+        "status": "finished" if error is None else "failed",
+        "error": error,
+        "config": config.to_dict(),
+        "metrics": metrics,
+        "epochs": epochs,
+        "provenance": origin,
+    }
+    record = _plain(record)
+    with checkpoint.replacing(folder / RECORD) as file:
+        file.write(json.dumps(record, indent=1, allow_nan=False).encode())
+    return record
+
+
+def _plain(value: Any) -> Any:
+    """`value` for JSON, which has no NaN or infinity: they become null."""
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

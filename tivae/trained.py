@@ -1,0 +1,78 @@
+"""A finished trial, loaded for use: images in, encodings, reconstructions and samples out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from tivae import evaluation, records
+from tivae.config import TrialConfig
+from tivae.datasets import Dataset, standardise, to_pixels
+from tivae.models import Autoencoder
+from tivae.randomness import generator
+from tivae.stn import SpatialTransformer
+
+
+class TrainedModel:
+    """A trained model with its STN, on the host.
+
+    Images go in as pixels, (N, 28, 28): uint8 from 0 to 255, or floats from 0 to 1; a float batch whose values leave
+    [0, 1] is refused. Images come out as float32 pixels from 0 to 1, (N, 28, 28).
+    """
+
+    def __init__(self, config: TrialConfig, model: Autoencoder, stn: SpatialTransformer | None):
+        self.config, self.model, self.stn = config, model, stn
+
+    def encode(self, images: ArrayLike | Tensor, features: str | None = None) -> NDArray[np.float32]:
+        """Encodings (N, D); `features` is what the trial's own probe read unless given."""
+        kind = features or self.config.probe_features
+        assert kind is not None
+        return evaluation.features(self.model, Dataset(_standardised(images)), kind, through=self.stn).numpy()
+
+    @torch.no_grad()
+    def reconstruct(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
+        """What the model makes of `images`, in the frame of the STN's output where there is an STN."""
+        return to_pixels(self.model.reconstruct(self._seen(images))).numpy()
+
+    @torch.no_grad()
+    def sample(self, count: int, seed: int = 0) -> NDArray[np.float32]:
+        """`count` images decoded from the prior; the same for the same seed."""
+        return to_pixels(self.model.sample(count, generator(seed, "samples"))).numpy()
+
+    @torch.no_grad()
+    def transform(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
+        """What the model sees of `images`: the STN's output, or the images themselves without an STN."""
+        return to_pixels(self._seen(images)).numpy()
+
+    def _seen(self, images: ArrayLike | Tensor) -> Tensor:
+        batch = _standardised(images)
+        return batch if self.stn is None else self.stn(batch)
+
+
+def load(path: str | Path) -> TrainedModel:
+    """The model of a finished trial, from its folder `<results>/<study>/trials/<key>`.
+
+    Raises `FileNotFoundError` where no finished trial is there, and `ValueError` where its files are damaged.
+    """
+    folder = Path(path)
+    record = records.read(folder)
+    if record is None or record.get("status") != "finished":
+        raise FileNotFoundError(f"{folder} holds no finished trial; it must hold record.json and model.pt")
+    config = TrialConfig.from_dict(record["config"])
+    stn = records.load_stn(config, folder) if (folder / "stn.pt").exists() else None
+    return TrainedModel(config, records.load_model(config, folder), stn)
+
+
+def _standardised(images: ArrayLike | Tensor) -> Tensor:
+    pixels = torch.as_tensor(np.array(images))
+    if pixels.ndim != 3 or pixels.shape[1:] != (28, 28):
+        raise ValueError(f"images have shape {tuple(pixels.shape)}; it must be (N, 28, 28)")
+    if pixels.dtype == torch.uint8:
+        return standardise(pixels)
+    if not torch.is_floating_point(pixels) or pixels.min() < 0 or pixels.max() > 1:
+        raise ValueError("images must be uint8 from 0 to 255 or floats from 0 to 1; standardised images are not taken")
+    return standardise(pixels.float() * 255)

@@ -1,0 +1,73 @@
+"""Random affine warps of whole batches: one composed matrix and one interpolation per image.
+
+Coordinates are torchvision's: pixels, origin in the centre of the image, x to the right, y downwards. A warp
+moves a point p of the image to
+
+    p' = scale * R(rotation) p + shift,     R(a) = [[cos a, -sin a], [sin a, cos a]]
+
+so that a positive rotation turns the picture clockwise on the screen, a positive shift moves it right and
+down, and scale and rotation act about the centre, before the shift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tivae.config import TrialConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarpParameters:
+    """One warp per image; all tensors are float32 of shape (N,) on one device."""
+
+    rotation_degrees: Tensor
+    shift_x_pixels: Tensor
+    shift_y_pixels: Tensor
+    scale: Tensor
+
+    def __len__(self) -> int:
+        return len(self.scale)
+
+
+def draw(count: int, config: TrialConfig, source: torch.Generator) -> WarpParameters:
+    """`count` random warps; rotation, shift and scale are each present with `warp_probability`, independently."""
+    uniform = torch.rand(4, count, generator=source, device=source.device) * 2 - 1
+    present = torch.rand(3, count, generator=source, device=source.device) < config.warp_probability
+    shifts = uniform[1:3] * config.shift_pixels
+    if config.whole_pixel_shifts:
+        shifts = shifts.round()
+    return WarpParameters(
+        rotation_degrees=uniform[0] * config.rotation_degrees * present[0],
+        shift_x_pixels=shifts[0] * present[1],
+        shift_y_pixels=shifts[1] * present[1],
+        scale=1 + uniform[3] * config.scale_range * present[2],
+    )
+
+
+def sampling_matrices(warps: WarpParameters, size: int = 28) -> Tensor:
+    """(N, 2, 3) float32 matrices from output to input coordinates, as `affine_grid` wants them.
+
+    This is the inverse of the module's formula, p = R(-rotation) (p' - shift) / scale, in torch's normalised
+    coordinates (-1 to 1 from edge to edge, `align_corners=False`) of a square image of `size` pixels.
+    """
+    angle = torch.deg2rad(warps.rotation_degrees)
+    cosine, sine = torch.cos(angle) / warps.scale, torch.sin(angle) / warps.scale
+    shift_x, shift_y = warps.shift_x_pixels * 2 / size, warps.shift_y_pixels * 2 / size
+    first = torch.stack([cosine, sine, -(cosine * shift_x + sine * shift_y)], dim=1)
+    second = torch.stack([-sine, cosine, sine * shift_x - cosine * shift_y], dim=1)
+    return torch.stack([first, second], dim=1)
+
+
+def warp(images: Tensor, matrices: Tensor, *, interpolation: str = "bilinear", fill: float = 0.0) -> Tensor:
+    """`images` (N, C, H, W) resampled at `matrices` (N, 2, 3); `fill` is the value outside the frame.
+
+    Differentiable in both, except in `matrices` for `interpolation="nearest"`.
+    """
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
+    # grid_sample pads with zero: shifting the values by `fill` makes that the padding.
+    sampled = functional.grid_sample(images - fill, grid, mode=interpolation, align_corners=False)
+    return sampled + fill
