@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 # Fastest first.
 KINDS = ("cuda", "mps", "cpu")
@@ -28,6 +30,25 @@ class Pool:
     def threads(self) -> int:
         """CPU threads of a trial."""
         return max(1, int(self.resources["CPU"]))
+
+
+def options(command_line: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of `pools` from the command line's options.
+
+    Raises `DeviceError` for a kind that does not exist.
+    """
+    wanted = tuple(name.strip() for name in command_line.devices.split(","))
+    for name in wanted:
+        if name not in KINDS and wanted != ("auto",):
+            raise DeviceError(
+                f"--devices is {command_line.devices!r}; it must be auto, or a list of {', '.join(KINDS)}"
+            )
+    return {
+        "devices": wanted,
+        "trials_per_gpu": command_line.trials_per_gpu,
+        "cpus_per_trial": command_line.cpus_per_trial,
+        "max_concurrent": command_line.max_concurrent,
+    }
 
 
 def pools(

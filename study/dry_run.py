@@ -25,7 +25,7 @@ TIMED_STEPS = 12
 def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace, console: Console) -> None:
     """Prints a line for each job, the slots, and the time that the whole should take here; writes nothing."""
     jobs = plan(trials, study)
-    pools = devices.pools(machine(), cpus_per_trial=options.cpus_per_trial, max_concurrent=options.max_concurrent)
+    pools = devices.pools(machine(), **devices.options(options))
     slots = sum(pool.slots for pool in pools)
     speed = images_per_second(options.cpus_per_trial)
 

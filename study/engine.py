@@ -5,23 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
-
-# Read when ray is imported. The first: workers would otherwise be started through `uv run`, each with a new virtual
-# environment. Without the second a busy kind of device blocks a free one. The rest keeps Tune off the console.
-os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "8")
-os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-os.environ.setdefault("TUNE_DISABLE_STRICT_METRIC_CHECKING", "1")
-os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
-os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 import ray
 from ray import tune
@@ -37,6 +27,7 @@ from tivae.fashion_mnist import FashionMNIST
 
 # A worker that is killed is replaced this often; a trial that raises is recorded and not run again.
 MAX_FAILURES = 3
+TUNE_FOLDER = "tune"
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -72,6 +63,8 @@ def run(
 
     Ctrl-C ends it early, without an exception; the display's progress tells what has ended.
     """
+    # Tune's own files of an earlier run: the trials' records are what a study continues from.
+    shutil.rmtree(study / TUNE_FOLDER, ignore_errors=True)
     events = _Events(display.progress, display, on_end)
     dispatcher = Dispatcher(jobs, pools, give_up=events.give_up)
     events.dispatcher = dispatcher
@@ -86,7 +79,7 @@ def run(
             trial_name_creator=_folder_name,
         ),
         run_config=tune.RunConfig(
-            name="tune",
+            name=TUNE_FOLDER,
             storage_path=str(study.resolve()),
             callbacks=[events],
             failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),

@@ -65,11 +65,14 @@ def factor(name: str, node: Node) -> Factor:
 
 
 def setting(name: str, node: Node) -> Value:
-    """The one value of a field, shared by all trials. Raises `SpaceError` for an unknown field or a list."""
+    """The one value of a field, shared by all trials.
+
+    Raises `SpaceError` for an unknown field, and for a list or a mapping in place of a value.
+    """
     check_field(name, node.place)
-    if not _is_one_value(name, node):
-        message = f"the setting `{name}` is a list; move it to `factors` to try each of its values"
-        raise SpaceError(message, node.place)
+    if isinstance(node.value, dict) or not _is_one_value(name, node):
+        rule = "which is no single value; move it to `factors` to vary it"
+        raise SpaceError(f"the setting `{name}` is {node.plain}, {rule}", node.place)
     return _value(name, node)
 
 

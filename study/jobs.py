@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,14 +25,15 @@ class Job:
     kind: Literal["trial", "stn"]
     config: TrialConfig
 
-    @property
+    # Cached, since a dispatcher asks for them again and again: a key is a hash of the whole config.
+    @functools.cached_property
     def key(self) -> str:
         """The key of the trial or of the STN."""
         key = self.config.key if self.kind == "trial" else self.config.stn_key
         assert key is not None
         return key
 
-    @property
+    @functools.cached_property
     def needs(self) -> str | None:
         """The key of the STN that must be there first."""
         return self.config.stn_key if self.kind == "trial" else None
@@ -43,7 +45,7 @@ class Job:
         assert epochs is not None
         return epochs
 
-    @property
+    @functools.cached_property
     def cost(self) -> float:
         """Expected work, in training images of the paper's VAE; good to about a third."""
         config, images = self.config, self.config.train_images or 60_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,10 +38,10 @@ class Progress:
     def __init__(self, jobs: Sequence[Job], slots: int, finished_before: int, clock: Callable[[], float]):
         self._clock = clock
         self._started = clock()
-        self._resumed_cost: dict[str, float] = {}
-        self._ended_cost = 0.0
-        self._total_cost = sum(job.cost for job in jobs)
         self._slots = slots
+        # Cost per second and slot, of the last epochs that were reported.
+        self._speeds: deque[float] = deque(maxlen=4 * slots)
+        self._unfinished_cost = sum(job.cost for job in jobs)
         self.jobs = list(jobs)
         self.trials = sum(job.kind == "trial" for job in jobs) + finished_before
         self.finished = finished_before
@@ -64,18 +65,16 @@ class Progress:
         self.running[job.key] = RunningJob(job, device)
 
     def report(self, job: Job, row: dict[str, Any]) -> None:
-        """An epoch of the job is done."""
-        running = self.running[job.key]
-        if not running.row:
-            # Epochs done before an interruption cost nothing now.
-            self._resumed_cost[job.key] = job.cost * max(0, int(row.get("epoch", 1)) - 1) / job.epochs
-        running.row = row
+        """An epoch of the job is done; `wall_seconds` of the row is the time it took."""
+        self.running[job.key].row = row
+        if row.get("wall_seconds"):
+            self._speeds.append(job.cost / job.epochs / row["wall_seconds"])
 
     def end(self, job: Job, result: dict[str, Any]) -> None:
         """The job ended; `result` has its `status` and, where it finished, its metrics."""
         self.running.pop(job.key, None)
         self.ended_jobs += 1
-        self._ended_cost += job.cost
+        self._unfinished_cost -= job.cost
         if job.kind != "trial":
             return
         if result["status"] != "finished":
@@ -88,16 +87,13 @@ class Progress:
 
     def seconds_left(self) -> float | None:
         """Expected seconds until the last job ends; None until an epoch is done."""
-        resumed = sum(self._resumed_cost.values())
-        partial = sum(running.job.cost * running.share for running in self.running.values())
-        done = self._ended_cost + partial - resumed
-        if done <= 0 or self.elapsed <= 0:
+        if not self._speeds:
             return None
-        per_slot = done / self.elapsed / max(1, min(self._slots, len(self.running) or self._slots))
-        left = self._total_cost - self._ended_cost - partial
+        speed = sum(self._speeds) / len(self._speeds)
+        rests = [running.job.cost * (1 - running.share) for running in self.running.values()]
+        waiting = self._unfinished_cost - sum(running.job.cost for running in self.running.values())
         # Neither all slots together nor the job with most left to do can be faster than this.
-        longest = max((running.job.cost * (1 - running.share) for running in self.running.values()), default=0.0)
-        return max(left / self._slots, longest) / per_slot
+        return max((waiting + sum(rests)) / self._slots, max(rests, default=0.0)) / speed
 
 
 def label(job: Job) -> str:

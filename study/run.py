@@ -6,6 +6,7 @@ The same command again continues what is unfinished and runs nothing twice.
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import sys
@@ -14,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.table1 import table1_text
 from rich.console import Console
 
+from analysis import formats
+from analysis.table1 import table1, table1_text
 from study import devices, dry_run
 from study import space as spaces
 from study.display import Display
@@ -61,6 +63,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
     parser.add_argument("--name", help="the study's folder in the results; default: the space's name")
     parser.add_argument("--data", type=Path, help="folder with the four Fashion-MNIST files; default: found or fetched")
+    parser.add_argument(
+        "--devices", default="auto", help="auto (all there are), or a list such as cuda,cpu; kinds: cuda, mps, cpu"
+    )
+    parser.add_argument("--trials-per-gpu", type=_positive, default=4, help="trials that share a GPU; default: 4")
     parser.add_argument("--max-concurrent", type=_positive, help="run at most this many trials at once")
     parser.add_argument("--cpus-per-trial", type=_positive, default=1, help="CPU cores, and torch threads, of a trial")
     return parser
@@ -119,7 +125,7 @@ def _work(
 
     data = fashion_mnist.load(options.data)
     with engine.session() as cluster:
-        pools = devices.pools(cluster, cpus_per_trial=options.cpus_per_trial, max_concurrent=options.max_concurrent)
+        pools = devices.pools(cluster, **devices.options(options))
         progress = Progress(jobs, sum(pool.slots for pool in pools), finished_before, time.monotonic)
         slots = ", ".join(f"{pool.slots} x {pool.device}" for pool in pools)
         console.print(f"{len(jobs)} jobs on {slots}; results in {study}", highlight=False, soft_wrap=True)
@@ -136,14 +142,15 @@ def _work(
 
 
 def _report(trials: Sequence[TrialConfig], frames: Frames, study: Path, console: Console) -> None:
-    """Table 1 of this run's trials, and where everything is."""
+    """The table of this run's trials (the paper's Table 1 where they have a cell of it), and where everything is."""
     results = frames.write()
     if results is None:
         return
-    keys = {config.key for config in trials}
-    mine = results.trials[results.trials["key"].isin(keys)]
+    mine = results.where(key=[config.key for config in trials])
+    of_the_paper = table1(mine)["base_accuracy"].notna().any()
+    shown = table1_text(mine) if of_the_paper or mine.finished.empty else formats.text(mine.cells().reset_index())
     console.print()
-    console.print(table1_text(mine), highlight=False, markup=False, soft_wrap=True)
+    console.print(shown, highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"\nDataframes, records and weights: {study.resolve()}", highlight=False, markup=False, soft_wrap=True
     )
@@ -168,7 +175,9 @@ def _check_name(name: str) -> None:
 
 
 def _command(arguments: Sequence[str] | None) -> str:
-    return "python -m study.run " + shlex.join(sys.argv[1:] if arguments is None else arguments)
+    # uv names itself in the environment of what it runs.
+    through_uv = "uv run " if "UV" in os.environ else ""
+    return f"{through_uv}python -m study.run {shlex.join(sys.argv[1:] if arguments is None else arguments)}"
 
 
 def _positive(text: str) -> int:

@@ -18,7 +18,10 @@ from tivae.fashion_mnist import FashionMNIST
 from tivae.training import EpochRow
 
 # The figures of an epoch that the driver shows.
-REPORTED = ("epoch", "train_loss", "train_alignment_loss", "base_loss", "augmented_loss", "images_per_second")
+REPORTED = (
+    *("epoch", "wall_seconds", "images_per_second"),
+    *("train_loss", "train_alignment_loss", "base_loss", "augmented_loss"),
+)
 
 
 def work(config: dict[str, Any], *, data: FashionMNIST, study: str) -> None:

@@ -54,7 +54,7 @@ def parse(text: bytes, source: str) -> Node:
     if len(text) > MAX_BYTES:
         raise SpaceError(f"the file has more than {MAX_BYTES:,} bytes, too many for a search space", source)
     try:
-        decoded = text.decode("utf-8-sig")
+        decoded = text.decode("utf-8")
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
         raise SpaceError("this is not UTF-8 text; save it as UTF-8", f"{source}, line {line}") from None

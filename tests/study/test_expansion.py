@@ -41,6 +41,17 @@ settings: {latent_dim: 7}
     }
 
 
+def test_a_shared_setting_holds_where_the_condition_of_a_block_does_not(tmp_path: Path) -> None:
+    text = """
+settings: {latent_dim: 7}
+factors: {model: [vae, categorical_vae]}
+blocks:
+  - factors: {latent_dim: {values: [2, 3], where: {model: vae}}}
+"""
+    found = {(trial.model, trial.latent_dim) for trial in read_text(tmp_path, text).trials}
+    assert found == {("vae", 2), ("vae", 3), ("categorical_vae", 7)}
+
+
 def test_several_conditions_must_all_hold_and_each_may_name_several_values(tmp_path: Path) -> None:
     text = """
 factors:
@@ -155,10 +166,11 @@ blocks:
     ("text", "varied"),
     [
         ("factors: {latent_dim: [2, 5], epochs: [1, 2], model: [vae]}\nseeds: 1", ("latent_dim", "epochs")),
-        ("seeds: 2\nfactors: {seed: [1]}".replace("factors: {seed: [1]}", "factors: {epochs: [1, 2]}"), ("epochs", "seed")),
+        ("seeds: 2\nfactors: {epochs: [1, 2]}", ("epochs", "seed")),
         ("factors: {seed: [4, 5], epochs: [1, 2]}", ("epochs", "seed")),
         ("blocks: [{settings: {epochs: 1}}, {settings: {epochs: 2, categories: 5}}]", ("epochs",)),
         ("settings: {categories: 10}\nfactors: {model: [vae, categorical_vae]}", ("model",)),
+        ("factors: {categories: [5, 6], epochs: [1, 2]}", ("epochs",)),
         ("settings: {epochs: 3}", ()),
     ],
 )
@@ -194,9 +206,8 @@ blocks:
   - settings: {model: %s}
 """
     trials = read_text(tmp_path, text % "categorical_vae").trials
-    assert [(t.model, t.categories) for t in trials] == [
-        *[("vae", None), ("categorical_vae", 5), ("categorical_vae", 6)]
-    ]
+    found = [(trial.model, trial.categories) for trial in trials]
+    assert found == [("vae", None), ("categorical_vae", 5), ("categorical_vae", 6)]
     with pytest.raises(SpaceError, match=r"asks for `model` categorical_vae, which it never takes.*line 3\)$"):
         read_text(tmp_path, text % "vae")
 

@@ -85,12 +85,9 @@ def empty_cache(tmp_path, monkeypatch):
 class TestRealData:
     def test_shapes_and_types(self, fashion_mnist):
         data = fashion_mnist
-        assert data.train_images.shape == (60_000, 28, 28)
-        assert data.train_labels.shape == (60_000,)
-        assert data.test_images.shape == (10_000, 28, 28)
-        assert data.test_labels.shape == (10_000,)
-        for array in (data.train_images, data.train_labels, data.test_images, data.test_labels):
-            assert array.dtype == np.uint8
+        arrays = (data.train_images, data.train_labels, data.test_images, data.test_labels)
+        assert [array.shape for array in arrays] == [(60_000, 28, 28), (60_000,), (10_000, 28, 28), (10_000,)]
+        assert {array.dtype for array in arrays} == {np.dtype(np.uint8)}
 
     def test_statistics_are_the_published_ones(self, fashion_mnist):
         pixels = fashion_mnist.train_images

@@ -1,0 +1,143 @@
+"""Accuracy of each cell on both test sets, with intervals, the seeds and the paper's value."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+
+from analysis.figures import representatives, style
+from analysis.figures.captions import described
+from analysis.figures.cells import cell_factors, with_cells
+from analysis.figures.labels import TEST_SET_NAMES
+from analysis.figures.saving import DrawnFigure
+from analysis.figures.sources import Sources
+from analysis.paper import TABLE_1
+from analysis.recipe import recipe_of
+from analysis.statistics import cell_summaries
+from analysis.study import Study
+from analysis.trial import TEST_SETS
+
+MAXIMUM_CELLS = 40
+PAPER_MARK = {"color": style.BLACK, "marker": "D", "markerfacecolor": "none", "linestyle": "none", "markersize": 5.5}
+
+
+def numbers(study: Study) -> pd.DataFrame:
+    """A row per cell and test set: the factors, cell, cell_label, test_set, n, mean, sd, low, high, over, paper, seeds.
+
+    mean, low, high: accuracy, a share, with its 95 % interval; over: what the interval is over, "seeds", or "test
+    images" where there is one seed. paper: the value of the paper's Table 1, missing where the cell is not in it.
+    seeds: the accuracy of each seed, as one text.
+
+    Raises `NotSupported` where no trial has finished.
+    """
+    factors = cell_factors(study)
+    trials = with_cells(representatives.finished(study), factors)
+    # A cell's number alone would do, but `cell_summaries` checks that its trials are alike in all else.
+    summaries = cell_summaries(trials, by=["cell", *factors])
+    summaries["test_set"] = summaries["metric"].str.removesuffix("_accuracy")
+    known = trials.drop_duplicates("cell").set_index("cell")["cell_label"]
+    summaries["cell_label"] = summaries["cell"].map(known)
+    paper = _paper_values(study, trials)
+    pairs = list(zip(summaries["cell"], summaries["test_set"], strict=True))
+    summaries["paper"] = [paper.get(pair) for pair in pairs]
+    summaries["paper"] = summaries["paper"].astype("float64")
+    summaries["seeds"] = [_seeds(trials, cell, test_set) for cell, test_set in pairs]
+    columns = ["cell", "cell_label", *factors, "test_set", "n", "mean", "sd", "low", "high", "over", "paper", "seeds"]
+    return summaries[columns]
+
+
+def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
+    """A line per cell: mean and interval on both test sets, seeds as dots, the paper's value as a diamond."""
+    cells = list(dict.fromkeys(frame["cell"]))
+    place = {cell: number for number, cell in enumerate(cells)}
+    offsets = {"base": -0.17, "augmented": 0.17}
+    for test_set, part in frame.groupby("test_set", sort=False):
+        look = style.TEST_SET_LOOKS[str(test_set)]
+        y = part["cell"].map(place) + offsets[str(test_set)]
+        for height, text in zip(y, part["seeds"], strict=True):
+            seeds = [100 * float(value) for value in text.split()]
+            if len(seeds) > 1:
+                ax.plot(seeds, [height] * len(seeds), ".", color=look.colour, alpha=0.35, markersize=3, zorder=1)
+        bars = 100 * pd.DataFrame({"low": part["mean"] - part["low"], "high": part["high"] - part["mean"]}).T
+        name = TEST_SET_NAMES[str(test_set)]
+        ax.errorbar(100 * part["mean"], y, xerr=bars.clip(lower=0), label=name, capsize=2.5, **look.points())
+        paper = part["paper"].notna()
+        if paper.any():
+            label = "the paper's value" if test_set == "base" else None
+            ax.plot(100 * part["paper"][paper], y[paper], label=label, zorder=3, **PAPER_MARK)
+    labels = frame.drop_duplicates("cell").set_index("cell")["cell_label"]
+    ax.set_yticks(range(len(cells)), [labels[cell] for cell in cells])
+    ax.set_ylim(len(cells) - 0.5, -0.5)
+    for height in range(1, len(cells)):
+        ax.axhline(height - 0.5, color="#DDDDDD", linewidth=0.5, zorder=0)
+    ax.tick_params(axis="y", length=0)
+    ax.set_xlabel("Accuracy (% of test images)")
+    ax.grid(axis="x")
+    return ax
+
+
+def shown_cells(frame: pd.DataFrame, most: int = MAXIMUM_CELLS) -> pd.DataFrame:
+    """The rows of `frame` that are drawn: all, or the paper's cells and the best others, up to `most` cells."""
+    if frame["cell"].nunique() <= most:
+        return frame
+    paper = list(frame.loc[frame["paper"].notna(), "cell"].unique())
+    augmented = frame[frame["test_set"] == "augmented"].sort_values("mean", ascending=False, kind="stable")
+    kept = [*paper, *(cell for cell in augmented["cell"] if cell not in paper)][:most]
+    return frame[frame["cell"].isin(kept)]
+
+
+def drawn(sources: Sources) -> list[DrawnFigure]:
+    """One figure with a line per cell."""
+    frame = numbers(sources.study)
+    shown = shown_cells(frame)
+    cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
+    figure = style.new_figure(0.32 * cells + 0.8)
+    ax = draw(figure.add_subplot(), shown)
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    sentences = [
+        "Accuracy of the probe on the base and the augmented test set for each cell.",
+        _interval_sentence(shown),
+        f"The paper's cells and those with the best augmented accuracy, {cells} of {all_cells}."
+        if cells < all_cells
+        else "",
+        _paper_sentence(sources.study, shown),
+        described(sources.study.trials),
+    ]
+    return [DrawnFigure("accuracy_by_cell", "Accuracy by cell", " ".join(filter(None, sentences)), figure, frame)]
+
+
+def _paper_values(study: Study, trials: pd.DataFrame) -> dict[tuple[int, str], float]:
+    recipe = recipe_of(study.trials)
+    values = {}
+    for paper in TABLE_1:
+        for cell in recipe.trials_of(trials, paper.factors)["cell"].unique():
+            values[int(cell), "base"] = paper.base_accuracy
+            values[int(cell), "augmented"] = paper.augmented_accuracy
+    return values
+
+
+def _seeds(trials: pd.DataFrame, cell: int, test_set: str) -> str:
+    values = trials[trials["cell"] == cell].sort_values("seed")[f"{test_set}_accuracy"].dropna()
+    return " ".join(f"{value:.6g}" for value in values)
+
+
+def _interval_sentence(frame: pd.DataFrame) -> str:
+    over = set(frame["over"])
+    if over == {"seeds"}:
+        return "Points are means over seeds with their 95 % intervals; dots are the seeds."
+    if over == {"test images"}:
+        return "One seed per cell: the 95 % intervals are over test images and do not hold what another seed would give."
+    return "Points are means over seeds with their 95 % intervals, over test images where a cell has one seed."
+
+
+def _paper_sentence(study: Study, frame: pd.DataFrame) -> str:
+    if frame["paper"].isna().all():
+        return ""
+    recipe = recipe_of(study.trials)
+    if recipe.is_papers:
+        return "Diamonds are the values of the paper's Table 1."
+    return f"Diamonds are the values of the paper's Table 1, whose recipe differs: here {recipe.differences()}."
+
+
+assert TEST_SETS == ("base", "augmented")

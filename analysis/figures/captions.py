@@ -1,0 +1,49 @@
+"""What every caption ends with: seeds, images and epochs behind a figure, and what makes them no result."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000  # Fashion-MNIST's, where `train_images` or `test_images` is missing
+
+QUICK = "Quick run: it shows that everything works, its figures are no results."
+
+
+def described(trials: pd.DataFrame) -> str:
+    """One to three sentences on the trials of a figure, such as "3 seeds; 60,000 training images, ..., 20 epochs."
+
+    A study of `--quick` is said to be one, by its folder's name; unfinished trials are counted.
+    """
+    finished = trials[trials["status"] == "finished"]
+    shown = finished if len(finished) else trials
+    parts = [
+        _counted(shown["seed"].nunique(), "seed"),
+        f"{_range(shown['train_images'], TRAIN_IMAGES)} training images",
+        f"{_range(shown['test_images'], TEST_IMAGES)} test images",
+        f"{_range(shown['epochs'])} epochs",
+    ]
+    sentences = [f"{parts[0]}; {', '.join(parts[1:])}."]
+    waiting = len(trials) - len(finished)
+    if waiting:
+        sentences.append(f"{waiting} of {len(trials)} trials have not finished.")
+    if is_quick(trials):
+        sentences.append(QUICK)
+    return " ".join(sentences)
+
+
+def is_quick(trials: pd.DataFrame) -> bool:
+    """Whether any of the trials comes from a `--quick` run, as the name of its folder says."""
+    return bool(trials["study"].astype("string").str.endswith("-quick").any())
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def _range(values: pd.Series, missing: int | None = None) -> str:
+    """The one value, or "smallest to largest"."""
+    known = values.fillna(missing) if missing is not None else values.dropna()
+    if known.empty:
+        return "an unknown number of"
+    low, high = int(known.min()), int(known.max())
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -1,0 +1,164 @@
+"""Figure 4 of the paper: the encodings of both test sets in two dimensions, by PCA and by t-SNE."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib import patheffects
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
+
+from analysis.figures import representatives, style
+from analysis.figures.captions import described
+from analysis.figures.labels import TEST_SET_NAMES, cell_label, model_name
+from analysis.figures.saving import DrawnFigure, NotSupported
+from analysis.figures.sources import Sources
+from analysis.trial import TEST_SETS, Trial
+from tivae.fashion_mnist import CLASS_NAMES
+
+# Images of each test set that t-SNE places: the time grows faster than their number (1,000 take about 8 s on one core).
+SHOWN_IMAGES = 1000
+PERPLEXITY = 30.0
+METHODS = ("pca", "tsne")
+
+
+@dataclass(frozen=True, eq=False)
+class LatentSpace:
+    """Places of test images in two dimensions.
+
+    points: a row per image and test set, with image, label, class, test_set, pca_x, pca_y, tsne_x, tsne_y.
+    variance: share of the variance of all encodings along the two principal components.
+    """
+
+    points: pd.DataFrame
+    variance: tuple[float, float]
+
+
+def numbers(
+    encodings: dict[str, NDArray[np.float32]],
+    labels: NDArray[np.int64],
+    shown: int = SHOWN_IMAGES,
+    seed: int = 0,
+) -> LatentSpace:
+    """Places of the encodings (N, D) of the base and augmented test sets; labels (N,).
+
+    Both sets are placed in one map, so that the panels can be compared: the principal components are those of all
+    2 N encodings together, and t-SNE places the same `shown` images of both sets at once. These are drawn with
+    `seed`, which also starts t-SNE: the same encodings give the same map. Encodings are not rescaled, since that
+    would blow up latents that the model does not use.
+
+    Raises `NotSupported` where encodings are not finite, have fewer than two numbers, or are fewer than four.
+    """
+    both = np.concatenate([encodings[name] for name in TEST_SETS]).astype(np.float64)
+    if len(labels) < 4 or both.shape[1] < 2:
+        raise NotSupported(f"{len(labels)} encodings of {both.shape[1]} numbers; a map needs 4 of 2 or more")
+    if not np.isfinite(both).all():
+        raise NotSupported("the encodings are not finite")
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:shown])
+    rows = np.concatenate([chosen, len(labels) + chosen])
+    # One thread: the number of threads changes the order of sums, and t-SNE magnifies the last digits.
+    with threadpool_limits(1):
+        analysis = PCA(2, svd_solver="full").fit(both)
+        components = analysis.transform(both[rows])
+        perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
+        embedding = TSNE(init="pca", perplexity=perplexity, random_state=seed, n_jobs=1).fit_transform(both[rows])
+    images = np.tile(chosen, 2)
+    points = pd.DataFrame(
+        {
+            "image": images,
+            "label": labels[images],
+            "class": [CLASS_NAMES[label] for label in labels[images]],
+            "test_set": np.repeat(TEST_SETS, len(chosen)),
+            "pca_x": components[:, 0],
+            "pca_y": components[:, 1],
+            "tsne_x": embedding[:, 0],
+            "tsne_y": embedding[:, 1],
+        }
+    )
+    first, second = analysis.explained_variance_ratio_
+    return LatentSpace(points, (float(first), float(second)))
+
+
+def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
+    """The images of one test set, coloured and marked by class, with each class's name at its median."""
+    part = space.points[space.points["test_set"] == test_set]
+    for label, group in part.groupby("label"):
+        ax.scatter(
+            group[f"{method}_x"],
+            group[f"{method}_y"],
+            s=5,
+            color=style.CLASS_COLOURS[label],
+            marker=style.CLASS_MARKERS[label],
+            linewidths=0,
+            alpha=0.75,
+            rasterized=True,
+        )
+    halo = [patheffects.withStroke(linewidth=1.8, foreground="white")]
+    for label, group in part.groupby("label"):
+        x, y = group[f"{method}_x"].median(), group[f"{method}_y"].median()
+        ax.text(x, y, str(label), ha="center", va="center", fontweight="bold", path_effects=halo)
+    _limit(ax, space.points, method)
+    if method == "pca":
+        ax.set_xlabel(f"PC 1 ({space.variance[0]:.0%} of the variance)")
+        ax.set_ylabel(f"PC 2 ({space.variance[1]:.0%} of the variance)")
+    else:
+        ax.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
+    return ax
+
+
+def draw_all(figure: Figure, space: LatentSpace) -> Figure:
+    """A row per method, a column per test set, and the classes below."""
+    axes = figure.subplots(2, 2)
+    for row, method in zip(axes, METHODS, strict=True):
+        for ax, test_set in zip(row, TEST_SETS, strict=True):
+            draw(ax, space, test_set, method)
+            ax.set_title(f"{'PCA' if method == 'pca' else 't-SNE'}, {TEST_SET_NAMES[test_set]}")
+    style.letter_panels(list(axes.flat))
+    handles = [
+        Line2D([], [], linestyle="none", color=style.CLASS_COLOURS[label], marker=style.CLASS_MARKERS[label])
+        for label in sorted(space.points["label"].unique())
+    ]
+    names = [f"{label} {CLASS_NAMES[label]}" for label in sorted(space.points["label"].unique())]
+    figure.legend(handles, names, loc="outside lower center", ncols=5)
+    return figure
+
+
+def drawn(sources: Sources) -> list[DrawnFigure]:
+    """A figure for each model: of its best cell's first seed."""
+    figures = []
+    for model, trials in representatives.by_model(sources.study).items():
+        trial, (encodings, labels) = representatives.first_readable(trials, _read)
+        space = numbers(encodings, labels)
+        shown = space.points["image"].nunique()
+        row = sources.study.trials[sources.study.trials["key"] == trial.key]
+        caption = (
+            f"Encodings of {shown:,} test images without and with augmentation, {cell_label(trial.row)}, seed "
+            f"{trial.row['seed']} ({encodings['base'].shape[1]} numbers per image). Each row is one map that holds "
+            "both test sets; the principal components are those of all test encodings, and digits stand at the "
+            f"median of each class. t-SNE with perplexity {PERPLEXITY:g}: distances between far groups mean nothing. "
+            + described(row)
+        )
+        figure = draw_all(style.new_figure(7.4), space)
+        name = f"latent_space_{model}"
+        figures.append(DrawnFigure(name, f"Latent space of the {model_name(model)}", caption, figure, space.points))
+    return figures
+
+
+def _read(trial: Trial) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int64]]:
+    labels = trial.predictions()["label"].to_numpy()
+    return {name: trial.encodings(name) for name in TEST_SETS}, labels
+
+
+def _limit(ax: Axes, points: pd.DataFrame, method: str) -> None:
+    """The same limits in the panels of both test sets."""
+    for axis, limit in (("x", ax.set_xlim), ("y", ax.set_ylim)):
+        values = points[f"{method}_{axis}"]
+        margin = 0.04 * float(np.ptp(values)) or 1.0
+        limit(float(values.min()) - margin, float(values.max()) + margin)

@@ -1,0 +1,125 @@
+"""Both test losses by epoch, one panel per cell."""
+
+from __future__ import annotations
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures import style
+from analysis.figures.captions import described
+from analysis.figures.cells import cell_factors, with_cells
+from analysis.figures.labels import TEST_SET_NAMES
+from analysis.figures.saving import DrawnFigure, NotSupported
+from analysis.figures.sources import Sources
+from analysis.study import Study
+from analysis.trial import TEST_SETS
+
+PANELS_IN_A_ROW, MAXIMUM_PANELS = 4, 16
+
+
+def numbers(study: Study) -> pd.DataFrame:
+    """A row per cell, test set and epoch: the factors, cell, labels, epoch, test_set, seeds, mean, low, high, status.
+
+    mean, low, high: of the weighted loss over the cell's seeds; low and high are the smallest and the largest. A
+    cell shows its finished trials; one that has none yet shows its running ones. Epochs that not all of these
+    seeds have are left out, since a mean over changing seeds jumps.
+
+    Raises `NotSupported` where no finished or running trial has an epoch.
+    """
+    factors = cell_factors(study)
+    trials = with_cells(study.trials[study.trials["status"].isin(["finished", "running"])], factors)
+    has_finished = (trials["status"] == "finished").groupby(trials["cell"]).transform("any")
+    trials = trials[(trials["status"] == "finished") | ~has_finished]
+    losses = study.epochs[["key", "epoch", *(f"{name}_loss" for name in TEST_SETS)]]
+    known = trials[["key", "cell", "cell_label", "panel_label", "status", *factors]].merge(losses, on="key")
+    if known.empty:
+        raise NotSupported("no finished or running trial has an epoch")
+    seeds = known.groupby("cell")["key"].transform("nunique")
+    complete = known.groupby(["cell", "epoch"])["key"].transform("nunique") == seeds
+    groups = known[complete].groupby(["cell", "epoch"], sort=True)
+    firsts = groups[["cell_label", "panel_label", "status", *factors]].first()
+    parts = []
+    for test_set in TEST_SETS:
+        loss = groups[f"{test_set}_loss"]
+        figures = loss.agg(seeds="count", mean="mean", low="min", high="max")
+        parts.append(firsts.assign(test_set=test_set).join(figures))
+    return pd.concat(parts).reset_index().sort_values(["cell", "test_set", "epoch"], ignore_index=True)
+
+
+def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
+    """One cell: both losses by epoch, the mean as line and the seeds' range as band."""
+    for test_set, part in frame.groupby("test_set", sort=False):
+        look = style.TEST_SET_LOOKS[str(test_set)]
+        if (part["seeds"] > 1).any():
+            ax.fill_between(part["epoch"], part["low"], part["high"], color=look.colour, alpha=0.25, linewidth=0)
+        every = -(-len(part) // 7)
+        ax.plot(part["epoch"], part["mean"], label=TEST_SET_NAMES[str(test_set)], markevery=every, **look.lines())
+    title = frame["panel_label"].iloc[0]
+    ax.set_title(f"{title}\n(running)" if frame["status"].iloc[0] == "running" else title)
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.grid(axis="y")
+    return ax
+
+
+def draw_all(figure: Figure, frame: pd.DataFrame) -> Figure:
+    """A panel per cell, each model beginning a row; the panels of one model share their limits."""
+    models = [list(part["cell"].unique()) for _, part in frame.groupby("model", sort=False)]
+    rows = [cells[start : start + PANELS_IN_A_ROW] for cells in models for start in range(0, len(cells), PANELS_IN_A_ROW)]
+    axes = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)
+    first_of_model: dict[str, Axes] = {}
+    for cells, row in zip(rows, axes, strict=True):
+        for position, ax in enumerate(row):
+            if position >= len(cells):
+                ax.set_visible(False)
+                continue
+            part = frame[frame["cell"] == cells[position]]
+            model = str(part["model"].iloc[0])
+            ax.sharey(first_of_model.setdefault(model, ax))
+            ax.sharex(axes[0, 0])
+            draw(ax, part)
+            if position == 0:
+                ax.set_ylabel("Weighted test loss")
+    for column in range(axes.shape[1]):
+        lowest = max(row for row in range(len(rows)) if column < len(rows[row]))
+        axes[lowest, column].set_xlabel("Epoch")
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    return figure
+
+
+def shown_cells(study: Study, frame: pd.DataFrame, most: int = MAXIMUM_PANELS) -> pd.DataFrame:
+    """The rows of `frame` whose cells are drawn: all, or the `most` with the lowest augmented loss for their model.
+
+    The losses of two models have different weights, so each model gets an equal share of the panels.
+    """
+    models = list(frame["model"].unique())
+    if frame["cell"].nunique() <= most:
+        return frame
+    last = frame[frame["test_set"] == "augmented"].sort_values("epoch").groupby("cell").tail(1)
+    kept: list[int] = []
+    for model in models:
+        best = last[last["model"] == model].sort_values("mean", kind="stable")["cell"]
+        kept += list(best[: max(1, most // len(models))])
+    return frame[frame["cell"].isin(kept)]
+
+
+def drawn(sources: Sources) -> list[DrawnFigure]:
+    """One figure with a panel per cell."""
+    frame = numbers(sources.study)
+    shown = shown_cells(sources.study, frame)
+    counts = shown.groupby("model", sort=False)["cell"].nunique()
+    rows = int(sum(-(-count // PANELS_IN_A_ROW) for count in counts))
+    figure = draw_all(style.new_figure(1.95 * rows + 0.4), shown)
+    cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
+    selected = f" The {cells} of {all_cells} cells with the lowest augmented loss for their model." * (cells < all_cells)
+    if (shown["seeds"] > 1).any():
+        bands = "Lines are means over seeds, bands reach from the smallest to the largest seed."
+    else:
+        bands = "Each line is a single trained model: with one seed there is no band."
+    caption = (
+        "Weighted loss on the base and the augmented test set after each epoch, one panel per cell. "
+        f"{bands} Panels of one model share their axis; losses of different models have different weights.{selected} "
+        + described(sources.study.trials[sources.study.trials["status"].isin(["finished", "running"])])
+    )
+    return [DrawnFigure("learning_curves", "Test losses by epoch", caption, figure, frame.drop(columns="panel_label"))]

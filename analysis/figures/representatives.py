@@ -1,0 +1,68 @@
+"""Which of many trials a figure shows that has room for one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import pandas as pd
+
+from analysis.figures.saving import NotSupported
+from analysis.study import PAPER_FACTORS, VALUE_ORDER, Study
+from analysis.trial import Trial
+
+Content = TypeVar("Content")
+
+NOTHING_FINISHED = "no trial has finished"
+
+
+def finished(study: Study) -> pd.DataFrame:
+    """The finished trials. Raises `NotSupported` where there are none."""
+    if study.finished.empty:
+        raise NotSupported(NOTHING_FINISHED)
+    return study.finished
+
+
+def best_cell(study: Study) -> list[Trial]:
+    """The trials, in order of the seed, of the cell with the highest mean augmented accuracy.
+
+    Raises `NotSupported` where no trial has finished.
+    """
+    trials = finished(study)
+    factors = list(dict.fromkeys([*PAPER_FACTORS, *study.factors()]))
+    mean = trials.groupby(factors, dropna=False, sort=False)["augmented_accuracy"].transform("mean")
+    # Of equally good cells the first: a comparison with the maximum alone would mix them.
+    number = trials.groupby(factors, dropna=False, sort=False).ngroup()
+    chosen = trials[number == number[mean.fillna(-1).idxmax()]]
+    return [study.trial(key) for key in chosen.sort_values("seed")["key"]]
+
+
+def by_model(study: Study) -> dict[str, list[Trial]]:
+    """Finished trials of each model in the order of preference: those of its best cell first, then the others'.
+
+    Raises `NotSupported` where no trial has finished.
+    """
+    trials = finished(study)
+    order = VALUE_ORDER["model"]
+    models = sorted(trials["model"].unique(), key=lambda model: (order.index(model) if model in order else 99, model))
+    preferred = {}
+    for model in models:
+        own = study.where(model=model)
+        first = [trial.key for trial in best_cell(own)]
+        rest = own.finished.sort_values("augmented_accuracy", ascending=False, kind="stable")["key"]
+        preferred[model] = [study.trial(key) for key in dict.fromkeys([*first, *rest])]
+    return preferred
+
+
+def first_readable(trials: Iterable[Trial], read: Callable[[Trial], Content]) -> tuple[Trial, Content]:
+    """The first of `trials` whose files `read` can read, and what it read.
+
+    Raises `NotSupported` with the first problem met where none can be read.
+    """
+    problems = []
+    for trial in trials:
+        try:
+            return trial, read(trial)
+        except (ValueError, FileNotFoundError) as problem:
+            problems.append(str(problem))
+    raise NotSupported(problems[0] if problems else NOTHING_FINISHED)

@@ -1,0 +1,187 @@
+"""A frame of texts as fixed-width text, Markdown, LaTeX (booktabs) or CSV.
+
+Column labels are texts, or (group, label) pairs: columns with one group stand under a common heading. A missing value
+is shown as "-" and, in CSV, as nothing.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import unicodedata
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+import pandas as pd
+
+MISSING = "-"
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A titled table to print: one or several frames of texts, then notes.
+
+    blocks: (heading, frame, columns set flush right), stacked, so that a wide table fits a terminal and a page.
+    """
+
+    title: str
+    blocks: tuple[tuple[str, pd.DataFrame, Sequence[Hashable]], ...]
+    notes: tuple[str, ...] = ()
+    label: str = ""
+
+    def text(self, width: int = 100) -> str:
+        """Fixed-width text; notes are wrapped at `width`."""
+        parts = [_printable(self.title) + "\n"]
+        parts += [f"{heading}\n{text(frame, right)}" for heading, frame, right in self.blocks]
+        notes = [textwrap.fill(_printable(note), width, subsequent_indent="  ") for note in self.notes]
+        return "\n".join([*parts, *("\n".join([*notes, ""]) for _ in notes[:1])])
+
+    def markdown(self) -> str:
+        """Markdown, notes as a list."""
+        parts = [f"**{_markdown_escape(_printable(self.title))}**\n"]
+        parts += [f"{heading}\n\n{markdown(frame, right)}" for heading, frame, right in self.blocks]
+        notes = "".join(f"- {_markdown_escape(_printable(note))}\n" for note in self.notes)
+        return "\n".join([*parts, *([notes] if notes else [])])
+
+    def latex(self) -> str:
+        r"""One LaTeX `table`, the title its caption, with the notes below; needs `\usepackage{booktabs}`."""
+        lines = [r"\begin{table}", r"\centering", r"\small"]
+        lines += [rf"\caption{{{latex_escape(_printable(self.title))}}}"]
+        lines += [rf"\label{{{self.label}}}"] if self.label else []
+        for heading, frame, right in self.blocks:
+            lines += [rf"\par\medskip {latex_escape(heading)}\par\smallskip", latex(frame, right).rstrip()]
+        lines += [rf"\par\smallskip\footnotesize {latex_escape(_printable(note))}" for note in self.notes]
+        return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+
+def text(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
+    """Fixed-width lines; the columns in `right`, numbers as a rule, are set flush right."""
+    columns = _columns(frame, right)
+    widths = [max(len(cell) for cell in [column.label, *column.cells]) for column in columns]
+    _widen_for_groups(columns, widths)
+    lines = [_line([c.label for c in columns], columns, widths)]
+    if any(column.group for column in columns):
+        lines.insert(0, _group_line(columns, widths))
+    lines.append("  ".join("-" * width for width in widths))
+    lines += [_line([c.cells[row] for c in columns], columns, widths) for row in range(len(frame))]
+    return "\n".join(line.rstrip() for line in lines) + "\n"
+
+
+def markdown(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
+    """A Markdown table (GitHub's flavour); a group's name stands before each of its labels."""
+    columns = _columns(frame, right)
+    labels = [_markdown_escape(f"{c.group} {c.label}".strip()) for c in columns]
+    rows = [labels, ["---:" if c.right else "---" for c in columns]]
+    rows += [[_markdown_escape(c.cells[row]) for c in columns] for row in range(len(frame))]
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
+def latex(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
+    r"""A LaTeX `tabular` with booktabs rules; needs `\usepackage{booktabs}`. Special characters are escaped."""
+    columns = _columns(frame, right)
+    lines = [rf"\begin{{tabular}}{{{''.join('r' if c.right else 'l' for c in columns)}}}", r"\toprule"]
+    lines += _latex_groups(columns)
+    lines += [" & ".join(latex_escape(c.label) for c in columns) + r" \\", r"\midrule"]
+    lines += [" & ".join(latex_escape(c.cells[row]) for c in columns) + r" \\" for row in range(len(frame))]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def csv(frame: pd.DataFrame) -> str:
+    """Comma-separated values in full precision, one header line."""
+    plain = frame.copy()
+    plain.columns = pd.Index([" ".join(filter(None, _label_parts(label))) for label in frame.columns])
+    return plain.to_csv(index=False, lineterminator="\n")
+
+
+def latex_escape(value: str) -> str:
+    """`value` as LaTeX prints it, special characters included."""
+    return "".join(_LATEX.get(character, character) for character in value)
+
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    **{character: f"\\{character}" for character in "&%$#_{}"},
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "±": r"$\pm$",
+    "−": r"$-$",
+    "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "×": r"$\times$",
+}
+
+
+class _Column:
+    def __init__(self, label: Hashable, values: pd.Series, right: bool):
+        self.group, self.label = _label_parts(label)
+        self.cells = [_cell(value) for value in values]
+        self.right = right
+
+
+def _columns(frame: pd.DataFrame, right: Sequence[Hashable]) -> list[_Column]:
+    return [_Column(label, frame.iloc[:, i], label in right) for i, label in enumerate(frame.columns)]
+
+
+def _label_parts(label: Hashable) -> tuple[str, str]:
+    group, name = label if isinstance(label, tuple) else ("", label)
+    return _printable(str(group)), _printable(str(name))
+
+
+def _cell(value: Any) -> str:
+    return MISSING if pd.isna(value) else _printable(str(value))
+
+
+def _printable(value: str) -> str:
+    """One line: an error message may hold newlines, or codes that steer a terminal."""
+    line = " ".join(value.split())
+    return "".join("?" if unicodedata.category(character).startswith("C") else character for character in line)
+
+
+def _widen_for_groups(columns: list[_Column], widths: list[int]) -> None:
+    for group, first, last in _groups(columns):
+        width = sum(widths[first : last + 1]) + 2 * (last - first)
+        widths[last] += max(0, len(group) - width) if group else 0
+
+
+def _groups(columns: list[_Column]) -> list[tuple[str, int, int]]:
+    """(group, first column, last column) of each run of columns with one group."""
+    runs = groupby(range(len(columns)), key=lambda position: columns[position].group)
+    positions = [(group, list(run)) for group, run in runs]
+    return [(group, run[0], run[-1]) for group, run in positions]
+
+
+def _group_line(columns: list[_Column], widths: list[int]) -> str:
+    parts = []
+    for group, first, last in _groups(columns):
+        width = sum(widths[first : last + 1]) + 2 * (last - first)
+        parts.append(group.center(width))
+    return "  ".join(parts)
+
+
+def _line(cells: list[str], columns: list[_Column], widths: list[int]) -> str:
+    parts = zip(cells, columns, widths, strict=True)
+    return "  ".join(cell.rjust(width) if column.right else cell.ljust(width) for cell, column, width in parts)
+
+
+def _markdown_escape(value: str) -> str:
+    for character in "\\|`*_<>[]":
+        value = value.replace(character, f"\\{character}")
+    return value
+
+
+def _latex_groups(columns: list[_Column]) -> list[str]:
+    groups = _groups(columns)
+    if not any(group for group, _, _ in groups):
+        return []
+    heads, rules = [], []
+    for group, first, last in groups:
+        if group:
+            heads.append(rf"\multicolumn{{{last - first + 1}}}{{c}}{{{latex_escape(group)}}}")
+            rules.append(rf"\cmidrule(lr){{{first + 1}-{last + 1}}}")
+        else:
+            heads += [""] * (last - first + 1)
+    return [" & ".join(heads) + r" \\", " ".join(rules)]

@@ -1,0 +1,129 @@
+"""Which trials belong to a cell: those that share every setting that the cell does not name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.columns import CONFIG_NAMES
+from analysis.study import PAPER_FACTORS
+from analysis.trial import config_of
+from tivae.config import ConfigError, TrialConfig
+
+Cell = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings in which a study's cells are compared.
+
+    settings: fields that differ from the paper's recipe (`TrialConfig`'s defaults) in the same way in every trial
+    of the study, as with `--quick` or `--set epochs=5`. All other fields count only at the recipe's value.
+    """
+
+    settings: Mapping[str, Any]
+
+    @property
+    def is_papers(self) -> bool:
+        """Whether no setting differs from the paper's recipe."""
+        return not self.settings
+
+    def config(self, cell: Cell, seed: int) -> TrialConfig | None:
+        """The config of `cell` (some of `TrialConfig`'s fields) in this recipe; None where there is no such config."""
+        try:
+            return TrialConfig(**{**self.settings, **cell, "seed": seed})
+        except ConfigError:
+            return None
+
+    def trials_of(self, trials: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+        """The finished rows of `trials` that are `cell` in this recipe, one per seed.
+
+        Raises `ValueError` where a seed occurs twice.
+        """
+        rows = trials[(trials["status"] == "finished") & trials["seed"].notna()]
+        for name, value in cell.items():
+            rows = rows[(rows[name] == value).fillna(False).astype(bool)]
+        wanted = self.config(cell, seed=0)
+        fits = [wanted is not None and config == wanted for config in _seedless_configs(rows)]
+        rows = rows[pd.Series(fits, index=rows.index, dtype=bool)]
+        repeated = rows.loc[rows["seed"].duplicated(), "seed"]
+        if len(repeated):
+            raise ValueError(f"seed {repeated.iloc[0]} occurs twice in {dict(cell)}; give each trial once")
+        return rows
+
+    def differences(self) -> str:
+        """What differs from the paper's recipe, as "epochs 5 (paper: 20), ..."; "" where nothing does."""
+        return ", ".join(
+            f"{name} {shown(value)} (paper: {_paper_value(name)})" for name, value in self.settings.items()
+        )
+
+
+def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS) -> Recipe:
+    """The recipe that the trials share, `vary` and the seed apart.
+
+    A field whose values differ between the trials is a factor of theirs: it counts at the paper's value only.
+    """
+    # Failed and unfinished trials say as well as finished ones which settings the study has.
+    configs = list(dict.fromkeys(config for config in _seedless_configs(trials) if config is not None))
+    settings = {}
+    for name in CONFIG_NAMES:
+        values = {getattr(config, name) for config in configs} - {None}
+        if name not in (*vary, "seed") and len(values) == 1:
+            value = values.pop()
+            if _is_shared(configs, name, value) and any(_differs(config, name) for config in configs):
+                settings[name] = value
+    return Recipe(settings)
+
+
+def _seedless_configs(trials: pd.DataFrame) -> list[TrialConfig | None]:
+    """The config of each row with seed 0; None where it has none, or one that this version does not know."""
+    names = [name for name in CONFIG_NAMES if name in trials.columns and name != "seed"]
+    # A config is slow to check, and thousands of trials share a few.
+    known: dict[tuple[Any, ...], TrialConfig | None] = {}
+    found = []
+    for values in trials[names].itertuples(index=False, name=None):
+        marked = tuple(None if pd.isna(value) else value for value in values)
+        if marked not in known:
+            known[marked] = _config(dict(zip(names, marked, strict=True)))
+        found.append(known[marked])
+    return found
+
+
+def _config(values: Mapping[str, Any]) -> TrialConfig | None:
+    try:
+        return config_of({**values, "seed": 0})
+    except ValueError:
+        return None
+
+
+def _is_shared(configs: Sequence[TrialConfig], name: str, value: Any) -> bool:
+    """Whether every config has `value`, or has no use for the field."""
+    return all(getattr(config, name) == value or not _uses(config, name, value) for config in configs)
+
+
+def _uses(config: TrialConfig, name: str, value: Any) -> bool:
+    """Whether the field `name` decides something in `config`; a config sets the others to None."""
+    try:
+        changed = TrialConfig.from_dict(config.to_dict() | {name: value})
+    except ConfigError:
+        return True
+    return getattr(changed, name) is not None
+
+
+def _differs(config: TrialConfig, name: str) -> bool:
+    cell = {field: getattr(config, field) for field in PAPER_FACTORS}
+    return getattr(config, name) != getattr(TrialConfig(**cell), name)
+
+
+def _paper_value(name: str) -> str:
+    configs = [TrialConfig(model=model, stn="pretrained") for model in ("vae", "categorical_vae")]
+    values = dict.fromkeys(getattr(config, name) for config in configs)
+    return " or ".join(shown(value) for value in values if value is not None) or "all"
+
+
+def shown(value: Any) -> str:
+    """A config's value as the frames show it."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)

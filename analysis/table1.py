@@ -1,0 +1,196 @@
+"""Table 1 of the paper with our figures beside it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis import formats
+from analysis.formats import Table
+from analysis.paper import MODEL_NAMES, STN_NAMES, TABLE_1, PaperCell
+from analysis.recipe import Recipe, recipe_of, shown
+from analysis.statistics.intervals import Summary, summary_of
+from analysis.study import MAIN_METRICS, PAPER_FACTORS, Study
+from analysis.trial import config_of
+from tivae.config import FIELD_NAMES
+
+Source = Study | pd.DataFrame
+
+TITLE = "Table 1. Ours beside the paper's figures; n: seeds, diff.: ours - paper"
+MOST_NAMED = 3
+
+
+def table1(source: Source) -> pd.DataFrame:
+    """A row per cell of the paper's table, in its order; cells without a finished trial hold only the paper's figures.
+
+    Columns: experiment, train_dataset, model, stn, `seeds` (their number), and for each of base_accuracy,
+    augmented_accuracy, base_loss, augmented_loss: its mean over seeds, `_sd`, `_low` and `_high` (95 % interval),
+    `_paper` and `_difference`. `over` says what the intervals of the accuracies are over, "seeds", or "test images"
+    where there is one seed.
+
+    Only trials in the paper's recipe count, never others of the same cell, such as other latent sizes. Where all
+    trials share another setting (`--quick`, `--set epochs=5`) that setting counts; the table's notes say so.
+    """
+    trials = _trials(source)
+    return _frame(trials, recipe_of(trials))
+
+
+def paper_table(source: Source) -> Table:
+    """The table ready to print, `.text()`, `.markdown()` or `.latex()`.
+
+    Its notes say what one must know beside the figures: settings unlike the paper's, trials left out, failures.
+    """
+    trials = _trials(source)
+    recipe = recipe_of(trials)
+    frame = _frame(trials, recipe)
+    blocks = []
+    for heading, kind in (("Accuracy", "accuracy"), ("Test loss (weighted)", "loss")):
+        texts = _texts(frame, kind)
+        blocks.append((heading, texts, list(texts.columns[4:])))
+    return Table(TITLE, tuple(blocks), tuple(_notes(trials, recipe, frame)), label="tab:paper")
+
+
+def table1_text(source: Source) -> str:
+    """Fixed-width text of at most 100 columns."""
+    return paper_table(source).text()
+
+
+def table1_markdown(source: Source) -> str:
+    """Markdown."""
+    return paper_table(source).markdown()
+
+
+def table1_latex(source: Source) -> str:
+    """LaTeX with booktabs."""
+    return paper_table(source).latex()
+
+
+def table1_csv(source: Source) -> str:
+    """The frame in full precision."""
+    return formats.csv(table1(source))
+
+
+def _trials(source: Source) -> pd.DataFrame:
+    trials = source.trials if isinstance(source, Study) else source
+    missing = {"key", "status", "error", "seed", *PAPER_FACTORS, *MAIN_METRICS} - set(trials.columns)
+    if missing:
+        raise ValueError(f"the frame has no column {', '.join(sorted(missing))}; give a study or its `trials`")
+    return trials
+
+
+def _frame(trials: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+    rows = [_row(cell, recipe.trials_of(trials, cell.factors)) for cell in TABLE_1]
+    dtypes = {"experiment": "Int64", "seeds": "Int64"} | dict.fromkeys((*PAPER_FACTORS, "over"), "string")
+    return pd.DataFrame(rows).astype(dtypes)
+
+
+def _row(cell: PaperCell, trials: pd.DataFrame) -> dict[str, Any]:
+    row: dict[str, Any] = {"experiment": cell.experiment, **cell.factors, "seeds": len(trials), "over": pd.NA}
+    for metric in MAIN_METRICS:
+        paper = getattr(cell, metric)
+        summary = _summary(trials, metric)
+        if summary is not None and metric == "base_accuracy":
+            row["over"] = summary.interval.over
+        mean, sd, low, high = [math.nan] * 4
+        if summary is not None:
+            mean, sd, low, high = summary.mean, summary.sd, summary.interval.low, summary.interval.high
+        row |= {metric: mean, f"{metric}_sd": sd, f"{metric}_low": low, f"{metric}_high": high}
+        row |= {f"{metric}_paper": paper, f"{metric}_difference": mean - paper}
+    return row
+
+
+def _summary(trials: pd.DataFrame, metric: str) -> Summary | None:
+    values = trials[metric].dropna()
+    return summary_of(values, metric, trials) if len(values) else None
+
+
+def _texts(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """The table's part of one kind of figure as texts, under headings of the two test sets."""
+    columns: dict[tuple[str, str], Sequence[str | None]] = {
+        ("", "exp."): [str(number) for number in frame["experiment"]],
+        ("", "trained on"): frame["train_dataset"].tolist(),
+        ("", "model"): frame["model"].map(MODEL_NAMES).tolist(),
+        ("", "STN"): frame["stn"].map(STN_NAMES).tolist(),
+        ("", "n"): [str(seeds) if seeds else None for seeds in frame["seeds"]],
+    }
+    for test_set in ("base", "augmented"):
+        name, group = f"{test_set}_{kind}", f"{test_set} test set"
+        columns[group, "ours"] = [_with_sd(*pair) for pair in zip(frame[name], frame[f"{name}_sd"], strict=True)]
+        columns[group, "paper"] = [_number(value) for value in frame[f"{name}_paper"]]
+        columns[group, "diff."] = [_number(value, "+") for value in frame[f"{name}_difference"]]
+    return pd.DataFrame(columns)
+
+
+def _number(value: float, sign: str = "") -> str | None:
+    return None if math.isnan(value) else f"{value:{sign}.4f}"
+
+
+def _with_sd(mean: float, sd: float) -> str | None:
+    text = _number(mean)
+    return text if text is None or math.isnan(sd) else f"{text} ±{sd:.4f}"
+
+
+def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> list[str]:
+    notes = []
+    if not recipe.is_papers:
+        notes.append(f"These trials differ from the paper's recipe: {recipe.differences()}.")
+    if (frame["seeds"] > 1).any():
+        notes.append("± is the standard deviation over seeds.")
+    return [*notes, *_one_seed_note(frame), *_left_out_note(trials, recipe), *_ended_badly_notes(trials)]
+
+
+def _one_seed_note(frame: pd.DataFrame) -> list[str]:
+    single = frame[frame["over"] == "test images"]
+    if single.empty:
+        return []
+    names = ("base_accuracy", "augmented_accuracy")
+    width = max((single[f"{name}_high"] - single[f"{name}_low"]).max() / 2 for name in names)
+    return [
+        f"Cells of one seed: 95 % intervals of their accuracies are ±{width:.4f} or less, over test images; "
+        "what another seed would give is not known."
+    ]
+
+
+def _left_out_note(trials: pd.DataFrame, recipe: Recipe) -> list[str]:
+    """Names the fields in which finished trials differ from the recipe."""
+    used = pd.concat([recipe.trials_of(trials, cell.factors) for cell in TABLE_1]).index
+    rest = trials[(trials["status"] == "finished") & ~trials.index.isin(used)]
+    if rest.empty:
+        return []
+    values: dict[str, dict[str, None]] = {}
+    for _, row in rest.iterrows():
+        for name, value in _unlike(row, recipe).items():
+            values.setdefault(name, {})[value] = None
+    named = "; ".join(f"{name} {', '.join(found)}" for name, found in values.items())
+    return [f"Finished trials that are not of this table: {len(rest)}" + (f" ({named})." if named else ".")]
+
+
+def _unlike(row: pd.Series, recipe: Recipe) -> dict[str, str]:
+    try:
+        config = config_of(row)
+    except ValueError:
+        # Of another version: its model or mode is all that can be named.
+        return {name: str(row[name]) for name in PAPER_FACTORS if pd.notna(row[name])}
+    cell = {name: getattr(config, name) for name in PAPER_FACTORS}
+    expected = recipe.config(cell, config.seed)
+    if expected is None:
+        return {}
+    names = [name for name in FIELD_NAMES if getattr(config, name) != getattr(expected, name)]
+    if not names:
+        return {name: str(value) for name, value in cell.items()}
+    return {name: shown(getattr(config, name)) for name in names}
+
+
+def _ended_badly_notes(trials: pd.DataFrame) -> list[str]:
+    notes = []
+    for status in ("failed", "damaged"):
+        rows = trials[trials["status"] == status]
+        if rows.empty:
+            continue
+        named = [f"{row['key']}: {row['error']}" for _, row in rows.head(MOST_NAMED).iterrows()]
+        more = [f"and {len(rows) - MOST_NAMED} more"] if len(rows) > MOST_NAMED else []
+        notes.append(f"{status.capitalize()} trials: {len(rows)} ({'; '.join([*named, *more])}).")
+    return notes

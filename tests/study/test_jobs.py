@@ -1,0 +1,65 @@
+"""What is left to do, and in which order."""
+
+import json
+
+import pytest
+
+from study.jobs import Job, plan
+from tivae import records
+from tivae.config import TrialConfig
+
+VAE = TrialConfig()
+CATEGORICAL = TrialConfig(model="categorical_vae")
+BEHIND_STN = TrialConfig(stn="pretrained")
+CATEGORICAL_BEHIND_STN = TrialConfig(stn="pretrained", model="categorical_vae")
+
+
+def _write(folder, status):
+    folder.mkdir(parents=True)
+    (folder / records.RECORD).write_text(json.dumps({"format": records.FORMAT, "status": status}))
+
+
+def test_each_stn_is_pretrained_once_and_first(tmp_path):
+    other_seed = TrialConfig(stn="pretrained", seed=1)
+    jobs = plan([VAE, BEHIND_STN, CATEGORICAL_BEHIND_STN, other_seed], tmp_path)
+    assert [job.kind for job in jobs] == ["stn", "stn", "trial", "trial", "trial", "trial"]
+    assert [job.key for job in jobs[:2]] == [BEHIND_STN.stn_key, other_seed.stn_key]
+
+
+def test_finished_work_is_left_out_and_failed_work_is_not(tmp_path):
+    _write(records.trial_folder(tmp_path, VAE.key), "finished")
+    _write(records.trial_folder(tmp_path, CATEGORICAL.key), "failed")
+    _write(records.stn_folder(tmp_path, BEHIND_STN.stn_key), "finished")
+    jobs = plan([VAE, CATEGORICAL, BEHIND_STN], tmp_path)
+    assert {job.key for job in jobs} == {CATEGORICAL.key, BEHIND_STN.key}
+
+
+def test_an_stn_whose_trials_are_all_finished_is_not_pretrained_again(tmp_path):
+    _write(records.trial_folder(tmp_path, BEHIND_STN.key), "finished")
+    assert plan([BEHIND_STN], tmp_path) == []
+
+
+def test_a_damaged_record_counts_as_unfinished(tmp_path):
+    folder = records.trial_folder(tmp_path, VAE.key)
+    folder.mkdir(parents=True)
+    (folder / records.RECORD).write_bytes(b'{"format": 1, "status": "fin')
+    assert [job.key for job in plan([VAE], tmp_path)] == [VAE.key]
+
+
+def test_the_longest_trials_start_first(tmp_path):
+    short, long = TrialConfig(epochs=2), TrialConfig(epochs=40)
+    assert [job.config for job in plan([short, VAE, long], tmp_path)] == [long, VAE, short]
+
+
+def test_cost_grows_with_epochs_images_and_widths():
+    def cost(**fields):
+        return Job("trial", TrialConfig(**fields)).cost
+
+    assert cost(epochs=40) == pytest.approx(2 * cost(epochs=20), rel=0.05)
+    assert cost(train_images=30_000, test_images=5_000) == pytest.approx(cost() / 2)
+    assert cost(hidden_widths=(64, 128, 256)) > 2.5 * cost()
+    assert cost(stn="pretrained", train_dataset="augmented") > cost(train_dataset="augmented")
+
+
+def test_cost_of_the_papers_vae_is_about_its_training_images():
+    assert 1.0 <= Job("trial", VAE).cost / (20 * 60_000) <= 1.3

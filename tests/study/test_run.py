@@ -1,0 +1,93 @@
+"""The command line, in this process: what needs no worker."""
+
+import re
+
+import pytest
+
+from study import run, space
+from study.run import EXIT_BAD_INPUT, main
+
+
+@pytest.fixture
+def refused(capsys, tmp_path):
+    """Runs a command that must be refused, and returns its one line."""
+
+    def call(*arguments):
+        code = main([*arguments, "--results-dir", str(tmp_path / "results")])
+        captured = capsys.readouterr()
+        assert code == EXIT_BAD_INPUT
+        assert captured.err.count("\n") == 1, captured.err
+        assert captured.err.startswith("error: ")
+        assert not list(tmp_path.glob("results/*/trials"))
+        return captured.err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ([], "no search space is given; it must be one of .*paper_grid"),
+        (["papergrid"], "no search space `papergrid`; did you mean `paper_grid`"),
+        (["paper_grid", "--set", "epoch=3"], "`epoch` is not a field of a trial; did you mean `epochs`"),
+        (["paper_grid", "--set", "epochs=-1"], "`epochs` is -1; it must be a whole number at least 1"),
+        (["paper_grid", "--set", "epochs"], "`epochs` is not of the form name=value"),
+        (["paper_grid", "--set", "model=resnet"], "`model` is 'resnet'; it must be vae or categorical_vae"),
+        (["paper_grid", "--seeds", "0"], "0"),
+        (["paper_grid", "--seeds", "-2"], "-2"),
+        (["paper_grid", "--name", "../elsewhere"], "--name is '../elsewhere'; it must be letters"),
+        (["paper_grid", "--name", ""], "--name is ''; it must be letters"),
+        (["paper_grid", "--data", "/nowhere"], "/nowhere"),
+        (["paper_grid", "--cpus-per-trial", "100000", "--dry-run"], "--cpus-per-trial is 100000, more than"),
+    ],
+)
+def test_bad_input_is_told_in_one_line(refused, arguments, told):
+    assert re.search(told, refused(*arguments))
+
+
+@pytest.mark.parametrize(
+    "text", ["", "- a\n- b\n", "factors: [", "factors: {model: []}", "factors: {modle: [vae]}", "\x00"]
+)
+def test_a_bad_file_is_told_in_one_line(refused, tmp_path, text):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    assert "mine.yaml" in refused(str(path))
+
+
+def test_results_that_are_a_file_are_not_written_over(capsys, tmp_path):
+    (tmp_path / "results").write_text("mine")
+    assert main(["paper_grid", "--results-dir", str(tmp_path / "results")]) == EXIT_BAD_INPUT
+    assert "--results-dir" in capsys.readouterr().err
+    assert (tmp_path / "results").read_text() == "mine"
+
+
+@pytest.mark.parametrize("arguments", [["paper_grid", "--max-concurrent", "0"], ["paper_grid", "--unknown"]])
+def test_the_parser_exits_with_2_too(arguments):
+    with pytest.raises(SystemExit) as error:
+        main(arguments)
+    assert error.value.code == EXIT_BAD_INPUT
+
+
+def test_list_names_every_space_with_its_question(capsys):
+    assert main(["--list"]) == 0
+    listed = capsys.readouterr().out
+    for path in space.available():
+        assert f"{path.stem} " in listed
+        assert space.read(path).question[:60] in listed
+
+
+def test_a_dry_run_shows_every_job_and_writes_nothing(capsys, tmp_path):
+    results = tmp_path / "results"
+    assert main(["paper_grid", "--seeds", "2", "--dry-run", "--results-dir", str(results)]) == 0
+    shown = capsys.readouterr().out
+    trials = space.read(space.find("paper_grid"), seeds=2).trials
+    assert all(config.key in shown for config in trials)
+    assert "16 trials, 0 of them finished already; 18 jobs to run" in shown
+    assert "expected time" in shown
+    assert not results.exists()
+
+
+def test_the_line_that_continues_repeats_the_command():
+    assert run._command(["paper_grid", "--set", "hidden_widths=[8, 16]"]) == (
+        "python -m study.run paper_grid --set 'hidden_widths=[8, 16]'"
+    )

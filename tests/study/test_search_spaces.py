@@ -1,0 +1,108 @@
+"""The files in search_spaces/ hold what their comments say."""
+
+import itertools
+import re
+from pathlib import Path
+
+import pytest
+
+from study import space
+from tivae.config import FIELD_NAMES, TrialConfig
+
+GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "example"]
+
+# Measured: a trial of the paper's grid, 20 epochs of 60,000 images, takes 22 minutes on one core.
+HOURS_PER_IMAGE = 22 / 60 / (20 * 60_000)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_each_opens_with_its_command_question_and_expected_cost(name: str) -> None:
+    path = space.find(name)
+    header = path.read_text().split("\nquestion:")[0]
+    read = space.read(path)
+    command = "my_grid.yaml" if name == "example" else name
+    assert f"uv run python -m study.run {command}" in header
+    assert read.question.endswith("?")
+    expected = re.search(r"^# Expected: (\d+) trials, about ([\d.]+) (hours|minutes) on 2 CPU cores", header, re.M)
+    assert expected is not None
+    trials, time, unit = expected.groups()
+    assert int(trials) == len(read.trials)
+    images = sum(trial.epochs * (trial.train_images or 60_000) for trial in read.trials)
+    stated = float(time) / (60 if unit == "minutes" else 1)
+    # The example's trials are so short that their readout and tests count as well.
+    assert stated == pytest.approx(images * HOURS_PER_IMAGE / 2, rel=0.05 if unit == "hours" else 0.8)
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_each_trial_has_a_key_of_its_own(name: str) -> None:
+    keys = [trial.key for trial in space.read(space.find(name)).trials]
+    assert len(set(keys)) == len(keys)
+
+
+def test_the_paper_grid_is_table_1_in_its_order() -> None:
+    """All eight cells, and nothing but the paper's recipe, which is the default."""
+    read = space.read(space.find("paper_grid"))
+    rows = itertools.product(["vae", "categorical_vae"], ["base", "augmented"], ["none", "pretrained"])
+    assert read.trials == tuple(
+        TrialConfig(model=model, train_dataset=dataset, stn=stn) for model, dataset, stn in rows
+    )
+    assert read.factors == ("model", "train_dataset", "stn")
+
+
+def test_latent_size_gives_both_models_the_same_sizes() -> None:
+    read = space.read(space.find("latent_size"))
+    sizes = [2, 5, 10, 20, 50, 100]
+    for model in ("vae", "categorical_vae"):
+        trials = [trial for trial in read.trials if trial.model == model and trial.seed == 0]
+        assert sorted(trial.encoding_dim for trial in trials) == sizes
+    shapes = {(t.latent_dim, t.categories) for t in read.trials if t.categories}
+    assert shapes == {(1, 2), (1, 5), (1, 10), (2, 10), (5, 10), (10, 10)}
+
+
+def test_kl_weight_gives_both_models_the_same_betas() -> None:
+    read = space.read(space.find("kl_weight"))
+    betas: dict[str, list[float]] = {"vae": [], "categorical_vae": []}
+    for trial in read.trials:
+        if trial.seed == 0 and (trial.model, trial.kl_weight) != ("categorical_vae", 0.001):
+            assert trial.reconstruction_weight is not None
+            betas[trial.model].append(trial.kl_weight / trial.reconstruction_weight * 28 * 28 / 2)
+    stated = [0, 0.0039, 0.012, 0.039, 0.12, 0.39, 1.2, 3.9]
+    assert betas["vae"] == pytest.approx(stated, rel=0.05)
+    assert betas["categorical_vae"] == pytest.approx(betas["vae"], rel=1e-9)
+    assert {trial.model for trial in read.trials if trial.kl_weight == 0.001} == set(betas)
+
+
+def test_matched_capacity_gives_every_model_100_numbers() -> None:
+    read = space.read(space.find("matched_capacity"))
+    assert {trial.encoding_dim for trial in read.trials} == {100}
+    cells = {(t.train_dataset, t.model, t.latent_dim, t.categories) for t in read.trials if t.seed == 0}
+    shapes = [("vae", 100, None), *(("categorical_vae", 100 // n, n) for n in (5, 10, 20))]
+    assert cells == {(dataset, *shape) for dataset in ("base", "augmented") for shape in shapes}
+
+
+def test_the_full_factorial_holds_the_paper_grid_and_equal_sizes_and_betas() -> None:
+    read = space.read(space.find("full_factorial"))
+    assert set(space.read(space.find("paper_grid")).trials) <= set(read.trials)
+    cells: dict[str, set[tuple[object, ...]]] = {"vae": set(), "categorical_vae": set()}
+    for t in read.trials:
+        assert t.reconstruction_weight is not None
+        beta = round(t.kl_weight / t.reconstruction_weight * 28 * 28 / 2, 4)
+        cells[t.model].add((t.train_dataset, t.stn, t.encoding_dim, beta, t.seed))
+    assert cells["vae"] == cells["categorical_vae"]
+    assert {cell[3] for cell in cells["vae"]} == {0.0131, 0.392, 3.92}
+
+
+def test_the_example_shows_every_part_and_lists_every_field() -> None:
+    path = space.find("example")
+    text = path.read_text()
+    parts = ["question", "settings", "factors", "seeds", "blocks"]
+    parts += ["values", "range", "linspace", "logspace", "where"]
+    code = "\n".join(line.split("#")[0] for line in text.splitlines())
+    assert [part for part in parts if not re.search(rf"\b{part}:", code)] == []
+    listed = re.findall(r"^#   ([a-z_]+)  ", text, re.M)
+    assert listed == list(FIELD_NAMES)
+
+
+def test_each_folder_entry_is_a_search_space() -> None:
+    assert set(GRIDS) <= {path.stem for path in space.available()}
+    assert all(isinstance(path, Path) and path.suffix == ".yaml" for path in space.available())

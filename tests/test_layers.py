@@ -1,0 +1,102 @@
+"""Imports run downwards only, and the top level of the repository is fixed."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+OURS = {"tivae", "analysis", "study", "tests"}
+# What one trial may need: it must run on a machine that has nothing else.
+TRIAL = {"torch", "torchvision", "numpy", "sklearn", "threadpoolctl"}
+
+
+def imported(source):
+    """The top-level packages that `source` imports, at its head or within functions."""
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def of_package(name):
+    """What each file of the package imports."""
+    files = sorted((REPOSITORY / name).rglob("*.py"))
+    assert files
+    return {file.relative_to(REPOSITORY): imported(file.read_text()) for file in files}
+
+
+def breaches(name, is_allowed):
+    return {
+        str(file): wrong
+        for file, names in of_package(name).items()
+        if (wrong := {other for other in names if not is_allowed(other)})
+    }
+
+
+def test_imports_are_found_wherever_they_are():
+    source = "import os.path\nfrom ray.tune import Tuner\ndef f():\n    import optuna, pandas as pd\n"
+    assert imported(source) == {"os", "ray", "optuna", "pandas"}
+
+
+def test_tivae_imports_only_what_one_trial_needs():
+    assert not breaches("tivae", lambda name: name in sys.stdlib_module_names | TRIAL | {"tivae"})
+
+
+def test_analysis_imports_neither_study_nor_what_runs_studies():
+    assert not breaches("analysis", lambda name: name not in {"study", "tests", "ray", "optuna"})
+
+
+def test_study_imports_no_tests():
+    assert not breaches("study", lambda name: name != "tests")
+
+
+def test_each_layer_uses_the_one_below():
+    """Where this fails the tests above look at nothing."""
+    for upper, lower in [("study", "tivae"), ("study", "analysis"), ("analysis", "tivae")]:
+        assert any(lower in names for names in of_package(upper).values()), (upper, lower)
+
+
+PROGRAM = """
+import importlib, pkgutil, sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {absent}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+import tivae
+for module in pkgutil.iter_modules(tivae.__path__):
+    importlib.import_module(f"tivae.{{module.name}}")
+print(*sorted(name for name in sys.modules if "." not in name))
+"""
+
+
+def test_tivae_loads_without_what_runs_studies_and_draws_figures():
+    # Blocked and not looked for afterwards: scikit-learn loads pandas by itself where it finds it.
+    absent = {"ray", "optuna", "pandas", "matplotlib", "pyarrow", "yaml", "rich"}
+    command = [sys.executable, "-c", PROGRAM.format(absent=absent)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = set(done.stdout.split())
+    assert {"tivae", "torch", "sklearn"} <= loaded
+    assert not loaded & (absent | {"analysis", "study"})
+
+
+def test_the_top_level_of_the_repository_is_fixed():
+    command = ["git", "-C", str(REPOSITORY), "ls-files"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this is no checkout, so nothing tells the repository's files from others")
+    entries = {name.partition("/")[0] for name in done.stdout.splitlines()}
+    allowed = {"pyproject.toml", "README.md", "study", "tivae", "search_spaces", "tests", "analysis"}
+    assert {name for name in entries if not name.startswith(".")} <= allowed
+    assert {"pyproject.toml", "study", "tivae", "search_spaces", "tests", "analysis"} <= entries

@@ -1,0 +1,280 @@
+import dataclasses
+import json
+import math
+
+import pytest
+
+from tivae.config import FIELD_NAMES, MODEL_FEATURES, STN_FIELDS, ConfigError, TrialConfig
+
+# Uses every field of the categorical model and of a pretrained STN.
+GIVEN = {"model": "categorical_vae", "stn": "pretrained", "train_dataset": "augmented", "temperature": 1.0}
+FULL = TrialConfig(**GIVEN)
+
+
+def other(name):
+    """A legal value of the field `name` that is not the one in `FULL`; None where there is none."""
+    item = next(item for item in dataclasses.fields(TrialConfig) if item.name == name)
+    now = getattr(FULL, name)
+    if name == "hidden_widths":
+        return (32, 64)
+    if "allowed" in item.metadata:
+        legal = MODEL_FEATURES[FULL.model] if name == "probe_features" else item.metadata["allowed"]
+        return next((value for value in legal if value != now), None)
+    if isinstance(now, bool):
+        return not now
+    if name in ("train_images", "test_images"):
+        return 500
+    return now + 1 if isinstance(now, int) else now / 2
+
+
+def changed(name):
+    return TrialConfig(**(GIVEN | {name: other(name)}))
+
+
+BAD = [
+    ("train_dataset", "bse", "`train_dataset` is 'bse'; it must be base or augmented"),
+    ("train_dataset", None, "`train_dataset` is None; it must be base or augmented"),
+    ("model", "gan", "`model` is 'gan'; it must be vae or categorical_vae"),
+    ("model", 1, "`model` is 1; it must be vae or categorical_vae"),
+    ("stn", True, "`stn` is True; it must be none or pretrained"),
+    ("dataset", "mnist", "`dataset` is 'mnist'; it must be fashion_mnist"),
+    ("interpolation", ["bilinear"], r"`interpolation` is \['bilinear'\]; it must be bilinear or nearest"),
+    ("fill", "white", "`fill` is 'white'; it must be black or grey"),
+    ("training_warps", "once", "`training_warps` is 'once'; it must be redrawn or fixed"),
+    ("output_activation", "relu", "`output_activation` is 'relu'; it must be tanh or linear"),
+    ("learning_rate_schedule", "step", "`learning_rate_schedule` is 'step'; it must be constant or cosine"),
+    ("probe_features", "pixels", "`probe_features` is 'pixels'; it must be mean or logits"),
+    ("probe_fit", "both", "`probe_fit` is 'both'; it must be matched or base or augmented or training"),
+    ("seed", -1, "`seed` is -1; it must be a whole number at least 0 and at most 2147483647"),
+    ("seed", 2**31, "`seed` is 2147483648; it must be a whole number at least 0 and at most 2147483647"),
+    ("seed", 0.5, r"`seed` is 0\.5; it must be a whole number"),
+    ("seed", True, "`seed` is True; it must be a whole number"),
+    ("train_images", 99, "`train_images` is 99; it must be a whole number at least 100 and at most 60000"),
+    ("train_images", 60_001, "`train_images` is 60001; it must be a whole number at least 100 and at most 60000"),
+    ("test_images", 10_001, "`test_images` is 10001; it must be a whole number at least 100 and at most 10000"),
+    ("rotation_degrees", -1, "`rotation_degrees` is -1; it must be a number at least 0 and at most 180"),
+    ("rotation_degrees", math.nan, "`rotation_degrees` is nan; it must be a number at least 0 and at most 180"),
+    ("shift_pixels", 28.5, r"`shift_pixels` is 28\.5; it must be a number at least 0 and at most 28"),
+    ("scale_range", 1.0, r"`scale_range` is 1\.0; it must be a number at least 0 and at most 0\.9"),
+    ("warp_probability", 1.5, r"`warp_probability` is 1\.5; it must be a number at least 0 and at most 1"),
+    ("whole_pixel_shifts", 1, "`whole_pixel_shifts` is 1; it must be true or false"),
+    ("latent_dim", 0, "`latent_dim` is 0; it must be a whole number at least 1 and at most 10000"),
+    ("latent_dim", None, "`latent_dim` is None; it must be a whole number"),
+    ("categories", 1, "`categories` is 1; it must be a whole number at least 2 and at most 10000"),
+    ("hidden_widths", [], r"`hidden_widths` is \[\]; it must be a list of 1 to 4 whole numbers from 1 to 4096"),
+    ("hidden_widths", [8] * 5, "`hidden_widths` is .*; it must be a list of 1 to 4 whole numbers"),
+    ("hidden_widths", [8, 0], r"`hidden_widths` is \[8, 0\]; it must be a list of 1 to 4 whole numbers"),
+    ("hidden_widths", [8, True], "`hidden_widths` is .*; it must be a list of 1 to 4 whole numbers"),
+    ("hidden_widths", [8, 16.0], "`hidden_widths` is .*; it must be a list of 1 to 4 whole numbers"),
+    ("hidden_widths", "32-64", "`hidden_widths` is '32-64'; it must be a list of 1 to 4 whole numbers"),
+    ("hidden_widths", 32, "`hidden_widths` is 32; it must be a list of 1 to 4 whole numbers"),
+    ("temperature", 0, "`temperature` is 0; it must be a number above 0 and at most 100"),
+    ("minimum_temperature", -0.1, r"`minimum_temperature` is -0\.1; it must be a number above 0"),
+    ("annealing_rate", -1e-5, "`annealing_rate` is -1e-05; it must be a number at least 0"),
+    ("reconstruction_weight", 0, "`reconstruction_weight` is 0; it must be a number above 0"),
+    ("kl_weight", -0.1, r"`kl_weight` is -0\.1; it must be a number at least 0"),
+    ("kl_weight", math.inf, "`kl_weight` is inf; it must be a number at least 0"),
+    ("kl_weight", 10**400, r"`kl_weight` is 1000+\.\.\.; it must be a number at least 0"),
+    ("epochs", 0, "`epochs` is 0; it must be a whole number at least 1"),
+    ("epochs", "20", "`epochs` is '20'; it must be a whole number"),
+    ("batch_size", 1, "`batch_size` is 1; it must be a whole number at least 2"),
+    ("learning_rate", 0, "`learning_rate` is 0; it must be a number above 0"),
+    (
+        "learning_rate",
+        "1e-3",
+        r"`learning_rate` is '1e-3'; it must be a number \(YAML reads 1e-3 as text; write 1",
+    ),
+    ("weight_decay", -1, "`weight_decay` is -1; it must be a number at least 0"),
+    ("stn_epochs", 0, "`stn_epochs` is 0; it must be a whole number at least 1"),
+    ("stn_learning_rate", 0.0, r"`stn_learning_rate` is 0\.0; it must be a number above 0"),
+    ("probe_regularisation", 0, "`probe_regularisation` is 0; it must be a number above 0"),
+]
+
+
+@pytest.mark.parametrize(("name", "value", "message"), BAD)
+def test_bad_values_are_refused_with_value_and_rule(name, value, message):
+    with pytest.raises(ConfigError, match=f"^{message}") as caught:
+        TrialConfig(**{name: value})
+    assert caught.value.field_name == name
+
+
+def test_every_field_refuses_something():
+    assert {name for name, _, _ in BAD} == set(FIELD_NAMES)
+
+
+def test_a_config_error_is_a_value_error():
+    with pytest.raises(ValueError, match="epochs"):
+        TrialConfig(epochs=-3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("seed", 0), ("seed", 2**31 - 1), ("train_images", 100), ("train_images", 60_000), ("test_images", 10_000)),
+        *(("rotation_degrees", 0), ("rotation_degrees", 180), ("scale_range", 0.9), ("warp_probability", 1)),
+        *(("latent_dim", 1), ("hidden_widths", (1,)), ("hidden_widths", (4096,) * 4), ("kl_weight", 0)),
+        *(("batch_size", 2), ("weight_decay", 0), ("epochs", 1), ("learning_rate", 1e-30)),
+    ],
+)
+def test_the_ends_of_a_range_are_legal(name, value):
+    assert getattr(TrialConfig(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"probe_features": "logits"},
+            "`probe_features` is logits, which a vae does not have; it must be one of mean$",
+        ),
+        (
+            {"model": "categorical_vae", "probe_features": "mean"},
+            "`probe_features` is mean, which a categorical_vae does not have; "
+            "it must be one of logits, probabilities, one_hot$",
+        ),
+        (
+            {"model": "categorical_vae", "minimum_temperature": 0.6},
+            r"`minimum_temperature` is 0\.6; it must be at most `temperature`, which is 0\.5$",
+        ),
+    ],
+)
+def test_values_that_do_not_go_together_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        TrialConfig(**changes)
+
+
+def test_fields_are_keyword_only_and_frozen():
+    with pytest.raises(TypeError, match="positional"):
+        TrialConfig("base")
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        TrialConfig().epochs = 3
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("latent_dims", "`latent_dims` is not a field of a trial; did you mean `latent_dim`\\?"),
+        ("modell", "did you mean `model`\\?"),
+        ("zzz", "`zzz` is not a field of a trial; it must be one of train_dataset, model, stn, seed, .*"),
+        (3, "`3` is not a field of a trial"),
+    ],
+)
+def test_an_unknown_field_is_refused_with_the_nearest_name(name, message):
+    with pytest.raises(ConfigError, match=message):
+        TrialConfig.from_dict({"model": "vae", name: 1})
+
+
+# A changed key here means that finished studies are computed again: raise RECIPE, or give new fields the default None.
+@pytest.mark.parametrize(
+    ("changes", "key", "stn_key"),
+    [
+        ({}, "24338167a7cb", None),
+        ({"train_dataset": "augmented"}, "fa6f890d8633", None),
+        ({"model": "categorical_vae"}, "a406e342272f", None),
+        ({"stn": "pretrained"}, "7c2d05cfc45a", "b557e27c5f1a"),
+        (
+            {"model": "categorical_vae", "train_dataset": "augmented", "stn": "pretrained"},
+            "d54028ef12c8",
+            "b557e27c5f1a",
+        ),
+        ({"seed": 7, "latent_dim": 100, "hidden_widths": [8, 16], "kl_weight": 0.1}, "ffd82d2730f5", None),
+    ],
+)
+def test_keys_are_those_of_finished_studies(changes, key, stn_key):
+    config = TrialConfig(**changes)
+    assert (config.key, config.stn_key) == (key, stn_key)
+
+
+@pytest.mark.parametrize("name", [name for name in FIELD_NAMES if other(name) is not None])
+def test_a_field_that_is_used_is_part_of_the_key(name):
+    assert changed(name) != FULL
+    assert changed(name).key != FULL.key
+
+
+@pytest.mark.parametrize("name", [name for name in FIELD_NAMES if other(name) is not None and name != "stn"])
+def test_an_stn_is_shared_by_trials_that_differ_in_what_does_not_reach_it(name):
+    assert (changed(name).stn_key != FULL.stn_key) == (name in STN_FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "unused"),
+    [
+        ({}, {"categories": 20}),
+        ({}, {"temperature": 1.0}),
+        ({}, {"temperature": 1.0, "minimum_temperature": 0.2, "annealing_rate": 0.1}),
+        ({}, {"minimum_temperature": 0.2}),
+        ({}, {"annealing_rate": 0.1}),
+        ({}, {"training_warps": "fixed"}),
+        ({"model": "categorical_vae"}, {"stn_epochs": 3}),
+        ({"train_dataset": "augmented"}, {"stn_learning_rate": 0.1}),
+    ],
+)
+def test_a_field_that_is_not_used_makes_no_other_trial(changes, unused):
+    with_unused = TrialConfig(**changes, **unused)
+    assert with_unused == TrialConfig(**changes)
+    assert with_unused.key == TrialConfig(**changes).key
+    assert all(getattr(with_unused, name) is None for name in unused)
+
+
+@pytest.mark.parametrize(
+    ("changes", "written_out"),
+    [
+        ({}, {"reconstruction_weight": 1.0, "probe_features": "mean"}),
+        (
+            {"model": "categorical_vae"},
+            {
+                "reconstruction_weight": 30,
+                "probe_features": "logits",
+                "categories": 10,
+                "temperature": 0.5,
+                "minimum_temperature": 0.5,
+                "annealing_rate": 3e-5,
+            },
+        ),
+        ({"model": "categorical_vae", "temperature": 2.0}, {"minimum_temperature": 2.0}),
+        ({"stn": "pretrained"}, {"stn_epochs": 20, "stn_learning_rate": 1e-3, "training_warps": "redrawn"}),
+        ({"train_dataset": "augmented"}, {"training_warps": "redrawn"}),
+    ],
+)
+def test_a_default_written_out_is_the_same_trial(changes, written_out):
+    assert TrialConfig(**changes, **written_out) == TrialConfig(**changes)
+    assert TrialConfig(**changes, **written_out).key == TrialConfig(**changes).key
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ({"kl_weight": 1}, {"kl_weight": 1.0}),
+        ({"kl_weight": 0.0010}, {"kl_weight": 1e-3}),
+        ({"epochs": 20.0}, {"epochs": 20}),
+        ({"rotation_degrees": 10}, {"rotation_degrees": 10.0}),
+        ({"hidden_widths": [32, 64]}, {"hidden_widths": (32, 64)}),
+        pytest.param(
+            *({"kl_weight": -0.0}, {"kl_weight": 0.0}),
+            marks=pytest.mark.xfail(strict=True, reason="-0.0 and 0.0 are equal, but their JSON and keys are not"),
+        ),
+    ],
+)
+def test_one_value_written_in_two_ways_is_one_trial(one, same):
+    assert TrialConfig(**one) == TrialConfig(**same)
+    assert TrialConfig(**one).key == TrialConfig(**same).key
+    assert TrialConfig(**one).to_dict() == TrialConfig(**same).to_dict()
+
+
+@pytest.mark.parametrize("config", [TrialConfig(), FULL, TrialConfig(hidden_widths=(8,), kl_weight=1e-7)])
+def test_a_config_goes_through_json_and_back(config):
+    values = json.loads(json.dumps(config.to_dict(), allow_nan=False))
+    assert set(values) == set(FIELD_NAMES)
+    assert TrialConfig.from_dict(values) == config
+    assert TrialConfig.from_dict(values).key == config.key
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        (TrialConfig(latent_dim=7), 7),
+        (TrialConfig(model="categorical_vae", latent_dim=5, categories=20), 100),
+    ],
+)
+def test_the_encoding_dimension_counts_numbers_per_image(config, expected):
+    assert config.encoding_dim == expected
