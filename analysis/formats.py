@@ -39,9 +39,9 @@ class Table:
 
     def markdown(self) -> str:
         """Markdown, notes as a list."""
-        parts = [f"**{_markdown_escape(_printable(self.title))}**\n"]
+        parts = [f"**{markdown_escape(_printable(self.title))}**\n"]
         parts += [f"{heading}\n\n{markdown(frame, right)}" for heading, frame, right in self.blocks]
-        notes = "".join(f"- {_markdown_escape(_printable(note))}\n" for note in self.notes)
+        notes = "".join(f"- {markdown_escape(_printable(note))}\n" for note in self.notes)
         return "\n".join([*parts, *([notes] if notes else [])])
 
     def latex(self) -> str:
@@ -71,9 +71,9 @@ def text(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
 def markdown(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
     """A Markdown table (GitHub's flavour); a group's name stands before each of its labels."""
     columns = _columns(frame, right)
-    labels = [_markdown_escape(f"{c.group} {c.label}".strip()) for c in columns]
+    labels = [markdown_escape(f"{c.group} {c.label}".strip()) for c in columns]
     rows = [labels, ["---:" if c.right else "---" for c in columns]]
-    rows += [[_markdown_escape(c.cells[row]) for c in columns] for row in range(len(frame))]
+    rows += [[markdown_escape(c.cells[row]) for c in columns] for row in range(len(frame))]
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
@@ -167,7 +167,7 @@ def _line(cells: list[str], columns: list[_Column], widths: list[int]) -> str:
     return "  ".join(cell.rjust(width) if column.right else cell.ljust(width) for cell, column, width in parts)
 
 
-def _markdown_escape(value: str) -> str:
+def markdown_escape(value: str) -> str:
     for character in "\\|`*_<>[]":
         value = value.replace(character, f"\\{character}")
     return value

@@ -108,7 +108,7 @@ class Study:
             cells[f"{name}_sd"] = groups[name].std()
         return cells.reset_index()
 
-    def pivot(self, value: str, index: str | Sequence[str], across: str | Sequence[str]) -> pd.DataFrame:
+    def pivot_means(self, value: str, index: str | Sequence[str], across: str | Sequence[str]) -> pd.DataFrame:
         """Mean of `value` over the finished trials: a row per `index`, a column per value of `across`.
 
         Everything that is not named is averaged over; `where` first for less.

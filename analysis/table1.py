@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 
@@ -17,7 +17,7 @@ from analysis.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.trial import config_of
 from tivae.config import FIELD_NAMES
 
-Source = Study | pd.DataFrame
+Source: TypeAlias = Study | pd.DataFrame
 
 TITLE = "Table 1. Ours beside the paper's figures; n: seeds, diff.: ours - paper"
 MOST_NAMED = 3

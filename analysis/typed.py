@@ -117,13 +117,24 @@ def _cast(values: pd.Series, dtype: str) -> pd.Series:
     return pd.Series(_array(parsed, dtype), index=values.index)
 
 
+def _whole(text: str) -> int:
+    """Also of "10.0", as spreadsheets and plain `read_csv` leave whole numbers in a column with gaps."""
+    try:
+        return int(text)
+    except ValueError:
+        number = float(text)
+        if not number.is_integer():
+            raise
+        return int(number)
+
+
 def _truth(text: str) -> bool:
     if text not in ("True", "False"):
         raise ValueError(f"{text!r} is neither True nor False")
     return text == "True"
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {"float64": float, "Int64": int, "boolean": _truth, "string": str}
+_PARSERS: dict[str, Callable[[str], Any]] = {"float64": float, "Int64": _whole, "boolean": _truth, "string": str}
 
 
 def _guess(values: pd.Series) -> str:

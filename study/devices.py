@@ -15,6 +15,10 @@ class DeviceError(ValueError):
     """Devices that were asked for and that the cluster does not have."""
 
 
+class ClusterError(RuntimeError):
+    """Ray does not start, or does not answer."""
+
+
 @dataclass(frozen=True)
 class Pool:
     """Equal slots of one kind of device.

@@ -17,7 +17,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from study.devices import Pool
+from study.devices import ClusterError, Pool
 from study.dispatcher import Dispatcher
 from study.display import Display
 from study.jobs import Job
@@ -33,18 +33,27 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 @contextlib.contextmanager
 def session(address: str | None = None, cpus: int | None = None) -> Iterator[dict[str, float]]:
-    """A connection to Ray: a new local instance, or the cluster at `address`. Gives the cluster's total resources."""
+    """A connection to Ray: a new local instance, or the cluster at `address`. Gives the cluster's total resources.
+
+    Raises `ClusterError` where Ray does not start or answer.
+    """
     environment = {
         "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     }
-    ray.init(
-        address=address or "local",
-        num_cpus=cpus,
-        include_dashboard=False if address is None else None,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-        runtime_env={"env_vars": environment},
-    )
+    try:
+        ray.init(
+            address=address or "local",
+            num_cpus=cpus,
+            include_dashboard=False if address is None else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            runtime_env={"env_vars": environment},
+        )
+    # Ray raises a bare Exception where its processes need more than half a minute to start.
+    except Exception as error:
+        raise ClusterError(
+            f"Ray did not start ({' '.join(str(error).split())}); give the command again when this machine is less busy"
+        ) from error
     try:
         yield ray.cluster_resources()
     finally:
@@ -58,8 +67,11 @@ def run(
     study: Path,
     display: Display,
     on_end: Callable[[Job, dict[str, Any]], None],
+    measures: str = "standard",
 ) -> None:
     """Runs all jobs; `on_end` is called in this process after each, with what its worker reported last.
+
+    measures: see `worker.work`.
 
     Ctrl-C ends it early, without an exception; the display's progress tells what has ended.
     """
@@ -68,7 +80,7 @@ def run(
     events = _Events(display.progress, display, on_end)
     dispatcher = Dispatcher(jobs, pools, give_up=events.give_up)
     events.dispatcher = dispatcher
-    trainable = tune.with_parameters(work, data=data, study=str(study))
+    trainable = tune.with_parameters(work, data=data, study=str(study), measures=measures)
     tuner = tune.Tuner(
         tune.with_resources(trainable, _resources),
         tune_config=tune.TuneConfig(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from tivae import records
-from tivae.config import TrialConfig
+from tivae.config import CONTROLS, TrialConfig
 
 # Forward and backward passes over one image, in units of a forward pass.
 _TRAINING_PASSES = 3
@@ -40,7 +40,7 @@ class Job:
 
     @property
     def epochs(self) -> int:
-        """Epochs of the whole job."""
+        """Epochs of the whole job; 0 for a control, which is not trained."""
         epochs = self.config.epochs if self.kind == "trial" else self.config.stn_epochs
         assert epochs is not None
         return epochs
@@ -48,16 +48,30 @@ class Job:
     @functools.cached_property
     def cost(self) -> float:
         """Expected work, in training images of the paper's VAE; good to about a third."""
-        config, images = self.config, self.config.train_images or 60_000
+        config = self.config
+        images = (config.train_images or 60_000) - (config.validation_images or 0)
         if self.kind == "stn":
             return self.epochs * images * _STN_SHARE
+        if config.model in CONTROLS:
+            # Encoding and the probes; nothing is trained.
+            return float(images)
         tests = 2 * (config.test_images or 10_000)
         per_image = _flops(config) / _flops(TrialConfig())
+        if config.consistency_weight is not None:
+            # A second view is encoded, which is half of the work, and not decoded.
+            per_image *= 1.5
         # Test images are only encoded and decoded, and the training images are encoded twice for the probes.
         passes = self.epochs * (images + tests / _TRAINING_PASSES) + 2 * images / (2 * _TRAINING_PASSES)
+        return per_image * passes + self.epochs * images * self._stn_share
+
+    @property
+    def _stn_share(self) -> float:
+        """Cost of the STN per training image and epoch."""
+        config = self.config
+        if config.stn in ("joint", "inverse"):
+            return _STN_SHARE
         redrawn = config.train_dataset == "augmented" and config.training_warps == "redrawn"
-        stn = self.epochs * images * _STN_SHARE / _TRAINING_PASSES if config.stn != "none" and redrawn else 0
-        return per_image * passes + stn
+        return _STN_SHARE / _TRAINING_PASSES if config.stn == "pretrained" and redrawn else 0.0
 
     def is_finished(self, study: Path) -> bool:
         """Whether its record is there and says so."""

@@ -26,7 +26,7 @@ class RunningJob:
     @property
     def share(self) -> float:
         """The share of the job that is done, in [0, 1]."""
-        return min(1.0, self.epoch / self.job.epochs)
+        return min(1.0, self.epoch / max(1, self.job.epochs))
 
 
 class Progress:
@@ -101,8 +101,10 @@ def label(job: Job) -> str:
     config = job.config
     if job.kind == "stn":
         return f"STN pretraining, seed {config.seed}"
-    size = f"{config.latent_dim}" + (f"x{config.categories}" if config.categories else "")
-    return f"{config.train_dataset} {config.model} {size}, STN {config.stn}, seed {config.seed}"
+    size = "x".join(str(number) for number in (config.latent_dim, config.categories) if number)
+    # A control leaves out what it does not have.
+    cell = " ".join(part for part in (config.train_dataset, config.model, size) if part)
+    return f"{cell}, STN {config.stn}, seed {config.seed}"
 
 
 def duration(seconds: float | None) -> str:

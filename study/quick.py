@@ -9,6 +9,7 @@ from tivae.config import TrialConfig
 
 TRAIN_IMAGES = 6_000
 TEST_IMAGES = 2_000
+VALIDATION_IMAGES = 1_000
 EPOCHS = 2
 SUFFIX = "-quick"
 
@@ -25,6 +26,7 @@ def shrunk(trials: Iterable[TrialConfig]) -> tuple[TrialConfig, ...]:
         changed = replace(
             config,
             train_images=min(TRAIN_IMAGES, config.train_images or TRAIN_IMAGES),
+            validation_images=min(VALIDATION_IMAGES, config.validation_images) if config.validation_images else None,
             test_images=min(TEST_IMAGES, config.test_images or TEST_IMAGES),
             epochs=min(EPOCHS, config.epochs),
             stn_epochs=min(EPOCHS, config.stn_epochs) if config.stn_epochs is not None else None,

@@ -67,6 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         "--devices", default="auto", help="auto (all there are), or a list such as cuda,cpu; kinds: cuda, mps, cpu"
     )
     parser.add_argument("--trials-per-gpu", type=_positive, default=4, help="trials that share a GPU; default: 4")
+    parser.add_argument(
+        "--measures", choices=("none", "standard", "all"), default="standard", help="of invariance; default: standard"
+    )
+    parser.add_argument(
+        "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"
+    )
     parser.add_argument("--max-concurrent", type=_positive, help="run at most this many trials at once")
     parser.add_argument("--cpus-per-trial", type=_positive, default=1, help="CPU cores, and torch threads, of a trial")
     return parser
@@ -101,9 +107,11 @@ def _study(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespa
     if finished_before:
         console.print(f"{finished_before} of {len(trials)} trials are finished already", highlight=False)
     unfinished = _work(jobs, finished_before, study, frames, options, console) if jobs else 0
-    _report(trials, frames, study, console)
+    _show_table(trials, frames, study, console)
     if unfinished:
         raise KeyboardInterrupt
+    if options.report and (jobs or not (study / "report").exists()):
+        _write_report(study, console)
     failed = len(plan(trials, study))
     if failed:
         print(f"{failed} of {len(trials)} trials failed; the column `error` of trials.csv says why", file=sys.stderr)
@@ -136,24 +144,41 @@ def _work(
             frames.update()
 
         with Display(progress, console) as display:
-            engine.run(jobs, pools, data, study, display, on_end)
+            engine.run(jobs, pools, data, study, display, on_end, options.measures)
     console.print(f"Ran for {duration(progress.elapsed)}", highlight=False)
     return len(jobs) - progress.ended_jobs
 
 
-def _report(trials: Sequence[TrialConfig], frames: Frames, study: Path, console: Console) -> None:
+def _show_table(trials: Sequence[TrialConfig], frames: Frames, study: Path, console: Console) -> None:
     """The table of this run's trials (the paper's Table 1 where they have a cell of it), and where everything is."""
     results = frames.write()
     if results is None:
         return
     mine = results.where(key=[config.key for config in trials])
     of_the_paper = table1(mine)["base_accuracy"].notna().any()
-    shown = table1_text(mine) if of_the_paper or mine.finished.empty else formats.text(mine.cells().reset_index())
+    shown = table1_text(mine) if of_the_paper or mine.finished.empty else formats.text(mine.cells().round(4))
     console.print()
     console.print(shown, highlight=False, markup=False, soft_wrap=True)
     console.print(
         f"\nDataframes, records and weights: {study.resolve()}", highlight=False, markup=False, soft_wrap=True
     )
+
+
+def _write_report(study: Path, console: Console) -> None:
+    # Matplotlib takes seconds to import: bad input is told before.
+    from analysis import report
+
+    console.print("Drawing the report's figures ...", highlight=False)
+    try:
+        page = report.write(study)
+    # The study's results are all written by now: a report that fails must not make them look lost.
+    except Exception as error:
+        print(
+            f"the report could not be written ({records.reason(error)}); the records and dataframes are complete",
+            file=sys.stderr,
+        )
+        return
+    console.print(f"Report: {page.resolve()}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _list(console: Console) -> None:
@@ -190,7 +215,14 @@ def _positive(text: str) -> int:
     return number
 
 
-BAD_INPUT = (spaces.SpaceError, ConfigError, FolderError, devices.DeviceError, fashion_mnist.DataError)
+BAD_INPUT = (
+    spaces.SpaceError,
+    ConfigError,
+    FolderError,
+    devices.DeviceError,
+    devices.ClusterError,
+    fashion_mnist.DataError,
+)
 
 
 if __name__ == "__main__":

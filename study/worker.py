@@ -24,21 +24,24 @@ REPORTED = (
 )
 
 
-def work(config: dict[str, Any], *, data: FashionMNIST, study: str) -> None:
+def work(config: dict[str, Any], *, data: FashionMNIST, study: str, measures: str) -> None:
     """Runs one job, reporting each epoch; its record and checkpoint are written to the folder `study`.
 
     config: `job` (kind, config) and `pool` (device, threads), as the dispatcher makes it.
+    measures: none, standard or all measures of invariance; they move no other figure.
     """
     job, pool = config["job"], config["pool"]
     _prepare(pool["threads"])
     trial = TrialConfig.from_dict(job["config"])
-    run = records.run_trial if job["kind"] == "trial" else records.run_stn
 
     def report(row: EpochRow) -> None:
         tune.report({name: row[name] for name in REPORTED if name in row})
 
     try:
-        record = run(trial, data, pool["device"], Path(study), report)
+        if job["kind"] == "stn":
+            record = records.run_stn(trial, data, pool["device"], Path(study), report)
+        else:
+            record = records.run_trial(trial, data, pool["device"], Path(study), report, measures=measures)
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
         raise

@@ -3,50 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tivae.datasets import Dataset
-from tivae.models import Autoencoder
+from tivae.models import Autoencoder, Model
+from tivae.views import Look, plain
 
 BATCH_SIZE = 500
 
 
 @torch.no_grad()
 def losses(
-    model: Autoencoder, images: Dataset, noise: Tensor, step: int, batch_size: int = BATCH_SIZE
-) -> dict[str, float]:
+    model: Autoencoder,
+    images: Dataset,
+    noise: Tensor,
+    step: int,
+    batch_size: int = BATCH_SIZE,
+    *,
+    look: Look = plain,
+    targets: Dataset | None = None,
+) -> dict[str, float | None]:
     """Mean `loss` (weighted as in training), `reconstruction` and `kl` over `images`; the model must be in `eval()`.
 
     noise: one posterior sample's noise per image, as `model.noise(len(images), ...)` draws it.
+    look: what the model sees of `images`; targets: what is to be reconstructed, where that is not as `look` says.
+    `kl` is None for a model without a posterior. Alignment and consistency terms of the training loss are left out.
     """
     reconstruction = torch.zeros((), dtype=torch.float64)
     kl = torch.zeros((), dtype=torch.float64)
     for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
-        parts = model.losses(batch, noise[start : start + batch_size], step)
+        part = slice(start, start + batch_size)
+        view = look(batch)
+        if targets is not None:
+            view = replace(view, target=targets.batch(part))
+        parts = model.score(model.encode(view.seen), view, noise[part], step)
         reconstruction += parts.reconstruction.sum().cpu().double()
         kl += parts.kl.sum().cpu().double()
-    means = {"reconstruction": float(reconstruction) / len(images), "kl": float(kl) / len(images)}
     weight = model.config.reconstruction_weight
     assert weight is not None
-    return {"loss": weight * means["reconstruction"] + model.config.kl_weight * means["kl"]} | means
+    error, divergence = float(reconstruction) / len(images), float(kl) / len(images)
+    if not model.has_posterior:
+        return {"loss": weight * error, "reconstruction": error, "kl": None}
+    return {"loss": weight * error + model.config.kl_weight * divergence, "reconstruction": error, "kl": divergence}
+
+
+@torch.no_grad()
+def reconstruction(model: Model, images: Dataset, *, look: Look = plain, targets: Dataset | None = None) -> float:
+    """Mean squared error per pixel of `model.reconstruct`, without noise; `look` and `targets` as for `losses`."""
+    total = 0.0
+    for start, batch in zip(range(0, len(images), BATCH_SIZE), images.batches(BATCH_SIZE), strict=True):
+        view = look(batch)
+        if targets is not None:
+            view = replace(view, target=targets.batch(slice(start, start + BATCH_SIZE)))
+        decoded = model.reconstruct(view.seen)
+        restored = decoded if view.restore is None else view.restore(decoded)
+        total += float(functional.mse_loss(restored, view.target)) * len(batch)
+    return total / len(images)
 
 
 @torch.no_grad()
 def features(
-    model: Autoencoder,
+    model: Model,
     images: Dataset,
     kind: str,
     through: Callable[[Tensor], Tensor] | None = None,
     batch_size: int = BATCH_SIZE,
+    noise: Tensor | None = None,
 ) -> Tensor:
     """Encodings (N, D) float32 of all images in order, on the host; the model must be in `eval()`.
 
-    through: what the images pass before the model, a frozen STN for example.
+    through: what the images pass before the model, an STN for example. noise: one sample's per image, for `sample`.
     """
     parts = []
-    for batch in images.batches(batch_size):
+    for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
         seen = batch if through is None else through(batch)
-        parts.append(model.features(model.encode(seen), kind).cpu())
+        drawn = None if noise is None else noise[start : start + batch_size]
+        parts.append(model.features(model.encode(seen), kind, drawn).cpu())
     return torch.cat(parts)

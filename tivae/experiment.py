@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from tivae import evaluation, probe
-from tivae.config import TrialConfig
-from tivae.datasets import TrialData
+from tivae import final_scores
+from tivae import measures as invariance
+from tivae.config import CONTROLS, TrialConfig
+from tivae.datasets import Dataset, TrialData
 from tivae.fashion_mnist import FashionMNIST
 from tivae.fitting import ModelTraining
-from tivae.models import Autoencoder
+from tivae.models import Model, build_control
 from tivae.pretraining import StnTraining
 from tivae.provenance import Stopwatch
+from tivae.readout import KINDS, read_out
 from tivae.stn import SpatialTransformer, freeze
 from tivae.training import EpochRow, OnEpoch, train
 
-KINDS = ("base", "augmented")
+__all__ = ["KINDS", "StnResult", "TrialResult", "pretrain", "run"]
 
 
 @dataclass(frozen=True)
@@ -32,16 +31,18 @@ class TrialResult:
 
     metrics: final figures by name; epochs: a row per epoch; predictions: `labels`, and the headline probe's classes
     for `base` and `augmented`, each int64 (N,); encodings: of both test sets, float32 (N, D), as the probe read them.
+    measures: the curves behind the measures of invariance, None where they were not asked for.
     """
 
     config: TrialConfig
-    model: Autoencoder
+    model: Model
     stn: SpatialTransformer | None
     metrics: dict[str, Any]
     epochs: list[EpochRow]
     predictions: dict[str, Tensor]
     encodings: dict[str, Tensor]
     provenance: dict[str, Any]
+    measures: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,33 +64,39 @@ def run(
     stn: SpatialTransformer | None = None,
     checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
+    measures: str = "standard",
 ) -> TrialResult:
     """Trains the config's model and reads it out.
 
     The same config on the same kind of device gives the same figures, interrupted or not: `checkpoint` is written
     after every epoch and continued from where it exists. stn: the config's pretrained STN; without it one is
-    pretrained here first. Nothing but `checkpoint` is written.
+    pretrained here first. measures: `none`, `standard` or `all` measures of invariance (`tivae.measures`), which
+    move no other figure. Nothing but `checkpoint` is written.
 
-    Raises `NonFiniteLoss` and, from the probe, `ValueError`.
+    Raises `NonFiniteLoss`, and `ValueError` from the probe, from a degenerate warp and for another `measures`.
     """
+    invariance.check_level(measures)
     watch = Stopwatch(device, host.source)
     data = TrialData(host, config, device)
+    frozen = None
     if config.stn == "pretrained":
-        stn = freeze((stn or pretrain(config, host, device).stn).to(data.device))
-    training = ModelTraining(config, data, stn)
-    train(training, checkpoint, on_epoch)
-    readout = _read_out(training, data, config)
-    last = training.rows[-1].items()
-    losses = {name: value for name, value in last if name.endswith(("_loss", "_reconstruction", "_kl"))}
+        frozen = freeze((stn or pretrain(config, host, device).stn).to(data.device))
+    if config.model in CONTROLS:
+        trained = _fit_control(config, data, frozen)
+    else:
+        trained = _train(config, data, frozen, checkpoint, on_epoch)
+    readout = read_out(config, data, trained.model, trained.stn, trained.seen)
+    measured = invariance.measure(config, data, trained.model, trained.stn, readout, measures)
     return TrialResult(
         config=config,
-        model=training.model,
-        stn=training.stn,
-        metrics=losses | readout.metrics,
-        epochs=training.rows,
+        model=trained.model,
+        stn=trained.stn,
+        metrics=trained.metrics | readout.metrics | measured.columns,
+        epochs=trained.epochs,
         predictions=readout.predictions,
         encodings=readout.encodings,
-        provenance=watch.provenance(training.seconds_before, training.resumed),
+        provenance=watch.provenance(trained.seconds_before, trained.resumed),
+        measures=measured.details,
     )
 
 
@@ -111,39 +118,39 @@ def pretrain(
 
 
 @dataclass(frozen=True)
-class _Readout:
+class _Trained:
+    """seen: the evaluation sets as they come to the model, where they have been computed."""
+
+    model: Model
+    stn: SpatialTransformer | None
     metrics: dict[str, Any]
-    predictions: dict[str, Tensor]
-    encodings: dict[str, Tensor]
+    epochs: list[EpochRow]
+    seen: dict[str, Dataset] | None
+    seconds_before: float = 0.0
+    resumed: int = 0
 
 
-def _read_out(training: ModelTraining, data: TrialData, config: TrialConfig) -> _Readout:
-    """Both probes (fitted on base and on augmented training encodings), each on both test sets, from one pass."""
-    assert config.probe_features is not None
-    encodings = {
-        name: evaluation.features(training.model, images, config.probe_features)
-        for name, images in training.tests.items()
-    }
-    training_sets = {"base": data.base_train(), "augmented": data.augmented_train("probe warps")}
-    probes = {}
-    for name, images in training_sets.items():
-        # One batch at a time through the STN: the whole set would be kept twice.
-        seen = evaluation.features(training.model, images, config.probe_features, through=training.stn)
-        probes[name] = probe.fit(seen.numpy(), data.train_labels, config.probe_regularisation)
-
-    predicted: Mapping[tuple[str, str], NDArray[np.int64]] = {
-        (test, fitted): probes[fitted].predict(encodings[test].numpy()) for test in KINDS for fitted in KINDS
-    }
-    accuracy = {pair: float((classes == data.test_labels).mean()) for pair, classes in predicted.items()}
-    headline = {test: _fitted_on(test, config) for test in KINDS}
-    metrics: dict[str, Any] = {f"{test}_accuracy": accuracy[test, headline[test]] for test in KINDS}
-    metrics |= {f"{test}_accuracy_fit_{fitted}": value for (test, fitted), value in accuracy.items()}
-    metrics["probe_iterations"] = max(fitted.iterations for fitted in probes.values())
-    metrics["probe_converged"] = all(fitted.converged for fitted in probes.values())
-    predictions = {test: torch.from_numpy(predicted[test, headline[test]]) for test in KINDS}
-    return _Readout(metrics, {"labels": torch.from_numpy(data.test_labels)} | predictions, encodings)
+def _train(
+    config: TrialConfig,
+    data: TrialData,
+    frozen: SpatialTransformer | None,
+    checkpoint: Path | None,
+    on_epoch: OnEpoch | None,
+) -> _Trained:
+    training = ModelTraining(config, data, frozen)
+    train(training, checkpoint, on_epoch)
+    last = training.rows[-1].items()
+    metrics = {name: value for name, value in last if name.endswith(("_loss", "_reconstruction", "_kl"))}
+    metrics |= {name: value for name, value in last if name in ("train_consistency", "train_alignment")}
+    metrics |= final_scores.of_training(training, data)
+    seen = training.tests if training.trained_stn is None else None
+    stn = None if training.stn is None else freeze(training.stn)
+    return _Trained(training.model, stn, metrics, training.rows, seen, training.seconds_before, training.resumed)
 
 
-def _fitted_on(test: str, config: TrialConfig) -> str:
-    """The kind of training encodings that the headline probe for the test set `test` is fitted on."""
-    return {"matched": test, "training": config.train_dataset}.get(config.probe_fit, config.probe_fit)
+def _fit_control(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | None) -> _Trained:
+    model = build_control(config).to(data.device).eval()
+    images = data.augmented_train("training warps") if config.train_dataset == "augmented" else data.base_train()
+    model.fit(images.behind(frozen))
+    seen = {name: images.behind(frozen) for name, images in data.evaluation_sets().items()}
+    return _Trained(model, frozen, final_scores.of_control(model, frozen, data, seen), [], seen)

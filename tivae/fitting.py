@@ -1,34 +1,47 @@
-"""Training of a config's autoencoder, with or without a frozen STN in front."""
+"""Training of a config's autoencoder, alone, behind a frozen STN, or together with an STN."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Iterator
+from dataclasses import replace
 
-from tivae import evaluation
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from tivae import evaluation, views
 from tivae.config import TrialConfig
+from tivae.consistency import consistency
 from tivae.datasets import Dataset, TrialData
-from tivae.models import CategoricalVAE, build
+from tivae.epoch_sets import EpochSets
+from tivae.models import Autoencoder, CategoricalVAE, ImageLosses, build
 from tivae.randomness import generator
 from tivae.stn import SpatialTransformer
+from tivae.stn import build as build_stn
 from tivae.training import EpochRow, Training
 
 
 class ModelTraining(Training):
-    """An autoencoder learning to reconstruct its input; with an STN, the STN's output is input and target.
+    """An autoencoder learning to reconstruct what it sees, or the base image of that (`reconstruction_target`).
 
-    The losses on both test sets use one posterior sample per image, with the same noise after every epoch.
+    A frozen STN is passed by every image beforehand; one that is trained too is part of `module`, with a learning
+    rate of its own. With a consistency weight each image is also encoded in a second view, with other warps, that
+    is not decoded: reconstruction and KL keep their meaning, those of the first view.
+
+    The losses on the test and validation sets use one posterior sample per image, the same noise after every epoch.
     """
 
-    figure_names = ("train_loss", "train_reconstruction", "train_kl")
-
-    def __init__(self, config: TrialConfig, data: TrialData, stn: SpatialTransformer | None):
+    def __init__(self, config: TrialConfig, data: TrialData, frozen_stn: SpatialTransformer | None = None):
         super().__init__()
         self.key, self.epochs, self.batch_size = config.key, config.epochs, config.batch_size
-        self.data, self.stn = data, stn
-        self.module = self.model = build(config).to(data.device)
+        self.config, self.data = config, data
+        self.model: Autoencoder = build(config).to(data.device)
+        self.frozen_stn = frozen_stn
+        self.trained_stn = build_stn(config).to(data.device) if config.stn in ("joint", "inverse") else None
+        self.look = views.look_of(config.stn, self.trained_stn)
+        self.module = self._module()
         self.optimiser = torch.optim.AdamW(
-            self.module.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+            self._parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
         if config.learning_rate_schedule == "cosine":
             self.schedule = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, T_max=config.epochs)
@@ -39,39 +52,109 @@ class ModelTraining(Training):
             "warps": generator(config.seed, "training warps"),
             "noise": generator(config.seed, "noise", data.device),
         }
-        self.tests = {"base": self.through_stn(data.base_test()), "augmented": data.augmented_test()}
-        self.tests["augmented"] = self.through_stn(self.tests["augmented"])
-        self._redrawn = config.train_dataset == "augmented" and config.training_warps == "redrawn"
-        self._fixed = None if self._redrawn else self.through_stn(self._fixed_images(config))
+        if config.consistency_weight is not None:
+            self.generators["second view"] = generator(config.seed, "second view warps")
+        if config.stn == "joint":
+            self.generators["alignment"] = generator(config.seed, "alignment warps")
+        self.tests = data.evaluation_sets()
+        if frozen_stn is not None:
+            self.tests = {name: images.through(frozen_stn) for name, images in self.tests.items()}
+        self.targets = data.evaluation_targets() if config.reconstruction_target == "base" else {}
+        self._epoch_sets = EpochSets(config, data, frozen_stn, self.generators)
+        self.figure_names = tuple(self._figures())
 
-    def through_stn(self, images: Dataset) -> Dataset:
-        """What the model sees of `images`, computed once where an STN is in front."""
-        return images if self.stn is None else images.through(self.stn)
+    @property
+    def stn(self) -> SpatialTransformer | None:
+        """What stands in front of the model, frozen or trained."""
+        return self.frozen_stn or self.trained_stn
 
     def images(self) -> Dataset:
-        if self._fixed is not None:
-            return self._fixed
-        return self.data.redrawn_train(self.generators["warps"])
+        self._epoch_sets.renew()
+        return self._epoch_sets.first
 
     def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
         batch = images.batch(index)
-        if self._redrawn and self.stn is not None:
-            with torch.no_grad():
-                batch = self.stn(batch)
-        losses = self.model.losses(batch, self.model.noise(len(batch), self.generators["noise"]), step)
+        view = self.look(batch)
+        if self.config.reconstruction_target == "base":
+            view = replace(view, target=self._epoch_sets.base.batch(index))
+        noise = self.model.noise(len(batch), self.generators["noise"])
+        losses, extra = self._scored(view, noise, index, step)
         total = self.model.total(losses)
-        return total, torch.stack([total, losses.reconstruction.mean(), losses.kl.mean()])
+        figures = [losses.reconstruction.mean()]
+        if self.model.has_posterior:
+            figures.append(losses.kl.mean())
+        if extra is not None and self.config.consistency_weight is not None:
+            total = total + self.config.consistency_weight * extra
+            figures.append(extra)
+        if self.config.alignment_weight is not None:
+            alignment = self._alignment(view, index)
+            total = total + self.config.alignment_weight * alignment
+            figures.append(alignment)
+        return total, torch.stack([total, *figures])
 
     def measure(self, step: int) -> EpochRow:
         model = self.model
         row: EpochRow = {"temperature": model.temperature(step) if isinstance(model, CategoricalVAE) else None}
-        for name, images in self.tests.items():
-            source = generator(model.config.seed, f"{name} test noise", self.data.device)
-            measured = evaluation.losses(model, images, model.noise(len(images), source), step)
-            row |= {f"{name}_{figure}": value for figure, value in measured.items()}
+        if not model.has_posterior:
+            row["train_kl"] = None
+        for name in self.tests:
+            row |= {f"{name}_{figure}": value for figure, value in self.measured(name, step).items()}
         return row
 
-    def _fixed_images(self, config: TrialConfig) -> Dataset:
-        if config.train_dataset == "base":
-            return self.data.base_train()
-        return self.data.augmented_train("training warps")
+    def measured(self, name: str, step: int) -> dict[str, float | None]:
+        """The losses on one of `tests`; the validation sets give the loss only."""
+        images = self.tests[name]
+        found = evaluation.losses(
+            self.model,
+            images,
+            self.evaluation_noise(name),
+            step,
+            look=self.look,
+            targets=self.targets.get(name),
+        )
+        return {"loss": found["loss"]} if name.startswith("validation") else found
+
+    def evaluation_noise(self, name: str) -> Tensor:
+        """The noise of the one posterior sample of each image in the evaluation set `name`."""
+        source = generator(self.config.seed, f"{name} test noise", self.data.device)
+        return self.model.noise(len(self.tests[name]), source)
+
+    def _scored(self, view: views.View, noise: Tensor, index: Tensor, step: int) -> tuple[ImageLosses, Tensor | None]:
+        """The losses of the first view, and the consistency with the second where there is one."""
+        if self.config.consistency_weight is None:
+            return self.model.score(self.model.encode(view.seen), view, noise, step), None
+        assert self._epoch_sets.second is not None
+        assert self.config.consistency_form is not None
+        other = self.look(self._epoch_sets.second.batch(index)).seen
+        # One pass for both, so that batch norm sees the two views as one batch.
+        first, second = self.model.encode(torch.cat([view.seen, other])).chunk(2)
+        pull = consistency(self.model, first, second, self.config.consistency_form)
+        return self.model.score(first, view, noise, step), pull
+
+    def _alignment(self, view: views.View, index: Tensor) -> Tensor:
+        """The paper's STN loss (section 3.2): mean squared error between the STN's output and the base images."""
+        assert self.trained_stn is not None
+        aligned = view.seen
+        if self._epoch_sets.alignment is not None:
+            aligned = self.trained_stn(self._epoch_sets.alignment.batch(index))
+        return functional.mse_loss(aligned, self._epoch_sets.base.batch(index))
+
+    def _module(self) -> nn.Module:
+        if self.trained_stn is None:
+            return self.model
+        return nn.ModuleDict({"model": self.model, "stn": self.trained_stn})
+
+    def _parameter_groups(self) -> list[dict[str, object]]:
+        groups: list[dict[str, object]] = [{"params": list(self.model.parameters())}]
+        if self.trained_stn is not None:
+            groups.append({"params": list(self.trained_stn.parameters()), "lr": self.config.stn_learning_rate})
+        return groups
+
+    def _figures(self) -> Iterator[str]:
+        yield from ("train_loss", "train_reconstruction")
+        if self.model.has_posterior:
+            yield "train_kl"
+        if self.config.consistency_weight is not None:
+            yield "train_consistency"
+        if self.config.alignment_weight is not None:
+            yield "train_alignment"

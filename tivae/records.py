@@ -1,6 +1,7 @@
 """A trial's folder on storage, and the work that fills it; the same call again continues or does nothing.
 
     <study>/trials/<key>/  record.json  model.pt  stn.pt  predictions.pt  encodings.pt   (checkpoint.pt until done)
+                           measures.json
     <study>/stns/<stn_key>/  record.json  stn.pt                                          (checkpoint.pt until done)
 
 `record.json` is written last: where it exists the work has ended, well or not. Tensors load with `weights_only=True`.
@@ -17,17 +18,19 @@ import torch
 from torch import nn
 
 from tivae import checkpoint, experiment
-from tivae.config import TrialConfig
+from tivae.config import CONTROLS, TrialConfig
 from tivae.experiment import TrialResult
 from tivae.fashion_mnist import FashionMNIST
-from tivae.models import Autoencoder, build
+from tivae.models import Model, build, build_control
 from tivae.provenance import Stopwatch
 from tivae.stn import SpatialTransformer, freeze
+from tivae.stn import build as build_stn
 from tivae.training import EpochRow, OnEpoch
 
 FORMAT = 1
 RECORD = "record.json"
 CHECKPOINT = "checkpoint.pt"
+MEASURES = "measures.json"
 
 
 def trial_folder(study: Path, key: str) -> Path:
@@ -55,9 +58,12 @@ def run_trial(
     device: torch.device | str,
     study: Path,
     on_epoch: OnEpoch | None = None,
+    *,
+    measures: str = "standard",
 ) -> dict[str, Any]:
     """The trial's record, computed and written unless a finished one is there.
 
+    A finished one is left as it is, also where it has fewer `measures` (see `experiment.run`) than are asked for.
     An unfinished trial goes on from its last epoch. The STN is taken from the study's folder, and pretrained there
     where it is missing. Whatever a trial raises is recorded as its result, with the reason.
 
@@ -74,7 +80,9 @@ def run_trial(
         if config.stn_key is not None:
             run_stn(config, host, device, study)
             stn = load_stn(config, stn_folder(study, config.stn_key))
-        result = experiment.run(config, host, device, stn=stn, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch)
+        result = experiment.run(
+            config, host, device, stn=stn, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch, measures=measures
+        )
     # A failed trial must be a row with a reason, never missing, whatever it was that failed.
     except Exception as error:
         epochs = _epochs_so_far(folder)
@@ -96,7 +104,7 @@ def run_stn(
     assert config.stn_key is not None
     folder = stn_folder(study, config.stn_key)
     known = read(folder)
-    if known is not None and known["status"] == "finished":
+    if known is not None and known["status"] == "finished" and (folder / "stn.pt").exists():
         return known
     result = experiment.pretrain(config, host, device, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch)
     checkpoint.save(folder / "stn.pt", result.stn.state_dict())
@@ -112,6 +120,8 @@ def write(folder: Path, result: TrialResult) -> dict[str, Any]:
         checkpoint.save(folder / "stn.pt", result.stn.state_dict())
     checkpoint.save(folder / "predictions.pt", result.predictions)
     checkpoint.save(folder / "encodings.pt", result.encodings)
+    if result.measures is not None:
+        _write_json(folder / MEASURES, result.measures)
     record = _write_record(folder, "trial", result.config, result.metrics, result.epochs, result.provenance)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return record
@@ -129,17 +139,17 @@ def load_stn(config: TrialConfig, folder: Path) -> SpatialTransformer:
 
     Raises `FileNotFoundError` and `DamagedFile`.
     """
-    stn = SpatialTransformer(config)
+    stn = build_stn(config)
     _load_weights(stn, folder / "stn.pt")
     return freeze(stn)
 
 
-def load_model(config: TrialConfig, folder: Path) -> Autoencoder:
+def load_model(config: TrialConfig, folder: Path) -> Model:
     """The model whose weights are in `folder`, in evaluation mode.
 
     Raises `FileNotFoundError` and `DamagedFile`.
     """
-    model = build(config)
+    model: Model = build_control(config) if config.model in CONTROLS else build(config)
     _load_weights(model, folder / "model.pt")
     return model.eval().requires_grad_(False)
 
@@ -184,10 +194,15 @@ def _write_record(
         "epochs": epochs,
         "provenance": origin,
     }
-    record = _plain(record)
-    with checkpoint.replacing(folder / RECORD) as file:
-        file.write(json.dumps(record, indent=1, allow_nan=False).encode())
-    return record
+    return _write_json(folder / RECORD, record)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    """Writes `content`, atomically, and returns it as it was written."""
+    plain: dict[str, Any] = _plain(content)
+    with checkpoint.replacing(path) as file:
+        file.write(json.dumps(plain, indent=1, allow_nan=False).encode())
+    return plain
 
 
 def _plain(value: Any) -> Any:

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tivae import evaluation, records
+from tivae import evaluation, records, views
 from tivae.config import TrialConfig
 from tivae.datasets import Dataset, standardise, to_pixels
-from tivae.models import Autoencoder
+from tivae.models import Model
 from tivae.randomness import generator
 from tivae.stn import SpatialTransformer
 
@@ -24,19 +24,30 @@ class TrainedModel:
     [0, 1] is refused. Images come out as float32 pixels from 0 to 1, (N, 28, 28).
     """
 
-    def __init__(self, config: TrialConfig, model: Autoencoder, stn: SpatialTransformer | None):
+    def __init__(self, config: TrialConfig, model: Model, stn: SpatialTransformer | None):
         self.config, self.model, self.stn = config, model, stn
 
-    def encode(self, images: ArrayLike | Tensor, features: str | None = None) -> NDArray[np.float32]:
-        """Encodings (N, D); `features` is what the trial's own probe read unless given."""
+    def encode(self, images: ArrayLike | Tensor, features: str | None = None, seed: int = 0) -> NDArray[np.float32]:
+        """Encodings (N, D); `features` is what the trial's own probe read unless given, `seed` that of `sample`.
+
+        Raises `ValueError` for features that the model does not have.
+        """
         kind = features or self.config.probe_features
         assert kind is not None
-        return evaluation.features(self.model, Dataset(_standardised(images)), kind, through=self.stn).numpy()
+        batch = Dataset(_standardised(images))
+        noise = self.model.noise(len(batch), generator(seed, "encoding noise")) if kind == "sample" else None
+        return evaluation.features(self.model, batch, kind, through=self.stn, noise=noise).numpy()
 
     @torch.no_grad()
     def reconstruct(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
-        """What the model makes of `images`, in the frame of the STN's output where there is an STN."""
-        return to_pixels(self.model.reconstruct(self._seen(images))).numpy()
+        """What the model makes of `images`: in their own frame, but in that of the STN's output where the trial is
+        scored there (`pretrained`, `joint`).
+
+        Raises `ValueError` for a model that makes no reconstructions.
+        """
+        view = views.look_of(self.config.stn, self.stn)(_standardised(images))
+        decoded = self.model.reconstruct(view.seen)
+        return to_pixels(decoded if view.restore is None else view.restore(decoded)).numpy()
 
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> NDArray[np.float32]:
@@ -63,16 +74,17 @@ def load(path: str | Path) -> TrainedModel:
     if record is None or record.get("status") != "finished":
         raise FileNotFoundError(f"{folder} holds no finished trial; it must hold record.json and model.pt")
     config = TrialConfig.from_dict(record["config"])
-    stn = records.load_stn(config, folder) if (folder / "stn.pt").exists() else None
+    stn = None if config.stn == "none" else records.load_stn(config, folder)
     return TrainedModel(config, records.load_model(config, folder), stn)
 
 
 def _standardised(images: ArrayLike | Tensor) -> Tensor:
-    pixels = torch.as_tensor(np.array(images))
-    if pixels.ndim != 3 or pixels.shape[1:] != (28, 28):
-        raise ValueError(f"images have shape {tuple(pixels.shape)}; it must be (N, 28, 28)")
+    pixels = images.detach().cpu() if isinstance(images, Tensor) else torch.as_tensor(np.array(images))
+    if pixels.ndim != 3 or pixels.shape[1:] != (28, 28) or len(pixels) == 0:
+        raise ValueError(f"images have shape {tuple(pixels.shape)}; it must be (N, 28, 28), N at least 1")
     if pixels.dtype == torch.uint8:
         return standardise(pixels)
-    if not torch.is_floating_point(pixels) or pixels.min() < 0 or pixels.max() > 1:
+    # NaN compares as false, and is refused with the rest.
+    if not torch.is_floating_point(pixels) or not (pixels.min() >= 0 and pixels.max() <= 1):
         raise ValueError("images must be uint8 from 0 to 255 or floats from 0 to 1; standardised images are not taken")
     return standardise(pixels.float() * 255)

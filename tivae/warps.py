@@ -19,6 +19,13 @@ from torch.nn import functional
 
 from tivae.config import TrialConfig
 
+# A warp that keeps less than this share of its frame cannot be undone in single precision.
+LEAST_DETERMINANT = 1e-8
+
+
+class DegenerateWarp(ValueError):
+    """A warp that cannot be undone."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class WarpParameters:
@@ -71,3 +78,32 @@ def warp(images: Tensor, matrices: Tensor, *, interpolation: str = "bilinear", f
     # grid_sample pads with zero: shifting the values by `fill` makes that the padding.
     sampled = functional.grid_sample(images - fill, grid, mode=interpolation, align_corners=False)
     return sampled + fill
+
+
+def determinants(matrices: Tensor) -> Tensor:
+    """The area of input per area of output (N,) of matrices (N, 2, 3): above 1 shrinks the picture."""
+    return matrices[:, 0, 0] * matrices[:, 1, 1] - matrices[:, 0, 1] * matrices[:, 1, 0]
+
+
+def inverse(matrices: Tensor) -> Tensor:
+    """(N, 2, 3) matrices that undo `matrices`, A^-1 (p - t) for A p + t, exact up to rounding.
+
+    Raises `DegenerateWarp` where a determinant is not finite or below 1e-8 in size.
+    """
+    size = determinants(matrices)
+    bad = ~(torch.isfinite(matrices).all(dim=2).all(dim=1) & (size.abs() >= LEAST_DETERMINANT))
+    if bad.any():
+        raise DegenerateWarp(
+            f"{int(bad.sum())} of {len(bad)} warps have no inverse (their determinant is below {LEAST_DETERMINANT:g} "
+            "or not finite): the spatial transformer has collapsed"
+        )
+    (a, b, x), (c, d, y) = (matrices[:, row].unbind(1) for row in range(2))
+    first = torch.stack([d, -b, b * y - d * x], dim=1)
+    second = torch.stack([-c, a, c * x - a * y], dim=1)
+    return torch.stack([first, second], dim=1) / size[:, None, None]
+
+
+def compose(outer: Tensor, inner: Tensor) -> Tensor:
+    """(N, 2, 3) matrices of p -> outer(inner(p))."""
+    linear = outer[:, :, :2] @ inner
+    return torch.cat([linear[:, :, :2], linear[:, :, 2:] + outer[:, :, 2:]], dim=2)

@@ -1,0 +1,128 @@
+"""The figures of a study: each from numbers of its own, saved as PNG, PDF, SVG and CSV.
+
+    from analysis import figures
+
+    for figure in figures.write_all(study, "results/paper_grid/figures"):
+        print(figure.title, figure.paths["png"])
+
+A module per figure: its `numbers` give a frame without drawing, its `draw` takes axes, its `drawn` makes the finished
+figures of a study.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, overload
+
+import pandas as pd
+
+from analysis.figures import (
+    accuracy_by_cell,
+    confusion,
+    effects,
+    latent_space,
+    learning_curves,
+    misclassified,
+    optuna_plots,
+    reconstructions,
+    samples,
+    saving,
+    stn_images,
+    style,
+    sweeps,
+    warp_curves,
+)
+from analysis.figures.captions import is_quick
+from analysis.figures.saving import DrawnFigure, NotSupported, SavedFigure, SkippedFigure
+from analysis.figures.sources import Sources
+from analysis.study import Study
+from tivae.fashion_mnist import FashionMNIST
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = [
+    "ALL",
+    "DrawnFigure",
+    "FigureSet",
+    "NotSupported",
+    "SavedFigure",
+    "SkippedFigure",
+    "Sources",
+    "write_all",
+]
+
+# In the order of a report: results first, then what was learnt, then what went in.
+ALL: Mapping[str, Callable[[Sources], list[DrawnFigure]]] = {
+    "accuracy_by_cell": accuracy_by_cell.drawn,
+    "effects": effects.drawn,
+    "sweeps": sweeps.drawn,
+    "warp_curves": warp_curves.drawn,
+    "learning_curves": learning_curves.drawn,
+    "confusion": confusion.drawn,
+    "misclassified": misclassified.drawn,
+    "latent_space": latent_space.drawn,
+    "reconstructions": reconstructions.drawn,
+    "stn_images": stn_images.drawn,
+    "samples": samples.drawn,
+    "optuna_plots": optuna_plots.drawn,
+}
+
+
+@dataclass(frozen=True)
+class FigureSet(Sequence[SavedFigure]):
+    """The figures that were written, in order, and those that the data do not support."""
+
+    saved: tuple[SavedFigure, ...]
+    skipped: tuple[SkippedFigure, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> SavedFigure: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[SavedFigure]: ...
+    def __getitem__(self, index: int | slice) -> SavedFigure | Sequence[SavedFigure]:
+        return self.saved[index]
+
+    def __len__(self) -> int:
+        return len(self.saved)
+
+    def __iter__(self) -> Iterator[SavedFigure]:
+        return iter(self.saved)
+
+
+def write_all(
+    study: Study,
+    folder: str | os.PathLike[str],
+    *,
+    data: FashionMNIST | None = None,
+    search: optuna.Study | None = None,
+    warp_accuracies: pd.DataFrame | None = None,
+    names: Sequence[str] | None = None,
+) -> FigureSet:
+    """Draws and writes all figures that the study supports; `skipped` of the result says why others are missing.
+
+    data, search, warp_accuracies: as in `Sources`. names: of `ALL`, where not all are wanted.
+
+    Raises `ValueError` for an unknown name, and `OSError` where the folder can't be written.
+    """
+    unknown = [name for name in names or () if name not in ALL]
+    if unknown:
+        raise ValueError(f"`{unknown[0]}` is not a figure; it must be one of {', '.join(ALL)}")
+    sources = Sources(study, data, search, warp_accuracies)
+    saved: list[SavedFigure] = []
+    skipped: list[SkippedFigure] = []
+    for name in ALL if names is None else names:
+        with style.applied():
+            try:
+                drawn = ALL[name](sources)
+            except NotSupported as problem:
+                skipped.append(SkippedFigure(name, str(problem)))
+                continue
+            for figure in drawn:
+                if is_quick(study.trials):
+                    style.mark_quick(figure.figure)
+                saved.append(saving.save(figure, Path(folder)))
+    return FigureSet(tuple(saved), tuple(skipped))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures import representatives, style
-from analysis.figures.captions import described
+from analysis.figures.captions import described, intervals
 from analysis.figures.cells import cell_factors, with_cells
 from analysis.figures.labels import TEST_SET_NAMES
 from analysis.figures.saving import DrawnFigure
@@ -15,10 +17,16 @@ from analysis.paper import TABLE_1
 from analysis.recipe import recipe_of
 from analysis.statistics import cell_summaries
 from analysis.study import Study
-from analysis.trial import TEST_SETS
 
 MAXIMUM_CELLS = 40
-PAPER_MARK = {"color": style.BLACK, "marker": "D", "markerfacecolor": "none", "linestyle": "none", "markersize": 5.5}
+PAPER_LABEL = "the paper's value"
+PAPER_MARK: dict[str, Any] = {
+    "color": style.BLACK,
+    "marker": "D",
+    "markerfacecolor": "none",
+    "linestyle": "none",
+    "markersize": 5.5,
+}
 
 
 def numbers(study: Study) -> pd.DataFrame:
@@ -63,13 +71,16 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
         ax.errorbar(100 * part["mean"], y, xerr=bars.clip(lower=0), label=name, capsize=2.5, **look.points())
         paper = part["paper"].notna()
         if paper.any():
-            label = "the paper's value" if test_set == "base" else None
+            label = PAPER_LABEL if test_set == "base" else None
             ax.plot(100 * part["paper"][paper], y[paper], label=label, zorder=3, **PAPER_MARK)
     labels = frame.drop_duplicates("cell").set_index("cell")["cell_label"]
     ax.set_yticks(range(len(cells)), [labels[cell] for cell in cells])
     ax.set_ylim(len(cells) - 0.5, -0.5)
-    for height in range(1, len(cells)):
-        ax.axhline(height - 0.5, color="#DDDDDD", linewidth=0.5, zorder=0)
+    models = frame.drop_duplicates("cell").set_index("cell")["model"]
+    for number in range(1, len(cells)):
+        is_new_model = models[cells[number]] != models[cells[number - 1]]
+        colour, width = (style.GREY, 0.8) if is_new_model else ("#DDDDDD", 0.5)
+        ax.axhline(number - 0.5, color=colour, linewidth=width, zorder=0)
     ax.tick_params(axis="y", length=0)
     ax.set_xlabel("Accuracy (% of test images)")
     ax.grid(axis="x")
@@ -93,11 +104,13 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
     figure = style.new_figure(0.32 * cells + 0.8)
     ax = draw(figure.add_subplot(), shown)
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    entries = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
+    names = [*filter(entries.__contains__, [*TEST_SET_NAMES.values(), PAPER_LABEL])]
+    figure.legend([entries[name] for name in names], names, loc="outside upper center", ncols=len(names))
     sentences = [
         "Accuracy of the probe on the base and the augmented test set for each cell.",
-        _interval_sentence(shown),
+        intervals(shown["over"]),
+        "Dots are the seeds." if (shown["n"] > 1).any() else "",
         f"The paper's cells and those with the best augmented accuracy, {cells} of {all_cells}."
         if cells < all_cells
         else "",
@@ -122,15 +135,6 @@ def _seeds(trials: pd.DataFrame, cell: int, test_set: str) -> str:
     return " ".join(f"{value:.6g}" for value in values)
 
 
-def _interval_sentence(frame: pd.DataFrame) -> str:
-    over = set(frame["over"])
-    if over == {"seeds"}:
-        return "Points are means over seeds with their 95 % intervals; dots are the seeds."
-    if over == {"test images"}:
-        return "One seed per cell: the 95 % intervals are over test images and do not hold what another seed would give."
-    return "Points are means over seeds with their 95 % intervals, over test images where a cell has one seed."
-
-
 def _paper_sentence(study: Study, frame: pd.DataFrame) -> str:
     if frame["paper"].isna().all():
         return ""
@@ -138,6 +142,3 @@ def _paper_sentence(study: Study, frame: pd.DataFrame) -> str:
     if recipe.is_papers:
         return "Diamonds are the values of the paper's Table 1."
     return f"Diamonds are the values of the paper's Table 1, whose recipe differs: here {recipe.differences()}."
-
-
-assert TEST_SETS == ("base", "augmented")

@@ -17,7 +17,7 @@ def described(trials: pd.DataFrame) -> str:
     finished = trials[trials["status"] == "finished"]
     shown = finished if len(finished) else trials
     parts = [
-        _counted(shown["seed"].nunique(), "seed"),
+        counted(shown["seed"].nunique(), "seed"),
         f"{_range(shown['train_images'], TRAIN_IMAGES)} training images",
         f"{_range(shown['test_images'], TEST_IMAGES)} test images",
         f"{_range(shown['epochs'])} epochs",
@@ -31,12 +31,25 @@ def described(trials: pd.DataFrame) -> str:
     return " ".join(sentences)
 
 
+def intervals(over: pd.Series) -> str:
+    """What points and their intervals are, from the column `over` of the points shown."""
+    found = set(over)
+    if found == {"seeds"}:
+        return "Points are means over seeds with their 95 % intervals."
+    if found == {"test images"}:
+        return (
+            "One seed per cell: the 95 % intervals are over test images and do not hold what another seed would give."
+        )
+    return "Points are means over seeds with their 95 % intervals, over test images where a cell has one seed."
+
+
 def is_quick(trials: pd.DataFrame) -> bool:
     """Whether any of the trials comes from a `--quick` run, as the name of its folder says."""
     return bool(trials["study"].astype("string").str.endswith("-quick").any())
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """Such as "1 seed" or "3 seeds"."""
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 

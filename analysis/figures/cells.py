@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.figures.labels import cell_label, panel_label
-from analysis.study import PAPER_FACTORS, VALUE_ORDER, Study
+from analysis.figures.labels import cell_label, in_order, panel_label
+from analysis.study import PAPER_FACTORS, Study
 
 PIXELS = 784
 
@@ -21,8 +21,8 @@ def with_cells(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     Rows without a model, damaged records, are left out.
     """
     readable = trials[trials["model"].notna()]
-    order = {model: position for position, model in enumerate(VALUE_ORDER["model"])}
-    readable = readable.sort_values("model", key=lambda models: models.map(order).astype("float64"), kind="stable")
+    order = {model: position for position, model in enumerate(in_order(readable["model"]))}
+    readable = readable.sort_values("model", key=lambda models: models.map(order).astype("int64"), kind="stable")
     cells = readable.groupby(factors, dropna=False, sort=False).ngroup()
     firsts = readable[~cells.duplicated()]
     labels = pd.DataFrame(

@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.figures import representatives, style
-from analysis.figures.captions import described
+from analysis.figures.captions import counted, described
 from analysis.figures.labels import TEST_SET_NAMES, cell_label
 from analysis.figures.saving import DrawnFigure
 from analysis.figures.sources import Sources
@@ -40,8 +40,9 @@ def numbers(predictions: Sequence[pd.DataFrame], test_set: str) -> pd.DataFrame:
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     """The share of each true class as shade and in per cent, its count below; a class without images is left white."""
-    shares = frame.pivot(index="true", columns="predicted", values="share").to_numpy()
-    counts = frame.pivot(index="true", columns="predicted", values="count").to_numpy()
+    cells = frame.set_index(["true", "predicted"])
+    shares = cells["share"].unstack().to_numpy()  # noqa: PD010
+    counts = cells["count"].unstack().to_numpy()  # noqa: PD010
     names = [CLASS_NAMES[label] if label < len(CLASS_NAMES) else str(label) for label in range(len(shares))]
     colours = matplotlib.colormaps["Blues"].with_extremes(bad="white")
     picture = ax.imshow(shares, cmap=colours, vmin=0, vmax=1)
@@ -50,7 +51,7 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
         ax.text(
             predicted,
             true,
-            f"{share:.0%}\n({count:,})",
+            f"{'<1%' if share < 0.005 else f'{share:.0%}'}\n({count:,})",
             ha="center",
             va="center",
             fontsize=6,
@@ -68,9 +69,9 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """A figure for each test set, of all seeds of the best cell."""
     trials = representatives.best_cell(sources.study)
-    first, _ = representatives.first_readable(trials, lambda trial: trial.predictions())
-    predictions = [trial.predictions() for trial in trials if _is_readable(trial)]
-    rows = sources.study.trials[sources.study.trials["key"].isin([trial.key for trial in trials])]
+    readable = representatives.all_readable(trials, lambda trial: trial.predictions())
+    predictions = [frame for _, frame in readable]
+    rows = sources.study.trials[sources.study.trials["key"].isin([trial.key for trial, _ in readable])]
     figures = []
     for test_set in TEST_SETS:
         frame = numbers(predictions, test_set)
@@ -78,17 +79,9 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         draw(figure.add_subplot(), frame)
         caption = (
             f"Classes that the probe predicts on the {TEST_SET_NAMES[test_set]}: per cent of each true class, and the "
-            f"number of images in brackets, summed over {len(predictions)} trained models; empty cells are 0. "
-            f"{cell_label(first.row)}. {described(rows)}"
+            f"number of images in brackets, summed over {counted(len(predictions), 'trained model')}; empty squares "
+            f"are 0. {cell_label(trials[0].row)}. {described(rows)}"
         )
         title = f"Confusion matrix on the {TEST_SET_NAMES[test_set]}"
         figures.append(DrawnFigure(f"confusion_{test_set}", title, caption, figure, frame))
     return figures
-
-
-def _is_readable(trial: representatives.Trial) -> bool:
-    try:
-        trial.predictions()
-    except ValueError:
-        return False
-    return True

@@ -20,6 +20,7 @@ MAXIMUM_EFFECTS = 30
 # One file of predictions is read for each trial of a study of one seed.
 MAXIMUM_PREDICTIONS = 128
 HIGHEST_ORDER = 3
+MEAN = " − mean"
 # Fields that mean the same for both models only in this form.
 COMPARABLE = {"latent_dim": "encoding_dim", "categories": "encoding_dim", "kl_weight": "beta"}
 COMPARABLE["reconstruction_weight"] = "beta"
@@ -41,7 +42,7 @@ def numbers(study: Study) -> tuple[pd.DataFrame, str]:
     trials = trials[~trials["model"].isin(list(CONTROL_NAMES))]
     trials = trials.assign(encoding_dim=encoding_dim(trials), beta=beta(trials))
     candidates = [COMPARABLE.get(name, name) for name in study.factors()]
-    factors = [name for name in dict.fromkeys(candidates) if trials[name].nunique(dropna=False) > 1]
+    factors = [name for name in dict.fromkeys(candidates) if len(trials[name].unique()) > 1]
     paper = [name for name in PAPER_FACTORS if name in factors]
     problem = "no factor has two values"
     for tried in [factors] if factors == paper else [factors, paper]:
@@ -78,16 +79,15 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
 
 
 def effect_label(term: str, contrast: str) -> str:
-    """Such as "model: CVAE − VAE", and for an interaction "model (CVAE − VAE) × STN (STN − no STN)"."""
+    """Such as "model: CVAE − VAE" or "latent size: 50 − mean", and of an interaction "model × latent size 50"."""
     parts = [
         (setting_name(name), _contrast_label(name, part))
         for name, part in zip(term.split(" x "), contrast.split(", "), strict=True)
     ]
     if len(parts) == 1:
         return f"{parts[0][0]}: {parts[0][1]}"
-    if all(" − " in part for _, part in parts):
-        return " × ".join(name for name, _ in parts)
-    return " × ".join(f"{name} ({part})" for name, part in parts)
+    # Of two levels there is one effect, which needs no more words.
+    return " × ".join(f"{name} {part.removesuffix(MEAN)}" if part.endswith(MEAN) else name for name, part in parts)
 
 
 def shown_effects(frame: pd.DataFrame, most: int = MAXIMUM_EFFECTS) -> pd.DataFrame:
@@ -114,9 +114,9 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
     selected = f" The main effects and the largest interactions, {count} of {everything}." if count < everything else ""
     caption = (
-        "Effects of the factors on the accuracy with 95 % intervals: of two levels the second minus the first, averaged "
-        "over all other factors; of more levels each against the mean of all. An interaction says by how much the "
-        f"effect of one factor changes with the other.{selected} Intervals are over {frame['over'].iloc[0]}. "
+        "Effects of the factors on the accuracy with 95 % intervals: of two levels the second minus the first, "
+        "averaged over all other factors; of more levels each against the mean of all. An interaction says by how "
+        f"much the effect of one factor changes with the other.{selected} Intervals are over {frame['over'].iloc[0]}. "
         + f"Model: {note}. " * bool(note)
         + described(sources.study.trials)
     )
@@ -137,7 +137,7 @@ def _effects(study: Study, trials: pd.DataFrame, factors: list[str]) -> tuple[pd
 
 
 def _factorial(study: Study, trials: pd.DataFrame, factors: list[str], test_set: str) -> Factorial:
-    if trials["seed"].nunique() > 1:
+    if len(trials["seed"].unique()) > 1:
         order = min(HIGHEST_ORDER, len(factors))
         return factorial(trials, f"{test_set}_accuracy", factors, order=order)
     if len(trials) > MAXIMUM_PREDICTIONS:
@@ -150,8 +150,16 @@ def _factorial(study: Study, trials: pd.DataFrame, factors: list[str], test_set:
 
 def _contrast_label(factor: str, contrast: str) -> str:
     """`contrast` as the factorial analysis words it, "pretrained - none" or "encoding_dim 50", in a figure's words."""
-    translate = {"model": model_name, "stn": stn_name}.get(factor, lambda level: level)
+    translate = {"model": model_name, "stn": stn_name}.get(factor, _level)
     if contrast.startswith(f"{factor} "):
-        return f"{translate(contrast.removeprefix(f'{factor} '))} − mean"
+        return f"{translate(contrast.removeprefix(f'{factor} '))}{MEAN}"
     second, _, first = contrast.rpartition(" - ")
     return f"{translate(second)} − {translate(first)}"
+
+
+def _level(text: str) -> str:
+    """A level as the figure writes it: numbers without needless digits."""
+    try:
+        return f"{float(text):g}"
+    except ValueError:
+        return text.replace("_", " ")

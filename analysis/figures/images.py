@@ -15,6 +15,7 @@ from analysis.figures import style
 
 SIZE = 28
 GAP = 3  # pixels between the images of a grid
+LINE = 4.5  # pixels for a line of text between them
 
 
 def image_frame(images: ArrayLike, columns: Mapping[str, Any]) -> pd.DataFrame:
@@ -48,11 +49,11 @@ def draw_grid(
 ) -> Axes:
     """Draws images (N, 28, 28) row by row, `columns` in a row; labels above the columns and left of the rows.
 
-    captions: one text under each image, for which `caption_lines` lines are kept free. rows_apart: a wider gap after
-    every so many rows.
+    captions: one text under each image, of at most `caption_lines` lines. rows_apart: a wider gap after every so many
+    rows.
     """
     # One picture for all: an axis for each image takes seconds to lay out.
-    step_x, step_y = SIZE + GAP, SIZE + GAP + 6 * caption_lines
+    step_x, step_y = SIZE + GAP, SIZE + GAP + round(LINE * caption_lines)
     rows = -(-len(images) // columns)
     groups = (rows - 1) // rows_apart if rows_apart else 0
     tops = [row * step_y + (row // rows_apart * 2 * GAP if rows_apart else 0) for row in range(rows)]
@@ -67,8 +68,11 @@ def draw_grid(
     ax.tick_params(length=0, top=False, labeltop=True, bottom=False, labelbottom=False)
     ax.spines[:].set_visible(False)
     for number, text in enumerate(captions):
-        left, bottom = number % columns * step_x + SIZE / 2, tops[number // columns] + SIZE + 0.5
-        ax.text(left - 0.5, bottom, text, ha="center", va="top", fontsize=6.5, linespacing=1.1)
+        middle, bottom = number % columns * step_x + SIZE / 2 - 0.5, tops[number // columns] + SIZE
+        for line, part in enumerate(text.split("\n"), start=1):
+            ax.text(middle, bottom - 0.5 + LINE * line, part, ha="center", va="baseline", fontsize=6.5)
+    # What is drawn on the grid later must not move its limits.
+    ax.autoscale(False)
     return ax
 
 

@@ -23,8 +23,9 @@ class WarpKind:
     amounts: tuple[float, ...]
 
     def shown(self, amount: float) -> str:
-        """The amount with its unit, such as "+5°"."""
-        return {"rotation": f"{amount:+g}°", "shift_x": f"{amount:+g} px", "scale": f"×{amount:g}"}[self.name]
+        """The amount with its unit, such as "+5°", "−2 px" or "×0.5"."""
+        signed = f"{amount:+g}".replace("-", "−") if amount else "0"
+        return {"rotation": f"{signed}°", "shift_x": f"{signed} px", "scale": f"×{amount:g}"}[self.name]
 
     def trained_range(self, config: TrialConfig) -> tuple[float, float]:
         """Smallest and largest amount that the augmentation of `config` draws."""

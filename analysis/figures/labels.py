@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import pandas as pd
 
 from analysis.paper import MODEL_NAMES
-from analysis.study import PAPER_FACTORS
+from analysis.study import PAPER_FACTORS, VALUE_ORDER
 
 TEST_SET_NAMES = {"base": "base test set", "augmented": "augmented test set"}
 # Controls learn nothing from the training images, or next to nothing: their cells are named by the model alone.
@@ -17,19 +17,29 @@ STN_NAMES = {"none": "no STN", "pretrained": "STN"}
 SETTING_NAMES = {
     "latent_dim": "latents",
     "categories": "classes",
-    "encoding_dim": "numbers",
+    "encoding_dim": "latent size",
+    "beta": "β",
     "kl_weight": "KL weight",
     "train_dataset": "training data",
     "stn": "STN",
 }
-_COUNTED = ("latent_dim", "categories", "encoding_dim")
+_COUNTED = {"latent_dim": "latent", "categories": "class"}
 
-Cell = Mapping[str, Any] | pd.Series
+# Letters of a line above a panel of which four stand side by side.
+PANEL_WIDTH = 26
+
+Cell: TypeAlias = Mapping[str, Any] | pd.Series
 
 
 def model_name(model: str) -> str:
     """A model in a figure: VAE, CVAE, raw pixels, ..."""
     return MODEL_NAMES.get(model) or CONTROL_NAMES.get(model, model.replace("_", " "))
+
+
+def in_order(models: Iterable[str]) -> list[str]:
+    """The models without repeats, in the order in which the config lists them; others behind, by name."""
+    known = VALUE_ORDER["model"]
+    return sorted(set(models), key=lambda model: (known.index(model) if model in known else len(known), model))
 
 
 def stn_name(stn: str) -> str:
@@ -45,7 +55,7 @@ def setting_name(name: str) -> str:
 def setting_label(name: str, value: Any) -> str:
     """A config field with its value, such as "20 latents" or "batch size 64"."""
     if name in _COUNTED:
-        return f"{value} {setting_name(name)}"
+        return f"{value} {_COUNTED[name] if value == 1 else setting_name(name)}"
     shown = f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
     return f"{setting_name(name)} {shown}"
 
@@ -59,10 +69,13 @@ def cell_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
 
 
 def panel_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
-    """The same in two or three short lines, for the title of a small panel."""
+    """The same in short lines, for the title of a small panel."""
     model, *rest = _paper_parts(cell)
     first = ", ".join([model, *rest[1:]])
-    return "\n".join(filter(None, [first, *rest[:1], _others(cell, factors)]))
+    others = _others(cell, factors)
+    if len(others) > PANEL_WIDTH:
+        others = others.replace(", ", "\n")
+    return "\n".join(filter(None, [first, *rest[:1], others]))
 
 
 def _paper_parts(cell: Cell) -> list[str]:
@@ -73,5 +86,7 @@ def _paper_parts(cell: Cell) -> list[str]:
 
 
 def _others(cell: Cell, factors: Sequence[str]) -> str:
+    if cell["model"] == "pixels":  # it has no latents, whatever its config says
+        return ""
     named = [name for name in factors if name not in PAPER_FACTORS and not pd.isna(cell[name])]
     return ", ".join(setting_label(name, cell[name]) for name in named)

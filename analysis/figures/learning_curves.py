@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from analysis.figures import style
 from analysis.figures.captions import described
@@ -44,7 +45,7 @@ def numbers(study: Study) -> pd.DataFrame:
         loss = groups[f"{test_set}_loss"]
         figures = loss.agg(seeds="count", mean="mean", low="min", high="max")
         parts.append(firsts.assign(test_set=test_set).join(figures))
-    return pd.concat(parts).reset_index().sort_values(["cell", "test_set", "epoch"], ignore_index=True)
+    return pd.concat(parts).reset_index().sort_values("cell", kind="stable", ignore_index=True)
 
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
@@ -57,7 +58,7 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
         ax.plot(part["epoch"], part["mean"], label=TEST_SET_NAMES[str(test_set)], markevery=every, **look.lines())
     title = frame["panel_label"].iloc[0]
     ax.set_title(f"{title}\n(running)" if frame["status"].iloc[0] == "running" else title)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.grid(axis="y")
     return ax
 
@@ -65,7 +66,9 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
 def draw_all(figure: Figure, frame: pd.DataFrame) -> Figure:
     """A panel per cell, each model beginning a row; the panels of one model share their limits."""
     models = [list(part["cell"].unique()) for _, part in frame.groupby("model", sort=False)]
-    rows = [cells[start : start + PANELS_IN_A_ROW] for cells in models for start in range(0, len(cells), PANELS_IN_A_ROW)]
+    rows = [
+        cells[start : start + PANELS_IN_A_ROW] for cells in models for start in range(0, len(cells), PANELS_IN_A_ROW)
+    ]
     axes = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)
     first_of_model: dict[str, Axes] = {}
     for cells, row in zip(rows, axes, strict=True):
@@ -78,17 +81,19 @@ def draw_all(figure: Figure, frame: pd.DataFrame) -> Figure:
             ax.sharey(first_of_model.setdefault(model, ax))
             ax.sharex(axes[0, 0])
             draw(ax, part)
+            ax.tick_params(labelleft=position == 0)
             if position == 0:
                 ax.set_ylabel("Weighted test loss")
     for column in range(axes.shape[1]):
         lowest = max(row for row in range(len(rows)) if column < len(rows[row]))
         axes[lowest, column].set_xlabel("Epoch")
+    figure.align_ylabels(axes[:, 0])
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=2)
     return figure
 
 
-def shown_cells(study: Study, frame: pd.DataFrame, most: int = MAXIMUM_PANELS) -> pd.DataFrame:
+def shown_cells(frame: pd.DataFrame, most: int = MAXIMUM_PANELS) -> pd.DataFrame:
     """The rows of `frame` whose cells are drawn: all, or the `most` with the lowest augmented loss for their model.
 
     The losses of two models have different weights, so each model gets an equal share of the panels.
@@ -107,12 +112,15 @@ def shown_cells(study: Study, frame: pd.DataFrame, most: int = MAXIMUM_PANELS) -
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """One figure with a panel per cell."""
     frame = numbers(sources.study)
-    shown = shown_cells(sources.study, frame)
+    shown = shown_cells(frame)
     counts = shown.groupby("model", sort=False)["cell"].nunique()
     rows = int(sum(-(-count // PANELS_IN_A_ROW) for count in counts))
-    figure = draw_all(style.new_figure(1.95 * rows + 0.4), shown)
+    lines = int(shown["panel_label"].str.count("\n").max()) + 1
+    figure = draw_all(style.new_figure((1.65 + 0.15 * lines) * rows + 0.4), shown)
     cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
-    selected = f" The {cells} of {all_cells} cells with the lowest augmented loss for their model." * (cells < all_cells)
+    selected = f" The {cells} of {all_cells} cells with the lowest augmented loss for their model." * (
+        cells < all_cells
+    )
     if (shown["seeds"] > 1).any():
         bands = "Lines are means over seeds, bands reach from the smallest to the largest seed."
     else:

@@ -41,7 +41,7 @@ def numbers(
     if wrong.empty:
         raise NotSupported(f"every image of the {test_set} test set is classified rightly")
     chosen = wrong.sample(min(count, len(wrong)), random_state=np.random.default_rng(seed)).sort_values("image")
-    index = torch.from_numpy(chosen["image"].to_numpy())
+    index = torch.tensor(chosen["image"].to_numpy())
     sets = TrialData(data, config, "cpu")
     dataset = sets.base_test() if test_set == "base" else sets.augmented_test()
     columns = {

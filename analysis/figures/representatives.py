@@ -7,8 +7,9 @@ from typing import TypeVar
 
 import pandas as pd
 
+from analysis.figures.labels import in_order
 from analysis.figures.saving import NotSupported
-from analysis.study import PAPER_FACTORS, VALUE_ORDER, Study
+from analysis.study import PAPER_FACTORS, Study
 from analysis.trial import Trial
 
 Content = TypeVar("Content")
@@ -43,10 +44,8 @@ def by_model(study: Study) -> dict[str, list[Trial]]:
     Raises `NotSupported` where no trial has finished.
     """
     trials = finished(study)
-    order = VALUE_ORDER["model"]
-    models = sorted(trials["model"].unique(), key=lambda model: (order.index(model) if model in order else 99, model))
     preferred = {}
-    for model in models:
+    for model in in_order(trials["model"]):
         own = study.where(model=model)
         first = [trial.key for trial in best_cell(own)]
         rest = own.finished.sort_values("augmented_accuracy", ascending=False, kind="stable")["key"]
@@ -59,10 +58,26 @@ def first_readable(trials: Iterable[Trial], read: Callable[[Trial], Content]) ->
 
     Raises `NotSupported` with the first problem met where none can be read.
     """
+    return _readable(trials, read, most=1)[0]
+
+
+def all_readable(trials: Iterable[Trial], read: Callable[[Trial], Content]) -> list[tuple[Trial, Content]]:
+    """Those of `trials` whose files `read` can read, and what it read; raises as `first_readable`."""
+    return _readable(trials, read)
+
+
+def _readable(
+    trials: Iterable[Trial], read: Callable[[Trial], Content], most: int | None = None
+) -> list[tuple[Trial, Content]]:
+    found: list[tuple[Trial, Content]] = []
     problems = []
     for trial in trials:
         try:
-            return trial, read(trial)
+            found.append((trial, read(trial)))
         except (ValueError, FileNotFoundError) as problem:
             problems.append(str(problem))
-    raise NotSupported(problems[0] if problems else NOTHING_FINISHED)
+        if len(found) == most:
+            break
+    if not found:
+        raise NotSupported(problems[0] if problems else NOTHING_FINISHED)
+    return found

@@ -52,8 +52,9 @@ def known_warp_numbers(
     parts = []
     for kind in KINDS:
         for row in ("input", "output"):
-            before = torch.cat([known_warps.warped(original, kind.name, amount, config).batch(slice(None))
-                                for amount in kind.amounts])
+            before = torch.cat(
+                [known_warps.warped(original, kind.name, amount, config).batch(slice(None)) for amount in kind.amounts]
+            )
             shown = before if row == "input" else _transformed(stn, before)
             columns = {"image": image, "kind": kind.name, "amount": kind.amounts, "row": row}
             parts.append(grids.image_frame(to_pixels(shown).numpy(), columns))
@@ -108,7 +109,6 @@ def draw_error(ax: Axes, frame: pd.DataFrame, kind: known_warps.WarpKind, config
     if config is not None:
         ax.axvspan(*kind.trained_range(config), color="#EEEEEE", zorder=0, label="range of the augmentation")
     ax.set_xlabel(kind.axis_label)
-    ax.set_ylim(bottom=0)
     return ax
 
 
@@ -195,6 +195,8 @@ def _error_figure(frame: pd.DataFrame, config: TrialConfig) -> style.Figure:
     axes = figure.subplots(1, len(KINDS), sharey=True)
     for ax, kind in zip(axes, KINDS, strict=True):
         draw_error(ax, frame, kind, config)
+    # Only now: a limit that is set stops the shared axis from following the other panels.
+    axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("Squared error per pixel\n(squared standard deviations)")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))

@@ -120,7 +120,7 @@ def applied() -> Iterator[None]:
     """Draws and saves inside are in this style; matplotlib's own settings are as before afterwards."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
+        matplotlib.rcParams.update(dict[Any, Any](SETTINGS))
         yield
 
 
@@ -134,3 +134,8 @@ def letter_panels(axes: list[Axes]) -> None:
     if len(axes) > 1:
         for number, ax in enumerate(axes):
             ax.set_title(f"({chr(ord('a') + number % 26)})", loc="left", fontweight="bold")
+
+
+def mark_quick(figure: Figure) -> None:
+    """Writes above the figure that it shows a quick run, so that the picture says so wherever it is shown."""
+    figure.text(1, 1, "quick run: no result", ha="right", va="bottom", fontsize=6, color=GREY)

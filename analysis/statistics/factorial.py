@@ -80,11 +80,10 @@ def factorial(
         )
     values = frame[response].to_numpy(dtype=np.float64) * scale
     groups = frame[block] if block and blocks.shape[1] else None
+    estimate = _fixed(values, matrix)
     if model == "mixed" and groups is not None:
-        estimate, note = _mixed(values, design.matrix, groups)
+        estimate, note = _mixed(values, design.matrix, groups, otherwise=estimate)
         notes.append(note)
-    else:
-        estimate = _fixed(values, matrix)
     return Factorial(
         effects=_effects(design, estimate, confidence),
         analysis_of_variance=_analysis_of_variance(design, estimate),
@@ -218,9 +217,9 @@ class _Estimate:
     degrees_of_freedom: int
     results: object | None  # None where the model fits exactly and nothing is left to test against
 
-    def padded(self, weights: Matrix) -> Matrix:
+    def padded(self, weights: Matrix, width: int | None = None) -> Matrix:
         weights = np.atleast_2d(weights)
-        return np.pad(weights, ((0, 0), (0, len(self.coefficients) - weights.shape[1])))
+        return np.pad(weights, ((0, 0), (0, (width or len(self.coefficients)) - weights.shape[1])))
 
 
 def _fixed(values: Matrix, matrix: Matrix) -> _Estimate:
@@ -231,11 +230,16 @@ def _fixed(values: Matrix, matrix: Matrix) -> _Estimate:
     return _Estimate(results.params, variance, int(results.df_resid), None if exact else results)
 
 
-def _mixed(values: Matrix, matrix: Matrix, groups: pd.Series) -> tuple[_Estimate, str]:
+def _mixed(values: Matrix, matrix: Matrix, groups: pd.Series, otherwise: _Estimate) -> tuple[_Estimate, str]:
     """A random intercept per group; what statsmodels warns of, a seed variance of zero as a rule, becomes the note."""
+    if otherwise.results is None:
+        return otherwise, "the figures have no noise; seed as a fixed effect"
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        results = sm.MixedLM(values, matrix, groups=groups.to_numpy()).fit(reml=True)
+        try:
+            results = sm.MixedLM(values, matrix, groups=groups.to_numpy()).fit(reml=True)
+        except np.linalg.LinAlgError:
+            return otherwise, "the mixed model cannot be fitted, as where seeds do not differ; seed as a fixed effect"
     lines = dict.fromkeys(str(item.message).strip().splitlines()[0] for item in caught)
     estimate = _Estimate(
         results.fe_params, float(results.scale), len(values) - matrix.shape[1] - groups.nunique() + 1, results
@@ -264,7 +268,9 @@ def _analysis_of_variance(design: _Design, estimate: _Estimate) -> pd.DataFrame:
         if estimate.results is None:
             rows.append([term, size, math.nan, math.nan, math.nan])
             continue
-        weights = estimate.padded(np.eye(design.matrix.shape[1])[columns])
+        # A mixed model counts the seeds' variance among its parameters here, unlike in its t_test.
+        parameters = len(estimate.results.params)  # type: ignore[attr-defined]
+        weights = estimate.padded(np.eye(design.matrix.shape[1])[columns], parameters)
         test = estimate.results.f_test(weights)  # type: ignore[attr-defined]
         f = float(np.squeeze(test.fvalue))
         share = f * size / (f * size + estimate.degrees_of_freedom)

@@ -11,7 +11,7 @@ import analysis
 from analysis.paper import TABLE_1, paper_frame
 from analysis.recipe import recipe_of
 from analysis.table1 import paper_table, table1, table1_csv, table1_latex, table1_markdown, table1_text
-from tests.analysis.synthetic import grid, record, trials, write_record, write_study
+from tests.analysis.synthetic import Figures, grid, record, trials, write_record, write_study
 from tivae.config import TrialConfig
 
 # As printed in the paper: experiment, base and augmented accuracy, base and augmented test loss.
@@ -28,7 +28,7 @@ PRINTED = """
 METRICS = ("base_accuracy", "augmented_accuracy", "base_loss", "augmented_loss")
 
 
-def constant(value: float):  # noqa: ANN201
+def constant(value: float) -> Figures:
     return lambda *_: dict.fromkeys(METRICS, value)
 
 
@@ -153,7 +153,7 @@ def test_models_of_a_later_version_do_no_harm(tmp_path: Path) -> None:
 
 def test_a_seed_that_occurs_twice_is_refused(tmp_path: Path) -> None:
     frame = trials(tmp_path, grid())
-    with pytest.raises(ValueError, match="seed 0 occurs twice in .*give each trial once"):
+    with pytest.raises(ValueError, match=r"seed 0 occurs twice in .*give each trial once"):
         table1(pd.concat([frame, frame], ignore_index=True))
 
 

@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 import analysis
-from tivae import load
+from tivae import TrialConfig, load, records
 
 SPACE = """
 question: does the whole way work?
@@ -30,8 +31,9 @@ def command(folder, *arguments):
     return [sys.executable, "-m", "study.run", str(path), "--results-dir", str(folder / "results"), *arguments]
 
 
-def run(folder, *arguments, code=0):
+def run(folder, *arguments, code=0, report=False):
     """Runs the command and returns what it printed."""
+    arguments = arguments if report else (*arguments, "--no-report")
     done = subprocess.run(command(folder, *arguments), capture_output=True, text=True, timeout=400, cwd=ROOT)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
@@ -55,7 +57,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def undisturbed(tmp_path_factory):
     """A run with one worker, its folder and what it printed."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, run(folder, "--max-concurrent", "1")
+    return folder, run(folder, "--max-concurrent", "1", report=True)
 
 
 def test_it_ends_with_the_table_and_the_path_of_the_results(undisturbed):
@@ -80,12 +82,19 @@ def test_records_frames_and_weights_are_there(undisturbed):
     assert len(list((study / "stns").iterdir())) == 1, "one STN serves both models"
 
 
+def test_the_report_is_written(undisturbed):
+    folder, printed = undisturbed
+    page = folder / "results" / "small" / "report" / "report.html"
+    assert f"Report: {page}" in printed
+    assert "Table 1" in page.read_text()
+
+
 def test_the_same_command_again_runs_nothing_and_shows_the_table(undisturbed):
     folder, printed = undisturbed
     before = {path: path.stat().st_mtime_ns for path in folder.glob("results/small/trials/*/*")}
     again = run(folder, "--max-concurrent", "1")
     assert "4 of 4 trials are finished already" in again
-    assert again.split("\n\n")[-2] == printed.split("\n\n")[-2]
+    assert _table(again) == _table(printed)
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("results/small/trials/*/*")}
 
 
@@ -128,6 +137,41 @@ def test_a_trial_that_fails_is_a_row_and_the_others_finish(undisturbed, tmp_path
             key: value for key, value in figures(tmp_path / "results" / "odd").items() if value[0] == "finished"
         }.items()
     )
+
+
+def test_a_killed_worker_is_replaced_and_the_figures_are_those_of_the_trial_alone(host, tmp_path):
+    changes = ("--set", "stn=none", "--set", "model=vae", "--set", "epochs=80")
+    process = subprocess.Popen(
+        command(tmp_path, *changes), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+    )
+    study = tmp_path / "results" / "small"
+    try:
+        _wait(lambda: list(study.glob("trials/*/checkpoint.pt")), process)
+        workers = [child for child in psutil.Process(process.pid).children(recursive=True) if _is_worker(child)]
+        assert workers
+        for worker in workers:
+            worker.kill()
+        printed, _ = process.communicate(timeout=300)
+    finally:
+        process.kill()
+    assert process.returncode == 0, printed
+    (path,) = study.glob("trials/*/record.json")
+    record = json.loads(path.read_text())
+    assert record["provenance"]["resumed"] == 1
+    alone = tmp_path / "alone"
+    records.run_trial(TrialConfig.from_dict(record["config"]), host, "cpu", alone)
+    assert figures(study) == figures(alone)
+
+
+def _table(printed):
+    return printed[printed.index("Table 1.") : printed.index("Dataframes, records")]
+
+
+def _is_worker(process):
+    try:
+        return "ray::ImplicitFunc" in " ".join(process.cmdline())
+    except psutil.Error:
+        return False
 
 
 def _wait(condition, process):

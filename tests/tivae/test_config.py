@@ -7,7 +7,10 @@ import pytest
 from tivae.config import FIELD_NAMES, MODEL_FEATURES, STN_FIELDS, ConfigError, TrialConfig
 
 # Uses every field of the categorical model and of a pretrained STN.
-GIVEN = {"model": "categorical_vae", "stn": "pretrained", "train_dataset": "augmented", "temperature": 1.0}
+GIVEN = {
+    **{"model": "categorical_vae", "stn": "pretrained", "train_dataset": "augmented", "temperature": 1.0},
+    "consistency_weight": 0.5,
+}
 FULL = TrialConfig(**GIVEN)
 
 
@@ -17,12 +20,16 @@ def other(name):
     now = getattr(FULL, name)
     if name == "hidden_widths":
         return (32, 64)
+    if name == "alignment_weight":
+        return None  # of a joint STN only
     if "allowed" in item.metadata:
         legal = MODEL_FEATURES[FULL.model] if name == "probe_features" else item.metadata["allowed"]
+        if now is None:
+            return legal[-1]
         return next((value for value in legal if value != now), None)
     if isinstance(now, bool):
         return not now
-    if name in ("train_images", "test_images"):
+    if name in ("train_images", "test_images", "validation_images"):
         return 500
     return now + 1 if isinstance(now, int) else now / 2
 
@@ -43,7 +50,13 @@ BAD = [
     ("training_warps", "once", "`training_warps` is 'once'; it must be redrawn or fixed"),
     ("output_activation", "relu", "`output_activation` is 'relu'; it must be tanh or linear"),
     ("learning_rate_schedule", "step", "`learning_rate_schedule` is 'step'; it must be constant or cosine"),
-    ("probe_features", "pixels", "`probe_features` is 'pixels'; it must be mean or logits"),
+    ("probe_features", "codes", "`probe_features` is 'codes'; it must be mean or logits"),
+    ("probe", "tree", "`probe` is 'tree'; it must be logistic_regression or linear_svm"),
+    ("reconstruction_target", "own", "`reconstruction_target` is 'own'; it must be input or base"),
+    ("consistency_form", "l1", "`consistency_form` is 'l1'; it must be distance or kl"),
+    ("consistency_weight", -1, "`consistency_weight` is -1; it must be a number at least 0"),
+    ("alignment_weight", -1, "`alignment_weight` is -1; it must be a number at least 0"),
+    ("validation_images", 0, "`validation_images` is 0; it must be a whole number at least 1 and at most 59900"),
     ("probe_fit", "both", "`probe_fit` is 'both'; it must be matched or base or augmented or training"),
     ("seed", -1, "`seed` is -1; it must be a whole number at least 0 and at most 2147483647"),
     ("seed", 2**31, "`seed` is 2147483648; it must be a whole number at least 0 and at most 2147483647"),
@@ -125,12 +138,12 @@ def test_the_ends_of_a_range_are_legal(name, value):
     [
         (
             {"probe_features": "logits"},
-            "`probe_features` is logits, which a vae does not have; it must be one of mean$",
+            "`probe_features` is logits, which a vae does not have; it must be one of mean, sample$",
         ),
         (
             {"model": "categorical_vae", "probe_features": "mean"},
             "`probe_features` is mean, which a categorical_vae does not have; "
-            "it must be one of logits, probabilities, one_hot$",
+            "it must be one of logits, probabilities, one_hot, sample$",
         ),
         (
             {"model": "categorical_vae", "minimum_temperature": 0.6},

@@ -63,12 +63,12 @@ def test_each_image_counts_once_at_every_batch_size(host, one_by_one, config, ba
 
 
 @each_model
-def test_the_last_image_counts_as_much_as_any_other(host, one_by_one, config):
+def test_the_last_image_counts_as_much_as_any_other(one_by_one, config):
     """The tolerance above tells the mean over images from the mean over batches' means, which counts some more."""
     rows, _ = one_by_one(config)
     for batch_size in (7, 500):
         batches = torch.stack([batch.mean(0) for batch in rows.split(batch_size)]).mean(0)
-        assert ((batches - rows.mean(0)).abs() / rows.mean(0)).min() > 1e-4
+        assert ((batches - rows.mean(0)).abs() / rows.mean(0)).max() > 1e-4
 
 
 @each_model

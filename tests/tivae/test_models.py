@@ -99,7 +99,7 @@ def test_the_loss_is_the_weighted_error_plus_the_weighted_kl(images, make, recon
     noise = model.noise(12, generator(0, "noise"))
     losses = model.losses(images, noise, step=0)
     parameters = model.encode(images)
-    output = model.decode(model.latents(parameters, noise, 0))
+    output = model.decode(model.latents(parameters, noise, 0)).detach()
     errors = [float(((output[image] - images[image]) ** 2).sum() / 784) for image in range(12)]
     assert losses.reconstruction.tolist() == pytest.approx(errors, rel=1e-5)
     assert losses.kl.tolist() == pytest.approx(model.kl(parameters).tolist())
@@ -301,7 +301,7 @@ def test_the_features_of_a_categorical_vae():
     ("make", "parameters", "message"),
     [
         (vae, GAUSSIAN, "feature is pixels; a vae has mean"),
-        (categorical, LOGITS, "feature is pixels; a categorical_vae has logits, probabilities and one_hot"),
+        (categorical, LOGITS, "feature is pixels; a categorical_vae has logits, probabilities, one_hot and sample"),
     ],
 )
 def test_a_feature_that_a_model_does_not_have_is_refused(make, parameters, message):

@@ -9,7 +9,7 @@ IMAGES = torch.randn(3, 1, 28, 28, generator=generator(0, "images"))
 WIDTHS = [(4,), (4, 6), (4, 6, 8), (4, 6, 8, 10)]
 
 
-@pytest.mark.parametrize(("widths", "size"), zip(WIDTHS, [14, 7, 4, 2], strict=True))
+@pytest.mark.parametrize(("widths", "size"), list(zip(WIDTHS, [14, 7, 4, 2], strict=True)))
 def test_the_encoder_halves_the_image_with_every_width(widths, size):
     encoder = Encoder(widths)
     assert encoder.layers(IMAGES).shape == (3, widths[-1], size, size)

@@ -1,0 +1,317 @@
+"""Accuracy against latent size and against the weight of the KL divergence, the controls as lines."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from analysis.columns import CONFIG_NAMES
+from analysis.figures import representatives, style
+from analysis.figures.captions import described, intervals
+from analysis.figures.cells import beta, encoding_dim
+from analysis.figures.labels import CONTROL_NAMES, TEST_SET_NAMES, in_order, model_name, setting_label, stn_name
+from analysis.figures.saving import DrawnFigure, NotSupported
+from analysis.figures.sources import Sources
+from analysis.statistics import cell_summaries
+from analysis.study import Study
+from analysis.trial import TEST_SETS
+from tivae.config import ConfigError, TrialConfig
+
+CONTROLS = tuple(CONTROL_NAMES)
+MAXIMUM_SERIES = 6
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """One quantity along which accuracy is followed.
+
+    fields: config fields that make up the quantity, which do not tell series apart.
+    """
+
+    name: str
+    title: str
+    axis_label: str
+    fields: tuple[str, ...]
+    value: Callable[[pd.DataFrame], pd.Series]
+
+
+LATENT_SIZE = Sweep(
+    "latent_size",
+    "Accuracy by latent size",
+    "Numbers that the probe reads (latents, or latents × classes)",
+    ("latent_dim", "categories"),
+    encoding_dim,
+)
+KL_WEIGHT = Sweep(
+    "kl_weight", "Accuracy by KL weight", "KL weight (per nat)", ("kl_weight",), lambda trials: trials["kl_weight"]
+)
+BETA = Sweep("beta", "Accuracy by KL weight", "Equivalent β of a β-VAE (no unit)", ("kl_weight",), beta)
+
+
+def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
+    """A row per series, value of the sweep and test set.
+
+    Columns: series (its label), model, is_control, x (the sweep's value), latent_dim, categories, on_line, test_set,
+    n, mean, low, high, over. A series is what shares all settings but those of the sweep and the seed. mean, low,
+    high: accuracy, a share, with its 95 % interval; over: "seeds" or "test images". on_line: whether the point is on
+    its series' line; of several shapes of one size (10 x 10, 5 x 20) only the paper's number of classes is.
+
+    Series in which another setting than the sweep's has not the value that most trials have are left out, the
+    paper's three factors apart.
+
+    Raises `NotSupported` where no trial has finished, or no series has two values.
+    """
+    trials = representatives.finished(study)
+    trials = trials.assign(x=sweep.value(trials).astype("float64"))
+    is_control = trials["model"].isin(CONTROLS)
+    trials = _usual(trials, [name for name in study.factors() if name not in sweep.fields], is_control)
+    varied = _varied(trials[~trials["model"].isin(CONTROLS)], sweep.fields)
+    keys = [
+        "train_dataset",
+        "model",
+        "stn",
+        *(name for name in varied if name not in ("train_dataset", "model", "stn")),
+    ]
+    # What is settled by the model (the classes' temperature, say) tells no series apart, but must not be mixed.
+    by = list(dict.fromkeys([*keys, *_varied(trials, ()), "x", "latent_dim", "categories"]))
+    points = cell_summaries(trials, by=by)
+    points["test_set"] = points["metric"].str.removesuffix("_accuracy")
+    points["is_control"] = points["model"].isin(CONTROLS)
+    points["series"] = [_series_label(row, varied, sweep) for _, row in points.iterrows()]
+    points["on_line"] = _on_line(points)
+    swept = points[~points["is_control"] & points["x"].notna()].groupby("series")["x"].nunique()
+    if swept.empty or swept.max() < 2:
+        raise NotSupported(f"the finished trials have one value of {sweep.axis_label.split(' (')[0]} only")
+    points = points[(points["is_control"] & points["on_line"]) | points["series"].isin(swept.index)]
+    columns = ["series", "model", "train_dataset", "stn", "is_control", "x", "latent_dim", "categories", "on_line"]
+    columns += ["test_set", "n", "mean", "low", "high", "over"]
+    rank = points["model"].map({model: number for number, model in enumerate(in_order(points["model"]))})
+    points = points.assign(rank=rank).sort_values(["is_control", "rank", "series", "test_set", "x"], kind="stable")
+    return points[columns].reset_index(drop=True)
+
+
+def draw(ax: Axes, frame: pd.DataFrame, sweep: Sweep, series: Sequence[str] = ()) -> Axes:
+    """One test set: a line per series with intervals as bars; controls as lines with their intervals as bands.
+
+    frame: the rows of one test set. series: those to draw, in the order of their looks; all where none is given.
+    The axis is logarithmic; where the sweep holds 0, that stands apart at the left, beyond a break.
+    """
+    own = frame[~frame["is_control"]]
+    names = list(series) or list(own["series"].unique())
+    place = _axis(ax, np.unique(own["x"].dropna().to_numpy()))
+    for number, name in enumerate(names):
+        part = own[own["series"] == name].sort_values("x")
+        look = _look(part, number, names, own)
+        line = part[part["on_line"]]
+        for points, hollow in ((line, False), (part[~part["on_line"]], True)):
+            if points.empty:
+                continue
+            bars = 100 * np.clip([points["mean"] - points["low"], points["high"] - points["mean"]], 0, None)
+            style_of = look.points(hollow=True) if hollow else look.lines()
+            label = None if hollow else name
+            x = place(points["x"].to_numpy())
+            ax.errorbar(x, 100 * points["mean"], yerr=bars, capsize=2, elinewidth=0.8, label=label, **style_of)
+    drawn: list[str] = []
+    for name, part in frame[frame["is_control"]].groupby("series", sort=False):
+        model = str(part["model"].iloc[0])
+        _draw_control(ax, part, str(name), place, repeat=drawn.count(model))
+        drawn.append(model)
+    ax.set_xlabel(sweep.axis_label)
+    ax.grid(axis="y")
+    return ax
+
+
+def draw_all(figure: Figure, frames: Sequence[tuple[Sweep, pd.DataFrame]], series: Sequence[str]) -> Figure:
+    """A row per sweep and a column per test set, with one legend."""
+    axes = figure.subplots(len(frames), 2, sharey=True, squeeze=False)
+    for row, (sweep, frame) in zip(axes, frames, strict=True):
+        for ax, test_set in zip(row, TEST_SETS, strict=True):
+            draw(ax, frame[frame["test_set"] == test_set], sweep, series)
+            ax.set_title(TEST_SET_NAMES[test_set])
+        row[0].set_ylabel("Accuracy (%)")
+    style.letter_panels(list(axes.flat))
+    entries = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
+    # matplotlib lists lines before error bars; here the series come first, then the controls.
+    names = [*series, *(name for name in entries if name not in series)]
+    figure.legend([entries[name] for name in names], names, loc="outside upper center", ncols=3)
+    return figure
+
+
+def drawn(sources: Sources) -> list[DrawnFigure]:
+    """The figures of latent size and of KL weight, those of the two that the study varies."""
+    figures, reasons = [], []
+    for sweeps in ((LATENT_SIZE,), (KL_WEIGHT, BETA)):
+        try:
+            figures.append(_figure(sources.study, sweeps))
+        except NotSupported as problem:
+            reasons.append(str(problem))
+    if not figures:
+        raise NotSupported("; ".join(dict.fromkeys(reasons)))
+    return figures
+
+
+def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
+    frames = [(sweep, numbers(study, sweep)) for sweep in sweeps]
+    first = frames[0][1]
+    series = _shown_series(first)
+    everything = first.loc[~first["is_control"], "series"].nunique()
+    rows = -(-len(series) // 3)
+    figure = draw_all(style.new_figure(2.5 * len(frames) + 0.2 + 0.17 * rows), frames, series)
+    sentences = [
+        f"{sweeps[0].title} on both test sets. {intervals(first['over'])}",
+        f"{len(series)} of {everything} series, those with the best augmented accuracy."
+        if len(series) < everything
+        else "",
+        "Hollow markers: the same size with another number of classes than the paper's."
+        if not first["on_line"].all()
+        else "",
+        "β = KL weight / reconstruction weight × 784 / 2." if BETA in sweeps else "",
+        "Weight 0 stands beyond the break of the axis." if (first["x"] == 0).any() else "",
+        "Controls are lines." if first["is_control"].any() else "",
+        described(study.trials),
+    ]
+    data = pd.concat([frame.assign(sweep=sweep.name) for sweep, frame in frames], ignore_index=True)
+    caption = " ".join(filter(None, sentences))
+    return DrawnFigure(f"accuracy_by_{sweeps[0].name}", sweeps[0].title, caption, figure, data)
+
+
+def _usual(trials: pd.DataFrame, others: Sequence[str], is_control: pd.Series) -> pd.DataFrame:
+    """The trials in which each of `others`, the paper's three apart, has its most common value for the model."""
+    kept = pd.Series(True, index=trials.index)
+    for name in others:
+        if name in ("train_dataset", "model", "stn"):
+            continue
+        for model, own in trials[~is_control].groupby("model"):
+            values = own[name].value_counts(dropna=False)
+            paper = _paper_value(str(model), name)
+            usual = paper if paper in values.index else values.index[0]
+            same = own[name].isna() if pd.isna(usual) else own[name] == usual
+            kept.loc[own.index] &= same.fillna(False).astype(bool)
+    return trials[kept]
+
+
+def _paper_value(model: str, name: str) -> object:
+    try:
+        return getattr(TrialConfig(model=model), name)
+    except ConfigError:
+        return None
+
+
+def _varied(trials: pd.DataFrame, without: Sequence[str]) -> list[str]:
+    return [name for name in CONFIG_NAMES if name not in (*without, "seed") and len(trials[name].unique()) > 1]
+
+
+def _series_label(point: pd.Series, varied: Sequence[str], sweep: Sweep) -> str:
+    parts = [model_name(point["model"])]
+    if not point["is_control"]:
+        parts += [f"trained on {point['train_dataset']}"] if "train_dataset" in varied else []
+        parts += [stn_name(point["stn"])] if "stn" in varied else []
+    elif point["model"] != "pixels" and sweep is not LATENT_SIZE:
+        parts.append(setting_label("latent_dim", point["latent_dim"]))
+    return ", ".join(parts)
+
+
+def _on_line(points: pd.DataFrame) -> pd.Series:
+    """Of the points of one series, size and test set: that with the paper's number of classes, or else the first."""
+    usual = TrialConfig(model="categorical_vae").categories
+    odd = (points["categories"] != usual) & points["categories"].notna()
+    order = points.assign(odd=odd.astype(int)).sort_values("odd", kind="stable")
+    return ~order.duplicated(["series", "x", "test_set"]).reindex(points.index)
+
+
+def _shown_series(frame: pd.DataFrame) -> list[str]:
+    own = frame[~frame["is_control"] & (frame["test_set"] == "augmented")]
+    best = own.groupby("series", sort=False)["mean"].max().sort_values(ascending=False, kind="stable")
+    chosen = set(best.index[:MAXIMUM_SERIES])
+    return [name for name in own["series"].unique() if name in chosen]
+
+
+def _look(part: pd.DataFrame, number: int, names: Sequence[str], own: pd.DataFrame) -> style.Look:
+    """The model's own look where each series is a model; else one by number."""
+    model = str(part["model"].iloc[0])
+    drawn_models = own[own["series"].isin(names)].groupby("series")["model"].first()
+    return (
+        style.MODEL_LOOKS[model]
+        if drawn_models.is_unique and model in style.MODEL_LOOKS
+        else style.numbered_look(number)
+    )
+
+
+def _axis(ax: Axes, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Makes the x axis logarithmic and returns the place of each value on it."""
+    ax.set_xscale("log")
+    positive = values[values > 0]
+    smallest = positive.min()
+    # Not matplotlib's symlog: its linear part would put 0 at a distance that looks like a value.
+    zero = smallest / max(4.0, (positive.max() / smallest) ** 0.12)
+    has_zero = bool((values == 0).any())
+    ticks = _ticks(positive)
+    if has_zero:
+        ticks = [zero, *ticks]
+        middle = np.sqrt(zero * smallest)
+        mark: dict[str, Any] = {
+            "marker": [(-1, -2), (1, 2)],
+            "markersize": 7,
+            "linestyle": "none",
+            "color": "black",
+            "clip_on": False,
+        }
+        ax.plot([middle / 1.06, middle * 1.06], [0, 0], transform=ax.get_xaxis_transform(), **mark)
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: "0" if has_zero and value == zero else _tick_label(value))
+    )
+    lowest = zero if has_zero else smallest
+    margin = (positive.max() / lowest) ** 0.05
+    ax.set_xlim(lowest / margin, positive.max() * margin)
+    return lambda x: np.where(x == 0, zero, x)
+
+
+def _tick_label(value: float) -> str:
+    power = round(np.log10(value))
+    is_small_power = abs(np.log10(value) - power) < 1e-9 and power < -2
+    return f"$10^{{{power}}}$" if is_small_power else f"{value:g}"
+
+
+def _ticks(positive: np.ndarray) -> list[float]:
+    """The values themselves where they are few, else powers of ten."""
+    if len(positive) <= 7:
+        return [float(value) for value in positive]
+    powers = range(int(np.floor(np.log10(positive.min()))), int(np.ceil(np.log10(positive.max()))) + 1)
+    return [10.0**power for power in powers if positive.min() <= 10.0**power <= positive.max()]
+
+
+def _draw_control(
+    ax: Axes, part: pd.DataFrame, name: str, place: Callable[[np.ndarray], np.ndarray], repeat: int = 0
+) -> None:
+    """A control of several sizes follows the axis; one of one size, such as the raw pixels, is a level across it.
+
+    repeat: how many lines of the same control there are already, which all have other line styles.
+    """
+    model = str(part["model"].iloc[0])
+    look = style.MODEL_LOOKS[model]
+    if repeat:
+        look = dataclasses.replace(look, line=style.numbered_look(repeat + 1).line)
+    part = part.dropna(subset=["x"]) if model != "pixels" else part
+    left, right = ax.get_xlim()
+    x = place(part["x"].to_numpy())
+    if model == "pixels" or len(np.unique(x)) < 2:
+        mean, low, high = (100 * part[column].iloc[0] for column in ("mean", "low", "high"))
+        ax.axhline(mean, color=look.colour, linestyle=look.line, linewidth=1, label=name)
+        ax.fill_between([left, right], [low] * 2, [high] * 2, color=look.colour, alpha=0.15, linewidth=0)
+    else:
+        part = part.assign(place=x).sort_values("place")
+        ax.plot(part["place"], 100 * part["mean"], linewidth=1, label=name, **look.lines())
+        ax.fill_between(
+            part["place"], 100 * part["low"], 100 * part["high"], color=look.colour, alpha=0.15, linewidth=0
+        )
+    ax.set_xlim(left, right)

@@ -1,0 +1,160 @@
+"""Accuracy against angle, shift and scale: how far an image may be warped before its class is lost.
+
+The accuracies come in a frame with these columns, one row per trained model, kind and amount of warp:
+
+    model, train_dataset, stn, seed   as in `trials`
+    kind                              rotation, shift_x or scale
+    amount                            degrees clockwise, pixels to the right, or a factor
+    accuracy                          share of the warped test images that the probe classifies rightly
+    images                            number of these images
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures import known_warps, style
+from analysis.figures.captions import described
+from analysis.figures.known_warps import KIND_NAMES, KINDS, WarpKind
+from analysis.figures.labels import in_order, model_name, stn_name
+from analysis.figures.saving import DrawnFigure, NotSupported
+from analysis.figures.sources import Sources
+from analysis.statistics import accuracy_interval, seed_interval
+from analysis.study import VALUE_ORDER, check_column
+from analysis.trial import Trial
+from tivae import evaluation, probe
+from tivae.config import TrialConfig
+from tivae.datasets import TrialData
+from tivae.fashion_mnist import FashionMNIST
+
+SERIES = ("model", "train_dataset", "stn")
+RANGE = "range of the augmentation"
+COLUMNS = (*SERIES, "seed", "kind", "amount", "accuracy", "images")
+
+
+def measure(
+    trial: Trial, data: FashionMNIST, fit: str = "augmented", images: int = 2000, train_images: int = 10_000
+) -> pd.DataFrame:
+    """The frame's rows for one trained model.
+
+    A trial keeps no probe, so one is fitted again: on the encodings of the first `train_images` training images,
+    without ("base") or with ("augmented") the augmentation's warps. It then reads the first `images` test images
+    under every known warp. Takes about a minute on one CPU core with the defaults.
+
+    Raises `ValueError` where the trial's files are missing or damaged, or `fit` is neither base nor augmented.
+    """
+    if fit not in ("base", "augmented"):
+        raise ValueError(f"`fit` is {fit!r}; it must be base or augmented")
+    trained, config = trial.model(), trial.config
+    features = str(config.probe_features)
+    fewer = dataclasses.replace(config, train_images=min(train_images, len(data.train_images)))
+    sets = TrialData(data, fewer, "cpu")
+    training = sets.base_train() if fit == "base" else sets.augmented_train("probe warps")
+    encodings = evaluation.features(trained.model, training, features, through=trained.stn).numpy()
+    fitted = probe.fit(encodings, sets.train_labels, config.probe_regularisation)
+
+    originals = torch.tensor(data.test_images[:images])
+    labels = np.asarray(data.test_labels[:images], dtype=np.int64)
+    known = {name: getattr(config, name) for name in (*SERIES, "seed")}
+    rows = []
+    for kind in KINDS:
+        for amount in kind.amounts:
+            warped = known_warps.warped(originals, kind.name, amount, config)
+            seen = evaluation.features(trained.model, warped, features, through=trained.stn).numpy()
+            accuracy = fitted.accuracy(seen, labels)
+            rows.append(known | {"kind": kind.name, "amount": amount, "accuracy": accuracy, "images": len(labels)})
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
+    """A row per model, train_dataset, stn, kind and amount: n (seeds), mean, low, high, over.
+
+    accuracies: a frame with `COLUMNS`. low, high: the 95 % interval, over seeds (Student's t), or over test images
+    (Wilson) where there is one seed.
+
+    Raises `ValueError` for a missing column or an unknown kind, `NotSupported` for a frame without rows.
+    """
+    for name in COLUMNS:
+        check_column(accuracies, name)
+    if accuracies.empty:
+        raise NotSupported("no accuracy under known warps has been measured")
+    unknown = set(accuracies["kind"]) - set(KIND_NAMES)
+    if unknown:
+        raise ValueError(f"kind is {sorted(unknown)[0]!r}; it must be one of {', '.join(KIND_NAMES)}")
+    rows = []
+    for names, group in accuracies.groupby([*SERIES, "kind", "amount"], sort=False):
+        values = group["accuracy"].to_numpy(dtype=np.float64)
+        interval = seed_interval(values, method="t")
+        if len(values) == 1:
+            interval = accuracy_interval(float(values[0]), int(group["images"].iloc[0]))
+        rows.append([*names, len(values), values.mean(), interval.low, interval.high, interval.over])
+    columns = [*SERIES, "kind", "amount", "n", "mean", "low", "high", "over"]
+    return pd.DataFrame(rows, columns=columns).sort_values([*SERIES, "kind", "amount"], ignore_index=True)
+
+
+def draw(ax: Axes, frame: pd.DataFrame, kind: WarpKind, config: TrialConfig | None = None) -> Axes:
+    """One model and one kind of warp: a line per training data and STN, intervals as bands.
+
+    config: shades the range of its augmentation.
+    """
+    names = sorted({(row.train_dataset, row.stn) for row in frame.itertuples()}, key=_series_order)
+    if config is not None:
+        ax.axvspan(*kind.trained_range(config), color="#EEEEEE", zorder=0, label=RANGE)
+    for number, (train_dataset, stn) in enumerate(names):
+        part = frame[(frame["train_dataset"] == train_dataset) & (frame["stn"] == stn) & (frame["kind"] == kind.name)]
+        look = style.numbered_look(number)
+        label = f"trained on {train_dataset}, {stn_name(stn)}"
+        ax.fill_between(
+            part["amount"], 100 * part["low"], 100 * part["high"], color=look.colour, alpha=0.2, linewidth=0
+        )
+        ax.plot(part["amount"], 100 * part["mean"], label=label, **look.lines())
+    ax.set_xlabel(kind.axis_label)
+    ax.grid(axis="y")
+    return ax
+
+
+def draw_all(figure: Figure, frame: pd.DataFrame, config: TrialConfig | None = None) -> Figure:
+    """A row per model and a column per kind of warp, with one legend."""
+    models = in_order(frame["model"])
+    axes = figure.subplots(len(models), len(KINDS), sharey=True, squeeze=False)
+    for row, model in zip(axes, models, strict=True):
+        for ax, kind in zip(row, KINDS, strict=True):
+            draw(ax, frame[frame["model"] == model], kind, config)
+            ax.set_title(model_name(model))
+        row[0].set_ylabel("Accuracy (%)")
+    style.letter_panels(list(axes.flat))
+    entries = {
+        label: handle for ax in axes[:, 0] for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    names = sorted(entries, key=lambda name: name == RANGE)
+    figure.legend([entries[name] for name in names], names, loc="outside upper center", ncols=3)
+    return figure
+
+
+def drawn(sources: Sources) -> list[DrawnFigure]:
+    """One figure of `sources.warp_accuracies`."""
+    if sources.warp_accuracies is None:
+        raise NotSupported("no accuracy under known warps has been measured (`warp_curves.measure` does so)")
+    frame = numbers(sources.warp_accuracies)
+    config = TrialConfig()
+    models = frame["model"].nunique()
+    figure = draw_all(style.new_figure(2.1 * models + 0.55), frame, config)
+    images = int(sources.warp_accuracies["images"].max())
+    caption = (
+        f"Accuracy of the probe on {images:,} test images that are all rotated, shifted to the right or scaled by the "
+        f"same amount. Bands are 95 % intervals over {' and '.join(sorted(frame['over'].unique()))}. "
+        + described(sources.study.trials)
+    )
+    return [DrawnFigure("warp_curves", "Accuracy under known warps", caption, figure, frame)]
+
+
+def _series_order(name: tuple[str, str]) -> tuple[str, int, str]:
+    train_dataset, stn = name
+    known = VALUE_ORDER["stn"]
+    return "" if train_dataset == "base" else train_dataset, known.index(stn) if stn in known else len(known), stn

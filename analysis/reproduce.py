@@ -1,0 +1,24 @@
+"""The command that runs one trial again."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+from tivae.config import FIELD_NAMES, TrialConfig
+
+
+def command(config: TrialConfig) -> str:
+    """A command line that runs exactly this trial: the paper's grid with every field set that differs from it."""
+    cell = {"model": config.model, "train_dataset": config.train_dataset, "stn": config.stn}
+    named: dict[str, Any] = {name: value for name, value in cell.items() if value is not None}
+    usual = TrialConfig(**named)
+    fields = [name for name in FIELD_NAMES if name not in named and getattr(config, name) != getattr(usual, name)]
+    values = named | {name: getattr(config, name) for name in fields if getattr(config, name) is not None}
+    settings = " ".join(f"--set {shlex.quote(f'{name}={_yaml(value)}')}" for name, value in values.items())
+    return f"uv run python -m study.run paper_grid {settings} --name {config.key}"
+
+
+def _yaml(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,174 @@
+"""The tables besides Table 1: latent size, KL weight, STN mode, controls, the Pareto front and failures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.cells import beta, encoding_dim
+from analysis.figures.labels import cell_label, model_name, setting_name, stn_name
+from analysis.formats import Table
+from analysis.statistics import cell_summaries
+from analysis.study import PAPER_FACTORS, Study
+from tivae.config import CONTROLS
+
+METRICS = ("base_accuracy", "augmented_accuracy")
+_INTERVAL_NOTE = "Brackets hold 95 % intervals: over seeds, or over test images where n is 1."
+
+
+class NotSupported(ValueError):
+    """The study does not hold what a table shows; the message says what is missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class StudyTable:
+    """frame: the numbers, in full precision; table: the same as texts, to print."""
+
+    name: str
+    frame: pd.DataFrame
+    table: Table
+
+
+def latent_size(study: Study) -> StudyTable:
+    """Accuracy against the numbers per image that the probe reads (latents, times classes if categorical)."""
+    cells = _trained(summaries(study))
+    if cells["encoding_dim"].nunique() < 2:
+        raise NotSupported("all finished trials have the same latent size")
+    cells = cells.sort_values(["model", "train_dataset", "stn", "encoding_dim"], kind="stable", ignore_index=True)
+    return _cells_table(study, "latent_size", "Accuracy by latent size", cells, ["encoding_dim"])
+
+
+def kl_weight(study: Study) -> StudyTable:
+    """Accuracy against the weight of the KL, with the beta of an ELBO that it amounts to."""
+    cells = _trained(summaries(study))
+    if cells["kl_weight"].nunique() < 2:
+        raise NotSupported("all finished trials have the same KL weight")
+    cells = cells.sort_values(["model", "train_dataset", "stn", "beta"], kind="stable", ignore_index=True)
+    note = "beta = kl_weight / reconstruction_weight x 784 / 2: the KL's weight beside a Gaussian log-likelihood."
+    return _cells_table(study, "kl_weight", "Accuracy by KL weight", cells, ["kl_weight", "beta"], [note])
+
+
+def stn_mode(study: Study) -> StudyTable:
+    """Accuracy by the mode of the spatial transformer."""
+    cells = _trained(summaries(study))
+    if cells["stn"].nunique() < 2:
+        raise NotSupported("all finished trials have the same STN mode")
+    order = ["none", "pretrained", "joint", "inverse"]
+    position = cells["stn"].map({name: number for number, name in enumerate(order)})
+    cells = cells.assign(_position=position).sort_values(["model", "train_dataset", "_position"], kind="stable")
+    cells = cells.drop(columns="_position").reset_index(drop=True)
+    return _cells_table(study, "stn_mode", "Accuracy by STN mode", cells, [])
+
+
+def controls(study: Study) -> StudyTable:
+    """Accuracy of what is not trained: raw pixels, PCA, an untrained encoder."""
+    cells = summaries(study)
+    cells = cells[cells["model"].isin(list(CONTROLS))].reset_index(drop=True)
+    if cells.empty:
+        raise NotSupported("no control (pixels, pca or untrained) has finished")
+    return _cells_table(study, "controls", "Controls", cells, ["encoding_dim"])
+
+
+def pareto_front(study: Study) -> StudyTable:
+    """Cells that no other beats: more accurate on augmented images with as few latents, or as accurate with fewer."""
+    cells = _trained(summaries(study)).dropna(subset=["encoding_dim", "augmented_accuracy"])
+    if cells["encoding_dim"].nunique() < 2:
+        raise NotSupported("all finished trials have the same latent size")
+    cells = cells.sort_values(["encoding_dim", "augmented_accuracy"], ascending=[True, False], ignore_index=True)
+    best = cells["augmented_accuracy"].cummax().shift(fill_value=-math.inf)
+    front = cells[cells["augmented_accuracy"] > best].reset_index(drop=True)
+    title = "Pareto front: augmented accuracy up, latent size down"
+    return _cells_table(study, "pareto_front", title, front, ["encoding_dim"])
+
+
+def failures(study: Study) -> StudyTable:
+    """Trials that failed, and records that can't be read, with their reasons."""
+    rows = study.trials[study.trials["status"].isin(["failed", "damaged"])]
+    if rows.empty:
+        raise NotSupported("no trial failed")
+    frame = rows[["key", "status", "error", *PAPER_FACTORS, "seed"]].reset_index(drop=True)
+    named = [cell_label(row) if pd.notna(row["model"]) else None for _, row in rows.iterrows()]
+    seeds = [str(seed) if pd.notna(seed) else None for seed in rows["seed"]]
+    texts = pd.DataFrame({"key": frame["key"], "trial": named, "seed": seeds, "status": frame["status"]})
+    texts["error"] = frame["error"]
+    return StudyTable("failures", frame, Table("Failures", (("", texts, []),), label="tab:failures"))
+
+
+ALL: Mapping[str, Callable[[Study], StudyTable]] = {
+    "latent_size": latent_size,
+    "kl_weight": kl_weight,
+    "stn_mode": stn_mode,
+    "pareto_front": pareto_front,
+    "controls": controls,
+    "failures": failures,
+}
+
+
+def all_of(study: Study) -> tuple[list[StudyTable], dict[str, str]]:
+    """The tables that the study supports, in order, and why each of the others is left out."""
+    made, skipped = [], {}
+    for name, make in ALL.items():
+        try:
+            made.append(make(study))
+        except NotSupported as problem:
+            skipped[name] = str(problem)
+    return made, skipped
+
+
+def summaries(study: Study) -> pd.DataFrame:
+    """A row per cell: the factors, kl_weight, beta, encoding_dim, `n` seeds, and of each accuracy its mean,
+    `_sd`, `_low` and `_high` (95 % interval, over what the column `over` says).
+
+    Raises `NotSupported` where no trial has finished.
+    """
+    finished = study.finished
+    if finished.empty:
+        raise NotSupported("no trial has finished")
+    finished = finished.assign(encoding_dim=encoding_dim(finished), beta=beta(finished))
+    by = list(dict.fromkeys([*PAPER_FACTORS, *study.factors(), "kl_weight", "encoding_dim", "beta"]))
+    long = cell_summaries(finished, by, METRICS)
+    parts = []
+    for metric in METRICS:
+        part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method"])
+        names = {"mean": metric, "sd": f"{metric}_sd", "low": f"{metric}_low", "high": f"{metric}_high"}
+        parts.append(part.rename(columns=names).reset_index(drop=True))
+    return pd.concat([parts[0], parts[1][[name for name in parts[1] if name not in parts[0]]]], axis=1)
+
+
+def _trained(cells: pd.DataFrame) -> pd.DataFrame:
+    return cells[~cells["model"].isin(list(CONTROLS))]
+
+
+def _cells_table(
+    study: Study, name: str, title: str, cells: pd.DataFrame, swept: Sequence[str], notes: Sequence[str] = ()
+) -> StudyTable:
+    columns: dict[str, list[str | None]] = {"model": [model_name(model) for model in cells["model"]]}
+    columns["trained on"] = [None if pd.isna(value) else str(value) for value in cells["train_dataset"]]
+    columns["STN"] = [stn_name(value) for value in cells["stn"]]
+    varied = [factor for factor in study.factors() if factor not in PAPER_FACTORS]
+    settings = list(dict.fromkeys([*swept, *varied]))
+    for setting in settings:
+        if cells[setting].notna().any():
+            columns[setting_name(setting)] = [_setting(value) for value in cells[setting]]
+    right = [*list(columns)[3:], "n", *(metric.replace("_", " ") for metric in METRICS)]
+    columns["n"] = [str(n) for n in cells["n"]]
+    for metric in METRICS:
+        columns[metric.replace("_", " ")] = [
+            _with_interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"]) for _, row in cells.iterrows()
+        ]
+    table = Table(title, (("", pd.DataFrame(columns), right),), (_INTERVAL_NOTE, *notes), label=f"tab:{name}")
+    return StudyTable(name, cells, table)
+
+
+def _setting(value: Any) -> str | None:
+    if pd.isna(value):
+        return None
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _with_interval(mean: float, low: float, high: float) -> str:
+    return f"{mean:.4f}" if math.isnan(low) else f"{mean:.4f} [{low:.4f}, {high:.4f}]"

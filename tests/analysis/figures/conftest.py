@@ -1,0 +1,59 @@
+"""A small study that really ran, shared by the tests of all figures."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import analysis
+from analysis.figures import style
+from tivae import records
+from tivae.config import TrialConfig
+from tivae.fashion_mnist import FashionMNIST
+
+SMALL = {"epochs": 1, "stn_epochs": 1, "batch_size": 50, "hidden_widths": (8, 16), "latent_dim": 3}
+
+
+def small_images(count, seed):
+    """Ten classes, each a bright square at a place of its own, on noise."""
+    source = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    images = source.integers(0, 60, (count, 28, 28)).astype(np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        top, left = 3 + 5 * (label // 5) * 2, 2 + 5 * (label % 5)
+        image[top : top + 6, left : left + 5] = 220
+    return images, labels
+
+
+@pytest.fixture(scope="session")
+def images():
+    train, train_labels = small_images(200, seed=0)
+    test, test_labels = small_images(100, seed=1)
+    return FashionMNIST(train, train_labels, test, test_labels, source="made up")
+
+
+@pytest.fixture(scope="session")
+def results(tmp_path_factory, images) -> Path:
+    """Both models with and without STN, one seed, trained for one epoch each."""
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("results") / "small"
+    for model in ("vae", "categorical_vae"):
+        settings = SMALL | ({"categories": 4} if model == "categorical_vae" else {})
+        for stn in ("none", "pretrained"):
+            unused = {"stn_epochs"} if stn == "none" else set()
+            given = {name: value for name, value in settings.items() if name not in unused}
+            record = records.run_trial(TrialConfig(model=model, stn=stn, **given), images, "cpu", folder)
+            assert record["status"] == "finished", record["error"]
+    return folder
+
+
+@pytest.fixture(scope="session")
+def study(results):
+    return analysis.load(results)
+
+
+@pytest.fixture(autouse=True)
+def _coarse(monkeypatch):
+    """Fewer pixels: the tests look at what is drawn, not at how finely."""
+    monkeypatch.setattr(style, "SETTINGS", {**style.SETTINGS, "savefig.dpi": 40})

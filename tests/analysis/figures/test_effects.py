@@ -1,0 +1,142 @@
+"""Effects: a planted one is found at its size, and drawn at its place."""
+
+import pytest
+from matplotlib.figure import Figure
+
+import analysis
+from analysis.figures import effects
+from analysis.figures.saving import NotSupported
+from analysis.figures.sources import Sources
+from tests.analysis import synthetic
+from tivae.config import TrialConfig
+
+TERMS = ["train_dataset", "model", "stn"]
+
+
+def planted(config, draw):
+    """Categorical is 6 points better on augmented images; augmented training another 2 for the categorical model."""
+    is_categorical = config.model == "categorical_vae"
+    both = is_categorical and config.train_dataset == "augmented"
+    accuracy = 0.7 + 0.05 * is_categorical + 0.02 * both + draw.gauss(0, 1e-4)
+    return {"augmented_accuracy": accuracy, "base_accuracy": 0.8 + draw.gauss(0, 1e-4)}
+
+
+@pytest.fixture(scope="module")
+def numbers(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("planted")
+    study = analysis.load(synthetic.write_study(folder, synthetic.grid(seeds=4), planted))
+    return effects.numbers(study)
+
+
+def test_planted_effects_are_found_at_their_size(numbers):
+    frame, _ = numbers
+    found = frame[frame["test_set"] == "augmented"].set_index("term")["effect"]
+
+    assert found["model"] == pytest.approx(6, abs=0.05)
+    assert found["train_dataset"] == pytest.approx(1, abs=0.05)
+    assert found["train_dataset x model"] == pytest.approx(2, abs=0.05)
+    assert found["stn"] == pytest.approx(0, abs=0.05)
+
+
+def test_the_other_test_set_has_no_effect(numbers):
+    frame, _ = numbers
+    base = frame[frame["test_set"] == "base"]
+
+    assert base["effect"].abs().max() < 0.05
+    assert (frame["adjusted_p_value"] >= frame["p_value"]).all()
+    assert set(frame["over"]) == {"seeds"}
+    assert (frame["n"] == 32).all()
+
+
+def test_each_effect_is_drawn_with_its_interval(numbers):
+    frame, _ = numbers
+    ax = effects.draw(Figure().subplots(), frame)
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+
+    assert labels[:3] == [
+        *("training data: augmented − base", "model: CVAE − VAE", "STN: STN − no STN"),
+    ]
+    assert labels[3] == "training data × model"
+    assert len(labels) == 7
+    points, _, bars = ax.containers[0]
+    own = frame[frame["test_set"] == "base"]
+    assert points.get_xdata() == pytest.approx(own["effect"].to_numpy())
+    ends = [segment[:, 0] for segment in bars[0].get_segments()]
+    assert ends == pytest.approx(own[["low", "high"]].to_numpy())
+
+
+@pytest.mark.parametrize(
+    ("term", "contrast", "label"),
+    [
+        ("encoding_dim", "encoding_dim 50", "latent size: 50 − mean"),
+        ("model x stn", "categorical_vae - vae, pretrained - none", "model × STN"),
+        ("model x beta", "categorical_vae - vae, beta 0.39", "model × β 0.39"),
+        ("beta", "beta 0.0", "β: 0 − mean"),
+    ],
+)
+def test_effects_are_named_in_words(term, contrast, label):
+    assert effects.effect_label(term, contrast) == label
+
+
+def test_size_counts_as_the_numbers_that_the_probe_reads(tmp_path):
+    configs = [
+        TrialConfig(model=model, latent_dim=size if model == "vae" else size // 10, seed=seed)
+        for model in ("vae", "categorical_vae")
+        for size in (10, 50, 100)
+        for seed in range(2)
+    ]
+    figures = {10: 0.70, 50: 0.75, 100: 0.80}
+    study = analysis.load(
+        synthetic.write_study(
+            tmp_path,
+            configs,
+            lambda config, draw: {
+                name: figures[config.encoding_dim] + draw.gauss(0, 1e-4)
+                for name in ("base_accuracy", "augmented_accuracy")
+            },
+        )
+    )
+    frame, _ = effects.numbers(study)
+    sizes = frame[(frame["test_set"] == "base") & (frame["term"] == "encoding_dim")].set_index("contrast")["effect"]
+
+    assert sizes.to_dict() == pytest.approx(
+        {"encoding_dim 10": -5, "encoding_dim 50": 0, "encoding_dim 100": 5}, abs=0.1
+    )
+
+
+def test_one_seed_is_compared_image_by_image(study):
+    frame, note = effects.numbers(study)
+    accuracies = study.finished.groupby("model")["base_accuracy"].mean()
+    model = frame[(frame["test_set"] == "base") & (frame["term"] == "model")].iloc[0]
+
+    assert model["over"] == "test images"
+    assert model["effect"] == pytest.approx(100 * (accuracies["categorical_vae"] - accuracies["vae"]))
+    assert "one seed" in note
+
+
+def test_one_cell_has_no_effect(tmp_path):
+    study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig(seed=seed) for seed in range(3)]))
+
+    with pytest.raises(NotSupported, match="no factor has two values"):
+        effects.numbers(study)
+
+
+def test_one_seed_without_its_predictions_is_told(tmp_path):
+    study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid()))
+
+    with pytest.raises(NotSupported, match=r"no predictions\.pt"):
+        effects.numbers(study)
+
+
+def test_of_many_effects_the_main_ones_come_first(numbers):
+    frame, _ = numbers
+    shown = effects.shown_effects(frame, most=4)
+
+    assert list(dict.fromkeys(shown["term"])) == [*TERMS, "train_dataset x model"]
+
+
+def test_a_study_gives_one_figure(study):
+    drawn = effects.drawn(Sources(study))
+
+    assert [figure.name for figure in drawn] == ["effects"]
+    assert "over test images" in drawn[0].caption

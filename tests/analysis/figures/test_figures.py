@@ -1,0 +1,151 @@
+"""All figures of a study, whatever state it is in."""
+
+import itertools
+import shutil
+
+import pandas as pd
+import pytest
+
+import analysis
+from analysis import figures
+from analysis.figures import latent_space, sources
+from analysis.figures.saving import NotSupported
+from tests.analysis import synthetic
+from tests.analysis.figures.conftest import SMALL
+from tivae import records
+from tivae.config import TrialConfig
+
+NAMES_OF_A_FULL_STUDY = [
+    *("accuracy_by_cell", "effects", "learning_curves", "confusion_base", "confusion_augmented"),
+    *("misclassified_base", "misclassified_augmented", "latent_space_vae", "latent_space_categorical_vae"),
+    *("reconstructions", "prior_samples", "traversal_vae", "traversal_categorical_vae"),
+    *("stn_images", "stn_known_warps", "stn_error", "samples"),
+]
+NEED_FILES = ("confusion", "misclassified", "latent_space", "reconstructions", "stn_images")
+
+
+@pytest.fixture(autouse=True)
+def _few_points(monkeypatch):
+    monkeypatch.setattr(latent_space, "SHOWN_IMAGES", 20)
+
+
+def reasons(written):
+    return {skipped.name: skipped.reason for skipped in written.skipped}
+
+
+def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_path):
+    written = figures.write_all(study, tmp_path, data=images)
+
+    assert [figure.name for figure in written] == NAMES_OF_A_FULL_STUDY
+    assert set(reasons(written)) == {"sweeps", "warp_curves", "optuna_plots"}
+    for figure in written:
+        assert all(path.stat().st_size > 1000 for path in figure.paths.values()), figure.name
+        assert len(pd.read_csv(figure.data_path)), figure.name
+        assert figure.title
+        assert "1 seed; 60,000 training images" in figure.caption
+    assert len(list(tmp_path.iterdir())) == 4 * len(written)
+
+
+def test_every_figure_is_registered_once(study, images):
+    drawn = [
+        figure.name for draw in figures.ALL.values() for figure in _supported(draw, figures.Sources(study, images))
+    ]
+
+    assert drawn == NAMES_OF_A_FULL_STUDY
+
+
+def _supported(draw, given):
+    try:
+        return draw(given)
+    except NotSupported:
+        return []
+
+
+def test_failures_only_give_reasons_only(images, tmp_path):
+    config = TrialConfig(**{name: value for name, value in SMALL.items() if name != "stn_epochs"})
+    records.record_failure(config, tmp_path / "study", "RuntimeError: no memory")
+    written = figures.write_all(analysis.load(tmp_path / "study"), tmp_path / "figures", data=images)
+
+    assert len(written) == 0
+    assert set(reasons(written)) == set(figures.ALL)
+    assert all(reasons(written).values())
+    assert not (tmp_path / "figures").exists()
+
+
+def test_one_trial_is_enough_for_most(study, images, tmp_path):
+    written = figures.write_all(study.where(model="vae", stn="none"), tmp_path, data=images)
+
+    assert set(reasons(written)) == {"effects", "sweeps", "warp_curves", "stn_images", "optuna_plots"}
+    assert len(written) == 11
+
+
+class Halted(BaseException):
+    """As Ctrl-C."""
+
+
+def test_a_half_finished_study_shows_what_there_is(results, images, tmp_path):
+    folder = tmp_path / "study"
+    shutil.copytree(results, folder)
+    config = TrialConfig(train_dataset="augmented", **{**SMALL, "epochs": 3, "stn_epochs": None})
+
+    def stop(row):
+        if row["epoch"] == 2:
+            raise Halted
+
+    with pytest.raises(Halted):
+        records.run_trial(config, images, "cpu", folder, on_epoch=stop)
+    study = analysis.load(folder, running=True)
+    written = figures.write_all(study, tmp_path / "figures", data=images)
+
+    assert set(study.trials["status"]) == {"finished", "running"}
+    assert [figure.name for figure in written] == NAMES_OF_A_FULL_STUDY
+    assert "1 of 5 trials have not finished." in written[0].caption
+
+
+def test_a_thousand_trials_without_their_files(images, tmp_path):
+    configs = [
+        TrialConfig(train_dataset=train, model=model, latent_dim=size, kl_weight=weight, seed=seed, epochs=1)
+        for train, model, size, weight, seed in itertools.product(
+            ("base", "augmented"), ("vae", "categorical_vae"), (2, 5, 10, 20, 50), (0, 1e-4, 1e-3, 1e-2, 0.1), range(10)
+        )
+    ]
+    study = analysis.load(synthetic.write_study(tmp_path / "study", configs, lambda *_: {}))
+    written = figures.write_all(study, tmp_path / "figures", data=images)
+
+    assert len(study) == 1000
+    assert [figure.name for figure in written] == [
+        *(
+            "accuracy_by_cell",
+            "effects",
+            "accuracy_by_latent_size",
+            "accuracy_by_kl_weight",
+            "learning_curves",
+            "samples",
+        )
+    ]
+    assert "40 of 100" in written[0].caption
+    assert set(NEED_FILES) <= set(reasons(written))
+    assert "no predictions.pt" in reasons(written)["confusion"]
+
+
+def test_a_quick_run_is_marked_on_the_picture(results, tmp_path, monkeypatch):
+    folder = tmp_path / "small-quick"
+    folder.symlink_to(results)
+    marked = []
+    monkeypatch.setattr(figures.style, "mark_quick", lambda figure: marked.append(figure))
+    figures.write_all(analysis.load(folder), tmp_path / "figures", names=["accuracy_by_cell"])
+
+    assert len(marked) == 1
+
+
+def test_images_that_are_not_here_are_a_reason(study, tmp_path, monkeypatch):
+    monkeypatch.setenv("TIVAE_DATA", str(tmp_path))
+    sources._local_images.cache_clear()
+    written = figures.write_all(study, tmp_path / "figures", names=["samples"])
+
+    assert reasons(written)["samples"].startswith(f"{tmp_path} holds no train-images")
+
+
+def test_an_unknown_figure_is_refused(study, tmp_path):
+    with pytest.raises(ValueError, match="`figure_2` is not a figure; it must be one of accuracy_by_cell"):
+        figures.write_all(study, tmp_path, names=["figure_2"])

@@ -1,0 +1,122 @@
+"""The course of an Optuna search, drawn by Optuna in our style and without a trace in matplotlib's state."""
+
+import matplotlib
+import matplotlib.style
+import optuna
+import pytest
+from matplotlib import pyplot as plt
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from analysis.figures import optuna_plots, style
+from analysis.figures.saving import NotSupported
+from analysis.figures.sources import Sources
+
+DISTRIBUTIONS = {"latent_dim": IntDistribution(2, 100), "learning_rate": FloatDistribution(1e-4, 1e-2, log=True)}
+
+
+def search_of(values, directions=("maximize",), latents=None):
+    search = optuna.create_study(directions=list(directions))
+    for number, value in enumerate(values):
+        params = {"latent_dim": (latents or [10] * 99)[number], "learning_rate": 1e-4 * (1 + number % 7)}
+        state = optuna.trial.TrialState.FAIL if value is None else optuna.trial.TrialState.COMPLETE
+        given = {} if value is None else {"values": value if isinstance(value, list) else [value]}
+        search.add_trial(optuna.trial.create_trial(params=params, distributions=DISTRIBUTIONS, state=state, **given))
+    return search
+
+
+def test_the_best_so_far_follows_the_direction():
+    maximised = optuna_plots.numbers(search_of([0.5, None, 0.7, 0.6]))
+    minimised = optuna_plots.numbers(search_of([0.5, 0.7, 0.4], directions=["minimize"]))
+
+    assert maximised["best"].tolist() == [0.5, 0.5, 0.7, 0.7]
+    assert maximised["state"].tolist() == ["complete", "fail", "complete", "complete"]
+    assert maximised["is_best"].tolist() == [False, False, True, False]
+    assert minimised["best"].tolist() == [0.5, 0.5, 0.4]
+    assert maximised["parameter_latent_dim"].eq(10).all()
+
+
+def test_the_pareto_front_is_marked():
+    """More accuracy, fewer latents: the third is worse than the second in both."""
+    frame = optuna_plots.numbers(search_of([[0.9, 100], [0.8, 10], [0.7, 20]], ["maximize", "minimize"]))
+
+    assert frame["is_best"].tolist() == [True, True, False]
+    assert frame["value_1"].tolist() == [100, 10, 20]
+
+
+@pytest.mark.parametrize("directions", [["maximize"], ["maximize", "minimize"]])
+def test_the_parameter_that_decides_is_the_most_important(directions):
+    latents = [2 + 5 * (number * 7 % 20) for number in range(40)]
+    values = [[latent / 100] if len(directions) == 1 else [latent / 100, 0.0] for latent in latents]
+    frame = optuna_plots.importances(search_of(values, directions, latents))
+
+    assert frame["parameter"].iloc[0] == "latent_dim"
+    assert frame["importance"].sum() == pytest.approx(1)
+    assert frame["importance"].iloc[0] > 0.7
+
+
+def test_a_maximised_objective_of_several_is_explained_by_its_high_values():
+    """Only a high accuracy depends on the latents; Optuna takes a target's low values for good."""
+    latents = [2 + number * 7 % 40 for number in range(40)]
+    values = [[1.0 if latent > 38 else 0.001 * (number % 5), 0.0] for number, latent in enumerate(latents)]
+    frame = optuna_plots.importances(search_of(values, ["maximize", "minimize"], latents))
+
+    assert frame["parameter"].iloc[0] == "latent_dim"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [([0.1, 0.2], "2 trials are complete"), ([0.1] * 12, "all complete trials have the same value")],
+)
+def test_importances_of_too_little_are_told(values, message):
+    with pytest.raises(NotSupported, match=message):
+        optuna_plots.importances(search_of(values))
+
+
+def test_a_search_without_complete_trials_is_told():
+    with pytest.raises(NotSupported, match="no trial of the search is complete"):
+        optuna_plots.numbers(search_of([None, None]))
+
+
+def test_matplotlib_is_left_as_it_was(study):
+    before = matplotlib.rcParams.copy()
+    sheet, backend, figures = matplotlib.style.library["ggplot"], matplotlib.get_backend(), plt.get_fignums()
+    optuna_plots.drawn(Sources(study, search=search_of([number / 20 for number in range(12)])))
+
+    assert {k: v for k, v in matplotlib.rcParams.copy().items() if k != "backend"} == {
+        k: v for k, v in before.items() if k != "backend"
+    }
+    assert matplotlib.style.library["ggplot"] is sheet
+    assert (matplotlib.get_backend(), plt.get_fignums()) == (backend, figures)
+
+
+def test_the_series_have_our_looks():
+    ax = optuna_plots.draw_history(search_of([0.1, 0.3, 0.2]))
+    legend = ax.get_legend()
+
+    assert [text.get_text() for text in legend.get_texts()] == ["each trial", "best so far"]
+    assert matplotlib.colors.to_hex(ax.collections[0].get_facecolor()[0]) == style.numbered_look(0).colour.lower()
+    assert ax.lines[0].get_color() == style.numbered_look(1).colour
+    assert matplotlib.colors.to_hex(ax.get_facecolor()) == "#ffffff"
+
+
+def test_one_objective_has_history_and_importances(study):
+    drawn = optuna_plots.drawn(Sources(study, search=search_of([number / 20 for number in range(12)])))
+
+    assert [figure.name for figure in drawn] == ["optuna_history", "optuna_importances"]
+    assert "12 trials (12 complete)" in drawn[0].caption
+
+
+def test_two_objectives_have_a_pareto_front(study):
+    search = search_of([[0.9, 100], [0.8, 10], [0.7, 20]], ["maximize", "minimize"])
+    search.set_metric_names(["augmented_accuracy", "latent_dim"])
+    drawn = optuna_plots.drawn(Sources(study, search=search))
+
+    assert [figure.name for figure in drawn] == [
+        *("optuna_history_augmented_accuracy", "optuna_history_latent_dim", "optuna_pareto_front")
+    ]
+    assert drawn[-1].figure.axes[0].get_xlabel() == "Augmented accuracy"
+
+
+def test_a_study_that_is_no_search_is_told(study):
+    with pytest.raises(NotSupported, match="the study is no Optuna search"):
+        optuna_plots.drawn(Sources(study))

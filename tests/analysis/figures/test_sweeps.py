@@ -1,0 +1,184 @@
+"""Accuracy along latent size and KL weight: the right points on the right lines."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+import analysis
+from analysis.figures import style, sweeps
+from analysis.figures.saving import NotSupported
+from analysis.figures.sources import Sources
+from analysis.figures.sweeps import BETA, KL_WEIGHT, LATENT_SIZE
+from tests.analysis import synthetic
+from tivae.config import TrialConfig
+
+SIZES = [
+    *(TrialConfig(latent_dim=size, seed=seed) for size in (2, 10, 100) for seed in range(3)),
+    *(TrialConfig(model="categorical_vae", latent_dim=size, seed=seed) for size in (1, 10) for seed in range(3)),
+]
+
+
+def by_size(config, draw):
+    accuracy = 0.5 + 0.2 * np.log10(config.encoding_dim) + draw.gauss(0, 1e-3)
+    return {"base_accuracy": accuracy, "augmented_accuracy": accuracy - 0.1}
+
+
+def study_of(results, configs, figures=by_size):
+    return analysis.load(synthetic.write_study(results, configs, figures))
+
+
+def with_control(study, model, latent_dim, accuracy):
+    """`study` with one more trial, a control as another issue will make them."""
+    row = study.trials.iloc[[0]].assign(
+        model=model,
+        key=f"{model}{latent_dim}",
+        latent_dim=latent_dim,
+        base_accuracy=accuracy,
+        augmented_accuracy=accuracy,
+    )
+    return dataclasses.replace(study, trials=pd.concat([study.trials, row], ignore_index=True))
+
+
+@pytest.fixture
+def sizes(tmp_path):
+    return study_of(tmp_path, SIZES)
+
+
+def test_each_model_is_a_series_over_the_numbers_that_the_probe_reads(sizes):
+    frame = sweeps.numbers(sizes, LATENT_SIZE)
+    found = frame[frame["test_set"] == "base"].groupby("series")["x"].apply(list).to_dict()
+
+    assert found == {"VAE": [2, 10, 100], "CVAE": [10, 100]}
+    assert (frame["n"] == 3).all()
+    assert set(frame["over"]) == {"seeds"}
+
+
+def test_means_are_over_seeds(sizes):
+    frame = sweeps.numbers(sizes, LATENT_SIZE)
+    point = frame[(frame["series"] == "VAE") & (frame["x"] == 100) & (frame["test_set"] == "augmented")].iloc[0]
+    own = sizes.where(model="vae", latent_dim=100).trials["augmented_accuracy"]
+
+    assert point["mean"] == pytest.approx(own.mean())
+    assert point["low"] < own.mean() < point["high"]
+
+
+def test_other_shapes_of_one_size_are_off_the_line(tmp_path):
+    shapes = [
+        TrialConfig(model="categorical_vae", latent_dim=variables, categories=classes)
+        for variables, classes in ((1, 10), (5, 20), (10, 10), (20, 5))
+    ]
+    frame = sweeps.numbers(study_of(tmp_path, shapes), LATENT_SIZE)
+    base = frame[frame["test_set"] == "base"]
+
+    assert base.set_index(["latent_dim", "categories"])["on_line"].to_dict() == {
+        **{(1, 10): True, (10, 10): True},
+        **{(5, 20): False, (20, 5): False},
+    }
+
+
+def test_trials_with_another_setting_than_the_papers_are_left_out(tmp_path):
+    others = [TrialConfig(latent_dim=size, kl_weight=0.1) for size in (2, 10)]
+    frame = sweeps.numbers(study_of(tmp_path, [*SIZES, *others]), LATENT_SIZE)
+
+    assert (frame.loc[frame["x"] == 2, "n"] == 3).all()
+
+
+def test_training_data_and_stn_tell_series_apart(tmp_path):
+    configs = [
+        TrialConfig(latent_dim=size, train_dataset=train, stn=stn)
+        for size in (2, 10)
+        for train, stn in (("base", "none"), ("base", "pretrained"), ("augmented", "none"))
+    ]
+    frame = sweeps.numbers(study_of(tmp_path, configs), LATENT_SIZE)
+
+    assert set(frame["series"]) == {
+        *("VAE, trained on base, no STN", "VAE, trained on base, STN", "VAE, trained on augmented, no STN")
+    }
+
+
+def test_a_single_size_is_no_sweep(tmp_path):
+    with pytest.raises(NotSupported, match="one value of Numbers that the probe reads only"):
+        sweeps.numbers(study_of(tmp_path, [TrialConfig(seed=seed) for seed in range(3)]), LATENT_SIZE)
+
+
+WEIGHTS = [
+    *(TrialConfig(kl_weight=weight) for weight in (0, 1e-5, 1e-3, 1e-2)),
+    *(TrialConfig(model="categorical_vae", kl_weight=weight) for weight in (0, 1e-3, 0.03, 0.3)),
+]
+
+
+def test_beta_makes_the_weights_of_both_models_comparable(tmp_path):
+    frame = sweeps.numbers(study_of(tmp_path, WEIGHTS), BETA)
+    found = frame[frame["test_set"] == "base"].groupby("series")["x"].apply(list).to_dict()
+
+    # The VAE's reconstruction weight is 1, the categorical VAE's 30.
+    assert found["VAE"] == [0, 0.00392, 0.392, 3.92]
+    assert found["CVAE"] == [0, 0.0131, 0.392, 3.92]
+
+
+def test_weight_zero_stands_at_the_left_and_is_called_so(tmp_path):
+    frame = sweeps.numbers(study_of(tmp_path, WEIGHTS), KL_WEIGHT)
+    ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], KL_WEIGHT)
+    places = ax.containers[0].lines[0].get_xdata()
+    ticks = dict(zip(ax.get_xticks(), [text.get_text() for text in ax.get_xticklabels()], strict=True))
+
+    assert ax.get_xscale() == "log"
+    assert places[1:] == pytest.approx([1e-5, 1e-3, 1e-2])
+    assert 0 < places[0] < 1e-5
+    assert ticks[places[0]] == "0"
+
+
+def test_without_zero_the_axis_has_no_break(sizes):
+    frame = sweeps.numbers(sizes, LATENT_SIZE)
+    ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], LATENT_SIZE)
+
+    assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "10", "100"]
+    assert all(line.get_transform() != ax.get_xaxis_transform() for line in ax.lines)
+
+
+def test_pixels_are_a_level_and_pca_a_line(sizes):
+    study = with_control(sizes, "pixels", None, 0.84)
+    for size in (2, 10, 100):
+        study = with_control(study, "pca", size, 0.6 + size / 1000)
+    frame = sweeps.numbers(study, LATENT_SIZE)
+    ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], LATENT_SIZE)
+    lines = {line.get_label(): line for line in ax.lines}
+
+    assert lines["raw pixels"].get_ydata() == pytest.approx([84, 84])
+    assert lines["PCA"].get_ydata() == pytest.approx([60.2, 61, 70])
+    assert frame.loc[frame["is_control"], "model"].value_counts().to_dict() == {"pca": 6, "pixels": 2}
+
+
+def test_a_control_is_named_with_its_size_where_the_axis_does_not_say_it(tmp_path):
+    study = with_control(study_of(tmp_path, WEIGHTS), "pca", 10, 0.7)
+    frame = sweeps.numbers(study, KL_WEIGHT)
+
+    assert "PCA, 10 latents" in set(frame["series"])
+
+
+def test_models_have_their_own_looks(sizes):
+    frame = sweeps.numbers(sizes, LATENT_SIZE)
+    ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], LATENT_SIZE)
+    colours = {container.get_label(): container.lines[0].get_color() for container in ax.containers}
+
+    assert colours == {
+        "VAE": style.MODEL_LOOKS["vae"].colour,
+        "CVAE": style.MODEL_LOOKS["categorical_vae"].colour,
+    }
+
+
+def test_a_study_of_both_has_both_figures(tmp_path):
+    drawn = sweeps.drawn(Sources(study_of(tmp_path, [*SIZES, *WEIGHTS])))
+
+    assert [figure.name for figure in drawn] == ["accuracy_by_latent_size", "accuracy_by_kl_weight"]
+    assert set(drawn[1].data["sweep"]) == {"kl_weight", "beta"}
+    assert "Weight 0 stands beyond the break" in drawn[1].caption
+
+
+def test_the_papers_grid_has_no_sweep(tmp_path):
+    """Its two models differ in size, but none of them has two sizes."""
+    with pytest.raises(NotSupported, match="KL weight"):
+        sweeps.drawn(Sources(study_of(tmp_path, synthetic.grid())))

@@ -1,0 +1,108 @@
+"""Accuracy under known warps."""
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.figures import style, warp_curves
+from analysis.figures.known_warps import KINDS
+from analysis.figures.saving import NotSupported
+from analysis.figures.sources import Sources
+from analysis.statistics import accuracy_interval, seed_interval
+from tivae.config import TrialConfig
+
+
+def made_up(seeds=1, models=("vae",)):
+    rows = [
+        [model, train, stn, seed, kind.name, amount, 0.8 - 0.01 * abs(amount - kind.identity) + 0.02 * seed, 500]
+        for model in models
+        for train in ("base", "augmented")
+        for stn in ("none", "pretrained")
+        for seed in range(seeds)
+        for kind in KINDS
+        for amount in kind.amounts
+    ]
+    return pd.DataFrame(rows, columns=list(warp_curves.COLUMNS))
+
+
+def point(frame, amount):
+    chosen = frame[(frame["kind"] == "rotation") & (frame["amount"] == amount) & (frame["stn"] == "none")]
+    return chosen[chosen["train_dataset"] == "base"].iloc[0]
+
+
+def test_seeds_have_the_interval_over_seeds():
+    row = point(warp_curves.numbers(made_up(seeds=3)), 10)
+    expected = seed_interval([0.70, 0.72, 0.74], method="t")
+
+    assert (row["n"], row["mean"], row["over"]) == (3, pytest.approx(0.72), "seeds")
+    assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))
+
+
+def test_one_seed_has_the_interval_over_test_images():
+    row = point(warp_curves.numbers(made_up()), 10)
+    expected = accuracy_interval(0.7, 500)
+
+    assert (row["low"], row["high"], row["over"]) == pytest.approx((expected.low, expected.high, "test images"))
+
+
+def test_a_line_per_training_data_and_stn_is_drawn():
+    frame = warp_curves.numbers(made_up(seeds=2))
+    ax = warp_curves.draw(Figure().subplots(), frame, KINDS[1], TrialConfig())
+
+    assert [line.get_label() for line in ax.lines] == [
+        "trained on base, no STN",
+        "trained on base, STN",
+        "trained on augmented, no STN",
+        "trained on augmented, STN",
+    ]
+    assert ax.lines[0].get_xdata().tolist() == list(KINDS[1].amounts)
+    assert len({line.get_marker() for line in ax.lines}) == 4
+
+
+def test_each_model_has_a_row_of_panels():
+    frame = warp_curves.numbers(made_up(models=("categorical_vae", "vae")))
+    with style.applied():
+        axes = warp_curves.draw_all(style.new_figure(4), frame).axes
+
+    assert [ax.get_title() for ax in axes] == ["VAE"] * 3 + ["CVAE"] * 3
+
+
+def test_a_frame_without_a_column_is_refused():
+    with pytest.raises(ValueError, match="`images` is not a column"):
+        warp_curves.numbers(made_up().drop(columns="images"))
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="'shear'; it must be one of"):
+        warp_curves.numbers(made_up().assign(kind="shear"))
+
+
+def test_without_accuracies_the_figure_is_skipped(study):
+    with pytest.raises(NotSupported, match="has been measured"):
+        warp_curves.drawn(Sources(study))
+    with pytest.raises(NotSupported, match="has been measured"):
+        warp_curves.numbers(made_up().head(0))
+
+
+def test_a_trained_model_is_measured_under_every_warp(study, images):
+    trial = study.trial(study.trials["key"].iloc[0])
+    frame = warp_curves.measure(trial, images, fit="base", images=100)
+    unwarped = frame[(frame["amount"] == 0) | ((frame["kind"] == "scale") & (frame["amount"] == 1))]
+
+    assert tuple(frame) == warp_curves.COLUMNS
+    assert len(frame) == sum(len(kind.amounts) for kind in KINDS)
+    # The probe is the one of the trial: the same encodings, the same images.
+    assert unwarped["accuracy"].tolist() == pytest.approx([trial.row["base_accuracy_fit_base"]] * 3)
+    assert frame["accuracy"].nunique() > 3
+
+
+def test_a_probe_of_another_kind_is_refused(study, images):
+    with pytest.raises(ValueError, match="`fit` is 'both'"):
+        warp_curves.measure(study.trial(study.trials["key"].iloc[0]), images, fit="both")
+
+
+def test_the_figure_of_a_study(study):
+    drawn = warp_curves.drawn(Sources(study, warp_accuracies=made_up(models=("vae", "categorical_vae"))))
+
+    assert [figure.name for figure in drawn] == ["warp_curves"]
+    assert "500 test images" in drawn[0].caption

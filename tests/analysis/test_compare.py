@@ -1,0 +1,93 @@
+"""What differs between two trials, or two studies, with known answers."""
+
+import pytest
+import torch
+
+from analysis.compare import EXIT_BAD_INPUT, compare, main
+from tests.analysis.synthetic import grid, record, write_record, write_study
+from tivae import checkpoint
+from tivae.config import TrialConfig
+
+LABELS = torch.arange(100) % 10
+
+
+def _trial(results, config, wrong):
+    """A trial that classifies all test images rightly but those in `wrong`."""
+    folder = write_record(results, record(config))
+    predicted = LABELS.clone()
+    predicted[list(wrong)] = (predicted[list(wrong)] + 1) % 10
+    checkpoint.save(folder / "predictions.pt", {"labels": LABELS, "base": predicted, "augmented": LABELS.clone()})
+    return folder
+
+
+def test_two_trials(tmp_path):
+    one = _trial(tmp_path, TrialConfig(), range(10, 30))
+    two = _trial(tmp_path, TrialConfig(kl_weight=0.5), [0, *range(20, 30)])
+    settings, flips, classes = compare(one, two)
+    assert "kl_weight" in settings.text()
+    assert "latent_dim" not in settings.text()
+    base = flips.blocks[0][1].iloc[0]
+    assert (base["fixed"], base["broken"]) == ("10", "1")
+    assert (base[one.name], base[two.name]) == ("0.8000", "0.8900")
+    # Exact McNemar: 2 * P(at most 1 of 11 | 1/2) = 2 * 12 / 2048.
+    assert base["p"] == "0.012"
+    frame = classes.blocks[0][1]
+    assert frame["base", "diff."].tolist() == ["+0.0000", *["+0.1000"] * 9]
+
+
+def test_the_same_trial_differs_in_nothing(tmp_path):
+    one = _trial(tmp_path, TrialConfig(), [3])
+    settings, flips, _ = compare(one, one)
+    assert "the same trial" in settings.text()
+    assert flips.blocks[0][1]["p"].tolist() == ["1.000", "1.000"]
+
+
+def test_two_studies_are_paired_by_seed(tmp_path):
+    def figures(gain):
+        return lambda config, _: {"base_accuracy": 0.7 + 0.01 * config.seed + gain, "augmented_accuracy": 0.6}
+
+    one = write_study(tmp_path / "one", grid(seeds=3), figures(0.0))
+    two = write_study(tmp_path / "two", grid(seeds=3, kl_weight=0.5), figures(0.02))
+    settings, seeds, _ = compare(one, two)
+    assert "kl_weight" in settings.text()
+    frame = seeds.blocks[0][1]
+    assert len(frame) == 8
+    assert set(frame["base"]) == {"+2.00"}
+    assert set(frame["augmented"]) == {"+0.00"}
+    assert set(frame["n"]) == {"3"}
+
+
+def test_flips_of_studies_need_predictions(tmp_path):
+    for name, wrong in (("one", [1, 2]), ("two", [2])):
+        _trial(tmp_path / name, TrialConfig(), wrong)
+        write_record(tmp_path / name, record(TrialConfig(seed=1)))
+    flips = compare(tmp_path / "one", tmp_path / "two")[2]
+    assert flips.blocks[0][1]["fixed"].tolist() == ["1", "0"]
+    assert "1 pairs of trials have no predictions" in flips.text()
+
+
+def test_other_test_images_are_not_compared(tmp_path):
+    one = _trial(tmp_path, TrialConfig(), [])
+    two = _trial(tmp_path, TrialConfig(test_images=100), [])
+    checkpoint.save(two / "predictions.pt", {name: LABELS.flip(0) for name in ("labels", "base", "augmented")})
+    with pytest.raises(ValueError, match="tested on other images"):
+        compare(one, two)
+
+
+@pytest.mark.parametrize("markdown", [False, True])
+def test_the_command_prints_all_tables(tmp_path, capsys, markdown):
+    one = _trial(tmp_path, TrialConfig(), [3])
+    assert main([str(one), str(one), *(["--markdown"] if markdown else [])]) == 0
+    printed = capsys.readouterr().out
+    assert ("|" in printed) is markdown
+    for title in ("Settings that differ", "Test images whose verdict flips", "Accuracy by class"):
+        assert title in printed
+
+
+def test_what_can_not_be_compared_is_one_line_and_exit_code_2(tmp_path, capsys):
+    one = _trial(tmp_path / "study", TrialConfig(), [3])
+    for pair in ((one, tmp_path / "study"), (tmp_path / "nothing", tmp_path / "study"), (one, one.with_name("0" * 12))):
+        assert main([str(path) for path in pair]) == EXIT_BAD_INPUT
+        error = capsys.readouterr().err
+        assert error.startswith("error: ")
+        assert error.count("\n") == 1

@@ -1,0 +1,183 @@
+"""The report of studies that never ran: what it says, and that it is safe and self-contained."""
+
+import re
+import shutil
+import subprocess
+import time
+from html.parser import HTMLParser
+
+import pytest
+
+from analysis.report import write
+from analysis.report.__main__ import EXIT_BAD_INPUT, main
+from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
+from tivae import checkpoint
+from tivae.config import TrialConfig
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+VOID = {"meta", "img", "br", "hr", "input", "link"}
+HOSTILE = "<script>alert('x')</script> & [odd](http://example.org) ](x)"
+
+
+class Checker(HTMLParser):
+    """Collects what is wrong with a page, and its text."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong, self.text = [], [], []
+
+    def handle_starttag(self, tag, attributes):
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in ("script", "link", "iframe", "object"):
+            self.wrong.append(f"a {tag}")
+        for name, value in attributes:
+            if name in ("src", "href") and not (value or "").startswith("data:"):
+                self.wrong.append(f"{name}={value}")
+            if name.startswith("on"):
+                self.wrong.append(name)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"</{tag}>")
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def read(path):
+    """A page's text, after checking that it is well-formed and loads nothing."""
+    checker = Checker()
+    checker.feed(path.read_text())
+    assert not checker.wrong
+    assert not checker.open
+    return " ".join(" ".join(checker.text).split())
+
+
+@pytest.fixture(scope="module")
+def grid_page(tmp_path_factory):
+    return write(write_study(tmp_path_factory.mktemp("study") / "grid", grid(seeds=2)), figures=False)
+
+
+def test_verdicts_come_before_the_table_and_the_table_before_the_trials(grid_page):
+    text = read(grid_page)
+    places = [text.index(title) for title in ("Verdicts on the paper", "Table 1", "What was run", "Trials, and how")]
+    assert places == sorted(places)
+    assert "16 trials: 16 finished" in text
+    assert "4.00 hours inside trials" in text
+    assert "a processor" in text
+
+
+def test_every_trial_can_be_run_again(grid_page):
+    text = read(grid_page)
+    for config in grid(seeds=2):
+        assert f"--name {config.key}" in text
+
+
+def test_the_markdown_says_the_same(grid_page):
+    text = (grid_page.parent / "report.md").read_text()
+    assert text.startswith("# Study grid\n")
+    for title in ("## In short", "## Verdicts on the paper's claims", "## Table 1", "## What was run"):
+        assert title in text
+
+
+def test_figures_are_embedded_and_linked(tmp_path):
+    results = write_study(tmp_path / "grid", grid())
+    page = write(results, tmp_path / "out")
+    assert page == tmp_path / "out" / "report.html"
+    assert "data:image/png;base64," in page.read_text()
+    read(page)
+    linked = re.findall(r"!\[.*?\]\((.*?)\)", (tmp_path / "out" / "report.md").read_text())
+    assert linked
+    assert all((tmp_path / "out" / path).stat().st_size > 1000 for path in linked)
+
+
+def test_hostile_text_is_shown_and_not_run(tmp_path):
+    results = write_study(tmp_path / "grid", grid())
+    content = record(TrialConfig(seed=9), "failed", HOSTILE)
+    content["provenance"]["device_name"] = HOSTILE
+    write_record(results, content)
+    page = write(results, figures=False)
+    assert HOSTILE in read(page)
+    assert "[odd](" not in (page.parent / "report.md").read_text()
+
+
+def test_a_study_half_done_says_so(tmp_path):
+    results = write_study(tmp_path / "grid", grid()[:3])
+    running = TrialConfig(seed=5)
+    rows = record(running)["epochs"][:2]
+    folder = results / "trials" / running.key
+    checkpoint.save(folder / "checkpoint.pt", {"key": running.key, "rows": rows})
+    text = read(write(results, figures=False))
+    assert "The study has not ended" in text
+    assert "1 running" in text
+
+
+def test_failures_only(tmp_path):
+    write_record(tmp_path, record(TrialConfig(), "failed", "NonFiniteLoss: nan at step 3"))
+    text = read(write(tmp_path, figures=False))
+    assert "No trial has finished." in text
+    assert "NonFiniteLoss: nan at step 3" in text
+    assert "Verdicts" not in text
+
+
+def test_one_trial(tmp_path):
+    text = read(write(write_study(tmp_path, [TrialConfig()]), figures=False))
+    assert "1 trial: 1 finished" in text
+    assert "Not tested, because the study does not hold their cells" in text
+
+
+def test_a_quick_study_is_labelled(tmp_path):
+    text = read(write(write_study(tmp_path / "grid-quick", grid(epochs=2)), figures=False))
+    assert "its figures are no results" in text
+
+
+def test_a_thousand_trials_are_listed_in_part_and_in_time(tmp_path):
+    configs = [TrialConfig(latent_dim=size, seed=seed, epochs=1) for size in range(2, 102) for seed in range(10)]
+    results = write_study(tmp_path / "many", configs, lambda _, draw: {"base_accuracy": draw.random()})
+    started = time.process_time()
+    page = write(results, figures=False)
+    assert time.process_time() - started < 60
+    text = read(page)
+    assert "The first 100 of 1000 trials; all of them are in trials.csv." in text
+    assert page.stat().st_size < 2_000_000
+
+
+@pytest.mark.parametrize("case", ["empty", "missing", "file"])
+def test_nothing_to_report_is_one_line_and_exit_code_2(case, tmp_path, capsys):
+    path = tmp_path / case
+    if case == "empty":
+        path.mkdir()
+    elif case == "file":
+        path.write_text("mine")
+    assert main([str(path)]) == EXIT_BAD_INPUT
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert str(path) in error
+
+
+def test_the_command_prints_where_the_report_is(tmp_path, capsys):
+    results = write_study(tmp_path / "grid", grid(), papers_figures)
+    assert main([str(results), "--no-figures", "--output", str(tmp_path / "out")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'out' / 'report.html'}\n"
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_browser_needs_no_sideways_scrolling(grid_page, tmp_path, width):
+    probe = "<script>document.title=document.documentElement.scrollWidth+'<='+innerWidth</script></body>"
+    page = tmp_path / "probe.html"
+    # An iframe has the width that is asked for; a headless window has a least width of its own.
+    inner = grid_page.read_text().replace("</body>", probe.replace("document.title=", "parent.document.title="))
+    (tmp_path / "inner.html").write_text(inner)
+    frame = f'<iframe src="inner.html" style="width:{width}px;height:800px;border:0"></iframe>'
+    page.write_text(f"<!DOCTYPE html><title>?</title><body>{frame}</body>")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"]
+    flags += ["--disable-background-networking", "--disable-component-update", "--allow-file-access-from-files"]
+    flags += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1400,900", "--virtual-time-budget=5000"]
+    done = subprocess.run([CHROMIUM, *flags, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120)
+    found = re.search(r"<title>(\d+)&lt;=(\d+)</title>", done.stdout)
+    assert found, done.stdout[:500] + done.stderr[-500:]
+    assert int(found[2]) == width
+    assert int(found[1]) <= int(found[2])

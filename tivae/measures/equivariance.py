@@ -1,0 +1,28 @@
+"""How well the warp that an image has undergone can be read from its encoding: what the encoder has kept of it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
+
+RIDGE_PENALTY = 1.0
+
+
+def r_squared(encodings: NDArray[np.floating], parameters: NDArray[np.floating]) -> NDArray[np.float64]:
+    """1 - sum (y - y')^2 / sum (y - mean y)^2 of each column of `parameters` (N, P), on images not fitted on; (P,).
+
+    y' is read from standardised `encodings` (N, D) by ridge regression (penalty 1) fitted on every second image and
+    scored on the others. At most 1, where the parameter can be read exactly; 0 or slightly less where nothing of it is
+    in the encodings. NaN for a parameter that does not vary.
+    """
+    fitted, held_out = slice(0, None, 2), slice(1, None, 2)
+    scaled = StandardScaler().fit_transform(encodings.astype(np.float64))
+    with threadpool_limits(1):
+        model = Ridge(alpha=RIDGE_PENALTY).fit(scaled[fitted], parameters[fitted])
+        error = np.square(parameters[held_out] - model.predict(scaled[held_out])).sum(axis=0)
+    # Against the mean of the fitted half, which is all that a reader without encodings would know.
+    spread = np.square(parameters[held_out] - parameters[fitted].mean(axis=0)).sum(axis=0)
+    return np.where(spread > 0, 1 - error / np.where(spread > 0, spread, 1), np.nan)
