@@ -13,7 +13,7 @@ from analysis.figures.cells import beta, encoding_dim
 from analysis.figures.labels import cell_label, model_name, setting_name, stn_name
 from analysis.formats import Table
 from analysis.statistics import cell_summaries
-from analysis.study import PAPER_FACTORS, Study
+from analysis.study import PAPER_FACTORS, VALUE_ORDER, Study
 from tivae.config import CONTROLS
 
 METRICS = ("base_accuracy", "augmented_accuracy")
@@ -35,32 +35,29 @@ class StudyTable:
 
 def latent_size(study: Study) -> StudyTable:
     """Accuracy against the numbers per image that the probe reads (latents, times classes if categorical)."""
-    cells = _trained(summaries(study))
-    if cells["encoding_dim"].nunique() < 2:
-        raise NotSupported("all finished trials have the same latent size")
-    cells = cells.sort_values(["model", "train_dataset", "stn", "encoding_dim"], kind="stable", ignore_index=True)
+    cells = summaries(study)
+    if _trained(cells)["encoding_dim"].nunique() < 2:
+        raise NotSupported("all trained models have the same latent size")
+    cells = _sorted(cells, ["model", "train_dataset", "stn", "encoding_dim"])
     return _cells_table(study, "latent_size", "Accuracy by latent size", cells, ["encoding_dim"])
 
 
 def kl_weight(study: Study) -> StudyTable:
     """Accuracy against the weight of the KL, with the beta of an ELBO that it amounts to."""
-    cells = _trained(summaries(study))
+    cells = summaries(study)
     if cells["kl_weight"].nunique() < 2:
         raise NotSupported("all finished trials have the same KL weight")
-    cells = cells.sort_values(["model", "train_dataset", "stn", "beta"], kind="stable", ignore_index=True)
+    cells = _sorted(cells, ["model", "train_dataset", "stn", "beta"])
     note = "beta = kl_weight / reconstruction_weight x 784 / 2: the KL's weight beside a Gaussian log-likelihood."
     return _cells_table(study, "kl_weight", "Accuracy by KL weight", cells, ["kl_weight", "beta"], [note])
 
 
 def stn_mode(study: Study) -> StudyTable:
     """Accuracy by the mode of the spatial transformer."""
-    cells = _trained(summaries(study))
+    cells = summaries(study)
     if cells["stn"].nunique() < 2:
         raise NotSupported("all finished trials have the same STN mode")
-    order = ["none", "pretrained", "joint", "inverse"]
-    position = cells["stn"].map({name: number for number, name in enumerate(order)})
-    cells = cells.assign(_position=position).sort_values(["model", "train_dataset", "_position"], kind="stable")
-    cells = cells.drop(columns="_position").reset_index(drop=True)
+    cells = _sorted(cells, ["model", "train_dataset", "stn"])
     return _cells_table(study, "stn_mode", "Accuracy by STN mode", cells, [])
 
 
@@ -141,6 +138,16 @@ def summaries(study: Study) -> pd.DataFrame:
 
 def _trained(cells: pd.DataFrame) -> pd.DataFrame:
     return cells[~cells["model"].isin(list(CONTROLS))]
+
+
+def _sorted(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
+    """By these columns, words in the order in which the config lists them; controls, if any, come last."""
+
+    def position(values: pd.Series) -> pd.Series:
+        words = VALUE_ORDER.get(str(values.name))
+        return values if words is None else values.map({word: number for number, word in enumerate(words)})
+
+    return cells.sort_values(list(by), kind="stable", key=position, ignore_index=True)
 
 
 def _cells_table(

@@ -12,7 +12,7 @@ figures of a study.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, overload
@@ -88,9 +88,6 @@ class FigureSet(Sequence[SavedFigure]):
 
     def __len__(self) -> int:
         return len(self.saved)
-
-    def __iter__(self) -> Iterator[SavedFigure]:
-        return iter(self.saved)
 
 
 def write_all(

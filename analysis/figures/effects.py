@@ -47,7 +47,8 @@ def numbers(study: Study) -> tuple[pd.DataFrame, str]:
     problem = "no factor has two values"
     for tried in [factors] if factors == paper else [factors, paper]:
         try:
-            return _effects(study, trials, tried)
+            frame, note = _effects(study, trials, tried)
+            return frame, "; ".join(filter(None, [note, _averaged_over(study, tried)]))
         except ValueError as error:
             problem = str(error)
     raise NotSupported(problem)
@@ -134,6 +135,12 @@ def _effects(study: Study, trials: pd.DataFrame, factors: list[str]) -> tuple[pd
     frame = pd.concat(parts, ignore_index=True)
     first = ["test_set"]
     return frame[[*first, *(name for name in frame if name not in first)]], results[TEST_SETS[0]].note
+
+
+def _averaged_over(study: Study, factors: list[str]) -> str:
+    """What the study varies beside `factors`, in words; "" where it varies nothing else."""
+    others = [name for name in study.factors() if COMPARABLE.get(name, name) not in factors]
+    return f"averaged over {', '.join(map(setting_name, others))}" if others else ""
 
 
 def _factorial(study: Study, trials: pd.DataFrame, factors: list[str], test_set: str) -> Factorial:

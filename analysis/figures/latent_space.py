@@ -35,10 +35,12 @@ class LatentSpace:
 
     points: a row per image and test set, with image, label, class, test_set, pca_x, pca_y, tsne_x, tsne_y.
     variance: share of the variance of all encodings along the two principal components.
+    dimensions: numbers of an encoding.
     """
 
     points: pd.DataFrame
     variance: tuple[float, float]
+    dimensions: int
 
 
 def numbers(
@@ -54,13 +56,15 @@ def numbers(
     `seed`, which also starts t-SNE: the same encodings give the same map. Encodings are not rescaled, since that
     would blow up latents that the model does not use.
 
-    Raises `NotSupported` where encodings are not finite, have fewer than two numbers, or are fewer than four.
+    Raises `NotSupported` where encodings are not finite, all equal, of fewer than two numbers, or fewer than four.
     """
     both = np.concatenate([encodings[name] for name in TEST_SETS]).astype(np.float64)
     if len(labels) < 4 or both.shape[1] < 2:
         raise NotSupported(f"{len(labels)} encodings of {both.shape[1]} numbers; a map needs 4 of 2 or more")
     if not np.isfinite(both).all():
         raise NotSupported("the encodings are not finite")
+    if not np.ptp(both, axis=0).any():
+        raise NotSupported("all encodings are equal")
     chosen = np.sort(np.random.default_rng(seed).permutation(len(labels))[:shown])
     rows = np.concatenate([chosen, len(labels) + chosen])
     # One thread: the number of threads changes the order of sums, and t-SNE magnifies the last digits.
@@ -83,7 +87,7 @@ def numbers(
         }
     )
     first, second = analysis.explained_variance_ratio_
-    return LatentSpace(points, (float(first), float(second)))
+    return LatentSpace(points, (float(first), float(second)), both.shape[1])
 
 
 def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
@@ -133,14 +137,12 @@ def draw_all(figure: Figure, space: LatentSpace) -> Figure:
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """A figure for each model: of its best cell's first seed."""
     figures = []
-    for model, trials in representatives.by_model(sources.study).items():
-        trial, (encodings, labels) = representatives.first_readable(trials, _read)
-        space = numbers(encodings, labels)
+    for model, (trial, space) in representatives.readable_by_model(sources.study, _read).items():
         shown = space.points["image"].nunique()
         row = sources.study.trials[sources.study.trials["key"] == trial.key]
         caption = (
             f"Encodings of {shown:,} test images without and with augmentation, {cell_label(trial.row)}, seed "
-            f"{trial.row['seed']} ({encodings['base'].shape[1]} numbers per image). Each row is one map that holds "
+            f"{trial.row['seed']} ({space.dimensions} numbers per image). Each row is one map that holds "
             "both test sets; the principal components are those of all test encodings, and digits stand at the "
             f"median of each class. t-SNE with perplexity {PERPLEXITY:g}: distances between far groups mean nothing. "
             + described(row)
@@ -151,9 +153,9 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     return figures
 
 
-def _read(trial: Trial) -> tuple[dict[str, NDArray[np.float32]], NDArray[np.int64]]:
+def _read(trial: Trial) -> LatentSpace:
     labels = trial.predictions()["label"].to_numpy()
-    return {name: trial.encodings(name) for name in TEST_SETS}, labels
+    return numbers({name: trial.encodings(name) for name in TEST_SETS}, labels, SHOWN_IMAGES)
 
 
 def _limit(ax: Axes, points: pd.DataFrame, method: str) -> None:

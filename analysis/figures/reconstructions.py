@@ -15,7 +15,7 @@ from analysis.figures import representatives, style
 from analysis.figures.captions import described
 from analysis.figures.labels import cell_label, model_name
 from analysis.figures.samples import first_of_each_class
-from analysis.figures.saving import DrawnFigure, NotSupported
+from analysis.figures.saving import DrawnFigure
 from analysis.figures.sources import Sources
 from analysis.trial import TEST_SETS, Trial
 from tivae import TrainedModel
@@ -153,7 +153,7 @@ def draw_traversal(ax: Axes, frame: pd.DataFrame) -> Axes:
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """Reconstructions and samples of all models, and a traversal for each; of the first seed of its best cell."""
     data = sources.images()
-    chosen = _models(sources)
+    chosen = representatives.readable_by_model(sources.study, lambda trial: trial.model())
     models = {model_name(name): model for name, (_, model) in chosen.items()}
     keys = [trial.key for trial, _ in chosen.values()]
     rows = sources.study.trials[sources.study.trials["key"].isin(keys)]
@@ -181,19 +181,6 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         ),
     ]
     return figures + [_traversal(data, trial, model, rows) for trial, model in chosen.values()]
-
-
-def _models(sources: Sources) -> dict[str, tuple[Trial, TrainedModel]]:
-    chosen = {}
-    problems = []
-    for name, trials in representatives.by_model(sources.study).items():
-        try:
-            chosen[name] = representatives.first_readable(trials, lambda trial: trial.model())
-        except NotSupported as problem:
-            problems.append(str(problem))
-    if not chosen:
-        raise NotSupported(problems[0])
-    return chosen
 
 
 def _traversal(data: FashionMNIST, trial: Trial, model: TrainedModel, rows: pd.DataFrame) -> DrawnFigure:

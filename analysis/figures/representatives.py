@@ -53,6 +53,22 @@ def by_model(study: Study) -> dict[str, list[Trial]]:
     return preferred
 
 
+def readable_by_model(study: Study, read: Callable[[Trial], Content]) -> dict[str, tuple[Trial, Content]]:
+    """For each model the first of its trials that `read` can read, and what it read; models without one are left out.
+
+    Raises `NotSupported` where no trial of any model can be read.
+    """
+    found, problems = {}, []
+    for model, trials in by_model(study).items():
+        try:
+            found[model] = first_readable(trials, read)
+        except NotSupported as problem:
+            problems.append(problem)
+    if not found:
+        raise problems[0]
+    return found
+
+
 def first_readable(trials: Iterable[Trial], read: Callable[[Trial], Content]) -> tuple[Trial, Content]:
     """The first of `trials` whose files `read` can read, and what it read.
 

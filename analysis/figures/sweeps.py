@@ -21,7 +21,7 @@ from analysis.figures.labels import CONTROL_NAMES, TEST_SET_NAMES, in_order, mod
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
 from analysis.statistics import cell_summaries
-from analysis.study import Study
+from analysis.study import PAPER_FACTORS, Study
 from analysis.trial import TEST_SETS
 from tivae.config import ConfigError, TrialConfig
 
@@ -33,11 +33,11 @@ MAXIMUM_SERIES = 6
 class Sweep:
     """One quantity along which accuracy is followed.
 
-    fields: config fields that make up the quantity, which do not tell series apart.
+    noun: in a sentence. fields: config fields that make up the quantity, which do not tell series apart.
     """
 
     name: str
-    title: str
+    noun: str
     axis_label: str
     fields: tuple[str, ...]
     value: Callable[[pd.DataFrame], pd.Series]
@@ -45,15 +45,13 @@ class Sweep:
 
 LATENT_SIZE = Sweep(
     "latent_size",
-    "Accuracy by latent size",
+    "latent size",
     "Numbers that the probe reads (latents, or latents × classes)",
     ("latent_dim", "categories"),
     encoding_dim,
 )
-KL_WEIGHT = Sweep(
-    "kl_weight", "Accuracy by KL weight", "KL weight (per nat)", ("kl_weight",), lambda trials: trials["kl_weight"]
-)
-BETA = Sweep("beta", "Accuracy by KL weight", "Equivalent β of a β-VAE (no unit)", ("kl_weight",), beta)
+KL_WEIGHT = Sweep("kl_weight", "KL weight", "KL weight (per nat)", ("kl_weight",), lambda trials: trials["kl_weight"])
+BETA = Sweep("beta", "KL weight", "Equivalent β of a β-VAE (no unit)", ("kl_weight",), beta)
 
 
 def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
@@ -64,8 +62,8 @@ def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
     high: accuracy, a share, with its 95 % interval; over: "seeds" or "test images". on_line: whether the point is on
     its series' line; of several shapes of one size (10 x 10, 5 x 20) only the paper's number of classes is.
 
-    Series in which another setting than the sweep's has not the value that most trials have are left out, the
-    paper's three factors apart.
+    Where another setting than the sweep's and the paper's three varies, trials count at its value in the paper, or,
+    where none has that, at its most common one.
 
     Raises `NotSupported` where no trial has finished, or no series has two values.
     """
@@ -74,14 +72,8 @@ def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
     is_control = trials["model"].isin(CONTROLS)
     trials = _usual(trials, [name for name in study.factors() if name not in sweep.fields], is_control)
     varied = _varied(trials[~trials["model"].isin(CONTROLS)], sweep.fields)
-    keys = [
-        "train_dataset",
-        "model",
-        "stn",
-        *(name for name in varied if name not in ("train_dataset", "model", "stn")),
-    ]
-    # What is settled by the model (the classes' temperature, say) tells no series apart, but must not be mixed.
-    by = list(dict.fromkeys([*keys, *_varied(trials, ()), "x", "latent_dim", "categories"]))
+    # What follows from the model (the classes' temperature, say) tells no series apart, but must not be mixed.
+    by = list(dict.fromkeys([*PAPER_FACTORS, *_varied(trials, ()), "x", "latent_dim", "categories"]))
     points = cell_summaries(trials, by=by)
     points["test_set"] = points["metric"].str.removesuffix("_accuracy")
     points["is_control"] = points["model"].isin(CONTROLS)
@@ -89,7 +81,7 @@ def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
     points["on_line"] = _on_line(points)
     swept = points[~points["is_control"] & points["x"].notna()].groupby("series")["x"].nunique()
     if swept.empty or swept.max() < 2:
-        raise NotSupported(f"the finished trials have one value of {sweep.axis_label.split(' (')[0]} only")
+        raise NotSupported(f"no series of finished trials has two values of the {sweep.noun}")
     points = points[(points["is_control"] & points["on_line"]) | points["series"].isin(swept.index)]
     columns = ["series", "model", "train_dataset", "stn", "is_control", "x", "latent_dim", "categories", "on_line"]
     columns += ["test_set", "n", "mean", "low", "high", "over"]
@@ -109,21 +101,23 @@ def draw(ax: Axes, frame: pd.DataFrame, sweep: Sweep, series: Sequence[str] = ()
     place = _axis(ax, np.unique(own["x"].dropna().to_numpy()))
     for number, name in enumerate(names):
         part = own[own["series"] == name].sort_values("x")
+        if part.empty:
+            continue
         look = _look(part, number, names, own)
         line = part[part["on_line"]]
         for points, hollow in ((line, False), (part[~part["on_line"]], True)):
             if points.empty:
                 continue
             bars = 100 * np.clip([points["mean"] - points["low"], points["high"] - points["mean"]], 0, None)
-            style_of = look.points(hollow=True) if hollow else look.lines()
+            drawn_as = look.points(hollow=True) if hollow else look.lines()
             label = None if hollow else name
             x = place(points["x"].to_numpy())
-            ax.errorbar(x, 100 * points["mean"], yerr=bars, capsize=2, elinewidth=0.8, label=label, **style_of)
-    drawn: list[str] = []
+            ax.errorbar(x, 100 * points["mean"], yerr=bars, capsize=2, elinewidth=0.8, label=label, **drawn_as)
+    controls: list[str] = []
     for name, part in frame[frame["is_control"]].groupby("series", sort=False):
         model = str(part["model"].iloc[0])
-        _draw_control(ax, part, str(name), place, repeat=drawn.count(model))
-        drawn.append(model)
+        _draw_control(ax, part, str(name), place, repeat=controls.count(model))
+        controls.append(model)
     ax.set_xlabel(sweep.axis_label)
     ax.grid(axis="y")
     return ax
@@ -140,7 +134,7 @@ def draw_all(figure: Figure, frames: Sequence[tuple[Sweep, pd.DataFrame]], serie
     style.letter_panels(list(axes.flat))
     entries = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
     # matplotlib lists lines before error bars; here the series come first, then the controls.
-    names = [*series, *(name for name in entries if name not in series)]
+    names = [*filter(entries.__contains__, series), *(name for name in entries if name not in series)]
     figure.legend([entries[name] for name in names], names, loc="outside upper center", ncols=3)
     return figure
 
@@ -161,12 +155,13 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
 def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
     frames = [(sweep, numbers(study, sweep)) for sweep in sweeps]
     first = frames[0][1]
+    title = f"Accuracy by {sweeps[0].noun}"
     series = _shown_series(first)
     everything = first.loc[~first["is_control"], "series"].nunique()
     rows = -(-len(series) // 3)
     figure = draw_all(style.new_figure(2.5 * len(frames) + 0.2 + 0.17 * rows), frames, series)
     sentences = [
-        f"{sweeps[0].title} on both test sets. {intervals(first['over'])}",
+        f"{title} on both test sets. {intervals(first['over'])}",
         f"{len(series)} of {everything} series, those with the best augmented accuracy."
         if len(series) < everything
         else "",
@@ -180,14 +175,14 @@ def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
     ]
     data = pd.concat([frame.assign(sweep=sweep.name) for sweep, frame in frames], ignore_index=True)
     caption = " ".join(filter(None, sentences))
-    return DrawnFigure(f"accuracy_by_{sweeps[0].name}", sweeps[0].title, caption, figure, data)
+    return DrawnFigure(f"accuracy_by_{sweeps[0].name}", title, caption, figure, data)
 
 
 def _usual(trials: pd.DataFrame, others: Sequence[str], is_control: pd.Series) -> pd.DataFrame:
-    """The trials in which each of `others`, the paper's three apart, has its most common value for the model."""
+    """The trials in which each of `others`, the paper's three apart, has the paper's or else its most common value."""
     kept = pd.Series(True, index=trials.index)
     for name in others:
-        if name in ("train_dataset", "model", "stn"):
+        if name in PAPER_FACTORS:
             continue
         for model, own in trials[~is_control].groupby("model"):
             values = own[name].value_counts(dropna=False)
@@ -238,11 +233,8 @@ def _look(part: pd.DataFrame, number: int, names: Sequence[str], own: pd.DataFra
     """The model's own look where each series is a model; else one by number."""
     model = str(part["model"].iloc[0])
     drawn_models = own[own["series"].isin(names)].groupby("series")["model"].first()
-    return (
-        style.MODEL_LOOKS[model]
-        if drawn_models.is_unique and model in style.MODEL_LOOKS
-        else style.numbered_look(number)
-    )
+    is_known = drawn_models.is_unique and model in style.MODEL_LOOKS
+    return style.MODEL_LOOKS[model] if is_known else style.numbered_look(number)
 
 
 def _axis(ax: Axes, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

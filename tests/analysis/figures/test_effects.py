@@ -114,6 +114,23 @@ def test_one_seed_is_compared_image_by_image(study):
     assert "one seed" in note
 
 
+def test_what_the_effects_are_averaged_over_is_told(tmp_path):
+    """Three shapes of one size make no factor."""
+    shapes = [
+        *(TrialConfig(latent_dim=100, seed=seed) for seed in range(2)),
+        *(
+            TrialConfig(model="categorical_vae", latent_dim=variables, categories=100 // variables, seed=seed)
+            for variables in (5, 10, 20)
+            for seed in range(2)
+        ),
+    ]
+    study = analysis.load(synthetic.write_study(tmp_path, shapes, lambda *_: {}))
+    frame, note = effects.numbers(study)
+
+    assert set(frame["term"]) == {"model"}
+    assert note == "averaged over latents, classes"
+
+
 def test_one_cell_has_no_effect(tmp_path):
     study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig(seed=seed) for seed in range(3)]))
 

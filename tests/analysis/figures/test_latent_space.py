@@ -67,6 +67,7 @@ def test_tsne_keeps_an_image_beside_its_augmented_self(space):
         (np.zeros((3, 4), np.float32), "3 encodings of 4 numbers"),
         (np.zeros((9, 1), np.float32), "9 encodings of 1 numbers"),
         (np.full((9, 4), np.nan, np.float32), "not finite"),
+        (np.ones((9, 4), np.float32), "all encodings are equal"),
     ],
 )
 def test_encodings_without_a_map_are_told(encodings, message):

@@ -64,6 +64,17 @@ def test_the_first_problem_is_told_where_none_can_be_read(study):
         representatives.first_readable(representatives.best_cell(study), lambda trial: trial.predictions())
 
 
+def test_a_model_without_readable_trials_is_left_out(study):
+    def read(trial):
+        if trial.row["model"] == "vae":
+            raise ValueError("no weights")
+        return trial.row["model"]
+
+    found = representatives.readable_by_model(study, read)
+
+    assert {model: content for model, (_, content) in found.items()} == {"categorical_vae": "categorical_vae"}
+
+
 def test_nothing_finished_is_told(tmp_path):
     synthetic.write_record(tmp_path, synthetic.record(TrialConfig(), "failed", "no memory"))
 
