@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.metric_columns import METRICS, PIXELS, TEST_SETS, Column, losses, number
 from tivae.config import TrialConfig
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column. `dtype` is the pandas dtype, one of `string`, `Int64`, `float64`, `boolean`."""
-
-    name: str
-    dtype: str
-    unit: str
-    meaning: str
 
 
 def _config_columns() -> tuple[Column, ...]:
@@ -58,41 +48,6 @@ IDENTITY = (
 
 CONFIG = _config_columns()
 
-_TEST_SETS = ("base", "augmented")
-
-_PIXELS = "squared standard deviations per pixel"
-
-
-def _accuracy(test_set: str) -> Column:
-    return Column(
-        f"{test_set}_accuracy", "float64", "share", f"{test_set} test images that the probe classifies rightly"
-    )
-
-
-def _losses(part: str) -> tuple[Column, ...]:
-    return (
-        Column(f"{part}_loss", "float64", "", f"weighted loss on the {part} images"),
-        Column(f"{part}_reconstruction", "float64", _PIXELS, f"mean squared error on the {part} images"),
-        Column(f"{part}_kl", "float64", "nats per image", f"KL divergence on the {part} images"),
-    )
-
-
-def _accuracy_fit(test_set: str, fit: str) -> Column:
-    meaning = f"{test_set} accuracy of the probe fitted on {fit} training images"
-    return Column(f"{test_set}_accuracy_fit_{fit}", "float64", "share", meaning)
-
-
-_TEST_SETS = ("base", "augmented")
-
-METRICS = (
-    *(_accuracy(test_set) for test_set in _TEST_SETS),
-    # train_*: means over the last epoch, base_* and augmented_*: of the test images after it.
-    *(column for part in (*_TEST_SETS, "train") for column in _losses(part)),
-    *(_accuracy_fit(test_set, fit) for fit in _TEST_SETS for test_set in _TEST_SETS),
-    Column("probe_iterations", "Int64", "iterations", "of the probe's solver, the largest of the fits"),
-    Column("probe_converged", "boolean", "", "whether every fit of the probe converged"),
-)
-
 PROVENANCE = (
     Column("device", "string", "", "cpu, cuda or mps"),
     Column("device_name", "string", "", "the device's own name"),
@@ -121,7 +76,10 @@ EPOCH_COLUMNS = (
     Column("step", "Int64", "steps", "optimiser steps so far"),
     Column("temperature", "float64", "", "of the Gumbel-softmax at the end of the epoch"),
     Column("learning_rate", "float64", "", "of AdamW in this epoch"),
-    *(column for part in ("train", *_TEST_SETS) for column in _losses(part)),
+    *(column for part in ("train", *TEST_SETS) for column in losses(part)),
+    number("train_consistency", "distance between the encodings of two views of an image"),
+    number("train_alignment", "joint STN: squared error augmented -> base", PIXELS),
+    *(number(f"validation_{test}_loss", f"weighted loss on the {test} validation images") for test in TEST_SETS),
     Column("wall_seconds", "float64", "seconds", "running time of this epoch"),
     Column("images_per_second", "float64", "images/s", "training images over the time of training on them"),
 )
@@ -130,6 +88,8 @@ COLUMNS = {"trials": TRIAL_COLUMNS, "epochs": EPOCH_COLUMNS}
 
 CONFIG_NAMES = tuple(column.name for column in CONFIG)
 METRIC_NAMES = tuple(column.name for column in METRICS)
+
+__all__ = ["COLUMNS", "CONFIG", "CONFIG_NAMES", "EPOCH_COLUMNS", "METRICS", "METRIC_NAMES", "PROVENANCE", "Column"]
 
 
 def columns_frame(frame: str = "trials") -> pd.DataFrame:

@@ -15,6 +15,9 @@ from tivae.config import ConfigError, TrialConfig
 
 Cell = Mapping[str, Any]
 
+# What it means that the paper's recipe leaves a field unset.
+ABSENT = {"train_images": "all", "test_images": "all"}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -70,11 +73,9 @@ def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS) -> Reci
     configs = list(dict.fromkeys(config for config in _seedless_configs(trials) if config is not None))
     settings = {}
     for name in CONFIG_NAMES:
-        values = {getattr(config, name) for config in configs} - {None}
-        if name not in (*vary, "seed") and len(values) == 1:
-            value = values.pop()
-            if _is_shared(configs, name, value) and any(_differs(config, name) for config in configs):
-                settings[name] = value
+        value = None if name in (*vary, "seed") else _shared_value(configs, name)
+        if value is not None and any(_differs(config, name) for config in configs):
+            settings[name] = value
     return Recipe(settings)
 
 
@@ -99,18 +100,20 @@ def _config(values: Mapping[str, Any]) -> TrialConfig | None:
         return None
 
 
-def _is_shared(configs: Sequence[TrialConfig], name: str, value: Any) -> bool:
-    """Whether every config has `value`, or has no use for the field."""
-    return all(getattr(config, name) == value or not _uses(config, name, value) for config in configs)
+def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:
+    """The value that all configs have, those apart that have no use for the field; None where there is none."""
+    for value in {getattr(config, name) for config in configs} - {None}:
+        if all(getattr(config, name) == value or not _takes(config, name, value) for config in configs):
+            return value
+    return None
 
 
-def _uses(config: TrialConfig, name: str, value: Any) -> bool:
-    """Whether the field `name` decides something in `config`; a config sets the others to None."""
+def _takes(config: TrialConfig, name: str, value: Any) -> bool:
+    """Whether `config` could have this value; where it has no use for the field, another value stands there."""
     try:
-        changed = TrialConfig.from_dict(config.to_dict() | {name: value})
+        return getattr(TrialConfig.from_dict(config.to_dict() | {name: value}), name) == value
     except ConfigError:
         return True
-    return getattr(changed, name) is not None
 
 
 def _differs(config: TrialConfig, name: str) -> bool:
@@ -121,7 +124,7 @@ def _differs(config: TrialConfig, name: str) -> bool:
 def _paper_value(name: str) -> str:
     configs = [TrialConfig(model=model, stn="pretrained") for model in ("vae", "categorical_vae")]
     values = dict.fromkeys(getattr(config, name) for config in configs)
-    return " or ".join(shown(value) for value in values if value is not None) or "all"
+    return " or ".join(shown(value) for value in values if value is not None) or ABSENT.get(name, "none")
 
 
 def shown(value: Any) -> str:

@@ -88,7 +88,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     overrides = dict(spaces.parse_override(text) for text in options.set)
     space = spaces.read(spaces.find(options.space), overrides=overrides, seeds=options.seeds)
     trials = shrunk(space.trials) if options.quick else space.trials
-    name = options.name or space.name + (SUFFIX if options.quick else "")
+    name = space.name + (SUFFIX if options.quick else "") if options.name is None else options.name
     _check_name(name)
     console.print(f"{name}: {space.question}", highlight=False, markup=False, soft_wrap=True)
     if options.quick:

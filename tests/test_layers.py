@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[1]
-OURS = {"tivae", "analysis", "study", "tests"}
 # What one trial may need: it must run on a machine that has nothing else.
 TRIAL = {"torch", "torchvision", "numpy", "sklearn", "threadpoolctl"}
 
@@ -51,6 +50,11 @@ def test_tivae_imports_only_what_one_trial_needs():
 
 def test_analysis_imports_neither_study_nor_what_runs_studies():
     assert not breaches("analysis", lambda name: name not in {"study", "tests", "ray"})
+
+
+def test_analysis_uses_optuna_for_figures_of_searches_alone():
+    users = [file for file, names in of_package("analysis").items() if "optuna" in names]
+    assert all(file.parts[:2] == ("analysis", "figures") for file in users)
 
 
 def test_study_imports_no_tests():

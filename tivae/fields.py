@@ -61,7 +61,8 @@ def _checked_number(item: dataclasses.Field[Any], value: Any) -> int | float:
     if whole and (isinstance(value, float) and not value.is_integer()):
         raise ConfigError(f"`{item.name}` is {value!r}; it must be {kind}", item.name)
     try:
-        number = int(value) if whole else float(value)
+        # -0.0 equals 0.0 but is written otherwise, which would make two keys of one trial.
+        number = int(value) if whole else float(value) + 0.0
     except OverflowError:
         number = math.inf
     low, high, above = (item.metadata[bound] for bound in ("low", "high", "above"))

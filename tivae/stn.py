@@ -60,6 +60,7 @@ class SpatialTransformer(nn.Module):
 
         Raises `DegenerateWarp` where one of `matrices` has no inverse.
         """
+        warps.check_invertible(matrices)
         return self.apply_matrices(images, warps.inverse(matrices))
 
 
@@ -86,6 +87,10 @@ class BoundedTransformer(SpatialTransformer):
 
     def matrices(self, images: Tensor) -> Tensor:
         return warps.inverse(warps.sampling_matrices(self.estimates(images)))
+
+    def undo(self, images: Tensor, matrices: Tensor) -> Tensor:
+        """As for every transformer; never degenerate, so that no training step waits for a check."""
+        return self.apply_matrices(images, warps.inverse(matrices))
 
 
 def build(config: TrialConfig) -> SpatialTransformer:

@@ -86,21 +86,22 @@ def determinants(matrices: Tensor) -> Tensor:
 
 
 def inverse(matrices: Tensor) -> Tensor:
-    """(N, 2, 3) matrices that undo `matrices`, A^-1 (p - t) for A p + t, exact up to rounding.
+    """(N, 2, 3) matrices that undo `matrices`, A^-1 (p - t) for A p + t; not finite where there is no inverse."""
+    (a, b, x), (c, d, y) = (matrices[:, row].unbind(1) for row in range(2))
+    first = torch.stack([d, -b, b * y - d * x], dim=1)
+    second = torch.stack([-c, a, c * x - a * y], dim=1)
+    return torch.stack([first, second], dim=1) / determinants(matrices)[:, None, None]
 
-    Raises `DegenerateWarp` where a determinant is not finite or below 1e-8 in size.
-    """
-    size = determinants(matrices)
-    bad = ~(torch.isfinite(matrices).all(dim=2).all(dim=1) & (size.abs() >= LEAST_DETERMINANT))
+
+def check_invertible(matrices: Tensor) -> None:
+    """Raises `DegenerateWarp` where one of `matrices` is not finite, or its determinant is below 1e-8 in size."""
+    finite = torch.isfinite(matrices).all(dim=2).all(dim=1)
+    bad = ~(finite & (determinants(matrices).abs() >= LEAST_DETERMINANT))
     if bad.any():
         raise DegenerateWarp(
             f"{int(bad.sum())} of {len(bad)} warps have no inverse (their determinant is below {LEAST_DETERMINANT:g} "
             "or not finite): the spatial transformer has collapsed"
         )
-    (a, b, x), (c, d, y) = (matrices[:, row].unbind(1) for row in range(2))
-    first = torch.stack([d, -b, b * y - d * x], dim=1)
-    second = torch.stack([-c, a, c * x - a * y], dim=1)
-    return torch.stack([first, second], dim=1) / size[:, None, None]
 
 
 def compose(outer: Tensor, inner: Tensor) -> Tensor:

@@ -37,7 +37,8 @@ def with_cells(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
 
 def encoding_dim(trials: pd.DataFrame) -> pd.Series:
     """Numbers per image that the probe reads: latents, times their classes for the categorical VAE."""
-    return trials["latent_dim"] * trials["categories"].fillna(1)
+    sizes = trials["latent_dim"] * trials["categories"].fillna(1)
+    return sizes.mask(trials["model"] == "pixels", PIXELS)
 
 
 def beta(trials: pd.DataFrame) -> pd.Series:

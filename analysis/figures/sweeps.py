@@ -68,7 +68,7 @@ def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
     Raises `NotSupported` where no trial has finished, or no series has two values.
     """
     trials = representatives.finished(study)
-    trials = trials.assign(x=sweep.value(trials).astype("float64"))
+    trials = trials.assign(x=sweep.value(trials).to_numpy(dtype=np.float64, na_value=np.nan))
     is_control = trials["model"].isin(CONTROLS)
     trials = _usual(trials, [name for name in study.factors() if name not in sweep.fields], is_control)
     varied = _varied(trials[~trials["model"].isin(CONTROLS)], sweep.fields)

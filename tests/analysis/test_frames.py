@@ -43,14 +43,6 @@ def test_a_frame_has_exactly_the_documented_columns_and_dtypes(results: Path, na
     ]
 
 
-def test_every_column_is_documented_once() -> None:
-    for columns in COLUMNS.values():
-        assert len({column.name for column in columns}) == len(columns)
-        assert all(column.meaning for column in columns)
-    shown = analysis.columns_markdown()
-    assert all(f"| `{column.name}` | {column.dtype} |" in shown for column in COLUMNS["trials"])
-
-
 def test_the_frame_holds_what_the_record_says(tmp_path: Path) -> None:
     config = TrialConfig(model="categorical_vae", stn="pretrained", hidden_widths=(16, 32), epochs=2, kl_weight=1e-5)
     written = record(config, base_accuracy=0.1 + 0.2, probe_converged=False)

@@ -107,8 +107,8 @@ def test_settings_that_all_trials_share_count_and_are_named(tmp_path: Path) -> N
     assert table1(study)["base_accuracy"].tolist() == [0.4] * 8
     text = table1_text(study)
     expected = (
-        "These trials differ from the paper's recipe: train_images 2000 (paper: all), hidden_widths 8-16 (paper: "
-        "32-64-128), categories 5 (paper: 10), epochs 2 (paper: 20), stn_epochs 1 (paper: 20)."
+        "These trials differ from the paper's recipe: train_images 2000 (paper: all), categories 5 (paper: 10), "
+        "hidden_widths 8-16 (paper: 32-64-128), epochs 2 (paper: 20), stn_epochs 1 (paper: 20)."
     )
     assert expected.replace(" ", "") in "".join(text.split())
 

@@ -30,7 +30,7 @@ def test_latent_sizes_count_the_classes_of_categorical_variables(sizes):
     frame = tables.latent_size(sizes).frame
     found = frame[["model", "encoding_dim", "n"]].astype(str).to_numpy().tolist()
     expected = [["vae", size, "2"] for size in ("2", "10", "50", "100")]
-    assert found == [["categorical_vae", "50", "1"], *expected]
+    assert found == [*expected, ["categorical_vae", "50", "1"]]
 
 
 def test_means_and_intervals_are_those_of_the_seeds(sizes):

@@ -64,7 +64,7 @@ def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, given_u
 
 
 def test_in_a_long_study_the_fastest_kind_is_filled_first_and_every_kind_is_used(dispatcher):
-    searcher = dispatcher([TrialConfig(latent_dim=10, seed=seed) for seed in range(100)], [GPU, CPU])
+    searcher = dispatcher([TrialConfig(latent_dim=10, seed=seed) for seed in range(500)], [GPU, CPU])
     devices = [searcher.suggest(str(number))["pool"]["device"] for number in range(4)]
     assert devices == ["cuda", "cuda", "cpu", "cpu"]
 

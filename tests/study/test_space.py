@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from study import space
+from study import space, yaml_reader
 from study.space import SpaceError
 from tests.study.space_files import read_text
 from tivae.config import FIELD_NAMES, TrialConfig
@@ -151,7 +151,7 @@ def test_messages_stay_one_printable_line_whatever_the_file_says(tmp_path: Path)
     with pytest.raises(SpaceError, match=r"it must be one of .*x\.yaml, line 1\)$") as caught:
         read_text(tmp_path, long_key)
     assert str(caught.value).isprintable()
-    assert len(str(caught.value)) < 1200
+    assert len(str(caught.value)) < 2 * yaml_reader.MAX_MESSAGE
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,11 @@ QUICK = small(train_images=100, hidden_widths=(4,), epochs=1)
 each_trial = pytest.mark.parametrize("name", CONFIGS)
 
 
+def run(config, host, **options):
+    """A trial without the measures of invariance, which have tests of their own."""
+    return experiment.run(config, host, measures="none", **options)
+
+
 def figures(result):
     """Everything in a result that must not depend on when and beside what it was computed."""
     rows = [{name: value for name, value in row.items() if name not in TIMES} for row in result.epochs]
@@ -137,7 +142,7 @@ def test_headline_accuracies_are_those_of_the_stored_predictions(result, host, n
 )
 def test_the_headline_accuracy_is_that_of_the_probe_that_was_asked_for(host, probe_fit, fitted_on, train_dataset):
     config = dataclasses.replace(QUICK, train_dataset=train_dataset, probe_fit=probe_fit, test_images=1000)
-    trial = experiment.run(config, host)
+    trial = run(config, host)
     for test in ("base", "augmented"):
         fits = {kind: trial.metrics[f"{test}_accuracy_fit_{kind}"] for kind in ("base", "augmented")}
         assert fits["base"] != fits["augmented"], "the test below could not tell them apart"
@@ -149,7 +154,7 @@ def test_the_headline_accuracy_is_that_of_the_probe_that_was_asked_for(host, pro
 @pytest.mark.parametrize("kind", ["logits", "probabilities", "one_hot"])
 def test_the_probe_reads_the_features_that_were_asked_for(host, kind):
     config = dataclasses.replace(CONFIGS["categorical_vae"], epochs=1, test_images=100, probe_features=kind)
-    trial = experiment.run(config, host)
+    trial = run(config, host)
     images = TrialData(host, config, "cpu").base_test()
     with torch.no_grad():
         expected = trial.model.features(trial.model.encode(images.batch(slice(0, 100))), kind)
@@ -158,8 +163,8 @@ def test_the_probe_reads_the_features_that_were_asked_for(host, kind):
 
 def test_the_order_and_the_company_of_trials_make_no_difference(host):
     configs = [QUICK, dataclasses.replace(QUICK, train_dataset="augmented", seed=1)]
-    forwards = [experiment.run(config, host) for config in configs]
-    backwards = [experiment.run(config, host) for config in reversed(configs)]
+    forwards = [run(config, host) for config in configs]
+    backwards = [run(config, host) for config in reversed(configs)]
     for one, other in zip(forwards, reversed(backwards), strict=True):
         assert figures(one) == figures(other)
     assert figures(forwards[0]) != figures(forwards[1])
@@ -174,7 +179,7 @@ def test_the_global_generators_are_not_used(host, config):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             np.random.seed(seed)  # noqa: NPY002
-            results.append(figures(experiment.run(config, host)))
+            results.append(figures(run(config, host)))
     assert results[0] == results[1]
 
 
@@ -182,13 +187,13 @@ def test_the_global_generators_are_not_used(host, config):
 def test_the_global_torch_generator_is_not_moved(host):
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
-        experiment.run(QUICK, host)
+        run(QUICK, host)
         assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_global_numpy_generator_is_not_moved(host):
     before = np.random.get_state()[1].tolist()  # noqa: NPY002
-    experiment.run(QUICK, host)
+    run(QUICK, host)
     assert np.random.get_state()[1].tolist() == before  # noqa: NPY002
 
 
@@ -200,8 +205,8 @@ def test_the_global_numpy_generator_is_not_moved(host):
     ],
 )
 def test_what_is_configured_reaches_the_figures(host, changes):
-    other = experiment.run(dataclasses.replace(QUICK, **changes), host)
-    assert other.metrics["base_reconstruction"] != experiment.run(QUICK, host).metrics["base_reconstruction"]
+    other = run(dataclasses.replace(QUICK, **changes), host)
+    assert other.metrics["base_reconstruction"] != run(QUICK, host).metrics["base_reconstruction"]
 
 
 def test_an_stn_given_equals_one_pretrained_on_the_way(host, result):
@@ -236,28 +241,28 @@ def test_a_pretraining_has_what_its_contract_names(host):
 
 def test_every_epoch_is_reported_as_it_ends(host):
     rows = []
-    trial = experiment.run(dataclasses.replace(QUICK, epochs=2), host, on_epoch=rows.append)
+    trial = run(dataclasses.replace(QUICK, epochs=2), host, on_epoch=rows.append)
     assert rows == trial.epochs
 
 
 def test_nothing_but_the_checkpoint_is_written(host, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    experiment.run(QUICK, host)
+    run(QUICK, host)
     assert list(tmp_path.iterdir()) == []
-    experiment.run(QUICK, host, checkpoint=tmp_path / "checkpoint.pt")
+    run(QUICK, host, checkpoint=tmp_path / "checkpoint.pt")
     assert [file.name for file in tmp_path.iterdir()] == ["checkpoint.pt"]
 
 
 def test_a_trial_leaves_the_data_as_it_is(host):
     before = host.train_images[:100].copy(), host.test_images[:100].copy()
-    experiment.run(dataclasses.replace(QUICK, train_dataset="augmented"), host)
+    run(dataclasses.replace(QUICK, train_dataset="augmented"), host)
     assert np.array_equal(host.train_images[:100], before[0])
     assert np.array_equal(host.test_images[:100], before[1])
 
 
 def test_a_trial_that_diverges_raises(host):
     with pytest.raises(NonFiniteLoss, match="at step 1;"):
-        experiment.run(dataclasses.replace(QUICK, learning_rate=1e30), host)
+        run(dataclasses.replace(QUICK, learning_rate=1e30), host)
 
 
 def test_encodings_that_are_not_finite_are_refused(host, monkeypatch):
@@ -271,7 +276,7 @@ def test_encodings_that_are_not_finite_are_refused(host, monkeypatch):
 
     monkeypatch.setattr(experiment, "train", train_and_break)
     with pytest.raises(ValueError, match=r"100\.0% of the encodings are not finite"):
-        experiment.run(QUICK, host)
+        run(QUICK, host)
 
 
 def test_the_provenance_is_that_of_this_run(result):

@@ -86,7 +86,7 @@ def test_a_warp_without_inverse_is_told(bad):
     matrices = torch.eye(2, 3).repeat(3, 1, 1)
     matrices[1, 0, 0] = bad
     with pytest.raises(warps.DegenerateWarp, match=r"1 of 3 warps have no inverse .* transformer has collapsed"):
-        warps.inverse(matrices)
+        warps.check_invertible(matrices)
 
 
 def test_the_determinant_is_input_area_per_output_area():

@@ -37,7 +37,7 @@ def snapshot(folder):
 
 
 def run(config, host, study, on_epoch=None):
-    return records.run_trial(config, host, "cpu", study, on_epoch)
+    return records.run_trial(config, host, "cpu", study, on_epoch, measures="none")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -94,7 +94,7 @@ def test_an_interrupted_trial_is_not_recorded_and_goes_on(host, tmp_path):
     assert [row["epoch"] for row in given] == [2]
     assert record["status"] == "finished"
     assert record["provenance"]["resumed"] == 1
-    assert record["metrics"] == experiment.run(QUICK, host).metrics
+    assert record["metrics"] == experiment.run(QUICK, host, measures="none").metrics
     assert not (folder / "checkpoint.pt").exists()
 
 
@@ -166,9 +166,12 @@ def test_the_record_is_written_last(result, tmp_path, monkeypatch):
 def test_one_stn_is_pretrained_for_all_trials_that_share_it(host, tmp_path, monkeypatch):
     pretrained = []
     pretrain = experiment.pretrain
-    monkeypatch.setattr(
-        experiment, "pretrain", lambda *given, **named: pretrained.append(1) or pretrain(*given, **named)
-    )
+
+    def counted(config, *given, **named):
+        pretrained.append(config)
+        return pretrain(config, *given, **named)
+
+    monkeypatch.setattr(experiment, "pretrain", counted)
     for config in (BEHIND_STN, dataclasses.replace(BEHIND_STN, latent_dim=3)):
         record = run(config, host, tmp_path)
         assert record["status"] == "finished"

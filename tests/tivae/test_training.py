@@ -227,7 +227,7 @@ def uninterrupted(host):
 
     def of(name):
         if name not in known:
-            known[name] = experiment.run(INTERRUPTED[name], host)
+            known[name] = experiment.run(INTERRUPTED[name], host, measures="none")
         return known[name]
 
     return of
@@ -238,8 +238,8 @@ def test_resumed_equals_uninterrupted_bit_for_bit(host, uninterrupted, tmp_path,
     config, file = INTERRUPTED[name], tmp_path / "checkpoint.pt"
     for epoch in (1, 2):
         with pytest.raises(Interrupted):
-            experiment.run(config, host, checkpoint=file, on_epoch=stop_after(epoch))
-    resumed, whole = experiment.run(config, host, checkpoint=file), uninterrupted(name)
+            experiment.run(config, host, measures="none", checkpoint=file, on_epoch=stop_after(epoch))
+    resumed, whole = experiment.run(config, host, measures="none", checkpoint=file), uninterrupted(name)
     assert resumed.provenance["resumed"] == 2
     assert resumed.metrics == whole.metrics
     assert untimed(resumed.epochs) == untimed(whole.epochs)
@@ -266,9 +266,9 @@ def test_a_resumed_stn_equals_an_uninterrupted_one_bit_for_bit(host, tmp_path, t
 def test_training_that_ended_before_the_probe_is_only_probed(host, uninterrupted, tmp_path):
     config, file = INTERRUPTED["vae"], tmp_path / "checkpoint.pt"
     with pytest.raises(Interrupted):
-        experiment.run(config, host, checkpoint=file, on_epoch=stop_after(3))
+        experiment.run(config, host, measures="none", checkpoint=file, on_epoch=stop_after(3))
     trained = []
-    resumed = experiment.run(config, host, checkpoint=file, on_epoch=trained.append)
+    resumed = experiment.run(config, host, measures="none", checkpoint=file, on_epoch=trained.append)
     assert trained == []
     assert resumed.metrics == uninterrupted("vae").metrics
 

@@ -18,6 +18,7 @@ def residuals(on_warped: Tensor, on_base: Tensor, undone_warps: Tensor) -> Tenso
 
     Raises `DegenerateWarp` where one of `on_base` has no inverse.
     """
+    warps.check_invertible(on_base)
     return warps.compose(warps.inverse(on_base), warps.compose(undone_warps, on_warped))
 
 

@@ -58,7 +58,7 @@ def test_both_classes_stand_below_each_image(images, predictions):
         Figure().subplots(), misclassified.numbers(images, TrialConfig(), predictions, "base", count=40)
     )
 
-    assert ax.texts[0].get_text() == f"{CLASS_NAMES[3]}\n→ {CLASS_NAMES[4]}"
+    assert [text.get_text() for text in ax.texts[:2]] == [CLASS_NAMES[3], f"→ {CLASS_NAMES[4]}"]
 
 
 def test_predictions_of_more_images_than_there_are_are_told(study, images):

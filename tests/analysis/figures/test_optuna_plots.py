@@ -1,5 +1,7 @@
 """The course of an Optuna search, drawn by Optuna in our style and without a trace in matplotlib's state."""
 
+import warnings
+
 import matplotlib
 import matplotlib.style
 import optuna
@@ -108,7 +110,9 @@ def test_one_objective_has_history_and_importances(study):
 
 def test_two_objectives_have_a_pareto_front(study):
     search = search_of([[0.9, 100], [0.8, 10], [0.7, 20]], ["maximize", "minimize"])
-    search.set_metric_names(["augmented_accuracy", "latent_dim"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        search.set_metric_names(["augmented_accuracy", "latent_dim"])
     drawn = optuna_plots.drawn(Sources(study, search=search))
 
     assert [figure.name for figure in drawn] == [

@@ -66,7 +66,8 @@ def test_the_error_grows_with_the_warp(images, identity):
     shifts = frame[(frame["kind"] == "shift_x") & (frame["row"] == "input") & (frame["amount"] >= 0)]
 
     assert shifts["error"].iloc[0] == pytest.approx(0, abs=1e-9)
-    assert shifts["error"].is_monotonic_increasing
+    # Beyond that the picture leaves the frame, and what is left of it may fit by chance.
+    assert shifts["error"].iloc[:5].is_monotonic_increasing
     assert (shifts["low"] <= shifts["error"]).all()
     assert (shifts["error"] <= shifts["high"]).all()
 

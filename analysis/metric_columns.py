@@ -1,0 +1,115 @@
+"""The columns of a trial's figures. Each measure is explained, with formula and source, where `tivae` computes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+TEST_SETS = ("base", "augmented")
+CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column. `dtype` is the pandas dtype, one of `string`, `Int64`, `float64`, `boolean`."""
+
+    name: str
+    dtype: str
+    unit: str
+    meaning: str
+
+
+def losses(part: str) -> tuple[Column, ...]:
+    """The columns of the losses on one set of images."""
+    return (
+        number(f"{part}_loss", f"weighted loss on the {part} images"),
+        number(f"{part}_reconstruction", f"mean squared error on the {part} images", PIXELS),
+        number(f"{part}_kl", f"KL divergence on the {part} images", "nats per image"),
+    )
+
+
+def number(name: str, meaning: str, unit: str = "") -> Column:
+    """A column of floats."""
+    return Column(name, "float64", unit, meaning)
+
+
+PIXELS = "squared standard deviations per pixel"
+
+
+def _accuracies() -> Iterator[Column]:
+    for test in TEST_SETS:
+        yield number(f"{test}_accuracy", f"{test} test images that the probe classifies rightly", "share")
+
+
+def _probe() -> Iterator[Column]:
+    for fit in TEST_SETS:
+        for test in TEST_SETS:
+            meaning = f"{test} accuracy of the probe fitted on {fit} training images"
+            yield number(f"{test}_accuracy_fit_{fit}", meaning, "share")
+    yield Column("probe_iterations", "Int64", "iterations", "of the probe's solver, the largest of the fits")
+    yield Column("probe_converged", "boolean", "", "whether every fit of the probe converged")
+    for test in TEST_SETS:
+        yield number(f"{test}_balanced_accuracy", f"mean over classes of their accuracy, {test} test images", "share")
+        for label in range(CLASSES):
+            yield number(f"{test}_accuracy_class_{label}", f"accuracy of class {label}, {test} test images", "share")
+        yield number(f"{test}_log_loss", f"of the probe's probabilities, {test} test images", "nats per image")
+        yield number(f"{test}_calibration_error", f"expected calibration error, {test} test images", "share")
+
+
+def _validation() -> Iterator[Column]:
+    for test in TEST_SETS:
+        yield number(f"validation_{test}_accuracy", f"of the probe on the {test} validation images", "share")
+        yield number(f"validation_{test}_loss", f"weighted loss on the {test} validation images")
+
+
+def _training() -> Iterator[Column]:
+    yield number("train_consistency", "distance between the encodings of two views, mean of the last epoch")
+    yield number("train_alignment", "joint STN: squared error augmented -> base, mean of the last epoch", PIXELS)
+    for test in TEST_SETS:
+        meaning = f"mean squared error in the frame before the STN, {test} test images"
+        yield number(f"{test}_original_frame_reconstruction", meaning, PIXELS)
+        meaning = f"mean squared error decoded from one-hot codes, {test} test images"
+        yield number(f"{test}_reconstruction_hard", meaning, PIXELS)
+        yield number(f"{test}_hard_soft_gap", f"that minus {test}_reconstruction", PIXELS)
+
+
+def _alarms() -> Iterator[Column]:
+    yield number("stn_mean_log_determinant", "log of input area per output area; 0 for the identity")
+    yield number("stn_frame_kept", "of the input's pixels, inside the STN's output", "share")
+    yield number("stn_target_variance_ratio", "variance of the STN's output over its input's; 0 is a collapse")
+    yield number("stn_alignment_loss", "squared error of the STN's output against the base images", PIXELS)
+    for kind in ("mean", "max", "min"):
+        yield number(f"kl_per_latent_{kind}", f"{kind} over latents of the mean KL", "nats")
+    yield Column("dead_latents", "Int64", "latents", "with less than 0.01 nats")
+    yield Column("dead_codes", "Int64", "codes", "classes of categorical variables that no image uses")
+
+
+def _invariance() -> Iterator[Column]:
+    for warp in ("rotation", "shift", "scale"):
+        yield number(f"{warp}_accuracy_area", f"mean accuracy over a range of {warp}", "share")
+    yield number("prediction_consistency", "predictions that survive a random warp", "share")
+    yield number("prediction_pair_consistency", "pairs of random warps with one prediction", "share")
+    yield number("worst_of_10_accuracy", "images classified rightly under all of 10 random warps", "share")
+    yield number("latent_displacement", "squared shift of the encoding under a warp over that to another image")
+    yield number("latent_displacement_within_class", "the same relative to images of one class")
+    yield number("within_between_class_ratio", "squared distance within a class over that between classes")
+    for name in ("rotation", "shift_x", "shift_y", "scale"):
+        yield number(f"{name}_r_squared", f"of {name} read linearly from the encoding; 1 is exact")
+    for name, unit in (("rotation_degrees", "degrees"), ("shift_pixels", "pixels"), ("log_scale", "log")):
+        yield number(f"stn_residual_{name}", "mean absolute size of what is left of a warp after the STN", unit)
+    for name in ("rotation", "shift", "scale"):
+        yield number(f"stn_undone_{name}", f"share of the {name} that the STN undoes; negative where it adds", "share")
+    for name, unit in (("rotation", "degree"), ("shift_x", "pixel"), ("shift_y", "pixel"), ("scale", "unit of scale")):
+        yield number(f"local_sensitivity_{name}", "speed of the encoding over its distances", f"per {unit}")
+
+
+METRICS = (
+    *_accuracies(),
+    # train_*: means over the last epoch, base_* and augmented_*: of the test images after it.
+    *(column for part in (*TEST_SETS, "train") for column in losses(part)),
+    *_probe(),
+    *_validation(),
+    *_training(),
+    *_alarms(),
+    *_invariance(),
+)
