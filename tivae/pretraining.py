@@ -9,7 +9,7 @@ from torch.nn import functional
 from tivae.config import TrialConfig
 from tivae.datasets import Dataset, TrialData
 from tivae.randomness import generator
-from tivae.stn import SpatialTransformer
+from tivae.stn import build
 from tivae.training import EpochRow, Training
 
 
@@ -29,7 +29,7 @@ class StnTraining(Training):
         assert config.stn_learning_rate is not None
         self.key, self.epochs, self.batch_size = config.stn_key, config.stn_epochs, config.batch_size
         self.data = data
-        self.module = self.stn = SpatialTransformer(config).to(data.device)
+        self.module = self.stn = build(config).to(data.device)
         self.optimiser = torch.optim.AdamW(
             self.module.parameters(),
             lr=config.stn_learning_rate,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from contextlib import AbstractContextManager
 
 import torch
 from torch import nn
@@ -13,6 +14,11 @@ def generator(seed: int, purpose: str, device: torch.device | str = "cpu") -> to
     """A generator on `device` that depends on (seed, purpose) alone; zero is a valid seed."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest[:8], "little") >> 1)
+
+
+def own_draws() -> AbstractContextManager[None]:
+    """A block in which torch's constructors may draw: the global generator is afterwards as it was before."""
+    return torch.random.fork_rng(devices=[])
 
 
 def initialise(module: nn.Module, source: torch.Generator) -> None:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tivae import warps
 from tivae.config import TrialConfig
 from tivae.datasets import fill_value
-from tivae.randomness import generator, initialise
+from tivae.randomness import generator, initialise, own_draws
 from tivae.warps import WarpParameters
 
 
@@ -95,7 +95,8 @@ class BoundedTransformer(SpatialTransformer):
 
 def build(config: TrialConfig) -> SpatialTransformer:
     """The config's STN with the weights that its seed decides, on the host."""
-    return BoundedTransformer(config) if config.stn == "inverse" else SpatialTransformer(config)
+    with own_draws():
+        return BoundedTransformer(config) if config.stn == "inverse" else SpatialTransformer(config)
 
 
 def freeze(stn: SpatialTransformer) -> SpatialTransformer:

@@ -183,7 +183,6 @@ def test_the_global_generators_are_not_used(host, config):
     assert results[0] == results[1]
 
 
-@pytest.mark.xfail(strict=True, reason="torch's layer constructors draw from the global generator before `initialise`")
 def test_the_global_torch_generator_is_not_moved(host):
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()

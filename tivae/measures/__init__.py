@@ -1,6 +1,6 @@
 """Measures of invariance: how predictions and encodings change when images are warped.
 
-`standard` costs about 5 % of the paper's trial on a CPU, `all` about 7 %; the whole test set is used, and every trial
+`standard` costs about 4 % of the paper's trial on a CPU, `all` about 6 %; the whole test set is used, and every trial
 with the same warp settings meets the same warps.
 """
 

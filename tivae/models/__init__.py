@@ -12,6 +12,7 @@ from tivae.models.categorical_vae import ANNEALING_INTERVAL, CategoricalVAE
 from tivae.models.controls import PCA, Control, Pixels, Untrained
 from tivae.models.deterministic import DeterministicAutoencoder
 from tivae.models.vae import VAE
+from tivae.randomness import own_draws
 
 __all__ = [
     "ANNEALING_INTERVAL",
@@ -42,9 +43,11 @@ CONTROLS: dict[str, Callable[[TrialConfig], Control]] = {"pixels": Pixels, "pca"
 
 def build(config: TrialConfig) -> Autoencoder:
     """The config's autoencoder on the host, with the weights that its seed decides."""
-    return AUTOENCODERS[config.model](config).to(memory_format=torch.channels_last)
+    with own_draws():
+        return AUTOENCODERS[config.model](config).to(memory_format=torch.channels_last)
 
 
 def build_control(config: TrialConfig) -> Control:
     """The config's control on the host, not yet fitted."""
-    return CONTROLS[config.model](config)
+    with own_draws():
+        return CONTROLS[config.model](config)
