@@ -87,7 +87,9 @@ def test_a_dry_run_shows_every_job_and_writes_nothing(capsys, tmp_path):
     assert not results.exists()
 
 
-def test_the_line_that_continues_repeats_the_command():
+@pytest.mark.parametrize(("environment", "begin"), [({"UV": "/bin/uv"}, "uv run python"), ({}, "python")])
+def test_the_line_that_continues_repeats_the_command(monkeypatch, environment, begin):
+    monkeypatch.setattr(run.os, "environ", environment)
     assert run._command(["paper_grid", "--set", "hidden_widths=[8, 16]"]) == (
-        "python -m study.run paper_grid --set 'hidden_widths=[8, 16]'"
+        f"{begin} -m study.run paper_grid --set 'hidden_widths=[8, 16]'"
     )

@@ -3,7 +3,7 @@ import time
 
 import pytest
 
-from study.yaml_reader import MAX_BYTES, MAX_VALUES, SpaceError, one_line, parse
+from study.yaml_reader import MAX_BYTES, MAX_MESSAGE, MAX_VALUES, SpaceError, one_line, parse
 
 
 @pytest.mark.parametrize(
@@ -142,6 +142,6 @@ def message_of(text: bytes) -> str | None:
 def test_one_line_is_printable_and_short_and_keeps_both_ends() -> None:
     assert one_line("a\n b\x1b\tc\ud800") == "a b c"
     line = one_line("begin " + "x" * 10_000 + " end")
-    assert len(line) < 1100
+    assert len(line) < MAX_MESSAGE + 10
     assert line.startswith("begin")
     assert line.endswith("end")
