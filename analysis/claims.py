@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from analysis.columns import METRIC_NAMES
-from analysis.paper import TABLE_1
+from analysis.paper import MODEL_NAMES, TABLE_1
 from analysis.study import PAPER_FACTORS
 from tivae.config import FIELD_NAMES
 
@@ -92,7 +92,7 @@ class Claim:
         chosen = cells_of(self.of)
         groups: dict[str, list[Cell]] = {}
         for cell in chosen:
-            groups.setdefault(", ".join(str(dict(cell)[name]) for name in self.per), []).append(cell)
+            groups.setdefault(cell_text(tuple((name, dict(cell)[name]) for name in self.per)), []).append(cell)
         found = []
         for name, group in groups.items():
             for against_name, others in self._others(group):
@@ -147,11 +147,18 @@ def cells_of(chosen: Mapping[str, Any]) -> list[Cell]:
 
 
 def cell_text(cell: Cell) -> str:
-    """A cell in words."""
-    values = dict(cell)
-    extra = [f"{name} {value}" for name, value in cell if name not in PAPER_FACTORS]
-    stn = "no STN" if values["stn"] == "none" else f"{values['stn']} STN"
-    return " / ".join([f"{values['train_dataset']} data", values["model"].replace("_", " "), stn, *extra])
+    """A cell, or some of its fields, in words."""
+    return " / ".join(_field_text(name, value) for name, value in cell)
+
+
+def _field_text(name: str, value: Any) -> str:
+    if name == "train_dataset":
+        return f"{value} data"
+    if name == "model":
+        return MODEL_NAMES.get(value, str(value).replace("_", " "))
+    if name == "stn":
+        return "no STN" if value == "none" else f"{value} STN"
+    return f"{name} {value}"
 
 
 def paper_value(contrast: Contrast) -> float:

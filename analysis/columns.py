@@ -42,7 +42,7 @@ CONFIG_UNITS = {
 IDENTITY = (
     Column("study", "string", "", "folder of results the row was read from"),
     Column("key", "string", "", "names the trial by its config (`TrialConfig.key`)"),
-    Column("status", "string", "", "finished, failed, damaged (unreadable record) or running"),
+    Column("status", "string", "", "finished, failed, pruned (by a search), damaged (unreadable record) or running"),
     Column("error", "string", "", "one line where the trial failed or its record is damaged"),
 )
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pandas as pd
 
 import analysis
-from analysis.figures.labels import cell_label
+from analysis import formats
 from analysis.formats import Table
+from analysis.labels import cell_label
 from analysis.statistics import ImageComparison, compare_images, compare_seeds, pair_by_seed
 from analysis.study import PAPER_FACTORS, Study
 from analysis.trial import Trial, config_of
@@ -167,7 +168,7 @@ def _flip_row(test_set: str, found: ImageComparison, first: Trial | None, second
         **{name: f"{count / found.n:.4f}" for name, count in zip(names, right, strict=True)},
         "fixed": str(found.only_second),
         "broken": str(found.only_first),
-        "p": "< 0.001" if found.p_value < 0.001 else f"{found.p_value:.3f}",
+        "p": str(formats.p_value(found.p_value)),
     }
 
 

@@ -16,6 +16,12 @@ from typing import Any
 import pandas as pd
 
 MISSING = "-"
+# Characters of fixed-width text, gaps counted, that a line of 6.5 inches holds in LaTeX.
+LATEX_SIZES = {
+    r"\small": 90,
+    r"\footnotesize\setlength{\tabcolsep}{4pt}": 105,
+    r"\scriptsize\setlength{\tabcolsep}{3pt}": 150,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,26 +39,33 @@ class Table:
     def text(self, width: int = 100) -> str:
         """Fixed-width text; notes are wrapped at `width`."""
         parts = [_printable(self.title) + "\n"]
-        parts += [f"{heading}\n{text(frame, right)}" for heading, frame, right in self.blocks]
+        parts += [f"{heading}\n{text(frame, right)}".lstrip("\n") for heading, frame, right in self.blocks]
         notes = [textwrap.fill(_printable(note), width, subsequent_indent="  ") for note in self.notes]
         return "\n".join([*parts, *("\n".join([*notes, ""]) for _ in notes[:1])])
 
     def markdown(self) -> str:
         """Markdown, notes as a list."""
         parts = [f"**{markdown_escape(_printable(self.title))}**\n"]
-        parts += [f"{heading}\n\n{markdown(frame, right)}" for heading, frame, right in self.blocks]
+        parts += [f"{heading}\n\n{markdown(frame, right)}".lstrip("\n") for heading, frame, right in self.blocks]
         notes = "".join(f"- {markdown_escape(_printable(note))}\n" for note in self.notes)
         return "\n".join([*parts, *([notes] if notes else [])])
 
     def latex(self) -> str:
         r"""One LaTeX `table`, the title its caption, with the notes below; needs `\usepackage{booktabs}`."""
-        lines = [r"\begin{table}", r"\centering", r"\small"]
+        lines = [r"\begin{table}", r"\centering", self._latex_size()]
         lines += [rf"\caption{{{latex_escape(_printable(self.title))}}}"]
         lines += [rf"\label{{{self.label}}}"] if self.label else []
         for heading, frame, right in self.blocks:
-            lines += [rf"\par\medskip {latex_escape(heading)}\par\smallskip", latex(frame, right).rstrip()]
+            lines += [rf"\par\medskip {latex_escape(heading)}\par\smallskip"] if heading else []
+            lines += [latex(frame, right).rstrip()]
         lines += [rf"\par\smallskip\footnotesize {latex_escape(_printable(note))}" for note in self.notes]
         return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+    def _latex_size(self) -> str:
+        """The largest type in which the widest block fits a page's text."""
+        lines = [line for _, frame, _ in self.blocks for line in text(frame).splitlines()]
+        widest = max(map(len, lines), default=0)
+        return next((size for size, most in LATEX_SIZES.items() if widest <= most), list(LATEX_SIZES)[-1])
 
 
 def text(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
@@ -92,6 +105,13 @@ def csv(frame: pd.DataFrame) -> str:
     plain = frame.copy()
     plain.columns = pd.Index([" ".join(filter(None, _label_parts(label))) for label in frame.columns])
     return plain.to_csv(index=False, lineterminator="\n")
+
+
+def p_value(value: float) -> str | None:
+    """A p-value to three digits, or "< 0.001"; None where it is missing."""
+    if pd.isna(value):
+        return None
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def latex_escape(value: str) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
 import pandas as pd
 
 from analysis.columns import CONFIG_NAMES
@@ -13,7 +15,9 @@ from analysis.study import PAPER_FACTORS
 from analysis.trial import config_of
 from tivae.config import ConfigError, TrialConfig
 
-Cell = Mapping[str, Any]
+Cell: TypeAlias = Mapping[str, Any]
+# A config per trial, seeds apart; None where it has none.
+Configs: TypeAlias = "Sequence[TrialConfig | None]"
 
 # What it means that the paper's recipe leaves a field unset.
 ABSENT = {"train_images": "all", "test_images": "all"}
@@ -41,17 +45,18 @@ class Recipe:
         except ConfigError:
             return None
 
-    def trials_of(self, trials: pd.DataFrame, cell: Cell) -> pd.DataFrame:
+    def trials_of(self, trials: pd.DataFrame, cell: Cell, configs: Configs | None = None) -> pd.DataFrame:
         """The finished rows of `trials` that are `cell` in this recipe, one per seed.
+
+        configs: `seedless_configs(trials)`, for who asks for many cells of the same trials.
 
         Raises `ValueError` where a seed occurs twice.
         """
-        rows = trials[(trials["status"] == "finished") & trials["seed"].notna()]
-        for name, value in cell.items():
-            rows = rows[(rows[name] == value).fillna(False).astype(bool)]
+        configs = seedless_configs(trials) if configs is None else configs
         wanted = self.config(cell, seed=0)
-        fits = [wanted is not None and config == wanted for config in _seedless_configs(rows)]
-        rows = rows[pd.Series(fits, index=rows.index, dtype=bool)]
+        fits = np.array([wanted is not None and config == wanted for config in configs], dtype=bool)
+        finished = (trials["status"] == "finished") & trials["seed"].notna()
+        rows = trials[fits & finished.to_numpy(dtype=bool)]
         repeated = rows.loc[rows["seed"].duplicated(), "seed"]
         if len(repeated):
             raise ValueError(f"seed {repeated.iloc[0]} occurs twice in {dict(cell)}; give each trial once")
@@ -64,38 +69,37 @@ class Recipe:
         )
 
 
-def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS) -> Recipe:
+def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS, configs: Configs | None = None) -> Recipe:
     """The recipe that the trials share, `vary` and the seed apart.
 
     A field whose values differ between the trials is a factor of theirs: it counts at the paper's value only.
+    configs: `seedless_configs(trials)`, where it is known already.
     """
     # Failed and unfinished trials say as well as finished ones which settings the study has.
-    configs = list(dict.fromkeys(config for config in _seedless_configs(trials) if config is not None))
+    configs = seedless_configs(trials) if configs is None else configs
+    known = [config for config in dict.fromkeys(configs) if config is not None]
     settings = {}
     for name in CONFIG_NAMES:
-        value = None if name in (*vary, "seed") else _shared_value(configs, name)
-        if value is not None and any(_differs(config, name) for config in configs):
+        value = None if name in (*vary, "seed") else _shared_value(known, name)
+        if value is not None and any(_differs(config, name) for config in known):
             settings[name] = value
     return Recipe(settings)
 
 
-def _seedless_configs(trials: pd.DataFrame) -> list[TrialConfig | None]:
+def seedless_configs(trials: pd.DataFrame) -> list[TrialConfig | None]:
     """The config of each row with seed 0; None where it has none, or one that this version does not know."""
-    names = [name for name in CONFIG_NAMES if name in trials.columns and name != "seed"]
-    # A config is slow to check, and thousands of trials share a few.
-    known: dict[tuple[Any, ...], TrialConfig | None] = {}
+    names = tuple(name for name in CONFIG_NAMES if name in trials.columns and name != "seed")
     found = []
-    for values in trials[names].itertuples(index=False, name=None):
-        marked = tuple(None if pd.isna(value) else value for value in values)
-        if marked not in known:
-            known[marked] = _config(dict(zip(names, marked, strict=True)))
-        found.append(known[marked])
+    for values in trials[list(names)].itertuples(index=False, name=None):
+        found.append(_config(names, tuple(None if pd.isna(value) else value for value in values)))
     return found
 
 
-def _config(values: Mapping[str, Any]) -> TrialConfig | None:
+# A config is slow to check, and thousands of trials share a few.
+@functools.lru_cache(maxsize=10_000)
+def _config(names: tuple[str, ...], values: tuple[Any, ...]) -> TrialConfig | None:
     try:
-        return config_of({**values, "seed": 0})
+        return config_of({**dict(zip(names, values, strict=True)), "seed": 0})
     except ValueError:
         return None
 
@@ -117,8 +121,12 @@ def _takes(config: TrialConfig, name: str, value: Any) -> bool:
 
 
 def _differs(config: TrialConfig, name: str) -> bool:
-    cell = {field: getattr(config, field) for field in PAPER_FACTORS}
-    return getattr(config, name) != getattr(TrialConfig(**cell), name)
+    return bool(getattr(config, name) != getattr(_papers(*(getattr(config, field) for field in PAPER_FACTORS)), name))
+
+
+@functools.cache
+def _papers(*cell: Any) -> TrialConfig:
+    return TrialConfig(**dict(zip(PAPER_FACTORS, cell, strict=True)))
 
 
 def _paper_value(name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analysis.columns import CONFIG_NAMES, columns_frame
@@ -108,7 +109,7 @@ class Study:
             cells[f"{name}_sd"] = groups[name].std()
         return cells.reset_index()
 
-    def pivot_means(self, value: str, index: str | Sequence[str], across: str | Sequence[str]) -> pd.DataFrame:
+    def pivot(self, value: str, index: str | Sequence[str], across: str | Sequence[str]) -> pd.DataFrame:
         """Mean of `value` over the finished trials: a row per `index`, a column per value of `across`.
 
         Everything that is not named is averaged over; `where` first for less.
@@ -123,13 +124,13 @@ class Study:
     def trial(self, key: str) -> Trial:
         """The trial whose key is, or begins with, `key`. Raises `ValueError` where none or several do."""
         keys = self.trials["key"]
-        found = self.trials[keys == key]
-        if found.empty:
-            found = self.trials[keys.str.startswith(key)]
+        found = np.flatnonzero(keys == key)
+        if not len(found):
+            found = np.flatnonzero(keys.str.startswith(key))
         if len(found) != 1:
             number = f"{len(found)} keys begin with it" if len(found) else "none begins with it"
             raise ValueError(f"`{key}` is not the key of one trial: {number}; see `study.trials.key`")
-        row = found.iloc[0]
+        row = self.trials.iloc[found[0]]
         return Trial(key=str(row["key"]), row=row, results=self.folders[row["study"]])
 
 

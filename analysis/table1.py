@@ -9,13 +9,15 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from analysis import formats
+from analysis.columns import CONFIG_NAMES
 from analysis.formats import Table
+from analysis.labels import CONTROL_NAMES, cell_label
 from analysis.paper import MODEL_NAMES, STN_NAMES, TABLE_1, PaperCell
-from analysis.recipe import Recipe, recipe_of, shown
+from analysis.recipe import Recipe, recipe_of, seedless_configs, shown
 from analysis.statistics.intervals import Summary, summary_of
 from analysis.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.trial import config_of
-from tivae.config import FIELD_NAMES
+from tivae.config import FIELD_NAMES, TrialConfig
 
 Source: TypeAlias = Study | pd.DataFrame
 
@@ -38,19 +40,52 @@ def table1(source: Source) -> pd.DataFrame:
     return _frame(trials, recipe_of(trials))
 
 
-def paper_table(source: Source) -> Table:
+def paper_table(source: Source, *, intervals: bool = False) -> Table:
     """The table ready to print, `.text()`, `.markdown()` or `.latex()`.
 
-    Its notes say what one must know beside the figures: settings unlike the paper's, trials left out, failures.
+    intervals: with the 95 % interval of each figure in a column of its own, where there is one, which is too wide for
+    a terminal. Controls, where the study has any, stand below the accuracies. The notes say what one must know beside
+    the figures: settings unlike the paper's, trials left out, failures.
     """
     trials = _trials(source)
     recipe = recipe_of(trials)
     frame = _frame(trials, recipe)
     blocks = []
     for heading, kind in (("Accuracy", "accuracy"), ("Test loss (weighted)", "loss")):
-        texts = _texts(frame, kind)
+        texts = _texts(frame, kind, intervals)
         blocks.append((heading, texts, list(texts.columns[4:])))
-    return Table(TITLE, tuple(blocks), tuple(_notes(trials, recipe, frame)), label="tab:paper")
+    controls = controls_frame(trials)
+    if len(controls):
+        texts = _control_texts(controls)
+        blocks.insert(1, ("Accuracy of controls, which learn no encoding", texts, list(texts.columns[1:])))
+    return Table(TITLE, tuple(blocks), tuple(_notes(trials, recipe, frame, intervals)), label="tab:paper")
+
+
+def controls_frame(source: Source) -> pd.DataFrame:
+    """A row per control that finished: control (its label), n, and of each accuracy its mean, `_low` and `_high`."""
+    trials = _trials(source)
+    trials = trials[(trials["status"] == "finished") & trials["model"].isin(CONTROL_NAMES)]
+    configs = seedless_configs(trials)
+    varied = [
+        name
+        for name in CONFIG_NAMES
+        if name not in PAPER_FACTORS and len({getattr(c, name, None) for c in configs}) > 1
+    ]
+    rows = []
+    for config in sorted((config for config in set(configs) if config is not None), key=_control_order):
+        own = trials[[other == config for other in configs]]
+        row: dict[str, Any] = {"control": cell_label(own.iloc[0], ["latent_dim", *varied]), "n": len(own)}
+        for metric in ("base_accuracy", "augmented_accuracy"):
+            summary = _summary(own, metric)
+            if summary is not None:
+                interval = summary.interval
+                row |= {metric: summary.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _control_order(config: TrialConfig) -> tuple[int, int, str]:
+    return list(CONTROL_NAMES).index(config.model), config.latent_dim or 0, config.key
 
 
 def table1_text(source: Source) -> str:
@@ -82,7 +117,8 @@ def _trials(source: Source) -> pd.DataFrame:
 
 
 def _frame(trials: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
-    rows = [_row(cell, recipe.trials_of(trials, cell.factors)) for cell in TABLE_1]
+    configs = seedless_configs(trials)
+    rows = [_row(cell, recipe.trials_of(trials, cell.factors, configs)) for cell in TABLE_1]
     dtypes = {"experiment": "Int64", "seeds": "Int64"} | dict.fromkeys((*PAPER_FACTORS, "over"), "string")
     return pd.DataFrame(rows).astype(dtypes)
 
@@ -107,7 +143,7 @@ def _summary(trials: pd.DataFrame, metric: str) -> Summary | None:
     return summary_of(values, metric, trials) if len(values) else None
 
 
-def _texts(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
+def _texts(frame: pd.DataFrame, kind: str, intervals: bool) -> pd.DataFrame:
     """The table's part of one kind of figure as texts, under headings of the two test sets."""
     columns: dict[tuple[str, str], Sequence[str | None]] = {
         ("", "exp."): [str(number) for number in frame["experiment"]],
@@ -119,9 +155,28 @@ def _texts(frame: pd.DataFrame, kind: str) -> pd.DataFrame:
     for test_set in ("base", "augmented"):
         name, group = f"{test_set}_{kind}", f"{test_set} test set"
         columns[group, "ours"] = [_with_sd(*pair) for pair in zip(frame[name], frame[f"{name}_sd"], strict=True)]
+        if intervals and frame[f"{name}_low"].notna().any():
+            columns[group, "95 %"] = _intervals(frame, name)
         columns[group, "paper"] = [_number(value) for value in frame[f"{name}_paper"]]
         columns[group, "diff."] = [_number(value, "+") for value in frame[f"{name}_difference"]]
     return pd.DataFrame(columns)
+
+
+def _control_texts(frame: pd.DataFrame) -> pd.DataFrame:
+    columns: dict[tuple[str, str], Sequence[str | None]] = {
+        ("", "control"): frame["control"].tolist(),
+        ("", "n"): frame["n"].astype(str).tolist(),
+    }
+    for test_set in ("base", "augmented"):
+        name, group = f"{test_set}_accuracy", f"{test_set} test set"
+        columns[group, "ours"] = [_number(value) for value in frame[name]]
+        columns[group, "95 %"] = _intervals(frame, name)
+    return pd.DataFrame(columns)
+
+
+def _intervals(frame: pd.DataFrame, name: str) -> list[str | None]:
+    pairs = zip(frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
+    return [None if math.isnan(low) else f"{low:.4f} to {high:.4f}" for low, high in pairs]
 
 
 def _number(value: float, sign: str = "") -> str | None:
@@ -133,12 +188,14 @@ def _with_sd(mean: float, sd: float) -> str | None:
     return text if text is None or math.isnan(sd) else f"{text} ±{sd:.4f}"
 
 
-def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> list[str]:
+def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame, intervals: bool) -> list[str]:
     notes = []
     if not recipe.is_papers:
         notes.append(f"These trials differ from the paper's recipe: {recipe.differences()}.")
     if (frame["seeds"] > 1).any():
         notes.append("± is the standard deviation over seeds.")
+    if intervals and (frame["over"] == "seeds").any():
+        notes.append("95 %: intervals over seeds, by Student's t, or from 10 seeds on by the BCa bootstrap.")
     return [*notes, *_one_seed_note(frame), *_left_out_note(trials, recipe), *_ended_badly_notes(trials)]
 
 
@@ -156,8 +213,9 @@ def _one_seed_note(frame: pd.DataFrame) -> list[str]:
 
 def _left_out_note(trials: pd.DataFrame, recipe: Recipe) -> list[str]:
     """Names the fields in which finished trials differ from the recipe."""
-    used = pd.concat([recipe.trials_of(trials, cell.factors) for cell in TABLE_1]).index
-    rest = trials[(trials["status"] == "finished") & ~trials.index.isin(used)]
+    configs = seedless_configs(trials)
+    used = pd.concat([recipe.trials_of(trials, cell.factors, configs) for cell in TABLE_1]).index
+    rest = trials[(trials["status"] == "finished") & ~trials.index.isin(used) & ~trials["model"].isin(CONTROL_NAMES)]
     if rest.empty:
         return []
     values: dict[str, dict[str, None]] = {}

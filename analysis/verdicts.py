@@ -13,8 +13,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from analysis import formats
 from analysis.claims import Cell, Claim, Contrast, paper_value, read_claims
-from analysis.recipe import Recipe, recipe_of
+from analysis.columns import METRIC_NAMES
+from analysis.recipe import Recipe, recipe_of, seedless_configs
 from analysis.statistics import contrast as image_contrast
 from analysis.statistics import holm, seed_interval
 from analysis.statistics.intervals import Interval, all_equal
@@ -58,7 +60,8 @@ def judge(study: Study, claims: Sequence[Claim] | None = None, level: float | No
     default_claims, default_level = read_claims()
     claims = default_claims if claims is None else claims
     level = default_level if level is None else level
-    tests = [_test(claim, study) for claim in claims]
+    trials = _Trials(study)
+    tests = [_test(claim, trials) for claim in claims]
     adjusted = holm([test.p_value for test in tests])
     pairs = zip(claims, tests, adjusted, strict=True)
     return [_judgement(claim, test, float(p_value), level) for claim, test, p_value in pairs]
@@ -84,28 +87,56 @@ class _Test:
     missing: str = ""
 
 
-def _test(claim: Claim, study: Study) -> _Test:
-    recipe = recipe_of(study.trials, claim.varies)
+class _Trials:
+    """A study's trials, looked up by recipe and cell: claims share both."""
+
+    def __init__(self, study: Study):
+        self.study = study
+        # Of the 200 columns few are read here, and every row taken copies all.
+        needed = {"key", "status", "seed", *METRIC_NAMES} & set(study.trials.columns)
+        self.frame = study.trials[[name for name in study.trials.columns if name in needed]]
+        self.configs = seedless_configs(study.trials)
+        self._recipes: dict[tuple[str, ...], Recipe] = {}
+        self._cells: dict[tuple[tuple[str, ...], Cell], pd.DataFrame] = {}
+
+    def recipe(self, varies: tuple[str, ...]) -> Recipe:
+        if varies not in self._recipes:
+            self._recipes[varies] = recipe_of(self.study.trials, varies, self.configs)
+        return self._recipes[varies]
+
+    def of(self, cell: Cell, varies: tuple[str, ...]) -> pd.DataFrame:
+        """The finished trials of a cell, by seed."""
+        if (varies, cell) not in self._cells:
+            found = self.recipe(varies).trials_of(self.frame, dict(cell), self.configs)
+            self._cells[varies, cell] = found.set_index(found["seed"].astype(int))
+        return self._cells[varies, cell]
+
+
+def _test(claim: Claim, trials: _Trials) -> _Test:
+    recipe = trials.recipe(claim.varies)
     contrasts = claim.contrasts()
     cells = dict.fromkeys(cell for contrast in contrasts for cell, _ in contrast.terms)
-    rows = {cell: recipe.trials_of(study.trials, dict(cell)) for cell in cells}
+    rows = {cell: trials.of(cell, claim.varies) for cell in cells}
     nothing = _Test(contrasts[0], math.nan, Interval(math.nan, math.nan, 0.95, "", ""), math.nan, False, 0, recipe)
-    empty = [cell for cell, trials in rows.items() if trials.empty]
+    empty = [cell for cell, found in rows.items() if found.empty]
     if empty:
         return dataclasses.replace(nothing, missing=f"{len(empty)} of {len(cells)} cells have no finished trial")
-    seeds = sorted(set.intersection(*(set(trials["seed"].astype(int)) for trials in rows.values())))
+    seeds = sorted(set.intersection(*(set(found.index) for found in rows.values())))
     if not seeds:
         return dataclasses.replace(nothing, missing="no seed has finished in all of its cells")
-    by_seed = {cell: trials.set_index(trials["seed"].astype(int)).loc[seeds] for cell, trials in rows.items()}
+    by_seed = {cell: found.loc[seeds] for cell, found in rows.items()}
     if len(seeds) > 1:
         values, over = [_per_seed(contrast, by_seed) for contrast in contrasts], "seeds"
     else:
-        values, over = [_per_image(contrast, by_seed, study) for contrast in contrasts], "test images"
+        values, over = [_per_image(contrast, by_seed, trials.study) for contrast in contrasts], "test images"
     return _decide(claim, contrasts, values, over, recipe)
 
 
 def _per_seed(contrast: Contrast, trials: Mapping[Cell, pd.DataFrame]) -> Values:
-    parts = [weight * trials[cell][metric].to_numpy() for (cell, metric), weight in contrast.terms.items()]
+    parts = [
+        weight * trials[cell][metric].to_numpy(dtype=np.float64, na_value=np.nan)
+        for (cell, metric), weight in contrast.terms.items()
+    ]
     return np.asarray(np.sum(parts, axis=0), dtype=np.float64)
 
 
@@ -209,10 +240,11 @@ def _sentence(claim: Claim, test: _Test, verdict: Verdict, adjusted: float, pape
     if math.isnan(test.interval.low):
         parts.append("One seed without predictions: there is no interval and no test.")
     else:
-        p_value = "p < 0.001" if adjusted < 0.001 else f"p = {adjusted:.3f}"
+        shown = str(formats.p_value(adjusted))
+        p_value = f"p {shown}" if shown.startswith("<") else f"p = {shown}"
         parts.append(
             f"95 % interval {test.interval.low:+.2f} to {test.interval.high:+.2f}, adjusted {p_value}, "
-            f"over {test.n} {test.interval.over}."
+            f"over {test.n:,} {test.interval.over}."
         )
         if test.interval.over == "test images":
             parts.append("One seed: it holds for these trained models; another seed may differ.")

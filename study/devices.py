@@ -1,11 +1,15 @@
-"""Slots for trials: which devices the cluster has, and what each trial asks of it."""
+"""Slots for trials: which devices the nodes of a cluster have, and what each trial asks of them."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+import torch
 
 # Fastest first.
 KINDS = ("cuda", "mps", "cpu")
@@ -21,23 +25,24 @@ class ClusterError(RuntimeError):
 
 @dataclass(frozen=True)
 class Pool:
-    """Equal slots of one kind of device.
+    """Equal slots of one kind of device, on whichever nodes they are.
 
-    device: what torch calls it; resources: Ray's resources of one slot; slots: how many trials run at once.
+    device: what torch calls it; resources: Ray's resources of one slot; slots: how many trials run at once;
+    threads: CPU threads of a trial; kind: as `--devices` names it, the device unless given.
     """
 
     device: str
     resources: dict[str, float]
     slots: int
+    threads: int = 1
+    kind: str = ""
 
-    @property
-    def threads(self) -> int:
-        """CPU threads of a trial."""
-        return max(1, int(self.resources["CPU"]))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kind", self.kind or self.device)
 
 
 def options(command_line: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of `pools` from the command line's options.
+    """The keyword arguments of `pools` and `available` from the command line's options.
 
     Raises `DeviceError` for a kind that does not exist.
     """
@@ -56,42 +61,91 @@ def options(command_line: argparse.Namespace) -> dict[str, Any]:
 
 
 def pools(
-    cluster: Mapping[str, float],
+    nodes: Sequence[Mapping[str, float]],
     *,
     devices: tuple[str, ...] = ("auto",),
     trials_per_gpu: int = 1,
     cpus_per_trial: int = 1,
     max_concurrent: int | None = None,
 ) -> list[Pool]:
-    """The slots of a cluster with these total resources, fastest kind first.
-
-    A trial on a GPU or on MPS takes `cpus_per_trial` CPUs as well; what is left serves trials on the CPU.
+    """The slots as of `available`, all that was asked for being there.
 
     Raises `DeviceError` where a kind that `devices` names is not there, or where there is no slot at all.
     """
-    wanted = KINDS if devices == ("auto",) else devices
-    cpus = int(cluster.get("CPU", 0))
-    found: list[Pool] = []
-    for kind in (kind for kind in KINDS if kind in wanted):
-        resources: dict[str, float] = {"CPU": cpus_per_trial}
-        free = cpus // cpus_per_trial
-        if kind == "cuda":
-            resources["GPU"] = 1 / trials_per_gpu
-            free = min(free, int(cluster.get("GPU", 0)) * trials_per_gpu)
-        elif kind == "mps":
-            resources["mps"] = 1
-            free = min(free, int(cluster.get("mps", 0)))
-        if max_concurrent is not None:
-            free = min(free, max_concurrent - sum(pool.slots for pool in found))
-        if free > 0:
-            found.append(Pool(kind, resources, free))
-            cpus -= free * cpus_per_trial
-    has = ", ".join(f"{cluster.get(name, 0):g} {name}" for name in ("CPU", "GPU", "mps"))
+    found = available(
+        nodes,
+        devices=devices,
+        trials_per_gpu=trials_per_gpu,
+        cpus_per_trial=cpus_per_trial,
+        max_concurrent=max_concurrent,
+    )
+    has = _in_words(nodes)
+    unbounded = available(nodes, devices=devices, trials_per_gpu=trials_per_gpu, cpus_per_trial=cpus_per_trial)
     for kind in devices:
-        if kind != "auto" and kind not in {pool.device for pool in found}:
+        if kind != "auto" and kind not in {pool.kind for pool in unbounded}:
             raise DeviceError(f"--devices asks for {kind}, for which the cluster has no slot: it has {has}")
     if not found:
         raise DeviceError(
-            f"--cpus-per-trial is {cpus_per_trial}, more than the cluster has: it has {has}; ask for fewer"
+            f"--cpus-per-trial is {cpus_per_trial}, more than any node of the cluster has: it has {has}; "
+            "ask for fewer, or start a node with more"
         )
     return found
+
+
+def available(
+    nodes: Sequence[Mapping[str, float]],
+    *,
+    devices: tuple[str, ...] = ("auto",),
+    trials_per_gpu: int = 1,
+    cpus_per_trial: int = 1,
+    max_concurrent: int | None = None,
+) -> list[Pool]:
+    """The slots of nodes with these total resources, fastest kind first; [] where no trial can run.
+
+    A trial on a GPU or on MPS has `cpus_per_trial` of its node's CPUs set aside; what is left serves trials on the
+    CPU. Only the device itself is asked of Ray for it: with CPUs as well, trials on the CPU that Ray happens to place
+    on that node would keep its GPU idle.
+    """
+    wanted = KINDS if devices == ("auto",) else devices
+    slots: Counter[str] = Counter()
+    for node in nodes:
+        free = int(node.get("CPU", 0)) // cpus_per_trial
+        most = {"cuda": int(node.get("GPU", 0)) * trials_per_gpu, "mps": int(node.get("mps", 0)), "cpu": free}
+        for kind in (kind for kind in KINDS if kind in wanted):
+            taken = min(free, most[kind])
+            slots[kind] += taken
+            free -= taken
+    resources = {"cuda": {"GPU": 1 / trials_per_gpu}, "mps": {"mps": 1.0}, "cpu": {"CPU": float(cpus_per_trial)}}
+    found: list[Pool] = []
+    left = sum(slots.values()) if max_concurrent is None else max_concurrent
+    for kind in KINDS:
+        taken = min(left, slots[kind])
+        left -= taken
+        if taken:
+            found.append(Pool(kind, resources[kind], taken, cpus_per_trial))
+    return found
+
+
+def named(found: Sequence[Pool]) -> str:
+    """The slots in words: 4 x cuda, 12 x cpu."""
+    return ", ".join(f"{pool.slots} x {pool.kind}" for pool in found) or "none"
+
+
+def machine() -> dict[str, float]:
+    """This machine's resources, as Ray would count them, and `mps`, which Ray does not know by itself."""
+    found: dict[str, float] = {"CPU": _cpus()}
+    if torch.cuda.is_available():
+        found["GPU"] = torch.cuda.device_count()
+    if torch.backends.mps.is_available():
+        found["mps"] = 1
+    return found
+
+
+def _cpus() -> int:
+    # What this process may use, which in a container is less than what the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_words(nodes: Sequence[Mapping[str, float]]) -> str:
+    totals = (f"{sum(node.get(name, 0) for node in nodes):g} {name}" for name in ("CPU", "GPU", "mps"))
+    return ", ".join(totals) + (f" on {len(nodes)} nodes" if len(nodes) > 1 else "")

@@ -51,7 +51,9 @@ class Display:
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
         """Says how a job ended."""
-        if result["status"] != "finished":
+        if result["status"] == "pruned":
+            self.say(f"pruned {job.key} {label(job)}, after {result['epoch']} of {job.epochs} epochs")
+        elif result["status"] != "finished":
             self.say(f"FAILED {job.key} {label(job)}: {result['error']}")
         elif job.kind == "stn":
             aligned, identity = result.get("alignment_loss", 0.0), result.get("identity_loss", 0.0)
@@ -84,6 +86,8 @@ def summary(progress: Progress) -> str:
     """One line: done, running, waiting, failed, best, elapsed and left."""
     parts = [f"{progress.finished}/{progress.trials} trials done"]
     parts += [f"{len(progress.running)} running", f"{progress.waiting} waiting"]
+    if progress.pruned:
+        parts.append(f"{progress.pruned} pruned")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.best is not None:

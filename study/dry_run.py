@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from rich.console import Console
 from study import devices
 from study.jobs import Job, plan
 from study.progress import duration, label
+from study.search import Search
 from tivae import models
 from tivae.config import TrialConfig
 from tivae.randomness import generator
@@ -25,7 +25,7 @@ TIMED_STEPS = 12
 def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace, console: Console) -> None:
     """Prints a line for each job, the slots, and the time that the whole should take here; writes nothing."""
     jobs = plan(trials, study)
-    pools = devices.pools(machine(), **devices.options(options))
+    pools = devices.pools([devices.machine()], **devices.options(options))
     slots = sum(pool.slots for pool in pools)
     speed = images_per_second(options.cpus_per_trial)
 
@@ -36,23 +36,39 @@ def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace
         say(f"{job.key}  {label(job)}, {job.epochs} epochs, about {duration(job.cost / speed)}")
     finished = len(trials) - sum(job.kind == "trial" for job in jobs)
     say(f"{len(trials)} trials, {finished} of them finished already; {len(jobs)} jobs to run")
-    say(f"devices: {', '.join(f'{pool.slots} x {pool.device}' for pool in pools)}")
+    say(f"devices: {', '.join(f'{pool.slots} x {pool.kind}' for pool in pools)}")
     expected = makespan(jobs, slots)
     say(
         f"expected time: {duration(expected / speed)} (one CPU slot does {speed:,.0f} images/s of the paper's VAE here)"
     )
-    if any(pool.device != "cpu" for pool in pools):
+    if any(pool.kind != "cpu" for pool in pools):
         say("the time is that of CPU slots; a GPU is faster by what its first epochs will show")
 
 
-def machine() -> dict[str, float]:
-    """This machine's resources, as Ray would count them."""
-    found: dict[str, float] = {"CPU": _cpus()}
-    if torch.cuda.is_available():
-        found["GPU"] = torch.cuda.device_count()
-    if torch.backends.mps.is_available():
-        found["mps"] = 1
-    return found
+def show_search(search: Search, trials: int, options: argparse.Namespace, console: Console) -> None:
+    """Prints what is searched for what, the slots, and the time that the search should take here; writes nothing."""
+    pools = devices.pools([devices.machine()], **devices.options(options))
+    slots = sum(pool.slots for pool in pools)
+    speed = images_per_second(options.cpus_per_trial)
+    costs = [Job("trial", config).cost for config in search.drawn(100)]
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    for item in search.parameters:
+        condition = " and ".join(f"{name} is {' or '.join(map(str, wanted))}" for name, wanted in item.where.items())
+        say(f"{item.name}: {item.domain}{f' (where {condition})' if condition else ''}")
+    for name, direction in search.objectives.items():
+        say(f"objective: {direction} {name}")
+    pruned = f", pruned by {search.pruner.name}" if search.pruner.name != "none" else ""
+    say(f"{trials} trials by {search.sampler.name}{pruned}, {len(search.start)} of them given")
+    say(f"devices: {', '.join(f'{pool.slots} x {pool.kind}' for pool in pools)}")
+    each = sum(costs) / len(costs) / speed
+    least, most = min(costs) / speed, max(costs) / speed
+    say(
+        f"expected time: {duration(each * trials / slots)}, {duration(least)} to {duration(most)} a trial "
+        f"(one CPU slot does {speed:,.0f} images/s of the paper's VAE here), pruning and pretraining of STNs left out"
+    )
 
 
 def makespan(jobs: Sequence[Job], slots: int) -> float:
@@ -84,8 +100,3 @@ def images_per_second(threads: int) -> float:
         return TIMED_STEPS * len(images) / (time.perf_counter() - started)
     finally:
         torch.set_num_threads(before)
-
-
-def _cpus() -> int:
-    # What this process may use, which in a container is less than what the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

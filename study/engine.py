@@ -16,12 +16,14 @@ from typing import Any
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler
 
 from study.devices import ClusterError, Pool
 from study.dispatcher import Dispatcher
 from study.display import Display
 from study.jobs import Job
 from study.progress import Progress
+from study.searched_jobs import SearchedJobs
 from study.worker import work
 from tivae.fashion_mnist import FashionMNIST
 
@@ -68,24 +70,26 @@ def run(
     display: Display,
     on_end: Callable[[Job, dict[str, Any]], None],
     measures: str = "standard",
+    more: SearchedJobs | None = None,
 ) -> None:
     """Runs all jobs; `on_end` is called in this process after each, with what its worker reported last.
 
-    measures: see `worker.work`.
+    measures: see `worker.work`. more: a search, whose jobs are run as it comes upon them.
 
     Ctrl-C ends it early, without an exception; the display's progress tells what has ended.
     """
     # Tune's own files of an earlier run: the trials' records are what a study continues from.
     shutil.rmtree(study / TUNE_FOLDER, ignore_errors=True)
     events = _Events(display.progress, display, on_end)
-    dispatcher = Dispatcher(jobs, pools, give_up=events.give_up)
+    dispatcher = Dispatcher(jobs, pools, give_up=events.give_up, more=more)
     events.dispatcher = dispatcher
     trainable = tune.with_parameters(work, data=data, study=str(study), measures=measures)
     tuner = tune.Tuner(
         tune.with_resources(trainable, _resources),
         tune_config=tune.TuneConfig(
             search_alg=dispatcher,
-            num_samples=len(jobs),
+            num_samples=len(jobs) if more is None else -1,
+            scheduler=None if more is None else _Pruning(more, events),
             reuse_actors=True,
             trial_dirname_creator=_folder_name,
             trial_name_creator=_folder_name,
@@ -109,6 +113,7 @@ class _Events(tune.Callback):
         self._progress, self._display, self._on_end = progress, display, on_end
         self.dispatcher: Dispatcher | None = None
         self._jobs: dict[str, Job] = {}
+        self._pruned: set[str] = set()
 
     # Tune saves its callbacks with the experiment; the display can't be saved, and needs not be.
     def __getstate__(self) -> dict[str, Any]:
@@ -128,8 +133,18 @@ class _Events(tune.Callback):
         if "epoch" in result:
             self._progress.report(self._jobs[trial.trial_id], result)
 
+    def prune(self, trial_id: str, more: SearchedJobs, row: dict[str, Any]) -> bool:
+        """Whether a search gives the trial up, which is remembered for its end."""
+        if more.is_hopeless(self._jobs[trial_id], row):
+            self._pruned.add(trial_id)
+        return trial_id in self._pruned
+
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         result = trial.last_result or {}
+        if trial.trial_id in self._pruned:
+            pruned = {"status": "pruned", "error": None, "recorded": False, "epoch": result.get("epoch", 0)}
+            self._ended(self._jobs[trial.trial_id], pruned)
+            return
         # Tune calls interrupted trials complete as well: only a worker's last word has a status.
         if "status" in result:
             self._ended(self._jobs[trial.trial_id], result | {"recorded": True})
@@ -147,6 +162,23 @@ class _Events(tune.Callback):
         self._progress.end(job, result)
         self._display.ended(job, result)
         self._on_end(job, result)
+
+
+class _Pruning(FIFOScheduler):
+    """Stops the trials that a search gives up."""
+
+    def __init__(self, more: SearchedJobs, events: _Events):
+        super().__init__()
+        self._more, self._events = more, events
+
+    # Tune saves its scheduler with the experiment; a search is saved in its own storage.
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Stop or continue, after an epoch."""
+        hopeless = self._events.prune(trial.trial_id, self._more, result)
+        return str(FIFOScheduler.STOP if hopeless else FIFOScheduler.CONTINUE)
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from study.factors import Factor, Value
 from study.number_ranges import MAX_TRIALS
+from study.parameters import Parameter
 from study.yaml_reader import SpaceError
 from tivae.config import ConfigError, TrialConfig
+
+Conditional = TypeVar("Conditional", Factor, Parameter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +85,23 @@ def varied_fields(names: Iterable[str], grids: Sequence[Grid], configs: Sequence
     return tuple(sorted(varied, key=lambda name: name == "seed"))
 
 
+def in_order(conditional: Mapping[str, Conditional]) -> list[Conditional]:
+    """In the order of the file, except that one comes after those that its condition names.
+
+    Raises `SpaceError` where conditions wait for each other.
+    """
+    waiting, ordered = dict(conditional), []
+    while waiting:
+        free = (item for item in waiting.values() if not any(name in waiting for name in item.where))
+        chosen = next(free, None)
+        if chosen is None:
+            names = " and ".join(f"`{name}`" for name in waiting)
+            message = f"the conditions of {names} wait for each other; remove one of them"
+            raise SpaceError(message, next(iter(waiting.values())).place)
+        ordered.append(waiting.pop(chosen.name))
+    return ordered
+
+
 def _values_of(name: str, grid: Grid) -> Iterable[Value]:
     if name in grid.settings:
         yield grid.settings[name]
@@ -106,7 +126,7 @@ def _meaningless(factor_name: str, name: str, value: Value, taken: set[Any]) -> 
 def _combinations(grid: Grid, room: int, source: str) -> list[dict[str, Value]]:
     """The chosen values of each combination of factors, without the settings."""
     found: list[dict[str, Value]] = [{}]
-    for factor in _in_order(grid.factors):
+    for factor in in_order(grid.factors):
         applies = [factor.applies({**grid.settings, **chosen}) if factor.where else True for chosen in found]
         size = sum(len(factor.values) if here else 1 for here in applies)
         if size > room:
@@ -118,20 +138,6 @@ def _combinations(grid: Grid, room: int, source: str) -> list[dict[str, Value]]:
             longer += [{**chosen, factor.name: value} for value in factor.values] if here else [chosen]
         found = longer
     return found
-
-
-def _in_order(factors: Mapping[str, Factor]) -> list[Factor]:
-    """In the order of the file, except that a factor comes after those that its condition names."""
-    waiting, ordered = dict(factors), []
-    while waiting:
-        free = (factor for factor in waiting.values() if not any(name in waiting for name in factor.where))
-        chosen = next(free, None)
-        if chosen is None:
-            names = " and ".join(f"`{name}`" for name in waiting)
-            message = f"the conditions of {names} wait for each other; remove one of them"
-            raise SpaceError(message, next(iter(waiting.values())).place)
-        ordered.append(waiting.pop(chosen.name))
-    return ordered
 
 
 def _config(values: Mapping[str, Value], source: str) -> TrialConfig:

@@ -46,7 +46,7 @@ def factor(name: str, node: Node) -> Factor:
     """
     check_field(name, node.place)
     if isinstance(node.value, list):
-        return Factor(name, _listed(name, node), {}, node.place)
+        return Factor(name, listed(name, node), {}, node.place)
     if not isinstance(node.value, dict):
         raise _no_values(name, node)
     check_keys(node, ("values", "range", "linspace", "logspace", "where"), f"the factor `{name}`")
@@ -54,9 +54,9 @@ def factor(name: str, node: Node) -> Factor:
     where: Mapping[str, Mapping[Any, Value]] = {}
     for key, part in node.value.items():
         if key == "where":
-            where = _conditions(name, part)
+            where = conditions(name, part)
         elif key == "values":
-            values += _listed(name, part)
+            values += listed(name, part)
         else:
             values += (Value(_fitting(name, number), part.place) for number in RANGES[key](name, part))
     if not values:
@@ -70,7 +70,7 @@ def setting(name: str, node: Node) -> Value:
     Raises `SpaceError` for an unknown field, and for a list or a mapping in place of a value.
     """
     check_field(name, node.place)
-    if isinstance(node.value, dict) or not _is_one_value(name, node):
+    if isinstance(node.value, dict) or not is_one_value(name, node):
         rule = "which is no single value; move it to `factors` to vary it"
         raise SpaceError(f"the setting `{name}` is {node.plain}, {rule}", node.place)
     return _value(name, node)
@@ -80,7 +80,7 @@ def seeds(node: Node) -> Factor:
     """The factor `seed`, from a count (3 is 0, 1, 2) or a list. Raises `SpaceError` for anything else."""
     count = node.value
     if isinstance(count, list) and count:
-        return Factor("seed", _listed("seed", node), {}, node.place)
+        return Factor("seed", listed("seed", node), {}, node.place)
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         rule = "it must be a count of at least 1, or a list of seeds such as [0, 7]"
         raise SpaceError(f"`seeds` is {node.plain!r}; {rule}", node.place)
@@ -96,7 +96,7 @@ def override(name: str, node: Node) -> Value | Factor:
     check_field(name, node.place)
     if isinstance(node.value, dict) and "where" in node.value:
         raise SpaceError(f"`{name}` is set with `where`; a condition must stand in the file", node.place)
-    if isinstance(node.value, dict) or not _is_one_value(name, node):
+    if isinstance(node.value, dict) or not is_one_value(name, node):
         return factor(name, node)
     return _value(name, node)
 
@@ -122,13 +122,27 @@ def check_keys(node: Node, known: tuple[str, ...], what: str) -> None:
         raise SpaceError(f"`{key}` is unknown in {what}; {hint}", part.place)
 
 
-def _listed(name: str, node: Node) -> tuple[Value, ...]:
+def listed(name: str, node: Node) -> tuple[Value, ...]:
+    """The values of a list. Raises `SpaceError` for anything else, and for an empty list."""
     if not isinstance(node.value, list) or not node.value:
         raise _no_values(name, node)
-    if _is_one_value(name, node):
+    if is_one_value(name, node):
         rule = "it must be a list of lists, such as [[32, 64], [32, 64, 128]]"
         raise SpaceError(f"the factor `{name}` is {node.plain}; {rule}", node.place)
     return tuple(_value(name, item) for item in node.value)
+
+
+def conditions(name: str, node: Node) -> dict[str, dict[Any, Value]]:
+    """The fields that `where` names, and the values each must have one of. Raises `SpaceError` for another shape."""
+    if not isinstance(node.value, dict) or not node.value:
+        message = f"`where` of the factor `{name}` is {node.plain!r}; write for example {{model: vae}}"
+        raise SpaceError(message, node.place)
+    found = {}
+    for other, part in node.value.items():
+        check_field(other, part.place)
+        wanted = (_value(other, part),) if is_one_value(other, part) else listed(other, part)
+        found[other] = {value.plain: value for value in wanted}
+    return found
 
 
 def _no_values(name: str, node: Node) -> SpaceError:
@@ -140,7 +154,7 @@ def _no_values(name: str, node: Node) -> SpaceError:
     return SpaceError(message, node.place)
 
 
-def _is_one_value(name: str, node: Node) -> bool:
+def is_one_value(name: str, node: Node) -> bool:
     """Whether this is a value of the field itself: no list, or one list where the field's values are lists."""
     if not isinstance(node.value, list):
         return True
@@ -158,18 +172,6 @@ def _hashable(name: str, node: Node) -> Any:
     if isinstance(node.value, list):
         return tuple(_hashable(name, item) for item in node.value)
     return node.value
-
-
-def _conditions(name: str, node: Node) -> dict[str, dict[Any, Value]]:
-    if not isinstance(node.value, dict) or not node.value:
-        message = f"`where` of the factor `{name}` is {node.plain!r}; write for example {{model: vae}}"
-        raise SpaceError(message, node.place)
-    conditions = {}
-    for other, part in node.value.items():
-        check_field(other, part.place)
-        wanted = (_value(other, part),) if _is_one_value(other, part) else _listed(other, part)
-        conditions[other] = {value.plain: value for value in wanted}
-    return conditions
 
 
 def _fitting(name: str, number: float) -> int | float:

@@ -39,6 +39,11 @@ class Job:
         return self.config.stn_key if self.kind == "trial" else None
 
     @property
+    def operations(self) -> tuple[str, str, str]:
+        """What decides which operations of the device it uses: jobs that are alike in it run on the same devices."""
+        return (self.kind, self.config.model if self.kind == "trial" else "", self.config.stn)
+
+    @property
     def epochs(self) -> int:
         """Epochs of the whole job; 0 for a control, which is not trained."""
         epochs = self.config.epochs if self.kind == "trial" else self.config.stn_epochs

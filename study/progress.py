@@ -32,10 +32,18 @@ class RunningJob:
 class Progress:
     """Counts jobs as they start, report and end.
 
-    clock: seconds; slots: how many jobs run at once; finished_before: trials that an earlier run finished.
+    clock: seconds; slots: how many jobs run at once; finished_before: trials that an earlier run finished;
+    unknown: trials that a search has yet to come upon.
     """
 
-    def __init__(self, jobs: Sequence[Job], slots: int, finished_before: int, clock: Callable[[], float]):
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        slots: int,
+        finished_before: int,
+        clock: Callable[[], float],
+        unknown: int = 0,
+    ):
         self._clock = clock
         self._started = clock()
         self._slots = slots
@@ -43,9 +51,11 @@ class Progress:
         self._speeds: deque[float] = deque(maxlen=4 * slots)
         self._unfinished_cost = sum(job.cost for job in jobs)
         self.jobs = list(jobs)
-        self.trials = sum(job.kind == "trial" for job in jobs) + finished_before
+        self.unknown = unknown
+        self.trials = sum(job.kind == "trial" for job in jobs) + finished_before + unknown
         self.finished = finished_before
         self.failed = 0
+        self.pruned = 0
         self.ended_jobs = 0
         self.running: dict[str, RunningJob] = {}
         self.best: tuple[float, Job] | None = None
@@ -53,12 +63,23 @@ class Progress:
     @property
     def waiting(self) -> int:
         """Jobs that no worker has yet."""
-        return len(self.jobs) - self.ended_jobs - len(self.running)
+        return len(self.jobs) - self.ended_jobs - len(self.running) + self.unknown
 
     @property
     def elapsed(self) -> float:
         """Seconds since the start."""
         return self._clock() - self._started
+
+    def add(self, job: Job) -> None:
+        """A search has come upon a job; a trial is one of the `unknown`."""
+        self.jobs.append(job)
+        self._unfinished_cost += job.cost
+        self.unknown -= job.kind == "trial"
+
+    def know(self, left: int) -> None:
+        """A search has `left` trials still to come upon: some that it came upon had been run before."""
+        self.finished += self.unknown - left
+        self.unknown = left
 
     def start(self, job: Job, device: str) -> None:
         """A worker has the job."""
@@ -78,7 +99,8 @@ class Progress:
         if job.kind != "trial":
             return
         if result["status"] != "finished":
-            self.failed += 1
+            self.failed += result["status"] == "failed"
+            self.pruned += result["status"] == "pruned"
             return
         self.finished += 1
         accuracy = result.get("augmented_accuracy")
@@ -92,6 +114,8 @@ class Progress:
         speed = sum(self._speeds) / len(self._speeds)
         rests = [running.job.cost * (1 - running.share) for running in self.running.values()]
         waiting = self._unfinished_cost - sum(running.job.cost for running in self.running.values())
+        if self.unknown and self.jobs:
+            waiting += self.unknown * sum(job.cost for job in self.jobs) / len(self.jobs)
         # Neither all slots together nor the job with most left to do can be faster than this.
         return max((waiting + sum(rests)) / self._slots, max(rests, default=0.0)) / speed
 

@@ -11,6 +11,7 @@ TRAIN_IMAGES = 6_000
 TEST_IMAGES = 2_000
 VALIDATION_IMAGES = 1_000
 EPOCHS = 2
+QUICK_TRIALS = 6
 SUFFIX = "-quick"
 
 
@@ -23,16 +24,21 @@ def shrunk(trials: Iterable[TrialConfig]) -> tuple[TrialConfig, ...]:
         if cell in seen:
             continue
         seen.add(cell)
-        changed = replace(
-            config,
-            train_images=min(TRAIN_IMAGES, config.train_images or TRAIN_IMAGES),
-            validation_images=min(VALIDATION_IMAGES, config.validation_images) if config.validation_images else None,
-            test_images=min(TEST_IMAGES, config.test_images or TEST_IMAGES),
-            epochs=min(EPOCHS, config.epochs),
-            stn_epochs=min(EPOCHS, config.stn_epochs) if config.stn_epochs is not None else None,
-        )
+        changed = shrunk_one(config)
         small.setdefault(changed.key, changed)
     return tuple(small.values())
+
+
+def shrunk_one(config: TrialConfig) -> TrialConfig:
+    """The same trial with few images and epochs."""
+    return replace(
+        config,
+        train_images=min(TRAIN_IMAGES, config.train_images or TRAIN_IMAGES),
+        validation_images=min(VALIDATION_IMAGES, config.validation_images) if config.validation_images else None,
+        test_images=min(TEST_IMAGES, config.test_images or TEST_IMAGES),
+        epochs=min(EPOCHS, config.epochs),
+        stn_epochs=min(EPOCHS, config.stn_epochs) if config.stn_epochs is not None else None,
+    )
 
 
 WARNING = (

@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -25,9 +25,13 @@ from study.display import Display
 from study.folder import FolderError, Frames, opened
 from study.jobs import Job, plan
 from study.progress import Progress, duration
-from study.quick import SUFFIX, WARNING, shrunk
+from study.quick import QUICK_TRIALS, SUFFIX, WARNING, shrunk, shrunk_one
+from study.search import JOURNAL, Search
 from tivae import fashion_mnist, records
 from tivae.config import ConfigError, TrialConfig
+
+if TYPE_CHECKING:
+    from study.optuna_search import OptunaSearch
 
 EXIT_FAILED_TRIALS = 1
 EXIT_BAD_INPUT = 2
@@ -56,6 +60,7 @@ def _parser() -> argparse.ArgumentParser:
         "--dry-run", action="store_true", help="show the trials, devices and expected time, run nothing"
     )
     parser.add_argument("--quick", action="store_true", help="a small version that goes through every step")
+    parser.add_argument("--trials", type=_positive, help="length of a search, in place of the file's")
     parser.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, in place of the file's")
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting or factor; may be repeated"
@@ -87,16 +92,23 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         raise spaces.SpaceError(f"no search space is given; it must be one of {known}, or the path of a .yaml file")
     overrides = dict(spaces.parse_override(text) for text in options.set)
     space = spaces.read(spaces.find(options.space), overrides=overrides, seeds=options.seeds)
+    if options.trials is not None and space.search is None:
+        raise spaces.SpaceError(f"--trials is {options.trials}, but {space.name} is a grid; it is of use for a search")
     trials = shrunk(space.trials) if options.quick else space.trials
     name = space.name + (SUFFIX if options.quick else "") if options.name is None else options.name
     _check_name(name)
     console.print(f"{name}: {space.question}", highlight=False, markup=False, soft_wrap=True)
     if options.quick:
         console.print(WARNING, style="bold", highlight=False, soft_wrap=True)
+    if options.dry_run and space.search is not None:
+        dry_run.show_search(space.search, _search_trials(space.search, options), options, console)
+        return 0
     if options.dry_run:
         dry_run.show(trials, options.results_dir / name, options, console)
         return 0
     with opened(options.results_dir, name) as study:
+        if space.search is not None:
+            return _search(space.search, study, options, console)
         return _study(trials, study, options, console)
 
 
@@ -106,7 +118,10 @@ def _study(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespa
     finished_before = len(trials) - sum(job.kind == "trial" for job in jobs)
     if finished_before:
         console.print(f"{finished_before} of {len(trials)} trials are finished already", highlight=False)
-    unfinished = _work(jobs, finished_before, study, frames, options, console) if jobs else 0
+    unfinished = 0
+    if jobs:
+        progress = _work(jobs, finished_before, study, frames, options, console)
+        unfinished = len(jobs) - progress.ended_jobs
     _show_table(trials, frames, study, console)
     if unfinished:
         raise KeyboardInterrupt
@@ -119,6 +134,38 @@ def _study(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespa
     return 0
 
 
+def _search(search: Search, study: Path, options: argparse.Namespace, console: Console) -> int:
+    # Optuna takes a second to import.
+    from study import search_results
+    from study.optuna_search import OptunaSearch
+
+    frames = Frames(study)
+    small = shrunk_one if options.quick else None
+    running = OptunaSearch(search, study, _search_trials(search, options), small)
+    before = running.ended
+    if before:
+        console.print(f"{before} of {running.budget} trials have ended already", highlight=False)
+    if running.left:
+        _work([], before, study, frames, options, console, running)
+    frames.write()
+    console.print()
+    console.print(search_results.text(running.optuna_study), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"\nSearch: {study.resolve() / JOURNAL}", highlight=False, markup=False, soft_wrap=True)
+    if running.ended < running.budget:
+        raise KeyboardInterrupt
+    if options.report and (running.ended > before or not (study / "report").exists()):
+        _write_report(study, console)
+    if running.failed:
+        print(f"{running.failed} of {running.budget} trials failed; trials.csv says why", file=sys.stderr)
+        return EXIT_FAILED_TRIALS
+    return 0
+
+
+def _search_trials(search: Search, options: argparse.Namespace) -> int:
+    trials: int = options.trials or search.trials
+    return min(trials, QUICK_TRIALS) if options.quick else trials
+
+
 def _work(
     jobs: Sequence[Job],
     finished_before: int,
@@ -126,27 +173,39 @@ def _work(
     frames: Frames,
     options: argparse.Namespace,
     console: Console,
-) -> int:
-    """Runs the jobs and returns how many did not come to an end, because the run was interrupted."""
+    search: OptunaSearch | None = None,
+) -> Progress:
+    """Runs the jobs, or those of the search, and returns how far they came: less than all where it was interrupted."""
     # Ray takes seconds to import: bad input is told before.
     from study import engine
+    from study.searched_jobs import SearchedJobs
 
     data = fashion_mnist.load(options.data)
     with engine.session() as cluster:
-        pools = devices.pools(cluster, **devices.options(options))
-        progress = Progress(jobs, sum(pool.slots for pool in pools), finished_before, time.monotonic)
+        pools = devices.pools([cluster], **devices.options(options))
+        unknown = 0 if search is None else search.left
+        progress = Progress(jobs, sum(pool.slots for pool in pools), finished_before, time.monotonic, unknown)
+        more = None if search is None else SearchedJobs(search, study, progress)
         slots = ", ".join(f"{pool.slots} x {pool.device}" for pool in pools)
-        console.print(f"{len(jobs)} jobs on {slots}; results in {study}", highlight=False, soft_wrap=True)
+        console.print(
+            f"{len(jobs) or unknown} {'trials' if search else 'jobs'} on {slots}; results in {study}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
         def on_end(job: Job, result: dict[str, Any]) -> None:
-            if job.kind == "trial" and not result["recorded"]:
+            if job.kind == "trial" and result["status"] == "pruned":
+                records.record_pruned(job.config, study)
+            elif job.kind == "trial" and not result["recorded"]:
                 records.record_failure(job.config, study, result["error"])
+            if job.kind == "trial" and search is not None:
+                search.tell(job.config, result)
             frames.update()
 
         with Display(progress, console) as display:
-            engine.run(jobs, pools, data, study, display, on_end, options.measures)
+            engine.run(jobs, pools, data, study, display, on_end, options.measures, more)
     console.print(f"Ran for {duration(progress.elapsed)}", highlight=False)
-    return len(jobs) - progress.ended_jobs
+    return progress
 
 
 def _show_table(trials: Sequence[TrialConfig], frames: Frames, study: Path, console: Console) -> None:
@@ -184,8 +243,9 @@ def _write_report(study: Path, console: Console) -> None:
 def _list(console: Console) -> None:
     for path in spaces.available():
         space = spaces.read(path)
+        trials = len(space.trials) if space.search is None else space.search.trials
         console.print(
-            f"{space.name:18} {len(space.trials):5} trials  {space.question}",
+            f"{space.name:18} {trials:5} trials  {space.question}",
             highlight=False,
             markup=False,
             soft_wrap=True,

@@ -1,4 +1,4 @@
-"""Search spaces: which trials a file of `search_spaces/` asks for."""
+"""Search spaces: which trials a file of `search_spaces/` asks for, or what it searches."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study import expansion, factors, yaml_reader
+from study import expansion, factors, search_reading, yaml_reader
 from study.expansion import Grid
 from study.factors import Factor, Value
+from study.search import Search
 from study.yaml_reader import Node, SpaceError
 from tivae.config import TrialConfig
 
@@ -24,7 +25,7 @@ _GRID_KEYS = ("settings", "factors", "seeds")
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """The trials that one file asks for, each once, all of one seed before the next."""
+    """The trials that one file asks for, each once, all of one seed before the next; none where it is a search."""
 
     name: str
     question: str
@@ -34,6 +35,7 @@ class SearchSpace:
     source: Path
     document: Mapping[str, Any]
     """The file as plain values, before overrides."""
+    search: Search | None = None
 
 
 def available() -> list[Path]:
@@ -71,6 +73,10 @@ def read(
     path = Path(path)
     source = _shown(path)
     document = yaml_reader.parse(_bytes(path, source), source)
+    if isinstance(document.value, dict) and "search" in document.value:
+        search = search_reading.read(document, source, overrides or {}, seeds)
+        varied = tuple(item.name for item in search.parameters)
+        return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, search)
     grids = _grids(document)
     expansion.check_conditions(grids)
     replaced = _replacement(overrides or {}, seeds)
@@ -107,7 +113,7 @@ def _grids(document: Node) -> list[Grid]:
         kind = "a list" if isinstance(value, list) else "a single value"
         rule = "it must hold `settings` and `factors`, as search_spaces/example.yaml does"
         raise SpaceError(f"the file is {kind}; {rule}", document.place)
-    factors.check_keys(document, ("question", *_GRID_KEYS, "blocks"), "a search space")
+    factors.check_keys(document, ("question", "search", *_GRID_KEYS, "blocks"), "a search space")
     shared = _grid(document)
     if "blocks" not in value:
         if not set(value) & set(_GRID_KEYS):

@@ -15,6 +15,7 @@ from ray import tune
 from tivae import records
 from tivae.config import TrialConfig
 from tivae.fashion_mnist import FashionMNIST
+from tivae.interim import FIGURES
 from tivae.training import EpochRow
 
 # The figures of an epoch that the driver shows.
@@ -27,21 +28,28 @@ REPORTED = (
 def work(config: dict[str, Any], *, data: FashionMNIST, study: str, measures: str) -> None:
     """Runs one job, reporting each epoch; its record and checkpoint are written to the folder `study`.
 
-    config: `job` (kind, config) and `pool` (device, threads), as the dispatcher makes it.
+    config: `job` (kind, config) and `pool` (device, threads), as the dispatcher makes it; `interim`: the figure that a
+    search prunes by, to be reported after every epoch, or None.
     measures: none, standard or all measures of invariance; they move no other figure.
     """
     job, pool = config["job"], config["pool"]
     _prepare(pool["threads"])
     trial = TrialConfig.from_dict(job["config"])
 
+    interim = config.get("interim")
+    reported = REPORTED if interim is None else (*REPORTED, interim)
+
     def report(row: EpochRow) -> None:
-        tune.report({name: row[name] for name in REPORTED if name in row})
+        tune.report({name: row[name] for name in reported if name in row})
 
     try:
         if job["kind"] == "stn":
             record = records.run_stn(trial, data, pool["device"], Path(study), report)
         else:
-            record = records.run_trial(trial, data, pool["device"], Path(study), report, measures=measures)
+            estimated = interim if interim in FIGURES else None
+            record = records.run_trial(
+                trial, data, pool["device"], Path(study), report, measures=measures, interim=estimated
+            )
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
         raise

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tivae import final_scores
+from tivae import interim as interims
 from tivae import measures as invariance
 from tivae.config import CONTROLS, TrialConfig
 from tivae.datasets import Dataset, TrialData
@@ -65,13 +66,15 @@ def run(
     checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
     measures: str = "standard",
+    interim: str | None = None,
 ) -> TrialResult:
     """Trains the config's model and reads it out.
 
     The same config on the same kind of device gives the same figures, interrupted or not: `checkpoint` is written
     after every epoch and continued from where it exists. stn: the config's pretrained STN; without it one is
     pretrained here first. measures: `none`, `standard` or `all` measures of invariance (`tivae.measures`), which
-    move no other figure. Nothing but `checkpoint` is written.
+    move no other figure. interim: one of `tivae.interim.FIGURES`, estimated after every epoch for the row that
+    `on_epoch` is given, and kept nowhere else. Nothing but `checkpoint` is written.
 
     Raises `NonFiniteLoss`, and `ValueError` from the probe, from a degenerate warp and for another `measures`.
     """
@@ -84,7 +87,7 @@ def run(
     if config.model in CONTROLS:
         trained = _fit_control(config, data, frozen)
     else:
-        trained = _train(config, data, frozen, checkpoint, on_epoch)
+        trained = _train(config, data, frozen, checkpoint, on_epoch, interim)
     readout = read_out(config, data, trained.model, trained.stn, trained.seen)
     measured = invariance.measure(config, data, trained.model, trained.stn, readout, measures)
     return TrialResult(
@@ -136,9 +139,17 @@ def _train(
     frozen: SpatialTransformer | None,
     checkpoint: Path | None,
     on_epoch: OnEpoch | None,
+    interim: str | None,
 ) -> _Trained:
     training = ModelTraining(config, data, frozen)
-    train(training, checkpoint, on_epoch)
+
+    def with_interim(row: EpochRow) -> None:
+        assert on_epoch is not None
+        if interim is not None:
+            row = row | {interim: interims.accuracy(config, data, training.model, training.stn, interim)}
+        on_epoch(row)
+
+    train(training, checkpoint, with_interim if on_epoch is not None else None)
     last = training.rows[-1].items()
     metrics = {name: value for name, value in last if name.endswith(("_loss", "_reconstruction", "_kl"))}
     metrics |= {name: value for name, value in last if name in ("train_consistency", "train_alignment")}

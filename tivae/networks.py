@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from tivae import native
 from tivae.datasets import IMAGE_SIZE
 
 
@@ -29,9 +30,10 @@ class Encoder(nn.Module):
             ]
         self.layers = nn.Sequential(*layers)
         self.features = widths[-1] * _sizes(len(widths))[-1] ** 2
+        self.plan = native.plan(widths, _sizes(len(widths)))
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.layers(images).flatten(1)
+        return _run(self, images).flatten(1)
 
 
 class Decoder(nn.Module):
@@ -66,10 +68,18 @@ class Decoder(nn.Module):
         if output_activation == "tanh":
             layers.append(nn.Tanh())
         self.layers = nn.Sequential(*layers)
+        self.plan = native.plan(widths, sizes)
 
     def forward(self, latents: Tensor) -> Tensor:
-        hidden = self.input(latents).view(-1, *self.shape)
-        return self.layers(hidden.contiguous(memory_format=torch.channels_last))
+        return _run(self, self.input(latents).view(-1, *self.shape))
+
+
+def _run(network: Encoder | Decoder, inputs: Tensor) -> Tensor:
+    if network.plan is not None and native.fits(network, inputs):
+        outputs = native.run(network.plan, network.layers, inputs)
+        if outputs is not None:
+            return outputs
+    return network.layers(inputs.contiguous(memory_format=torch.channels_last))
 
 
 def _sizes(depth: int) -> list[int]:

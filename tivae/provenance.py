@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.metadata
+import os
 import platform
 import socket
 import subprocess
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
+
+# Tells a process that has only a copy of the code which commit it is of.
+COMMIT_VARIABLE = "TIVAE_COMMIT"
 
 
 class Stopwatch:
@@ -47,7 +52,7 @@ def describe(device: torch.device | str) -> dict[str, Any]:
         "torchvision": importlib.metadata.version("torchvision"),
         "numpy": importlib.metadata.version("numpy"),
         "scikit_learn": importlib.metadata.version("scikit-learn"),
-        "commit": _commit(),
+        "commit": commit(),
     }
 
 
@@ -68,7 +73,10 @@ def _device_name(device: torch.device) -> str:
 
 
 @functools.cache
-def _commit() -> str | None:
+def commit() -> str | None:
+    """The commit of this code, ending in -dirty where files were changed; None where it is not known."""
+    if COMMIT_VARIABLE in os.environ:
+        return os.environ[COMMIT_VARIABLE] or None
     command = [
         "git",
         "-C",

@@ -60,12 +60,13 @@ def run_trial(
     on_epoch: OnEpoch | None = None,
     *,
     measures: str = "standard",
+    interim: str | None = None,
 ) -> dict[str, Any]:
     """The trial's record, computed and written unless a finished one is there.
 
     A finished one is left as it is, also where it has fewer `measures` (see `experiment.run`) than are asked for.
-    An unfinished trial goes on from its last epoch. The STN is taken from the study's folder, and pretrained there
-    where it is missing. Whatever a trial raises is recorded as its result, with the reason.
+    interim: see `experiment.run`. An unfinished trial goes on from its last epoch. The STN is taken from the study's
+    folder, and pretrained there where it is missing. Whatever a trial raises is recorded as its result, with the reason.
 
     Raises `OSError` where the folder can't be written.
     """
@@ -81,7 +82,14 @@ def run_trial(
             run_stn(config, host, device, study)
             stn = load_stn(config, stn_folder(study, config.stn_key))
         result = experiment.run(
-            config, host, device, stn=stn, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch, measures=measures
+            config,
+            host,
+            device,
+            stn=stn,
+            checkpoint=folder / CHECKPOINT,
+            on_epoch=on_epoch,
+            measures=measures,
+            interim=interim,
         )
     # A failed trial must be a row with a reason, never missing, whatever it was that failed.
     except Exception as error:
@@ -134,6 +142,13 @@ def record_failure(config: TrialConfig, study: Path, error: str, data_source: st
     return _write_record(folder, "trial", config, {}, _epochs_so_far(folder), origin, error=error)
 
 
+def record_pruned(config: TrialConfig, study: Path, data_source: str = "unknown") -> dict[str, Any]:
+    """The record, now written, of a trial that a search stopped early; the same trial asked for by a grid goes on."""
+    folder = trial_folder(study, config.key)
+    origin = Stopwatch("cpu", data_source).provenance()
+    return _write_record(folder, "trial", config, {}, _epochs_so_far(folder), origin, status="pruned")
+
+
 def load_stn(config: TrialConfig, folder: Path) -> SpatialTransformer:
     """The STN whose weights are in `folder`, frozen.
 
@@ -182,12 +197,13 @@ def _write_record(
     epochs: list[EpochRow],
     origin: dict[str, Any],
     error: str | None = None,
+    status: str = "finished",
 ) -> dict[str, Any]:
     record = {
         "format": FORMAT,
         "kind": kind,
         "key": config.key if kind == "trial" else config.stn_key,
-        "status": "finished" if error is None else "failed",
+        "status": status if error is None else "failed",
         "error": error,
         "config": config.to_dict(),
         "metrics": metrics,

@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.cells import cell_factors, with_cells
 from analysis.figures import representatives, style
 from analysis.figures.captions import described, intervals
-from analysis.figures.cells import cell_factors, with_cells
-from analysis.figures.labels import TEST_SET_NAMES
 from analysis.figures.saving import DrawnFigure
 from analysis.figures.sources import Sources
+from analysis.labels import TEST_SET_NAMES
 from analysis.paper import TABLE_1
 from analysis.recipe import recipe_of
 from analysis.statistics import cell_summaries

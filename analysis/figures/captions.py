@@ -12,7 +12,7 @@ QUICK = "Quick run: it shows that everything works, its figures are no results."
 def described(trials: pd.DataFrame) -> str:
     """One to three sentences on the trials of a figure, such as "3 seeds; 60,000 training images, ..., 20 epochs."
 
-    A study of `--quick` is said to be one, by its folder's name; unfinished trials are counted.
+    A study of `--quick` is said to be one, by its folder's name; trials that have not finished are counted by status.
     """
     finished = trials[trials["status"] == "finished"]
     shown = finished if len(finished) else trials
@@ -23,9 +23,10 @@ def described(trials: pd.DataFrame) -> str:
         f"{_range(shown['epochs'])} epochs",
     ]
     sentences = [f"{parts[0]}; {', '.join(parts[1:])}."]
-    waiting = len(trials) - len(finished)
-    if waiting:
-        sentences.append(f"{waiting} of {len(trials)} trials have not finished.")
+    others = trials.loc[trials["status"] != "finished", "status"].value_counts()
+    if len(others):
+        counts = ", ".join(f"{count} {status}" for status, count in others.items())
+        sentences.append(f"{len(finished)} of {len(trials)} trials have finished ({counts}).")
     if is_quick(trials):
         sentences.append(QUICK)
     return " ".join(sentences)

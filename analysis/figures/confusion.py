@@ -12,9 +12,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from analysis.figures import representatives, style
 from analysis.figures.captions import counted, described
-from analysis.figures.labels import TEST_SET_NAMES, cell_label
 from analysis.figures.saving import DrawnFigure
 from analysis.figures.sources import Sources
+from analysis.labels import TEST_SET_NAMES, cell_label
 from analysis.trial import TEST_SETS
 from tivae.fashion_mnist import CLASS_NAMES
 

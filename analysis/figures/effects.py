@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from analysis.cells import beta, encoding_dim
 from analysis.figures import representatives, style
 from analysis.figures.captions import described
-from analysis.figures.cells import beta, encoding_dim
-from analysis.figures.labels import CONTROL_NAMES, TEST_SET_NAMES, model_name, setting_name, stn_name
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
+from analysis.labels import CONTROL_NAMES, TEST_SET_NAMES, model_name, setting_name, stn_name
 from analysis.statistics import Factorial, factorial, factorial_over_images, holm
 from analysis.study import PAPER_FACTORS, Study
 from analysis.trial import TEST_SETS
@@ -33,8 +33,22 @@ def numbers(study: Study) -> tuple[pd.DataFrame, str]:
     in accuracy points, with the 95 % interval; over: "seeds", or "test images" in a study of one seed. What an effect
     is, `analysis.statistics.Factorial` says. adjusted_p_value: Holm's, over all effects on that test set.
 
+    Raises `NotSupported` where no trial has finished, no factor varies, or too few trials are there.
+    """
+    results, note = analyses(study)
+    parts = []
+    for test_set, result in results.items():
+        effects = result.effects.assign(adjusted_p_value=holm(result.effects["p_value"]), over=result.over, n=result.n)
+        parts.append(effects.assign(test_set=test_set))
+    frame = pd.concat(parts, ignore_index=True)
+    return frame[["test_set", *(name for name in frame if name != "test_set")]], note
+
+
+def analyses(study: Study) -> tuple[dict[str, Factorial], str]:
+    """The factorial analysis of the accuracy on each test set, and what the model left out.
+
     Latents and classes count as the numbers that the probe reads, the KL weight as the equivalent beta. Where the
-    trials do not cross all factors, the paper's three alone are taken.
+    trials do not cross all factors, the paper's three alone are taken. Controls have no part in it.
 
     Raises `NotSupported` where no trial has finished, no factor varies, or too few trials are there.
     """
@@ -47,8 +61,9 @@ def numbers(study: Study) -> tuple[pd.DataFrame, str]:
     problem = "no factor has two values"
     for tried in [factors] if factors == paper else [factors, paper]:
         try:
-            frame, note = _effects(study, trials, tried)
-            return frame, "; ".join(filter(None, [note, _averaged_over(study, tried)]))
+            results = {test_set: _factorial(study, trials, tried, test_set) for test_set in TEST_SETS}
+            notes = [results[TEST_SETS[0]].note, _averaged_over(study, tried)]
+            return results, "; ".join(filter(None, notes))
         except ValueError as error:
             problem = str(error)
     raise NotSupported(problem)
@@ -124,19 +139,6 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     return [DrawnFigure("effects", "Main effects and interactions", caption, figure, frame)]
 
 
-def _effects(study: Study, trials: pd.DataFrame, factors: list[str]) -> tuple[pd.DataFrame, str]:
-    if not factors:
-        raise ValueError("no factor has two values")
-    results = {test_set: _factorial(study, trials, factors, test_set) for test_set in TEST_SETS}
-    parts = []
-    for test_set, result in results.items():
-        effects = result.effects.assign(adjusted_p_value=holm(result.effects["p_value"]), over=result.over, n=result.n)
-        parts.append(effects.assign(test_set=test_set))
-    frame = pd.concat(parts, ignore_index=True)
-    first = ["test_set"]
-    return frame[[*first, *(name for name in frame if name not in first)]], results[TEST_SETS[0]].note
-
-
 def _averaged_over(study: Study, factors: list[str]) -> str:
     """What the study varies beside `factors`, in words; "" where it varies nothing else."""
     others = [name for name in study.factors() if COMPARABLE.get(name, name) not in factors]
@@ -144,6 +146,8 @@ def _averaged_over(study: Study, factors: list[str]) -> str:
 
 
 def _factorial(study: Study, trials: pd.DataFrame, factors: list[str], test_set: str) -> Factorial:
+    if not factors:
+        raise ValueError("no factor has two values")
     if len(trials["seed"].unique()) > 1:
         order = min(HIGHEST_ORDER, len(factors))
         return factorial(trials, f"{test_set}_accuracy", factors, order=order)

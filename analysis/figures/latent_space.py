@@ -17,9 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from analysis.figures import representatives, style
 from analysis.figures.captions import described
-from analysis.figures.labels import TEST_SET_NAMES, cell_label, model_name
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
+from analysis.labels import TEST_SET_NAMES, cell_label, model_name
 from analysis.trial import TEST_SETS, Trial
 from tivae.fashion_mnist import CLASS_NAMES
 

@@ -7,12 +7,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from analysis.cells import cell_factors, with_cells
 from analysis.figures import style
 from analysis.figures.captions import described
-from analysis.figures.cells import cell_factors, with_cells
-from analysis.figures.labels import TEST_SET_NAMES
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
+from analysis.labels import TEST_SET_NAMES
 from analysis.study import Study
 from analysis.trial import TEST_SETS
 

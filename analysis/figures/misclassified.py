@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from analysis.figures import images as grids
 from analysis.figures import representatives, style
 from analysis.figures.captions import described
-from analysis.figures.labels import TEST_SET_NAMES, cell_label
 from analysis.figures.samples import warps_of
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
+from analysis.labels import TEST_SET_NAMES, cell_label
 from analysis.trial import TEST_SETS
 from tivae.config import TrialConfig
 from tivae.datasets import TrialData, to_pixels

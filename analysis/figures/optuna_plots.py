@@ -19,14 +19,16 @@ from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Rectangle
 
 from analysis.figures import style
-from analysis.figures.labels import setting_name
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
+from analysis.labels import setting_name
 
 if TYPE_CHECKING:
     import optuna
 
 FEWEST_FOR_IMPORTANCES = 10
+# Before the name of a parameter's column.
+PARAMETER = "parameter_"
 
 # The word and the look of each of Optuna's series, by its label; every other one is the trials.
 SERIES = {
@@ -39,9 +41,10 @@ SERIES = {
 
 
 def numbers(search: optuna.Study) -> pd.DataFrame:
-    """A row per trial: number, state, value (or one column per objective), best, is_best and the parameters.
+    """A row per trial: number, state, value (or one column per objective), best, key, is_best and the parameters.
 
-    best: the best value so far, for a single objective; is_best: on the Pareto front, or the best trial.
+    best: the best value so far, for a single objective; is_best: on the Pareto front, or the best trial. key: of the
+    trial in the study's frames, missing where the search does not know it.
 
     Raises `NotSupported` where no trial is complete.
     """
@@ -52,7 +55,8 @@ def numbers(search: optuna.Study) -> pd.DataFrame:
     for trial in search.get_trials(deepcopy=False):
         values = _values(trial) if trial.number in complete else [None] * len(names)
         row = {"number": trial.number, "state": trial.state.name.lower(), **dict(zip(names, values, strict=True))}
-        parameters = {f"parameter_{name}": value for name, value in trial.params.items()}
+        row["key"] = trial.user_attrs.get("key")
+        parameters = {f"{PARAMETER}{name}": value for name, value in trial.params.items()}
         rows.append(row | {"is_best": trial.number in best_numbers} | parameters)
     frame = pd.DataFrame(rows)
     if len(names) == 1:
@@ -149,7 +153,7 @@ def draw_pareto_front(search: optuna.Study) -> Axes:
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """History and importances of each objective, and the Pareto front of several."""
-    search = sources.search
+    search = sources.optuna_search()
     if search is None:
         raise NotSupported("the study is no Optuna search")
     frame = numbers(search)

@@ -13,10 +13,10 @@ from matplotlib.figure import Figure
 from analysis.figures import images as grids
 from analysis.figures import representatives, style
 from analysis.figures.captions import described
-from analysis.figures.labels import cell_label, model_name
 from analysis.figures.samples import first_of_each_class
 from analysis.figures.saving import DrawnFigure
 from analysis.figures.sources import Sources
+from analysis.labels import cell_label, model_name
 from analysis.trial import TEST_SETS, Trial
 from tivae import TrainedModel
 from tivae.datasets import TrialData, standardise, to_pixels

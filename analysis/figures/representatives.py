@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import pandas as pd
 
-from analysis.figures.labels import in_order
 from analysis.figures.saving import NotSupported
+from analysis.labels import CONTROL_NAMES, in_order
 from analysis.study import PAPER_FACTORS, Study
 from analysis.trial import Trial
 
@@ -38,18 +38,23 @@ def best_cell(study: Study) -> list[Trial]:
     return [study.trial(key) for key in chosen.sort_values("seed")["key"]]
 
 
-def by_model(study: Study) -> dict[str, list[Trial]]:
+def by_model(study: Study) -> dict[str, Iterator[Trial]]:
     """Finished trials of each model in the order of preference: those of its best cell first, then the others'.
+
+    Controls have neither latents that were learnt nor a decoder: they are left out.
 
     Raises `NotSupported` where no trial has finished.
     """
     trials = finished(study)
-    preferred = {}
-    for model in in_order(trials["model"]):
+    learnt = trials[~trials["model"].isin(CONTROL_NAMES)]
+    if learnt.empty:
+        raise NotSupported("only controls have finished")
+    preferred: dict[str, Iterator[Trial]] = {}
+    for model in in_order(learnt["model"]):
         own = study.where(model=model)
         first = [trial.key for trial in best_cell(own)]
         rest = own.finished.sort_values("augmented_accuracy", ascending=False, kind="stable")["key"]
-        preferred[model] = [study.trial(key) for key in dict.fromkeys([*first, *rest])]
+        preferred[model] = map(study.trial, dict.fromkeys([*first, *rest]))
     return preferred
 
 

@@ -74,4 +74,6 @@ def save(drawn: DrawnFigure, folder: Path) -> SavedFigure:
             paths[kind] = folder / f"{drawn.name}.{kind}"
             with replacing(paths[kind]) as file:
                 drawn.figure.savefig(file, format=kind, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
+            # Laid out once: most of the time of a figure with many panels is its layout.
+            drawn.figure.set_layout_engine("none")
     return SavedFigure(drawn.name, drawn.title, drawn.caption, paths, data_path)

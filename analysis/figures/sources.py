@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from analysis.figures.saving import NotSupported
+from analysis.search import search_of
 from analysis.study import Study
 from tivae import fashion_mnist
 from tivae.fashion_mnist import DataError, FashionMNIST
@@ -23,7 +24,7 @@ class Sources:
     """A study, and what does not stand in its folder.
 
     data: the images; taken from this machine where they are not given, and never downloaded.
-    search: the Optuna study whose trials these are.
+    search: the Optuna study whose trials these are; that of the study's folders where it is not given.
     warp_accuracies: accuracy under known warps, with the columns of `warp_curves.COLUMNS`.
     """
 
@@ -35,6 +36,13 @@ class Sources:
     def images(self) -> FashionMNIST:
         """The images. Raises `NotSupported` where they are not on this machine."""
         return self.data if self.data is not None else _local_images()
+
+    def optuna_search(self) -> optuna.Study | None:
+        """The Optuna study; None where this is no search. Raises `NotSupported` where its journal is damaged."""
+        try:
+            return self.search if self.search is not None else search_of(self.study)
+        except ValueError as problem:
+            raise NotSupported(str(problem)) from problem
 
 
 @functools.cache

@@ -155,7 +155,7 @@ def _with_stn(sources: Sources) -> Iterable[Trial]:
     with_stn = trials[trials["stn"] != "none"]
     if with_stn.empty:
         raise NotSupported("no finished trial has a spatial transformer")
-    return [sources.study.trial(key) for key in with_stn["key"]]
+    return map(sources.study.trial, with_stn["key"])
 
 
 def _loaded(trial: Trial) -> tuple[TrialConfig, SpatialTransformer]:

@@ -13,13 +13,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
+from analysis.cells import beta, encoding_dim
 from analysis.columns import CONFIG_NAMES
 from analysis.figures import representatives, style
 from analysis.figures.captions import described, intervals
-from analysis.figures.cells import beta, encoding_dim
-from analysis.figures.labels import CONTROL_NAMES, TEST_SET_NAMES, in_order, model_name, setting_label, stn_name
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
+from analysis.labels import CONTROL_NAMES, TEST_SET_NAMES, in_order, model_name, setting_label, stn_name
 from analysis.statistics import cell_summaries
 from analysis.study import PAPER_FACTORS, Study
 from analysis.trial import TEST_SETS

@@ -22,9 +22,9 @@ from matplotlib.figure import Figure
 from analysis.figures import known_warps, style
 from analysis.figures.captions import described
 from analysis.figures.known_warps import KIND_NAMES, KINDS, WarpKind
-from analysis.figures.labels import in_order, model_name, stn_name
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
+from analysis.labels import in_order, model_name, stn_name
 from analysis.statistics import accuracy_interval, seed_interval
 from analysis.study import VALUE_ORDER, check_column
 from analysis.trial import Trial

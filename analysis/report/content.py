@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis import tables
 from analysis.figures import FigureSet, SavedFigure
 from analysis.figures.captions import QUICK, counted, described, is_quick
-from analysis.figures.labels import cell_label
 from analysis.formats import Table
+from analysis.labels import cell_label
 from analysis.reproduce import command
 from analysis.study import Study
-from analysis.table1 import paper_table, table1
+from analysis.tables import StudyTable
 from analysis.trial import config_of
 from analysis.verdicts import Judgement, judge
 
@@ -53,28 +52,33 @@ class Report:
     sections: Sequence[Section]
 
 
-def report(study: Study, figures: FigureSet | None) -> Report:
-    """All sections that the study supports; at least one trial of it must have ended."""
-    made, skipped = tables.all_of(study)
-    finished = not study.finished.empty
+def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str], figures: FigureSet | None) -> Report:
+    """All sections that the study supports; at least one trial of it must have ended.
+
+    made, skipped: as `tables.all_of` gives them.
+    """
+    named = {table.name: table.table for table in made}
     sections = [Section("In short", _summary(study))]
-    if finished:
-        sections.append(Section("Verdicts on the paper's claims", _verdicts(judge(study))))
-        if table1(study)["base_accuracy"].notna().any():
-            sections.append(Section("Table 1", [paper_table(study)]))
-    others = [made_table.table for made_table in made if made_table.name != "failures"]
-    if others:
-        sections.append(Section("Further tables", others))
-    if figures is not None and figures.saved:
-        sections.append(Section("Figures", list(figures.saved)))
-    failed = [made_table.table for made_table in made if made_table.name == "failures"]
-    if failed:
-        sections.append(Section("Failures", failed))
+    if not study.finished.empty:
+        sections.append(Section("Verdicts on the paper's claims", _verdicts(judge(study), named.pop("verdicts", None))))
+    failed, searched = named.pop("failures", None), named.pop("search", None)
+    inference = [named.pop(name, None) for name in ("effects", "analysis_of_variance", "seeds_needed")]
+    for title, shown in (
+        ("Table 1", [named.pop("table1", None)]),
+        ("What the search found", [searched]),
+        ("Effects, and the seeds they need", inference),
+        ("Further tables", list(named.values())),
+        ("Figures", list(figures.saved) if figures is not None else []),
+        ("Failures", [failed]),
+    ):
+        blocks = [block for block in shown if block is not None]
+        if blocks:
+            sections.append(Section(title, blocks))
     sections.append(Section("What was run", _provenance(study)))
     sections.append(Section("Trials, and how to run each again", _trials(study)))
-    left_out = {name: reason for name, reason in skipped.items() if name != "failures"}
+    left_out = {f"Table {name}": reason for name, reason in skipped.items() if name != "failures"}
     if figures is not None:
-        left_out |= {figure.name: figure.reason for figure in figures.skipped}
+        left_out |= {f"Figure {figure.name}": figure.reason for figure in figures.skipped}
     if left_out:
         lines = [Paragraph(f"{name.replace('_', ' ')}: {reason}.") for name, reason in left_out.items()]
         sections.append(Section("Not shown", lines))
@@ -100,32 +104,15 @@ def _summary(study: Study) -> list[Paragraph]:
     return [*blocks, Paragraph(text)]
 
 
-def _verdicts(judgements: Iterable[Judgement]) -> list[Paragraph | Table]:
-    rows = list(judgements)
+def _verdicts(rows: Sequence[Judgement], table: Table | None) -> list[Paragraph | Table]:
     tested = [row for row in rows if row.verdict != "not tested"]
-    texts = pd.DataFrame(
-        {
-            "verdict": [row.verdict for row in tested],
-            "claim": [row.statement for row in tested],
-            "effect": [f"{row.effect:+.2f}" for row in tested],
-            "95 % interval": [_interval(row) for row in tested],
-            "adjusted p": ["-" if pd.isna(row.adjusted_p_value) else f"{row.adjusted_p_value:.3f}" for row in tested],
-        }
-    )
-    blocks: list[Paragraph | Table] = []
-    if tested:
-        note = "Effects in points of accuracy; p corrected by Holm's method for all claims tested here."
-        blocks.append(Table("Verdicts", (("", texts, ["effect", "95 % interval", "adjusted p"]),), (note,)))
-        blocks += [Paragraph(row.sentence) for row in tested]
+    blocks: list[Paragraph | Table] = [] if table is None else [table]
+    blocks += [Paragraph(row.sentence) for row in tested]
     untested = [row for row in rows if row.verdict == "not tested"]
     if untested:
         named = " ".join(row.statement for row in untested)
         blocks.append(Paragraph(f"Not tested, because the study does not hold their cells: {named}"))
     return blocks
-
-
-def _interval(row: Judgement) -> str | None:
-    return None if pd.isna(row.low) else f"{row.low:+.2f} to {row.high:+.2f}"
 
 
 def _provenance(study: Study) -> list[Paragraph | Table]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import analysis
 from analysis import figures as drawing
+from analysis import tables
 from analysis.report import content, markup
 from tivae.checkpoint import replacing
 
@@ -16,18 +17,21 @@ FOLDER = "report"
 def write(
     results: str | os.PathLike[str], output: str | os.PathLike[str] | None = None, *, figures: bool = True
 ) -> Path:
-    """Writes report.html, report.md and, unless left out, the folder figures/; returns the HTML file's path.
+    """Writes report.html, report.md, tables/ and, unless left out, figures/; returns the HTML file's path.
 
     output: the folder for them, `<results>/report` by default.
 
     Raises `ValueError` where no trial has ended yet, and `OSError` where the folder can't be written.
     """
     study = analysis.load(results, running=True)
-    if not study.trials["status"].isin(["finished", "failed", "damaged"]).any():
+    if not study.trials["status"].isin(["finished", "failed", "damaged", "pruned"]).any():
         raise ValueError(f"{results}: no finished trial yet; run the study first, or wait for its first trial")
     folder = Path(output) if output is not None else Path(results) / FOLDER
+    made, skipped = tables.all_of(study)
+    for table in made:
+        table.write(folder / "tables")
     drawn = drawing.write_all(study, folder / "figures") if figures else None
-    report = content.report(study, drawn)
+    report = content.report(study, made, skipped, drawn)
     page = folder / "report.html"
     with replacing(folder / "report.md") as file:
         file.write(markup.markdown(report, folder).encode())

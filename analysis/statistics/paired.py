@@ -90,7 +90,7 @@ def sign_flip_p_value(differences: NDArray[np.float64]) -> float:
         (differences, -differences),
         lambda x, y, axis: np.mean(x - y, axis=axis),
         permutation_type="samples",
-        n_resamples=2**EXACT_SEEDS if exact else PERMUTATIONS,
+        n_resamples=2 ** len(differences) if exact else PERMUTATIONS,
         vectorized=True,
         rng=np.random.default_rng(0),
     )

@@ -45,7 +45,7 @@ def test_an_unknown_column_is_refused_with_the_nearest(study: Study, call: str) 
         {
             "where": lambda: study.where(latentdim=5),
             "cells": lambda: study.cells(["latentdim"]),
-            "pivot": lambda: study.pivot_means("base_accuracy", "latentdim", "model"),
+            "pivot": lambda: study.pivot("base_accuracy", "latentdim", "model"),  # noqa: PD010 - not pandas'
         }[call]()
 
 
@@ -69,12 +69,12 @@ def test_cells_never_mix_settings(study: Study) -> None:
 
 
 def test_pivot_averages_over_the_rest(study: Study) -> None:
-    table = study.where(latent_dim=10).pivot_means("augmented_accuracy", ["train_dataset", "stn"], "model")
+    table = study.where(latent_dim=10).pivot("augmented_accuracy", ["train_dataset", "stn"], "model")  # noqa: PD010 - not pandas'
     assert table.shape == (4, 2)
     part = study.where(latent_dim=10, train_dataset="base", stn="none", model="categorical_vae").finished
     expected = part["augmented_accuracy"].mean()
     assert table.loc[("base", "none"), "categorical_vae"] == pytest.approx(expected, rel=1e-12)
-    assert study.pivot_means("base_loss", "categories", "model").shape == (2, 2)  # missing is a value
+    assert study.pivot("base_loss", "categories", "model").shape == (2, 2)  # noqa: PD010 - missing is a value
 
 
 def test_a_trial_is_found_by_its_key_or_its_beginning(study: Study) -> None:

@@ -64,7 +64,7 @@ def test_it_ends_with_the_table_and_the_path_of_the_results(undisturbed):
     folder, printed = undisturbed
     table = printed[printed.index("Ran for") :]
     assert "CVAE" in table
-    assert "pretrained" in table
+    assert " yes " in table
     assert str(folder / "results" / "small") in table
 
 

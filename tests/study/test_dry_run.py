@@ -2,7 +2,8 @@
 
 import pytest
 
-from study.dry_run import images_per_second, machine, makespan
+from study.devices import machine
+from study.dry_run import images_per_second, makespan
 from study.jobs import Job
 from tivae.config import TrialConfig
 

@@ -62,7 +62,7 @@ def test_seeds_are_a_count_or_a_list(tmp_path: Path, seeds: str, expected: list[
 
 ERRORS: dict[str, tuple[str, str, int]] = {
     "unknown key": ("factors: {epochs: [1]}\nsedes: 3", "`sedes` is unknown .*; did you mean `seeds`", 2),
-    "unknown key, nothing near": ("seeds: 1\nxyz: 3", "`xyz` .*it may hold question, settings, factors", 2),
+    "unknown key, nothing near": ("seeds: 1\nxyz: 3", "`xyz` .*it may hold question, search, settings", 2),
     "a field at the top": ("seeds: 1\nepochs: 3", "`epochs` is unknown .*; put it under `settings`", 2),
     "unknown key in a block": ("blocks:\n- factors: {}\n  factor: {}", "`factor` .* in a block; did you mean", 3),
     "unknown key in a factor": ("factors:\n  epochs:\n    valeus: [1]", "`valeus` .*mean `values`", 3),

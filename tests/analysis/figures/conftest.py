@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import analysis
-from analysis.figures import style
+from analysis.figures import saving, style
 from tivae import records
 from tivae.config import TrialConfig
 from tivae.fashion_mnist import FashionMNIST
@@ -56,5 +56,6 @@ def study(results):
 
 @pytest.fixture(autouse=True)
 def _coarse(monkeypatch):
-    """Fewer pixels: the tests look at what is drawn, not at how finely."""
+    """Fewer pixels, and no PDF and SVG: these tests look at what is drawn, `test_saving` at its files."""
     monkeypatch.setattr(style, "SETTINGS", {**style.SETTINGS, "savefig.dpi": 40})
+    monkeypatch.setattr(saving, "FORMATS", {"png": {}})

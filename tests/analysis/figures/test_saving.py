@@ -4,7 +4,15 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from analysis.figures import saving
 from analysis.figures.saving import DrawnFigure, save
+
+FORMATS = saving.FORMATS
+
+
+@pytest.fixture(autouse=True)
+def _all_formats(_coarse, monkeypatch):
+    monkeypatch.setattr(saving, "FORMATS", FORMATS)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from analysis.statistics import plan_seeds, seeds_for_paired_t, smallest_seeds
+from analysis.statistics import compare_seeds, plan_seeds, seeds_for_paired_t, smallest_seeds
 
 
 @pytest.mark.parametrize(

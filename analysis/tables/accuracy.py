@@ -1,43 +1,31 @@
-"""The tables besides Table 1: latent size, KL weight, STN mode, controls, the Pareto front and failures."""
+"""Accuracy by latent size, KL weight and STN mode, of the controls, and on the Pareto front."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 
-from analysis.figures.cells import beta, encoding_dim
-from analysis.figures.labels import cell_label, model_name, setting_name, stn_name
+from analysis.cells import beta, encoding_dim
+from analysis.figures.saving import NotSupported
 from analysis.formats import Table
+from analysis.labels import model_name, setting_name, stn_name
 from analysis.statistics import cell_summaries
 from analysis.study import PAPER_FACTORS, VALUE_ORDER, Study
+from analysis.tables.study_table import StudyTable
 from tivae.config import CONTROLS
 
 METRICS = ("base_accuracy", "augmented_accuracy")
 _INTERVAL_NOTE = "Brackets hold 95 % intervals: over seeds, or over test images where n is 1."
 
 
-class NotSupported(ValueError):
-    """The study does not hold what a table shows; the message says what is missing."""
-
-
-@dataclass(frozen=True, eq=False)
-class StudyTable:
-    """frame: the numbers, in full precision; table: the same as texts, to print."""
-
-    name: str
-    frame: pd.DataFrame
-    table: Table
-
-
 def latent_size(study: Study) -> StudyTable:
     """Accuracy against the numbers per image that the probe reads (latents, times classes if categorical)."""
     cells = summaries(study)
-    if _trained(cells)["encoding_dim"].nunique() < 2:
-        raise NotSupported("all trained models have the same latent size")
+    if _trained(cells).groupby("model")["encoding_dim"].nunique().max() < 2:
+        raise NotSupported("no trained model has two latent sizes")
     cells = _sorted(cells, ["model", "train_dataset", "stn", "encoding_dim"])
     return _cells_table(study, "latent_size", "Accuracy by latent size", cells, ["encoding_dim"])
 
@@ -77,43 +65,13 @@ def pareto_front(study: Study) -> StudyTable:
         raise NotSupported("all finished trials have the same latent size")
     cells = cells.sort_values(["encoding_dim", "augmented_accuracy"], ascending=[True, False], ignore_index=True)
     best = cells["augmented_accuracy"].cummax().shift(fill_value=-math.inf)
-    front = cells[cells["augmented_accuracy"] > best].reset_index(drop=True)
+    front = cells[cells["augmented_accuracy"] > best]
+    everything = summaries(study)
+    below = everything[everything["model"].isin(list(CONTROLS))]
+    notes = ["The controls below are not part of the front."] if len(below) else []
+    shown = pd.concat([front, below], ignore_index=True)
     title = "Pareto front: augmented accuracy up, latent size down"
-    return _cells_table(study, "pareto_front", title, front, ["encoding_dim"])
-
-
-def failures(study: Study) -> StudyTable:
-    """Trials that failed, and records that can't be read, with their reasons."""
-    rows = study.trials[study.trials["status"].isin(["failed", "damaged"])]
-    if rows.empty:
-        raise NotSupported("no trial failed")
-    frame = rows[["key", "status", "error", *PAPER_FACTORS, "seed"]].reset_index(drop=True)
-    named = [cell_label(row) if pd.notna(row["model"]) else None for _, row in rows.iterrows()]
-    seeds = [str(seed) if pd.notna(seed) else None for seed in rows["seed"]]
-    texts = pd.DataFrame({"key": frame["key"], "trial": named, "seed": seeds, "status": frame["status"]})
-    texts["error"] = frame["error"]
-    return StudyTable("failures", frame, Table("Failures", (("", texts, []),), label="tab:failures"))
-
-
-ALL: Mapping[str, Callable[[Study], StudyTable]] = {
-    "latent_size": latent_size,
-    "kl_weight": kl_weight,
-    "stn_mode": stn_mode,
-    "pareto_front": pareto_front,
-    "controls": controls,
-    "failures": failures,
-}
-
-
-def all_of(study: Study) -> tuple[list[StudyTable], dict[str, str]]:
-    """The tables that the study supports, in order, and why each of the others is left out."""
-    made, skipped = [], {}
-    for name, make in ALL.items():
-        try:
-            made.append(make(study))
-        except NotSupported as problem:
-            skipped[name] = str(problem)
-    return made, skipped
+    return _cells_table(study, "pareto_front", title, shown, ["encoding_dim"], notes)
 
 
 def summaries(study: Study) -> pd.DataFrame:

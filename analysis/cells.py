@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.figures.labels import cell_label, in_order, panel_label
+from analysis.labels import cell_label, in_order, panel_label
 from analysis.study import PAPER_FACTORS, Study
 
 PIXELS = 784

@@ -1,0 +1,58 @@
+"""The Optuna search behind a study, read from the journal in its results folder."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import optuna
+
+    from analysis.study import Study
+
+JOURNAL = "optuna_journal.log"
+
+
+def load_search(folder: Path) -> optuna.Study | None:
+    """The search in `<folder>/optuna_journal.log`, in memory, as it is now; None where there is no journal.
+
+    Of several in one journal that named like the folder counts, or else the first. The journal is neither written
+    nor locked: the search may be running, and a published copy may be read-only.
+
+    Raises `ValueError` naming the journal where it cannot be read or holds no search.
+    """
+    path = folder / JOURNAL
+    if not path.is_file():
+        return None
+    import optuna
+    from optuna.storages import InMemoryStorage, JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        # Optuna opens a journal for writing, always: it gets a copy.
+        with tempfile.TemporaryDirectory() as temporary:
+            copy = Path(temporary) / JOURNAL
+            shutil.copyfile(path, copy)
+            journal = JournalStorage(JournalFileBackend(str(copy)))
+            names = [study.study_name for study in journal.get_all_studies()]
+            name = folder.resolve().name if folder.resolve().name in names else names[0]
+            memory = InMemoryStorage()
+            optuna.copy_study(
+                from_study_name=name, from_storage=journal, to_storage=memory, to_study_name=folder.resolve().name
+            )
+            return optuna.load_study(study_name=folder.resolve().name, storage=memory)
+    except IndexError as problem:
+        raise ValueError(f"{path} holds no search; delete it, or run the search again") from problem
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise ValueError(f"{path} cannot be read ({' '.join(str(problem).split())[:100]}); copy it again") from problem
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+
+
+def search_of(study: Study) -> optuna.Study | None:
+    """The search of the first of the study's folders that has one; None where none has. Raises as `load_search`."""
+    return next(filter(None, map(load_search, study.folders.values())), None)

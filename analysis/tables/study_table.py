@@ -1,0 +1,31 @@
+"""A table of a study: its numbers, and the same as texts to print."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from analysis import formats
+from analysis.formats import Table
+from tivae.checkpoint import replacing
+
+
+@dataclass(frozen=True, eq=False)
+class StudyTable:
+    """frame: the numbers, in full precision; table: the same as texts, to print."""
+
+    name: str
+    frame: pd.DataFrame
+    table: Table
+
+    def write(self, folder: Path) -> Mapping[str, Path]:
+        """Writes `<name>.csv` (the frame), `.md` and `.tex` (the table) into `folder`; each is replaced whole."""
+        contents = {"csv": formats.csv(self.frame), "md": self.table.markdown(), "tex": self.table.latex()}
+        paths = {kind: folder / f"{self.name}.{kind}" for kind in contents}
+        for kind, content in contents.items():
+            with replacing(paths[kind]) as file:
+                file.write(content.encode())
+        return paths

@@ -1,0 +1,5 @@
+"""Compiled kernels for the convolutions of training on a CPU; see `kernels.cpp` for how they are made."""
+
+from tivae.native.stacks import Plan, fits, plan, run
+
+__all__ = ["Plan", "fits", "plan", "run"]

@@ -1,0 +1,159 @@
+"""The convolutions of a network on the compiled kernels, with the values and gradients of torch's layers."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd import forward_ad
+from torch.nn import functional
+
+from tivae.native.library import CHANNEL_MULTIPLE, Kernels, Level, kernels
+
+
+class Plan(NamedTuple):
+    """The levels of an encoder, from the image down, and of a decoder, up to the image."""
+
+    encoder: tuple[Level, ...]
+    decoder: tuple[Level, ...]
+
+
+def plan(widths: Sequence[int], sizes: Sequence[int]) -> Plan | None:
+    """Of the networks with these hidden channels and image sizes; None where the kernels do not fit the channels."""
+    if any(width % CHANNEL_MULTIPLE for width in widths):
+        return None
+    down = itertools.pairwise(zip(sizes, (1, *widths), strict=True))
+    up = itertools.pairwise(zip(sizes, (widths[0], *widths), strict=True))
+    encoder = tuple(Level(big, big_channels, small, channels, 2) for (big, big_channels), (small, channels) in down)
+    decoder = tuple(Level(big, big_channels, small, channels, 2) for (big, big_channels), (small, channels) in up)
+    last = Level(sizes[0], 1, sizes[0], widths[0], 1)
+    return Plan(encoder, (*reversed(decoder), last))
+
+
+def fits(network: nn.Module, inputs: Tensor) -> bool:
+    """Whether the kernels can run `network` on `inputs`: float32 on the host, training or without gradients."""
+    if inputs.device.type != "cpu" or inputs.dtype != torch.float32 or inputs.numel() == 0:
+        return False
+    # Of differentiation they have the reverse mode alone, and that for batches' own statistics.
+    if torch.is_grad_enabled() and not network.training:
+        return False
+    return forward_ad.unpack_dual(inputs).tangent is None
+
+
+def run(plan: Plan, layers: nn.Sequential, inputs: Tensor) -> Tensor | None:
+    """What `layers`, an encoder's or a decoder's of `plan`, make of `inputs` (B, C, H, W); None without kernels."""
+    compiled = kernels(*plan)
+    if compiled is None:
+        return None
+    blocks = _blocks(layers, plan)
+    flat = inputs.permute(0, 2, 3, 1)
+    if layers.training:
+        parameters = itertools.chain.from_iterable(block.parameters for block in blocks)
+        outputs = _Training.apply(compiled, blocks, flat, *parameters)
+    else:
+        outputs = _forward(compiled, blocks, flat)
+    outputs = outputs.permute(0, 3, 1, 2)
+    return torch.tanh(outputs) if isinstance(layers[-1], nn.Tanh) else outputs
+
+
+@dataclass(frozen=True)
+class _Block:
+    """A convolution down a level or up, and the batch norm and leaky ReLU behind it, if any.
+
+    weight: (small channels, big channels, 3, 3).
+    """
+
+    level: Level
+    is_down: bool
+    weight: Tensor
+    bias: Tensor
+    norm: nn.BatchNorm2d | None = None
+    slope: float = 0.0
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return [self.weight, self.bias, *([] if self.norm is None else [self.norm.weight, self.norm.bias])]
+
+
+def _blocks(layers: nn.Sequential, plan: Plan) -> list[_Block]:
+    parts = [layer for layer in layers if not isinstance(layer, nn.Tanh)]
+    if isinstance(parts[0], nn.Conv2d):
+        down = zip(plan.encoder, parts[::3], parts[1::3], parts[2::3], strict=True)
+        return [
+            _Block(level, True, convolution.weight, convolution.bias, norm, activation.negative_slope)
+            for level, convolution, norm, activation in down
+        ]
+    up = zip(plan.decoder[:-1], parts[:-1:3], parts[1:-1:3], parts[2:-1:3], strict=True)
+    blocks = [
+        _Block(level, False, convolution.weight, convolution.bias, norm, activation.negative_slope)
+        for level, convolution, norm, activation in up
+    ]
+    # A convolution with stride 1 is a transposed one with its kernel turned round.
+    last = parts[-1]
+    return [*blocks, _Block(plan.decoder[-1], False, last.weight.flip(2, 3).transpose(0, 1), last.bias)]
+
+
+class _Training(torch.autograd.Function):
+    """Batch norm by the batch's own statistics; running statistics are updated as torch's are."""
+
+    @staticmethod
+    def forward(ctx: Any, compiled: Kernels, blocks: list[_Block], inputs: Tensor, *parameters: Tensor) -> Tensor:  # noqa: ARG004
+        kept: list[Tensor] = []
+        outputs = _forward(compiled, blocks, inputs, kept)
+        ctx.compiled, ctx.blocks = compiled, blocks
+        ctx.save_for_backward(*kept, *parameters)
+        return outputs
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, upper: Tensor) -> tuple[Tensor | None, ...]:
+        compiled, kept = ctx.compiled, list(ctx.saved_tensors)
+        gradients: list[Tensor] = []
+        upper = upper.contiguous()
+        position = 3 * len(ctx.blocks)
+        for number, block in reversed(list(enumerate(ctx.blocks))):
+            padded, values, statistics = kept[3 * number : 3 * number + 3]
+            if block.norm is None:
+                gradient, norm_gradients = _framed(upper), []
+                bias_gradient = upper.sum((0, 1, 2))
+            else:
+                gradient, *norm_gradients = compiled.activation_gradient(upper, values, statistics, block.slope)
+                # What is subtracted with the batch's mean has no gradient; torch's is rounding noise.
+                bias_gradient = torch.zeros_like(block.bias)
+            big, small = (padded, gradient) if block.is_down else (gradient, padded)
+            weight_gradient = compiled.weight_gradient(block.level, big, small)
+            gradients = [weight_gradient, bias_gradient, *norm_gradients, *gradients]
+            if number > 0 or ctx.needs_input_grad[2]:
+                back = compiled.scatter if block.is_down else compiled.gather
+                upper = back(block.level, gradient, block.weight, None)
+        return None, None, upper if ctx.needs_input_grad[2] else None, *gradients
+
+
+def _forward(compiled: Kernels, blocks: list[_Block], inputs: Tensor, kept: list[Tensor] | None = None) -> Tensor:
+    """`kept` takes each block's padded input, values before the norm and statistics; without it, norms are fixed."""
+    padded = _framed(inputs)
+    for block in blocks:
+        convolve = compiled.gather if block.is_down else compiled.scatter
+        values = convolve(block.level, padded, block.weight, block.bias)
+        if block.norm is None:
+            if kept is not None:
+                kept += [padded, values.new_empty(0), values.new_empty(0)]
+            return values
+        if kept is None:
+            scale = block.norm.weight * torch.rsqrt(block.norm.running_var + block.norm.eps)
+            shift = block.norm.bias - block.norm.running_mean * scale
+        else:
+            statistics = compiled.statistics(values, block.norm)
+            block.norm.num_batches_tracked.add_(1)
+            kept += [padded, values, statistics]
+            scale, shift = statistics[2:]
+        padded = compiled.activate(values, scale, shift, block.slope)
+    return padded[:, 1:-1, 1:-1]
+
+
+def _framed(images: Tensor) -> Tensor:
+    return functional.pad(images, (0, 0, 1, 1, 1, 1))
