@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,22 @@ class Trial:
             return content[test_set].float().numpy()
         except (KeyError, AttributeError) as problem:
             raise ValueError(f"{self.folder / 'encodings.pt'} does not hold {test_set} encodings") from problem
+
+    def curves(self) -> dict[str, dict[str, list[float]]]:
+        """Accuracy against angle, shift and scale: for each of `tivae.measures`' kinds its `values` and `accuracy`.
+
+        {} where the trial did not measure them. Raises `ValueError` where the file is damaged.
+        """
+        path = self.folder / "measures.json"
+        if not path.is_file():
+            return {}
+        try:
+            curves = json.loads(path.read_bytes())["curves"]
+            return {
+                kind: {name: list(curve[name]) for name in ("values", "accuracy")} for kind, curve in curves.items()
+            }
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
+            raise ValueError(f"{path} does not hold curves of accuracy") from problem
 
     def model(self) -> Any:
         """The trained model, as `tivae.load` gives it: it encodes, reconstructs and samples images."""

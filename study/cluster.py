@@ -99,8 +99,7 @@ def check_storage(storage: Storage, options: Mapping[str, Any]) -> None:
 class LiveSlots:
     """The pools of the cluster as it is now, looked up at most once a second.
 
-    options: of `devices.available`; say: told once what has changed. A node that joins and can't use the storage is
-    told as well.
+    options: of `devices.available`; say: told what has changed, when it changes.
     """
 
     def __init__(

@@ -124,7 +124,7 @@ class Dispatcher(Searcher):
 
     def _ready(self) -> Iterator[Job]:
         """The jobs that may start, in order; a search is asked where all that waits waits for an STN."""
-        seen: set[tuple[str, str, str]] = set()
+        seen: set[tuple[str, ...]] = set()
         for job in list(self._waiting):
             # Where one job finds no room, none that is like it does.
             if job.needs not in self._missing_stns and job.operations not in seen:
@@ -161,9 +161,7 @@ class Dispatcher(Searcher):
         self._waiting.append(job)
         self._waiting_cost += job.cost
 
-    def _is_to_be_given_again(
-        self, trial_id: str, job: Job, pool: Pool, result: dict[str, Any], error: bool
-    ) -> bool:
+    def _is_to_be_given_again(self, trial_id: str, job: Job, pool: Pool, result: dict[str, Any], error: bool) -> bool:
         if trial_id in self._withdrawn:
             return True
         if result.get("status") == "unsupported":

@@ -3,93 +3,83 @@
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
 import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.experiment import Trial
-from ray.tune.schedulers import FIFOScheduler
 
+from study.cluster import LiveSlots, check_storage, nodes, session
 from study.devices import ClusterError, Pool
 from study.dispatcher import Dispatcher
 from study.display import Display
 from study.jobs import Job
-from study.progress import Progress
+from study.progress import label
+from study.scheduler import Scheduler
 from study.searched_jobs import SearchedJobs
+from study.storage import Storage
 from study.worker import work
+from tivae.config import TrialConfig
 from tivae.fashion_mnist import FashionMNIST
 
-# A worker that is killed is replaced this often; a trial that raises is recorded and not run again.
-MAX_FAILURES = 3
+__all__ = ["ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
+
 TUNE_FOLDER = "tune"
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
-@contextlib.contextmanager
-def session(address: str | None = None, cpus: int | None = None) -> Iterator[dict[str, float]]:
-    """A connection to Ray: a new local instance, or the cluster at `address`. Gives the cluster's total resources.
+@dataclass(frozen=True)
+class Watchers:
+    """What is told in this process of the jobs as they go on.
 
-    Raises `ClusterError` where Ray does not start or answer.
+    ended: once for each job, with what its worker reported last: `status` (finished, failed or pruned), `error`,
+    `recorded` (whether its worker has written its record) and its metrics. reported: each epoch's figures.
+    stepped: all that runs, several times a second.
     """
-    environment = {
-        "PYTHONPATH": os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-    }
-    try:
-        ray.init(
-            address=address or "local",
-            num_cpus=cpus,
-            include_dashboard=False if address is None else None,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": environment},
-        )
-    # Ray raises a bare Exception where its processes need more than half a minute to start.
-    except Exception as error:
-        raise ClusterError(
-            f"Ray did not start ({' '.join(str(error).split())}); give the command again when this machine is less busy"
-        ) from error
-    try:
-        yield ray.cluster_resources()
-    finally:
-        ray.shutdown()
+
+    ended: Callable[[Job, dict[str, Any]], None]
+    reported: Callable[[Job, dict[str, Any]], None] = lambda job, row: None  # noqa: E731
+    stepped: Callable[[], None] = lambda: None  # noqa: E731
 
 
 def run(
     jobs: Sequence[Job],
-    pools: Sequence[Pool],
+    slots: Callable[[], Sequence[Pool]],
     data: FashionMNIST,
     study: Path,
     display: Display,
-    on_end: Callable[[Job, dict[str, Any]], None],
+    watchers: Watchers,
     measures: str = "standard",
     more: SearchedJobs | None = None,
+    storage: Storage | None = None,
 ) -> None:
-    """Runs all jobs; `on_end` is called in this process after each, with what its worker reported last.
+    """Runs all jobs on the pools that `slots` gives at each time.
 
-    measures: see `worker.work`. more: a search, whose jobs are run as it comes upon them.
+    measures: see `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where the workers
+    leave their records; the folder `study` unless given.
 
-    Ctrl-C ends it early, without an exception; the display's progress tells what has ended.
+    Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials; the
+    display's progress tells what has ended.
     """
     # Tune's own files of an earlier run: the trials' records are what a study continues from.
     shutil.rmtree(study / TUNE_FOLDER, ignore_errors=True)
-    events = _Events(display.progress, display, on_end)
-    dispatcher = Dispatcher(jobs, pools, give_up=events.give_up, more=more)
+    events = _Events(display, watchers, slots, more)
+    dispatcher = Dispatcher(jobs, slots(), give_up=events.give_up, more=more)
     events.dispatcher = dispatcher
-    trainable = tune.with_parameters(work, data=data, study=str(study), measures=measures)
+    storage = storage or Storage(str(study.resolve()))
+    trainable = tune.with_parameters(work, data=data, storage=storage, measures=measures)
     tuner = tune.Tuner(
         tune.with_resources(trainable, _resources),
         tune_config=tune.TuneConfig(
             search_alg=dispatcher,
-            num_samples=len(jobs) if more is None else -1,
-            scheduler=None if more is None else _Pruning(more, events),
+            # The dispatcher says when it is over: a job that has to be given out again is another trial of Tune's.
+            num_samples=-1,
+            scheduler=Scheduler(dispatcher, events.is_hopeless),
             reuse_actors=True,
             trial_dirname_creator=_folder_name,
             trial_name_creator=_folder_name,
@@ -98,7 +88,8 @@ def run(
             name=TUNE_FOLDER,
             storage_path=str(study.resolve()),
             callbacks=[events],
-            failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
+            # Tune would try again on the resources of the first attempt, which may be gone.
+            failure_config=tune.FailureConfig(max_failures=0),
             verbose=0,
         ),
     )
@@ -109,76 +100,101 @@ def run(
 class _Events(tune.Callback):
     """Passes Tune's events on to the bookkeeping and the display."""
 
-    def __init__(self, progress: Progress, display: Display, on_end: Callable[[Job, dict[str, Any]], None]):
-        self._progress, self._display, self._on_end = progress, display, on_end
+    def __init__(
+        self,
+        display: Display,
+        watchers: Watchers,
+        slots: Callable[[], Sequence[Pool]],
+        more: SearchedJobs | None,
+    ):
+        self._progress, self._display, self._watchers = display.progress, display, watchers
+        self._slots, self._pools, self._more = slots, slots(), more
         self.dispatcher: Dispatcher | None = None
         self._jobs: dict[str, Job] = {}
         self._pruned: set[str] = set()
+        self._told: set[tuple[str, ...]] = set()
 
     # Tune saves its callbacks with the experiment; the display can't be saved, and needs not be.
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
+    def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        pools = self._slots()
+        if pools is not self._pools:
+            assert self.dispatcher is not None
+            self._pools = pools
+            self._progress.resize(sum(pool.slots for pool in pools))
+            self.dispatcher.resize(pools)
+
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         self._display.tick()
+        self._watchers.stepped()
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         assert self.dispatcher is not None
         job = self._jobs[trial.trial_id] = self.dispatcher.job(trial.trial_id)
-        self._progress.start(job, trial.config["pool"]["device"])
+        self._progress.start(job, trial.config["pool"]["kind"])
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         if "epoch" in result:
             self._progress.report(self._jobs[trial.trial_id], result)
+            self._watchers.reported(self._jobs[trial.trial_id], result)
 
-    def prune(self, trial_id: str, more: SearchedJobs, row: dict[str, Any]) -> bool:
+    def is_hopeless(self, trial: Trial, row: dict[str, Any]) -> bool:
         """Whether a search gives the trial up, which is remembered for its end."""
-        if more.is_hopeless(self._jobs[trial_id], row):
-            self._pruned.add(trial_id)
-        return trial_id in self._pruned
+        if self._more is not None and self._more.is_hopeless(self._jobs[trial.trial_id], row):
+            self._pruned.add(trial.trial_id)
+        return trial.trial_id in self._pruned
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        result = trial.last_result or {}
-        if trial.trial_id in self._pruned:
-            pruned = {"status": "pruned", "error": None, "recorded": False, "epoch": result.get("epoch", 0)}
-            self._ended(self._jobs[trial.trial_id], pruned)
+        job, result = self._jobs.pop(trial.trial_id, None), trial.last_result or {}
+        if job is None:  # withdrawn before it started
             return
+        if trial.trial_id in self._pruned:
+            self._ended(job, {"status": "pruned", "error": None, "recorded": False, "epoch": result.get("epoch", 0)})
+        elif result.get("status") == "unsupported":
+            self._unsupported(job, trial, result["error"])
         # Tune calls interrupted trials complete as well: only a worker's last word has a status.
-        if "status" in result:
-            self._ended(self._jobs[trial.trial_id], result | {"recorded": True})
+        elif "status" in result:
+            self._ended(job, result | {"recorded": True})
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         lines = str(trial.get_error() or "").strip().splitlines()
         reason = lines[-1] if lines else "its worker died"
-        self._ended(self._jobs[trial.trial_id], {"status": "failed", "error": reason, "recorded": False})
+        job = self._jobs.pop(trial.trial_id, None) or _job_of(trial)
+        if self._is_put_back(trial):
+            self._progress.put_back(job)
+            self._display.say(
+                f"again {job.key} {label(job)}: its worker died ({reason}); it goes on from its last epoch"
+            )
+            return
+        self._ended(job, {"status": "failed", "error": reason, "recorded": False})
 
     def give_up(self, job: Job, reason: str) -> None:
         """A job that never ran."""
         self._ended(job, {"status": "failed", "error": reason, "recorded": False})
 
+    def _unsupported(self, job: Job, trial: Trial, reason: str) -> None:
+        kind = trial.config["pool"]["kind"]
+        if not self._is_put_back(trial):
+            lacks = f"{kind} lacks an operation that it needs ({reason}), and there is no other device"
+            self._ended(job, {"status": "failed", "error": lacks, "recorded": False})
+            return
+        self._progress.put_back(job)
+        if (kind, *job.operations) not in self._told:
+            self._told.add((kind, *job.operations))
+            self._display.say(f"{kind} can't run {label(job)} ({reason}); this and all that are like it go elsewhere")
+
+    def _is_put_back(self, trial: Trial) -> bool:
+        assert self.dispatcher is not None
+        return self.dispatcher.was_put_back(trial.trial_id)
+
     def _ended(self, job: Job, result: dict[str, Any]) -> None:
         self._progress.end(job, result)
         self._display.ended(job, result)
-        self._on_end(job, result)
-
-
-class _Pruning(FIFOScheduler):
-    """Stops the trials that a search gives up."""
-
-    def __init__(self, more: SearchedJobs, events: _Events):
-        super().__init__()
-        self._more, self._events = more, events
-
-    # Tune saves its scheduler with the experiment; a search is saved in its own storage.
-    def __getstate__(self) -> dict[str, Any]:
-        return {}
-
-    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Stop or continue, after an epoch."""
-        hopeless = self._events.prune(trial.trial_id, self._more, result)
-        return str(FIFOScheduler.STOP if hopeless else FIFOScheduler.CONTINUE)
+        self._watchers.ended(job, result)
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -187,6 +203,11 @@ def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
 
 def _folder_name(trial: Trial) -> str:
     return f"{trial.config['job']['kind']}_{trial.trial_id}"
+
+
+def _job_of(trial: Trial) -> Job:
+    """The job of a trial whose worker died before it was running."""
+    return Job(trial.config["job"]["kind"], TrialConfig.from_dict(trial.config["job"]["config"]))
 
 
 @contextlib.contextmanager

@@ -33,15 +33,23 @@ class Job:
         assert key is not None
         return key
 
+    @property
+    def part(self) -> str:
+        """Its folder within a study."""
+        return f"{self.kind}s/{self.key}"
+
     @functools.cached_property
     def needs(self) -> str | None:
         """The key of the STN that must be there first."""
         return self.config.stn_key if self.kind == "trial" else None
 
     @property
-    def operations(self) -> tuple[str, str, str]:
+    def operations(self) -> tuple[str, ...]:
         """What decides which operations of the device it uses: jobs that are alike in it run on the same devices."""
-        return (self.kind, self.config.model if self.kind == "trial" else "", self.config.stn)
+        if self.kind == "stn":
+            return ("stn",)
+        consistent = "consistent" if self.config.consistency_weight is not None else ""
+        return (self.config.model, self.config.stn, consistent)
 
     @property
     def epochs(self) -> int:

@@ -22,7 +22,7 @@ class Load:
         self.pools = list(pools)
         self._taken: Counter[str] = Counter()
         self._measured: dict[str, float] = {}
-        self._lacking: dict[str, set[tuple[str, str, str]]] = {}
+        self._lacking: dict[str, set[tuple[str, ...]]] = {}
 
     @property
     def slots(self) -> int:

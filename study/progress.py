@@ -91,6 +91,14 @@ class Progress:
         if row.get("wall_seconds"):
             self._speeds.append(job.cost / job.epochs / row["wall_seconds"])
 
+    def put_back(self, job: Job) -> None:
+        """The job has lost its worker and waits again."""
+        self.running.pop(job.key, None)
+
+    def resize(self, slots: int) -> None:
+        """From now on so many jobs run at once."""
+        self._slots = max(1, slots)
+
     def end(self, job: Job, result: dict[str, Any]) -> None:
         """The job ended; `result` has its `status` and, where it finished, its metrics."""
         self.running.pop(job.key, None)

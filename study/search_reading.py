@@ -56,6 +56,9 @@ def read(document: Node, source: str, overrides: Mapping[str, Any], seeds: objec
     settings = {name: factors.setting(name, part) for name, part in _entries(document, "settings").items()}
     searched = {name: parameters.parameter(name, part) for name, part in _entries(document, "parameters").items()}
     _check_both(settings, searched)
+    # Before overrides: --set model=vae leaves a condition on another model without use, and that is no mistake.
+    _check_conditions(settings, searched)
+    start = _start(document, searched, overrides)
     for name, value in overrides.items():
         _override(name, place_all(value, f"--set {name}"), settings, searched)
     if not searched:
@@ -68,10 +71,9 @@ def read(document: Node, source: str, overrides: Mapping[str, Any], seeds: objec
         pruner=_algorithm(document, "pruner", PRUNERS, "none"),
         trials=_count(document, "trials", 1),
         sampler_seed=_count(document, "sampler_seed", 0, default=0),
-        start=_start(document, searched),
+        start=start,
         source=source,
     )
-    _check_conditions(search)
     _check_validation(search, document)
     search.drawn(DRAWS)
     return search
@@ -94,6 +96,7 @@ def _check_both(settings: Mapping[str, Value], searched: Mapping[str, Parameter]
 
 
 def _override(name: str, node: Node, settings: dict[str, Value], searched: dict[str, Parameter]) -> None:
+    factors.check_field(name, node.place)
     single = not isinstance(node.value, dict) and factors.is_one_value(name, node)
     if single:
         settings[name] = factors.setting(name, node)
@@ -165,7 +168,10 @@ def _whole(name: str, node: Node, least: int) -> int:
     return value
 
 
-def _start(document: Node, searched: Mapping[str, Parameter]) -> tuple[Mapping[str, Any], ...]:
+def _start(
+    document: Node, searched: Mapping[str, Parameter], overrides: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """The starting points, without what --set replaces."""
     node = document.value.get("start")
     if node is None:
         return ()
@@ -179,6 +185,8 @@ def _start(document: Node, searched: Mapping[str, Parameter]) -> tuple[Mapping[s
                 rule = f"a starting point may give {', '.join(searched)}"
                 raise SpaceError(f"`{name}` is not searched; {rule}", part.place)
             value = tuple(part.plain) if isinstance(part.plain, list) else part.plain
+            if name in overrides:
+                continue
             try:
                 values[name] = searched[name].domain.encoded(value)
             except ValueError:
@@ -188,12 +196,12 @@ def _start(document: Node, searched: Mapping[str, Parameter]) -> tuple[Mapping[s
     return tuple(points)
 
 
-def _check_conditions(search: Search) -> None:
-    settings = {name: {value.plain} for name, value in search.settings.items()}
-    choices = {item.name: set(item.domain.values) for item in search.parameters if isinstance(item.domain, Choices)}
-    for item in search.parameters:
+def _check_conditions(settings: Mapping[str, Value], searched: Mapping[str, Parameter]) -> None:
+    fixed = {name: {value.plain} for name, value in settings.items()}
+    choices = {item.name: set(item.domain.values) for item in searched.values() if isinstance(item.domain, Choices)}
+    for item in searched.values():
         for name, wanted in item.where.items():
-            taken = settings.get(name, set()) | choices.get(name, set())
+            taken = fixed.get(name, set()) | choices.get(name, set())
             for value in wanted.values():
                 if value.plain in taken:
                     continue

@@ -66,16 +66,18 @@ class Storage:
         Raises `OSError` where the storage does not answer.
         """
         if self.folder is not None:
-            yield self.folder, lambda *names: None
+            yield self.folder, _nothing
             return
         with tempfile.TemporaryDirectory(prefix="tivae-", ignore_cleanup_errors=True) as scratch:
             study = Path(scratch)
             for part in parts:
                 self._bring(part, study)
+            brought = {path: path.stat().st_mtime_ns for path in study.glob("*/*/*")}
 
             def send(*names: str) -> None:
                 for part in parts:
-                    self.send(part, study, *names)
+                    if any(brought.get(path) != path.stat().st_mtime_ns for path in (study / part).glob("*")):
+                        self.send(part, study, *names)
 
             yield study, send
 
@@ -237,6 +239,11 @@ class Mirror:
         if self._needed:
             self._pending.append(self._pool.submit(self._storage._bring, part, self._study))
 
+    def send(self, part: str, *names: str) -> None:
+        """Sends files of the folder `part` from here."""
+        if self._needed:
+            self._storage.send(part, self._study, *names)
+
     def send_unfinished(self, parts: list[str]) -> None:
         """Sends the folders `parts` that this machine has and the storage has not: work begun without it."""
         for part in parts:
@@ -256,6 +263,10 @@ class Mirror:
         except OSError:
             return True
         return bool(mine.st_size != info.size or info.mtime.timestamp() > mine.st_mtime)
+
+
+def _nothing(*names: str) -> None:  # noqa: ARG001
+    """Does nothing."""
 
 
 def _record_last(files: Iterator[Path]) -> list[Path]:

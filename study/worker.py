@@ -6,13 +6,14 @@ import ctypes
 import functools
 import logging
 import sys
-from pathlib import Path
+import time
 from typing import Any
 
 import torch
 from ray import tune
 
-from tivae import records
+from study.storage import Storage
+from tivae import abilities, records
 from tivae.config import TrialConfig
 from tivae.fashion_mnist import FashionMNIST
 from tivae.interim import FIGURES
@@ -25,31 +26,25 @@ REPORTED = (
 )
 
 
-def work(config: dict[str, Any], *, data: FashionMNIST, study: str, measures: str) -> None:
-    """Runs one job, reporting each epoch; its record and checkpoint are written to the folder `study`.
+def work(config: dict[str, Any], *, data: FashionMNIST, storage: Storage, measures: str) -> None:
+    """Runs one job, reporting each epoch; its record and checkpoint are left on the storage.
 
     config: `job` (kind, config) and `pool` (device, threads), as the dispatcher makes it; `interim`: the figure that a
     search prunes by, to be reported after every epoch, or None.
     measures: none, standard or all measures of invariance; they move no other figure.
+
+    What the device lacks is reported as the status `unsupported`, and nothing is recorded.
     """
+    began, clock = time.time(), time.perf_counter()
     job, pool = config["job"], config["pool"]
     _prepare(pool["threads"])
     trial = TrialConfig.from_dict(job["config"])
-
-    interim = config.get("interim")
-    reported = REPORTED if interim is None else (*REPORTED, interim)
-
-    def report(row: EpochRow) -> None:
-        tune.report({name: row[name] for name in reported if name in row})
-
+    lacking = abilities.missing(trial, pool["device"], pretraining=job["kind"] == "stn")
+    if lacking is not None:
+        tune.report({"status": "unsupported", "error": lacking})
+        return
     try:
-        if job["kind"] == "stn":
-            record = records.run_stn(trial, data, pool["device"], Path(study), report)
-        else:
-            estimated = interim if interim in FIGURES else None
-            record = records.run_trial(
-                trial, data, pool["device"], Path(study), report, measures=measures, interim=estimated
-            )
+        record = _run(trial, config, data, storage, measures)
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
         raise
@@ -57,7 +52,35 @@ def work(config: dict[str, Any], *, data: FashionMNIST, study: str, measures: st
         # An STN's failure is told, not raised: Tune would run the same bug again.
         tune.report({"status": "failed", "error": records.reason(error)})
         return
-    tune.report({"status": record["status"], "error": record["error"], **record["metrics"]})
+    times = {"began": began, "busy_seconds": time.perf_counter() - clock}
+    tune.report({"status": record["status"], "error": record["error"], **record["metrics"], **times})
+
+
+def _run(
+    trial: TrialConfig, config: dict[str, Any], data: FashionMNIST, storage: Storage, measures: str
+) -> dict[str, Any]:
+    """The record of the job, which is on the storage when this returns."""
+    job, device, interim = config["job"], config["pool"]["device"], config.get("interim")
+    reported = REPORTED if interim is None else (*REPORTED, interim)
+    parts = [f"stns/{trial.stn_key}"] if trial.stn_key is not None else []
+    parts += [f"trials/{trial.key}"] if job["kind"] == "trial" else []
+    with storage.at_hand(*parts) as (study, send):
+
+        def report(row: EpochRow) -> None:
+            try:
+                send(records.CHECKPOINT)
+            except OSError as error:
+                # The next epoch's may pass; a result is worth more than a checkpoint.
+                logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
+            tune.report({name: row[name] for name in reported if name in row})
+
+        if job["kind"] == "stn":
+            record = records.run_stn(trial, data, device, study, report)
+        else:
+            estimated = interim if interim in FIGURES else None
+            record = records.run_trial(trial, data, device, study, report, measures=measures, interim=estimated)
+        send()
+    return record
 
 
 def _prepare(threads: int) -> None:

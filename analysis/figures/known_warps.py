@@ -29,6 +29,8 @@ class WarpKind:
 
     def trained_range(self, config: TrialConfig) -> tuple[float, float]:
         """Smallest and largest amount that the augmentation of `config` draws."""
+        if self.name == "shift":
+            return 0.0, config.shift_pixels
         half = {"rotation": config.rotation_degrees, "shift_x": config.shift_pixels, "scale": config.scale_range}
         return self.identity - half[self.name], self.identity + half[self.name]
 
@@ -39,6 +41,9 @@ KINDS = (
     WarpKind("scale", "Scale (factor)", 1.0, (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5)),
 )
 KIND_NAMES = tuple(kind.name for kind in KINDS)
+# Shifts in four directions, as a trial measures them itself: how far matters, not whereto.
+SHIFT = WarpKind("shift", "Shift (pixels)", 0.0, (0, 1, 2, 3, 4, 6, 8))
+ALL_KINDS = (KINDS[0], SHIFT, *KINDS[1:])
 
 
 def warped(images: Tensor, kind: str, amount: float, config: TrialConfig) -> Dataset:

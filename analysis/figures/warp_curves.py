@@ -1,10 +1,12 @@
 """Accuracy against angle, shift and scale: how far an image may be warped before its class is lost.
 
-The accuracies come in a frame with these columns, one row per trained model, kind and amount of warp:
+The accuracies are those that a trial measured after its training (`recorded`), or are measured now (`measure`), in a
+frame with these columns, one row per trained model, kind and amount of warp:
 
     model, train_dataset, stn, seed   as in `trials`
-    kind                              rotation, shift_x or scale
-    amount                            degrees clockwise, pixels to the right, or a factor
+    kind                              rotation, shift, shift_x or scale
+    amount                            degrees clockwise, pixels (shift: right, down, left and up, each a fourth of the
+                                      images; shift_x: to the right), or a factor
     accuracy                          share of the warped test images that the probe classifies rightly
     images                            number of these images
 """
@@ -19,14 +21,14 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import known_warps, style
-from analysis.figures.captions import described
-from analysis.figures.known_warps import KIND_NAMES, KINDS, WarpKind
+from analysis.figures import known_warps, representatives, style
+from analysis.figures.captions import TEST_IMAGES, described
+from analysis.figures.known_warps import ALL_KINDS, KINDS, WarpKind
 from analysis.figures.saving import DrawnFigure, NotSupported
 from analysis.figures.sources import Sources
-from analysis.labels import in_order, model_name, stn_name
+from analysis.labels import CONTROL_NAMES, in_order, model_name, setting_name, stn_name
 from analysis.statistics import accuracy_interval, seed_interval
-from analysis.study import VALUE_ORDER, check_column
+from analysis.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
 from analysis.trial import Trial
 from tivae import evaluation, probe
 from tivae.config import TrialConfig
@@ -35,6 +37,8 @@ from tivae.fashion_mnist import FashionMNIST
 
 SERIES = ("model", "train_dataset", "stn")
 RANGE = "range of the augmentation"
+# What `tivae.measures` calls them.
+RECORDED_KINDS = {"rotation_degrees": "rotation", "shift_pixels": "shift", "scale": "scale"}
 COLUMNS = (*SERIES, "seed", "kind", "amount", "accuracy", "images")
 
 
@@ -53,7 +57,10 @@ def measure(
         raise ValueError(f"`fit` is {fit!r}; it must be base or augmented")
     trained, config = trial.model(), trial.config
     features = str(config.probe_features)
-    fewer = dataclasses.replace(config, train_images=min(train_images, len(data.train_images)))
+    # The images that the trial trained on: its validation images, the last ones, are none of them.
+    available = min(config.train_images or len(data.train_images), len(data.train_images))
+    available -= config.validation_images or 0
+    fewer = dataclasses.replace(config, train_images=min(train_images, available), validation_images=None)
     sets = TrialData(data, fewer, "cpu")
     training = sets.base_train() if fit == "base" else sets.augmented_train("probe warps")
     encodings = evaluation.features(trained.model, training, features, through=trained.stn).numpy()
@@ -72,6 +79,32 @@ def measure(
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
+def recorded(study: Study) -> pd.DataFrame:
+    """The frame's rows that the trials measured themselves, of the best cell of each model, training data and STN.
+
+    A trial has measured its curves, on all its test images, unless it ran with `--measures none`. Raises
+    `NotSupported` where no trial has finished, or none has measured.
+    """
+    trials = representatives.finished(study)
+    rows = []
+    for _, group in trials[~trials["model"].isin(list(CONTROL_NAMES))].groupby(list(SERIES), dropna=False, sort=False):
+        part = Study(group.reset_index(drop=True), study.epochs.iloc[:0], study.folders)
+        try:
+            readable = representatives.all_readable(representatives.best_cell(part), lambda trial: trial.curves())
+        except NotSupported:
+            continue
+        for trial, curves in readable:
+            images = trial.row["test_images"]
+            known = [*(trial.row[name] for name in (*SERIES, "seed"))]
+            for kind, curve in curves.items():
+                for amount, accuracy in zip(curve["values"], curve["accuracy"], strict=True):
+                    count = TEST_IMAGES if pd.isna(images) else int(images)
+                    rows.append([*known, RECORDED_KINDS.get(kind, kind), amount, accuracy, count])
+    if not rows:
+        raise NotSupported("no trial has measured its accuracy under known warps")
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
 def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
     """A row per model, train_dataset, stn, kind and amount: n (seeds), mean, low, high, over.
 
@@ -84,9 +117,10 @@ def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
         check_column(accuracies, name)
     if accuracies.empty:
         raise NotSupported("no accuracy under known warps has been measured")
-    unknown = set(accuracies["kind"]) - set(KIND_NAMES)
+    known = [kind.name for kind in ALL_KINDS]
+    unknown = set(accuracies["kind"]) - set(known)
     if unknown:
-        raise ValueError(f"kind is {sorted(unknown)[0]!r}; it must be one of {', '.join(KIND_NAMES)}")
+        raise ValueError(f"kind is {sorted(unknown)[0]!r}; it must be one of {', '.join(known)}")
     rows = []
     for names, group in accuracies.groupby([*SERIES, "kind", "amount"], sort=False):
         values = group["accuracy"].to_numpy(dtype=np.float64)
@@ -122,9 +156,10 @@ def draw(ax: Axes, frame: pd.DataFrame, kind: WarpKind, config: TrialConfig | No
 def draw_all(figure: Figure, frame: pd.DataFrame, config: TrialConfig | None = None) -> Figure:
     """A row per model and a column per kind of warp, with one legend."""
     models = in_order(frame["model"])
-    axes = figure.subplots(len(models), len(KINDS), sharey=True, squeeze=False)
+    kinds = [kind for kind in ALL_KINDS if (frame["kind"] == kind.name).any()]
+    axes = figure.subplots(len(models), len(kinds), sharey=True, squeeze=False)
     for row, model in zip(axes, models, strict=True):
-        for ax, kind in zip(row, KINDS, strict=True):
+        for ax, kind in zip(row, kinds, strict=True):
             draw(ax, frame[frame["model"] == model], kind, config)
             ax.set_title(model_name(model))
         row[0].set_ylabel("Accuracy (%)")
@@ -138,19 +173,24 @@ def draw_all(figure: Figure, frame: pd.DataFrame, config: TrialConfig | None = N
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """One figure of `sources.warp_accuracies`."""
-    if sources.warp_accuracies is None:
-        raise NotSupported("no accuracy under known warps has been measured (`warp_curves.measure` does so)")
-    frame = numbers(sources.warp_accuracies)
+    """One figure of `sources.warp_accuracies`, or else of what the trials measured themselves."""
+    accuracies = recorded(sources.study) if sources.warp_accuracies is None else sources.warp_accuracies
+    frame = numbers(accuracies)
     config = TrialConfig()
     models = frame["model"].nunique()
     figure = draw_all(style.new_figure(2.1 * models + 0.55), frame, config)
-    images = int(sources.warp_accuracies["images"].max())
-    caption = (
-        f"Accuracy of the probe on {images:,} test images that are all rotated, shifted to the right or scaled by the "
-        f"same amount. Bands are 95 % intervals over {' and '.join(sorted(frame['over'].unique()))}. "
-        + described(sources.study.trials)
-    )
+    images = int(accuracies["images"].max())
+    several = [name for name in sources.study.factors() if name not in PAPER_FACTORS]
+    shifted = "shifted (right, down, left and up, each a fourth of them)" if (frame["kind"] == "shift").any() else ""
+    sentences = [
+        f"Accuracy of the probe on {images:,} test images that are all rotated, {shifted or 'shifted to the right'} or "
+        f"scaled by the same amount. Bands are 95 % intervals over {' and '.join(sorted(frame['over'].unique()))}.",
+        f"Of several {', '.join(map(setting_name, several))} those with the best augmented accuracy."
+        if several
+        else "",
+        described(sources.study.trials),
+    ]
+    caption = " ".join(filter(None, sentences))
     return [DrawnFigure("warp_curves", "Accuracy under known warps", caption, figure, frame)]
 
 

@@ -92,6 +92,16 @@ def test_a_parameter_exists_where_its_condition_holds_whatever_the_order_of_the_
     assert seen == {("vae", None), ("categorical_vae", 3)}
 
 
+def test_an_override_takes_starting_points_and_conditions_with_it() -> None:
+    search = space.read(space.find("optuna_latent"), overrides={"model": "vae"}).search
+    assert search is not None
+    assert [set(point) for point in search.start] == [
+        {"latent_dim", "kl_weight"},
+        {"latent_dim", "categories", "kl_weight"},
+    ]
+    assert {config.categories for config in search.drawn(20)} == {None}
+
+
 def test_overrides_fix_a_parameter_or_make_one(tmp_path: Path) -> None:
     path = tmp_path / "x.yaml"
     path.write_text(text())

@@ -53,8 +53,15 @@ def test_without_git_there_is_no_commit(monkeypatch, error):
         raise error
 
     monkeypatch.setattr(subprocess, "run", fail)
-    monkeypatch.setattr(provenance, "_commit", provenance._commit.__wrapped__)
+    monkeypatch.setattr(provenance, "commit", provenance.commit.__wrapped__)
     assert describe("cpu")["commit"] is None
+
+
+def test_a_copy_of_the_code_is_told_its_commit(monkeypatch):
+    monkeypatch.setattr(provenance, "commit", provenance.commit.__wrapped__)
+    for told, known in (("0123456789ab-dirty", "0123456789ab-dirty"), ("", None)):
+        monkeypatch.setenv(provenance.COMMIT_VARIABLE, told)
+        assert describe("cpu")["commit"] == known
 
 
 def test_times_are_utc_and_in_order():

@@ -81,7 +81,6 @@ template <int HEIGHT, int WIDTH, int V, class Body> static inline void tiles(Bod
 // Convolution and transposed convolution between a big image (BIG, BC channels) and a small one (SMALL, SC channels).
 template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
   static constexpr int big_row = (BIG + 2) * BC, small_row = (SMALL + 2) * SC; // padded
-  static constexpr int TAPS = (8 + LANES) / LANES * LANES;
   static constexpr long big_pitch = (BIG + 2L) * big_row, small_pitch = (SMALL + 2L) * small_row;
 
   // weights of element (small channel, big channel, tap) at these steps -> panels of output channels, as gather reads them
@@ -96,9 +95,9 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
 
   static void pack_scatter(const float *weights, long small_step, long big_step, long tap_step, float *packed) {
     if constexpr (BC == 1) {
-      for (int k = 0; k < SC; ++k)
-        for (int tap = 0; tap < TAPS; ++tap)
-          *packed++ = tap < 9 ? weights[tap * tap_step + k * small_step] : 0;
+      for (int tap = 0; tap < 9; ++tap)
+        for (int k = 0; k < SC; ++k)
+          *packed++ = weights[tap * tap_step + k * small_step];
     } else {
       constexpr int width = panel_vectors(BC) * LANES;
       for (int panel = 0; panel < BC; panel += width)
@@ -133,8 +132,13 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
     for (int image = 0; image < images; ++image) {
       const float *in = small + image * small_pitch + small_row + SC;
       float *out = big + (long)image * BIG * BIG * BC;
-      if constexpr (BC == 1) {
-        collapse(in, packed, bias, out);
+      if constexpr (BC == 1 && STRIDE == 1) {
+        collapse<3, 3>(in - small_row - SC, packed, bias, out, 0, 0);
+      } else if constexpr (BC == 1) {
+        collapse<1, 1>(in - small_row - SC, packed, bias, out, 0, 0);
+        collapse<1, 2>(in - small_row - SC, packed, bias, out, 0, 1);
+        collapse<2, 1>(in - small_row - SC, packed, bias, out, 1, 0);
+        collapse<2, 2>(in - small_row - SC, packed, bias, out, 1, 1);
       } else {
         quarter<0, 0>(in, packed, bias, out);
         quarter<0, 1>(in, packed, bias, out);
@@ -165,29 +169,37 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
     }
   }
 
-  // packed: (SC, TAPS)
-  static void collapse(const float *in, const float *packed, const float *bias, float *out) {
-    constexpr int V = TAPS / LANES;
-    constexpr int side = SMALL + 2;
-    alignas(64) float products[side * side * TAPS];
-    std::memset(products, 0, sizeof products);
-    tiles<SMALL, SMALL, V>([&](auto rows, auto columns, int i, int j) {
-      Tile<decltype(rows)::value, decltype(columns)::value, V> tile;
-      tile.start(nullptr);
-      tile.template add<small_row, SC, SC>(in + i * small_row + j * SC, packed);
-      tile.template finish<side * TAPS, TAPS>(products + ((i + 1) * side + j + 1) * TAPS);
-    });
-    const float start = bias ? *bias : 0;
-    for (int i = 0; i < BIG; ++i)
-      for (int j = 0; j < BIG; ++j) {
-        float sum = start;
-#pragma GCC unroll 9
-        for (int tap = 0; tap < 9; ++tap) {
-          const int down = i + 1 - tap / 3, right = j + 1 - tap % 3;
-          if (STRIDE == 1 || (down % STRIDE == 0 && right % STRIDE == 0))
-            sum += products[((down + STRIDE) / STRIDE * side + (right + STRIDE) / STRIDE) * TAPS + tap];
+  // The transposed convolution to one channel, for the outputs that DOWN x RIGHT taps reach, every STRIDE-th from (i, j).
+  // Sums run over channels here: 16 partial sums at any width of vectors, so that this does not change the result.
+  template <int DOWN, int RIGHT>
+  static void collapse(const float *in, const float *packed, const float *bias, float *out, int first, int second) {
+    constexpr int PARTS = 16 / LANES, P = 4;
+    for (int i = first; i < BIG; i += STRIDE)
+      for (int j = second; j < BIG; j += P * STRIDE) {
+        const int count = smaller(P, (BIG - j + STRIDE - 1) / STRIDE);
+        Vector sum[P][PARTS] = {};
+        for (int a = 0; a < DOWN; ++a)
+          for (int b = 0; b < RIGHT; ++b) {
+            const int tap = (STRIDE == 1 ? 2 - a : DOWN == 1 ? 1 : 2 - 2 * a) * 3 + (STRIDE == 1 ? 2 - b : RIGHT == 1 ? 1 : 2 - 2 * b);
+            const float *pixels = in + (i / STRIDE + a + (STRIDE == 2)) * small_row + (j / STRIDE + b + (STRIDE == 2)) * SC;
+            for (int k = 0; k < SC; k += 16)
+#pragma GCC unroll 4
+              for (int part = 0; part < PARTS; ++part) {
+                const Vector weights = load(packed + tap * SC + k + part * LANES);
+#pragma GCC unroll 4
+                for (int p = 0; p < P; ++p)
+                  sum[p][part] += load(pixels + (p < count ? p : 0) * SC + k + part * LANES) * weights;
+              }
+          }
+        for (int p = 0; p < count; ++p) {
+          float parts[16];
+          for (int part = 0; part < PARTS; ++part)
+            store(parts + part * LANES, sum[p][part]);
+          for (int half = 8; half > 0; half /= 2)
+            for (int k = 0; k < half; ++k)
+              parts[k] += parts[k + half];
+          out[i * BIG + j + p * STRIDE] = parts[0] + (bias ? *bias : 0);
         }
-        out[i * BIG + j] = sum;
       }
   }
 

@@ -41,10 +41,6 @@ class Level:
     def name(self) -> str:
         return f"{self.big}_{self.big_channels}_{self.small_channels}_{self.stride}"
 
-    @property
-    def weights(self) -> int:
-        return 9 * self.small_channels * self.big_channels
-
 
 class Kernels:
     """Convolutions and batch norms on float32 tensors (B, H, W, C) of the host.
@@ -59,14 +55,14 @@ class Kernels:
     def gather(self, level: Level, padded_big: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The convolution: small images, not padded."""
         small = torch.empty(len(padded_big), level.small, level.small, level.small_channels)
-        packed = self._packed("pack_gather", level, weight, level.weights)
+        packed = self._packed("pack_gather", level, weight)
         self._call(f"gather_{level.name}", padded_big, packed, bias, small, len(small))
         return small
 
     def scatter(self, level: Level, padded_small: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """The transposed convolution: big images, not padded."""
         big = torch.empty(len(padded_small), level.big, level.big, level.big_channels)
-        packed = self._packed("pack_scatter", level, weight, max(level.weights, 16 * level.small_channels))
+        packed = self._packed("pack_scatter", level, weight)
         self._call(f"scatter_{level.name}", padded_small, packed, bias, big, len(big))
         return big
 
@@ -103,8 +99,8 @@ class Kernels:
         self._call(f"backward_{channels}_{size}", upper, values, saved, slope, gradient, scale, shift, batch)
         return gradient, scale, shift
 
-    def _packed(self, function: str, level: Level, weight: Tensor, count: int) -> Tensor:
-        packed = torch.empty(count)
+    def _packed(self, function: str, level: Level, weight: Tensor) -> Tensor:
+        packed = torch.empty(weight.numel())
         if weight.stride(2) != 3 * weight.stride(3):
             weight = weight.contiguous()
         steps = [ctypes.c_long(weight.stride(dimension)) for dimension in (0, 1, 3)]
@@ -121,9 +117,22 @@ def _as_c(argument: object) -> object:
     return ctypes.c_float(argument) if isinstance(argument, float) else argument
 
 
-@functools.cache
+VARIABLE = "TIVAE_KERNELS"
+
+
 def kernels(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels | None:
-    """The kernels of an encoder and a decoder with these levels; None, with a warning, where they can't be compiled."""
+    """The kernels of an encoder and a decoder with these levels; None, with a warning, where they can't be compiled.
+
+    None as well where the environment variable TIVAE_KERNELS is `torch`.
+    """
+    wanted = os.environ.get(VARIABLE, "native")
+    if wanted not in ("native", "torch"):
+        raise ValueError(f"{VARIABLE} is {wanted!r}; it must be native or torch")
+    return _loaded(encoder, decoder) if wanted == "native" else None
+
+
+@functools.cache
+def _loaded(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels | None:
     lines = [f"LEVEL({x.big}, {x.big_channels}, {x.small}, {x.small_channels}, {x.stride})" for x in encoder + decoder]
     lines += [f"NORM({x.small_channels}, {x.small})" for x in encoder]
     lines += [f"NORM({x.big_channels}, {x.big})" for x in decoder[:-1]]

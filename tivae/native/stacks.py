@@ -44,6 +44,11 @@ def fits(network: nn.Module, inputs: Tensor) -> bool:
     return forward_ad.unpack_dual(inputs).tangent is None
 
 
+def kind(plan: Plan | None, device: torch.device) -> str:
+    """What trains networks of `plan` on `device`: `native` kernels, or `torch`'s."""
+    return "native" if plan is not None and device.type == "cpu" and kernels(*plan) is not None else "torch"
+
+
 def run(plan: Plan, layers: nn.Sequential, inputs: Tensor) -> Tensor | None:
     """What `layers`, an encoder's or a decoder's of `plan`, make of `inputs` (B, C, H, W); None without kernels."""
     compiled = kernels(*plan)

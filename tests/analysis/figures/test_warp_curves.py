@@ -1,14 +1,19 @@
 """Accuracy under known warps."""
 
+import json
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+import analysis
 from analysis.figures import style, warp_curves
 from analysis.figures.known_warps import KINDS
 from analysis.figures.saving import NotSupported
 from analysis.figures.sources import Sources
 from analysis.statistics import accuracy_interval, seed_interval
+from tests.analysis import synthetic
 from tivae.config import TrialConfig
 
 
@@ -77,8 +82,47 @@ def test_an_unknown_kind_is_refused():
         warp_curves.numbers(made_up().assign(kind="shear"))
 
 
-def test_without_accuracies_the_figure_is_skipped(study):
-    with pytest.raises(NotSupported, match="has been measured"):
+def write_curves(study, key, level=0.7):
+    curve = {"values": [0.0, 2.0, 8.0], "accuracy": [level, level - 0.01, level - 0.3]}
+    kinds = ("rotation_degrees", "shift_pixels", "scale")
+    content = {"format": 1, "level": "standard", "curves": dict.fromkeys(kinds, curve)}
+    (study.trial(key).folder / "measures.json").write_text(json.dumps(content))
+
+
+def test_what_the_trials_measured_is_drawn(tmp_path):
+    """Of two latent sizes that with the better augmented accuracy; all its seeds."""
+    configs = [TrialConfig(latent_dim=size, seed=seed) for size in (5, 10) for seed in (0, 1)]
+    figures = {5: 0.6, 10: 0.7}
+    path = synthetic.write_study(tmp_path, configs, lambda c, _: {"augmented_accuracy": figures[c.latent_dim]})
+    study = analysis.load(path)
+    for config in configs:
+        write_curves(study, config.key, figures[config.latent_dim] + 0.02 * config.seed)
+    frame = warp_curves.numbers(warp_curves.recorded(study))
+    (figure,) = warp_curves.drawn(Sources(study))
+
+    assert frame[frame["amount"] == 0]["mean"].tolist() == pytest.approx([0.71] * 3)
+    assert set(frame["kind"]) == {"rotation", "shift", "scale"}
+    assert set(frame["n"]) == {2}
+    assert "10,000 test images that are all rotated, shifted (right, down, left and up" in figure.caption
+    assert "Of several latents those with the best augmented accuracy." in figure.caption
+    assert [ax.get_xlabel() for ax in figure.figure.axes] == [
+        *("Rotation (degrees)", "Shift (pixels)", "Scale (factor)"),
+    ]
+
+
+def test_damaged_curves_are_told(tmp_path):
+    study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig()], lambda *_: {}))
+    trial = study.trial(TrialConfig().key)
+    (trial.folder / "measures.json").write_text('{"curves": [1]}')
+    with pytest.raises(ValueError, match=r"measures\.json does not hold curves"):
+        trial.curves()
+    with pytest.raises(NotSupported, match="no trial has measured"):
+        warp_curves.recorded(study)
+
+
+def test_without_accuracies_the_figure_is_skipped(tmp_path):
+    study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig()], lambda *_: {}))
+    with pytest.raises(NotSupported, match="no trial has measured its accuracy"):
         warp_curves.drawn(Sources(study))
     with pytest.raises(NotSupported, match="has been measured"):
         warp_curves.numbers(made_up().head(0))
@@ -94,6 +138,24 @@ def test_a_trained_model_is_measured_under_every_warp(study, images):
     # The probe is the one of the trial: the same encodings, the same images.
     assert unwarped["accuracy"].tolist() == pytest.approx([trial.row["base_accuracy_fit_base"]] * 3)
     assert frame["accuracy"].nunique() > 3
+
+
+def test_validation_images_are_no_training_images(study, images, monkeypatch):
+    """200 images of which the last 60 are for validation: 140 are left to fit the probe on, whatever is asked for."""
+    trial = study.trial(study.trials["key"].iloc[0])
+    row = trial.row.copy()
+    row["validation_images"] = 60
+    fitted_on = []
+
+    def fit(encodings, *_):
+        fitted_on.append(len(encodings))
+        raise InterruptedError
+
+    monkeypatch.setattr(warp_curves.probe, "fit", fit)
+    with pytest.raises(InterruptedError):
+        warp_curves.measure(replace(trial, row=row), images)
+
+    assert fitted_on == [140]
 
 
 def test_a_probe_of_another_kind_is_refused(study, images):
