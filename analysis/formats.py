@@ -16,12 +16,15 @@ from typing import Any
 import pandas as pd
 
 MISSING = "-"
-# Characters of fixed-width text, gaps counted, that a line of 6.5 inches holds in LaTeX.
+# Letters of a row that fit a line of 6.5 inches, a letter paper's, in each size of LaTeX's type.
 LATEX_SIZES = {
-    r"\small": 90,
-    r"\footnotesize\setlength{\tabcolsep}{4pt}": 105,
+    r"\small": 78,
+    r"\footnotesize\setlength{\tabcolsep}{4pt}": 100,
     r"\scriptsize\setlength{\tabcolsep}{3pt}": 150,
 }
+# Longer cells are broken into lines of about this many letters.
+_LATEX_WRAP_LETTERS = 40
+_LATEX_WRAPPED = "p{18em}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +66,7 @@ class Table:
 
     def _latex_size(self) -> str:
         """The largest type in which the widest block fits a page's text."""
-        lines = [line for _, frame, _ in self.blocks for line in text(frame).splitlines()]
-        widest = max(map(len, lines), default=0)
+        widest = max((_latex_width(_columns(frame, [])) for _, frame, _ in self.blocks), default=0)
         return next((size for size, most in LATEX_SIZES.items() if widest <= most), list(LATEX_SIZES)[-1])
 
 
@@ -91,13 +93,27 @@ def markdown(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
 
 
 def latex(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
-    r"""A LaTeX `tabular` with booktabs rules; needs `\usepackage{booktabs}`. Special characters are escaped."""
+    r"""A LaTeX `tabular` with booktabs rules; needs `\usepackage{booktabs}`. Special characters are escaped.
+
+    A column of long texts is broken into lines.
+    """
     columns = _columns(frame, right)
-    lines = [rf"\begin{{tabular}}{{{''.join('r' if c.right else 'l' for c in columns)}}}", r"\toprule"]
+    kinds = "".join(_LATEX_WRAPPED if _is_long(c) else "r" if c.right else "l" for c in columns)
+    lines = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
     lines += _latex_groups(columns)
     lines += [" & ".join(latex_escape(c.label) for c in columns) + r" \\", r"\midrule"]
     lines += [" & ".join(latex_escape(c.cells[row]) for c in columns) + r" \\" for row in range(len(frame))]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _is_long(column: _Column) -> bool:
+    return max(map(len, column.cells), default=0) > _LATEX_WRAP_LETTERS
+
+
+def _latex_width(columns: list[_Column]) -> int:
+    """Of a row, in letters, two for each gap."""
+    widest = [max(map(len, [column.label, *column.cells])) for column in columns]
+    return sum(2 + (_LATEX_WRAP_LETTERS if _is_long(c) else width) for c, width in zip(columns, widest, strict=True))
 
 
 def csv(frame: pd.DataFrame) -> str:
@@ -132,6 +148,11 @@ _LATEX = {
     "≥": r"$\geq$",
     "≤": r"$\leq$",
     "×": r"$\times$",
+    "β": r"$\beta$",
+    "η": r"$\eta$",
+    "²": "$^2$",
+    "–": "--",
+    "→": r"$\rightarrow$",
 }
 
 

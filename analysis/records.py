@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
+from tivae import sealed_json
+from tivae.checkpoint import DamagedFile
 
 FORMAT = 1
 MAXIMUM_BYTES = 16 * 2**20
@@ -109,7 +111,10 @@ def read_record(trial: Path) -> dict[str, Any]:
     except OSError as problem:
         raise DamagedRecordError(f"{path} cannot be read: {problem.strerror}") from None
     try:
+        sealed_json.check(content, path)
         record = json.loads(content, parse_constant=_refuse_constant)
+    except DamagedFile as problem:
+        raise DamagedRecordError(str(problem)) from None
     except (ValueError, RecursionError) as problem:
         raise DamagedRecordError(f"{path} is not JSON: {_one_line(problem)}") from None
     if not isinstance(record, dict):

@@ -39,16 +39,17 @@ def load_search(folder: Path) -> optuna.Study | None:
             shutil.copyfile(path, copy)
             journal = JournalStorage(JournalFileBackend(str(copy)))
             names = [study.study_name for study in journal.get_all_studies()]
-            name = folder.resolve().name if folder.resolve().name in names else names[0]
+            if not names:
+                raise ValueError("it holds no search")
+            mine = folder.resolve().name
+            name = mine if mine in names else names[0]
             memory = InMemoryStorage()
-            optuna.copy_study(
-                from_study_name=name, from_storage=journal, to_storage=memory, to_study_name=folder.resolve().name
-            )
-            return optuna.load_study(study_name=folder.resolve().name, storage=memory)
-    except IndexError as problem:
-        raise ValueError(f"{path} holds no search; delete it, or run the search again") from problem
-    except (OSError, ValueError, KeyError, TypeError) as problem:
-        raise ValueError(f"{path} cannot be read ({' '.join(str(problem).split())[:100]}); copy it again") from problem
+            optuna.copy_study(from_study_name=name, from_storage=journal, to_storage=memory, to_study_name=mine)
+            return optuna.load_study(study_name=mine, storage=memory)
+    # Optuna raises many kinds of error for lines that are none of its own; all mean the same here.
+    except Exception as problem:
+        reason = " ".join(str(problem).split())[:100] or type(problem).__name__
+        raise ValueError(f"{path} cannot be read as an Optuna journal ({reason}); copy it again") from problem
     finally:
         optuna.logging.set_verbosity(verbosity)
 

@@ -22,6 +22,8 @@ from tivae.config import FIELD_NAMES, TrialConfig
 Source: TypeAlias = Study | pd.DataFrame
 
 TITLE = "Table 1. Ours beside the paper's figures; n: seeds, diff.: ours - paper"
+# Among other tables, which are numbered by themselves.
+PUBLISHED_TITLE = "Ours beside the paper's Table 1; n: seeds, diff.: ours - paper, 95 %: intervals"
 MOST_NAMED = 3
 
 
@@ -43,9 +45,9 @@ def table1(source: Source) -> pd.DataFrame:
 def paper_table(source: Source, *, intervals: bool = False) -> Table:
     """The table ready to print, `.text()`, `.markdown()` or `.latex()`.
 
-    intervals: with the 95 % interval of each figure in a column of its own, where there is one, which is too wide for
-    a terminal. Controls, where the study has any, stand below the accuracies. The notes say what one must know beside
-    the figures: settings unlike the paper's, trials left out, failures.
+    intervals: with the 95 % interval of each figure, where there is one, in place of the standard deviation over
+    seeds; too wide for a terminal. Controls, where the study has any, stand below the accuracies. The notes say what
+    one must know beside the figures: settings unlike the paper's, trials left out, failures.
     """
     trials = _trials(source)
     recipe = recipe_of(trials)
@@ -58,7 +60,8 @@ def paper_table(source: Source, *, intervals: bool = False) -> Table:
     if len(controls):
         texts = _control_texts(controls)
         blocks.insert(1, ("Accuracy of controls, which learn no encoding", texts, list(texts.columns[1:])))
-    return Table(TITLE, tuple(blocks), tuple(_notes(trials, recipe, frame, intervals)), label="tab:paper")
+    title = PUBLISHED_TITLE if intervals else TITLE
+    return Table(title, tuple(blocks), tuple(_notes(trials, recipe, frame, intervals)), label="tab:paper")
 
 
 def controls_frame(source: Source) -> pd.DataFrame:
@@ -66,15 +69,12 @@ def controls_frame(source: Source) -> pd.DataFrame:
     trials = _trials(source)
     trials = trials[(trials["status"] == "finished") & trials["model"].isin(CONTROL_NAMES)]
     configs = seedless_configs(trials)
-    varied = [
-        name
-        for name in CONFIG_NAMES
-        if name not in PAPER_FACTORS and len({getattr(c, name, None) for c in configs}) > 1
-    ]
     rows = []
     for config in sorted((config for config in set(configs) if config is not None), key=_control_order):
         own = trials[[other == config for other in configs]]
-        row: dict[str, Any] = {"control": cell_label(own.iloc[0], ["latent_dim", *varied]), "n": len(own)}
+        same_model = [other for other in configs if other is not None and other.model == config.model]
+        varied = [name for name in CONFIG_NAMES if len({getattr(other, name) for other in same_model}) > 1]
+        row: dict[str, Any] = {"control": _control_label(own.iloc[0], varied), "n": len(own)}
         for metric in ("base_accuracy", "augmented_accuracy"):
             summary = _summary(own, metric)
             if summary is not None:
@@ -82,6 +82,10 @@ def controls_frame(source: Source) -> pd.DataFrame:
                 row |= {metric: summary.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _control_label(row: pd.Series, varied: Sequence[str]) -> str:
+    return cell_label(row, list(dict.fromkeys(["latent_dim", *varied])))
 
 
 def _control_order(config: TrialConfig) -> tuple[int, int, str]:
@@ -154,9 +158,12 @@ def _texts(frame: pd.DataFrame, kind: str, intervals: bool) -> pd.DataFrame:
     }
     for test_set in ("base", "augmented"):
         name, group = f"{test_set}_{kind}", f"{test_set} test set"
-        columns[group, "ours"] = [_with_sd(*pair) for pair in zip(frame[name], frame[f"{name}_sd"], strict=True)]
         if intervals and frame[f"{name}_low"].notna().any():
+            columns[group, "ours"] = [_number(value) for value in frame[name]]
             columns[group, "95 %"] = _intervals(frame, name)
+        else:
+            pairs = zip(frame[name], frame[f"{name}_sd"], strict=True)
+            columns[group, "ours"] = [_with_sd(*pair) for pair in pairs]
         columns[group, "paper"] = [_number(value) for value in frame[f"{name}_paper"]]
         columns[group, "diff."] = [_number(value, "+") for value in frame[f"{name}_difference"]]
     return pd.DataFrame(columns)
@@ -176,7 +183,7 @@ def _control_texts(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _intervals(frame: pd.DataFrame, name: str) -> list[str | None]:
     pairs = zip(frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
-    return [None if math.isnan(low) else f"{low:.4f} to {high:.4f}" for low, high in pairs]
+    return [None if math.isnan(low) else f"{low:.4f}–{high:.4f}" for low, high in pairs]
 
 
 def _number(value: float, sign: str = "") -> str | None:
@@ -192,7 +199,7 @@ def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame, intervals:
     notes = []
     if not recipe.is_papers:
         notes.append(f"These trials differ from the paper's recipe: {recipe.differences()}.")
-    if (frame["seeds"] > 1).any():
+    if (frame["seeds"] > 1).any() and not intervals:
         notes.append("± is the standard deviation over seeds.")
     if intervals and (frame["over"] == "seeds").any():
         notes.append("95 %: intervals over seeds, by Student's t, or from 10 seeds on by the BCa bootstrap.")

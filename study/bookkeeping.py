@@ -72,7 +72,8 @@ class Bookkeeping:
         self._frames.update()
 
     def close(self) -> None:
-        """Waits until everything is here."""
+        """Waits until everything is here. Raises `StorageError` where something can't be brought."""
         for logger in self._loggers:
             logger.close()
         self.mirror.finish()
+        self.mirror.bring_all()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from study.jobs import Job
@@ -16,6 +18,8 @@ from study.progress import Progress, duration, label
 # Seconds between two lines, or two pictures, about the same thing.
 LINE_INTERVAL = 30.0
 REFRESH_INTERVAL = 0.5
+# Lines of the live table; all failures are in the dataframe.
+SHOWN_FAILURES = 3
 
 
 class Display:
@@ -44,7 +48,7 @@ class Display:
             return
         self._shown = time.monotonic()
         if self._live is not None:
-            self._live.update(Group(running_table(self.progress), summary(self.progress)), refresh=True)
+            self._live.update(live_view(self.progress), refresh=True)
         elif self.progress.running:
             states = "; ".join(_in_words(running.job, running.row) for running in self.progress.running.values())
             self.say(f"{summary(self.progress)} | {states}")
@@ -67,18 +71,47 @@ class Display:
         self.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
+def live_view(progress: Progress) -> Group:
+    """What runs, what failed last, the best so far and the counts."""
+    parts: list[Table | str] = [running_table(progress)]
+    if progress.failures:
+        last = progress.failures[-SHOWN_FAILURES:]
+        parts.append(failures_table((job.key, label(job), reason) for job, reason in last))
+    if progress.best is not None:
+        accuracy, job = progress.best
+        parts.append(f"best so far: {job.key} {label(job)}, augmented accuracy {accuracy:.4f}")
+    return Group(*parts, summary(progress))
+
+
 def running_table(progress: Progress) -> Table:
     """A row for each running job."""
+    return table_of(
+        (key, label(running.job), running.device, running.job.epochs, running.row)
+        for key, running in progress.running.items()
+    )
+
+
+def table_of(running: Iterable[tuple[str, str, str, int, dict[str, Any]]]) -> Table:
+    """A row for each of (key, label, device, epochs in all, figures of the last epoch)."""
     table = Table(box=None, pad_edge=False)
     for name in ("trial", "what", "device", "epoch", "train loss", "base loss", "augmented loss", "images/s"):
         table.add_column(name, justify="left" if name in ("trial", "what", "device") else "right", no_wrap=True)
-    for key, running in progress.running.items():
-        row = running.row
+    for key, what, device, epochs, row in running:
         train = row.get("train_loss", row.get("train_alignment_loss"))
         losses = (_number(value) for value in (train, row.get("base_loss"), row.get("augmented_loss")))
         speed = f"{row['images_per_second']:,.0f}" if "images_per_second" in row else ""
-        epoch = f"{running.epoch}/{running.job.epochs}"
-        table.add_row(key, label(running.job), running.device, epoch, *losses, speed)
+        table.add_row(key, what, device, f"{int(row.get('epoch', 0))}/{epochs}", *losses, speed)
+    return table
+
+
+def failures_table(failures: Iterable[tuple[str, str, str]]) -> Table:
+    """A row for each of (key, label, reason)."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("failed", no_wrap=True)
+    table.add_column("what", no_wrap=True)
+    table.add_column("reason")
+    for failure in failures:
+        table.add_row(*(escape(part) for part in failure))
     return table
 
 

@@ -24,7 +24,7 @@ from study.progress import label
 from study.scheduler import Scheduler
 from study.searched_jobs import SearchedJobs
 from study.storage import Storage
-from study.worker import work
+from study.worker import REPORTED, work
 from tivae.config import TrialConfig
 from tivae.fashion_mnist import FashionMNIST
 
@@ -140,7 +140,9 @@ class _Events(tune.Callback):
     ) -> None:
         if "epoch" in result:
             self._progress.report(self._jobs[trial.trial_id], result)
-            self._watchers.reported(self._jobs[trial.trial_id], result)
+            # Tune adds a dozen fields of its own.
+            row = {name: result[name] for name in (*REPORTED, trial.config.get("interim")) if name in result}
+            self._watchers.reported(self._jobs[trial.trial_id], row)
 
     def is_hopeless(self, trial: Trial, row: dict[str, Any]) -> bool:
         """Whether a search gives the trial up, which is remembered for its end."""

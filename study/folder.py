@@ -8,12 +8,17 @@ import os
 import socket
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import analysis
+from study.storage import Storage
 
 # Seconds between two rewrites of the dataframes while trials end; always rewritten at the end.
 FRAMES_INTERVAL = 60.0
+# Of the time, at most, that is spent on them: in a study of thousands of trials a rewrite takes a while.
+FRAMES_SHARE = 0.05
+LOCK = ".lock"
 
 
 class FolderError(ValueError):
@@ -29,7 +34,7 @@ def opened(results: Path, name: str) -> Iterator[Path]:
     study = results / name
     try:
         study.mkdir(parents=True, exist_ok=True)
-        lock = open(study / ".lock", "a+")  # noqa: SIM115 (its error is told apart from those of the block)
+        lock = open(study / LOCK, "a+")  # noqa: SIM115 (its error is told apart from those of the block)
     except OSError as error:
         raise FolderError(
             f"the results folder {study} can't be written ({error.strerror}); choose another with --results-dir"
@@ -47,24 +52,38 @@ def opened(results: Path, name: str) -> Iterator[Path]:
         yield study
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a study's results go: its folder on this machine, what all nodes write to, and the dataframes."""
+
+    study: Path
+    storage: Storage
+    frames: Frames
+
+
 class Frames:
     """The `trials` and `epochs` dataframes of a study, kept up with its records."""
 
     def __init__(self, study: Path):
         self._study = study
         self._written = time.monotonic()
+        self._took = 0.0
 
     def update(self) -> None:
-        """Rewrites both if they have not been for a while."""
-        if time.monotonic() - self._written >= FRAMES_INTERVAL:
+        """Rewrites both if they have not been for a while: a minute, or longer where it takes long."""
+        if time.monotonic() - self._written >= max(FRAMES_INTERVAL, self._took / FRAMES_SHARE):
             self.write()
 
     def write(self) -> analysis.Study | None:
         """Rewrites both and returns them; None where no trial has ended yet."""
-        self._written = time.monotonic()
+        started = time.monotonic()
         try:
             study = analysis.load(self._study)
         except ValueError:
             return None
-        analysis.write(study, self._study)
-        return study
+        else:
+            analysis.write(study, self._study)
+            return study
+        finally:
+            self._written = time.monotonic()
+            self._took = self._written - started

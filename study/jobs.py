@@ -38,6 +38,11 @@ class Job:
         """Its folder within a study."""
         return f"{self.kind}s/{self.key}"
 
+    @property
+    def parts(self) -> list[str]:
+        """The folders within a study that it reads or writes."""
+        return ([f"stns/{self.needs}"] if self.needs is not None else []) + [self.part]
+
     @functools.cached_property
     def needs(self) -> str | None:
         """The key of the STN that must be there first."""

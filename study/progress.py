@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from study.jobs import Job
+from study.utilisation import Utilisation
 
 
 @dataclass
@@ -47,6 +48,7 @@ class Progress:
         self._clock = clock
         self._started = clock()
         self._slots = slots
+        self.utilisation = Utilisation(slots, clock)
         # Cost per second and slot, of the last epochs that were reported.
         self._speeds: deque[float] = deque(maxlen=4 * slots)
         self._unfinished_cost = sum(job.cost for job in jobs)
@@ -59,6 +61,9 @@ class Progress:
         self.ended_jobs = 0
         self.running: dict[str, RunningJob] = {}
         self.best: tuple[float, Job] | None = None
+        # Whether it ended early because no node was left for its jobs.
+        self.lost_nodes = False
+        self.failures: list[tuple[Job, str]] = []
 
     @property
     def waiting(self) -> int:
@@ -84,6 +89,7 @@ class Progress:
     def start(self, job: Job, device: str) -> None:
         """A worker has the job."""
         self.running[job.key] = RunningJob(job, device)
+        self.utilisation.started()
 
     def report(self, job: Job, row: dict[str, Any]) -> None:
         """An epoch of the job is done; `wall_seconds` of the row is the time it took."""
@@ -98,20 +104,27 @@ class Progress:
     def resize(self, slots: int) -> None:
         """From now on so many jobs run at once."""
         self._slots = max(1, slots)
+        self.utilisation.resize(slots)
 
     def end(self, job: Job, result: dict[str, Any]) -> None:
         """The job ended; `result` has its `status` and, where it finished, its metrics."""
         self.running.pop(job.key, None)
         self.ended_jobs += 1
+        self.utilisation.ended(result.get("busy_seconds", 0.0))
         self._unfinished_cost -= job.cost
         if job.kind != "trial":
             return
         if result["status"] != "finished":
-            self.failed += result["status"] == "failed"
+            if result["status"] == "failed":
+                self.failed += 1
+                self.failures.append((job, result["error"]))
             self.pruned += result["status"] == "pruned"
             return
         self.finished += 1
-        accuracy = result.get("augmented_accuracy")
+        self.consider(job, result.get("augmented_accuracy"))
+
+    def consider(self, job: Job, accuracy: float | None) -> None:
+        """A finished trial has this augmented accuracy, which may be the best so far."""
         if accuracy is not None and (self.best is None or accuracy > self.best[0]):
             self.best = (accuracy, job)
 

@@ -22,16 +22,23 @@ from analysis.table1 import table1, table1_text
 from study import devices, dry_run
 from study import space as spaces
 from study.display import Display
-from study.folder import FolderError, Frames, opened
+from study.folder import FolderError, Frames, Place, opened
 from study.jobs import Job, plan
-from study.progress import Progress, duration
+from study.mlflow_log import MLflowError
+from study.progress import Progress
 from study.quick import QUICK_TRIALS, SUFFIX, WARNING, shrunk, shrunk_one
 from study.search import JOURNAL, Search
+from study.storage import Mirror, StorageError, of_study
 from tivae import fashion_mnist, records
 from tivae.config import ConfigError, TrialConfig
 
 if TYPE_CHECKING:
     from study.optuna_search import OptunaSearch
+
+
+class NodesLost(RuntimeError):
+    """The study ended early because no node was left for its trials."""
+
 
 EXIT_FAILED_TRIALS = 1
 EXIT_BAD_INPUT = 2
@@ -47,6 +54,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BAD_INPUT as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT
+    except NodesLost as error:
+        print(f"error: {error}. To continue with another: {_command(arguments)}", file=sys.stderr)
+        return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
         print(f"\nStopped. To continue: {_command(arguments)}", file=sys.stderr)
         return EXIT_INTERRUPTED
@@ -79,6 +89,13 @@ def _parser() -> argparse.ArgumentParser:
         "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"
     )
     parser.add_argument("--max-concurrent", type=_positive, help="run at most this many trials at once")
+    parser.add_argument("--address", help="a Ray cluster: auto, or host:port of its head; default: this machine alone")
+    parser.add_argument(
+        "--storage", metavar="PATH-or-URL", help="where all nodes write: a shared folder, s3://bucket/path, ..."
+    )
+    parser.add_argument("--no-tensorboard", dest="tensorboard", action="store_false", help="no logs for TensorBoard")
+    parser.add_argument("--mlflow", metavar="URI", help="log to this MLflow server or store as well")
+    parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard, for this machine only")
     parser.add_argument("--cpus-per-trial", type=_positive, default=1, help="CPU cores, and torch threads, of a trial")
     return parser
 
@@ -107,24 +124,24 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         dry_run.show(trials, options.results_dir / name, options, console)
         return 0
     with opened(options.results_dir, name) as study:
+        place = Place(study, of_study(options.storage, study), Frames(study))
+        Mirror(place.storage, study).bring_all()
         if space.search is not None:
-            return _search(space.search, study, options, console)
-        return _study(trials, study, options, console)
+            return _search(space.search, place, options, console)
+        return _study(trials, place, options, console)
 
 
-def _study(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace, console: Console) -> int:
-    frames = Frames(study)
+def _study(trials: Sequence[TrialConfig], place: Place, options: argparse.Namespace, console: Console) -> int:
+    study = place.study
     jobs = plan(trials, study)
-    finished_before = len(trials) - sum(job.kind == "trial" for job in jobs)
-    if finished_before:
-        console.print(f"{finished_before} of {len(trials)} trials are finished already", highlight=False)
-    unfinished = 0
-    if jobs:
-        progress = _work(jobs, finished_before, study, frames, options, console)
-        unfinished = len(jobs) - progress.ended_jobs
-    _show_table(trials, frames, study, console)
-    if unfinished:
-        raise KeyboardInterrupt
+    waiting = {job.key for job in jobs if job.kind == "trial"}
+    finished = [config for config in trials if config.key not in waiting]
+    if finished:
+        console.print(f"{len(finished)} of {len(trials)} trials are finished already", highlight=False)
+    progress = _work(jobs, finished, place, options, console) if jobs else None
+    _show_table(trials, place.frames, study, console)
+    if progress is not None and progress.ended_jobs < len(jobs):
+        raise _early_end(progress)
     if options.report and (jobs or not (study / "report").exists()):
         _write_report(study, console)
     failed = len(plan(trials, study))
@@ -134,25 +151,24 @@ def _study(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespa
     return 0
 
 
-def _search(search: Search, study: Path, options: argparse.Namespace, console: Console) -> int:
+def _search(search: Search, place: Place, options: argparse.Namespace, console: Console) -> int:
     # Optuna takes a second to import.
     from study import search_results
     from study.optuna_search import OptunaSearch
 
-    frames = Frames(study)
+    study = place.study
     small = shrunk_one if options.quick else None
     running = OptunaSearch(search, study, _search_trials(search, options), small)
     before = running.ended
     if before:
         console.print(f"{before} of {running.budget} trials have ended already", highlight=False)
-    if running.left:
-        _work([], before, study, frames, options, console, running)
-    frames.write()
+    progress = _work([], [], place, options, console, running) if running.left else None
+    place.frames.write()
     console.print()
     console.print(search_results.text(running.optuna_study), highlight=False, markup=False, soft_wrap=True)
     console.print(f"\nSearch: {study.resolve() / JOURNAL}", highlight=False, markup=False, soft_wrap=True)
     if running.ended < running.budget:
-        raise KeyboardInterrupt
+        raise _early_end(progress)
     if options.report and (running.ended > before or not (study / "report").exists()):
         _write_report(study, console)
     if running.failed:
@@ -168,44 +184,22 @@ def _search_trials(search: Search, options: argparse.Namespace) -> int:
 
 def _work(
     jobs: Sequence[Job],
-    finished_before: int,
-    study: Path,
-    frames: Frames,
+    finished: Sequence[TrialConfig],
+    place: Place,
     options: argparse.Namespace,
     console: Console,
     search: OptunaSearch | None = None,
 ) -> Progress:
-    """Runs the jobs, or those of the search, and returns how far they came: less than all where it was interrupted."""
     # Ray takes seconds to import: bad input is told before.
-    from study import engine
-    from study.searched_jobs import SearchedJobs
+    from study import working
 
-    data = fashion_mnist.load(options.data)
-    with engine.session() as cluster:
-        pools = devices.pools([cluster], **devices.options(options))
-        unknown = 0 if search is None else search.left
-        progress = Progress(jobs, sum(pool.slots for pool in pools), finished_before, time.monotonic, unknown)
-        more = None if search is None else SearchedJobs(search, study, progress)
-        slots = ", ".join(f"{pool.slots} x {pool.device}" for pool in pools)
-        console.print(
-            f"{len(jobs) or unknown} {'trials' if search else 'jobs'} on {slots}; results in {study}",
-            highlight=False,
-            soft_wrap=True,
-        )
+    return working.work(jobs, finished, place, options, console, search)
 
-        def on_end(job: Job, result: dict[str, Any]) -> None:
-            if job.kind == "trial" and result["status"] == "pruned":
-                records.record_pruned(job.config, study)
-            elif job.kind == "trial" and not result["recorded"]:
-                records.record_failure(job.config, study, result["error"])
-            if job.kind == "trial" and search is not None:
-                search.tell(job.config, result)
-            frames.update()
 
-        with Display(progress, console) as display:
-            engine.run(jobs, pools, data, study, display, on_end, options.measures, more)
-    console.print(f"Ran for {duration(progress.elapsed)}", highlight=False)
-    return progress
+def _early_end(progress: Progress | None) -> BaseException:
+    """What is raised after the table of a run that has not come to its end."""
+    lost = progress is not None and progress.lost_nodes
+    return NodesLost("the last node that could run trials has left the cluster") if lost else KeyboardInterrupt()
 
 
 def _show_table(trials: Sequence[TrialConfig], frames: Frames, study: Path, console: Console) -> None:
@@ -281,6 +275,8 @@ BAD_INPUT = (
     FolderError,
     devices.DeviceError,
     devices.ClusterError,
+    StorageError,
+    MLflowError,
     fashion_mnist.DataError,
 )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import logging
 import os
 import tempfile
 import time
@@ -227,7 +228,9 @@ class Mirror:
                 for info in storage._system.get_file_info(selector):
                     if info.base_name == records.RECORD and self._is_newer(info):
                         self.bring(f"{kind}/{info.path.split('/')[-2]}")
-            self.finish()
+            pending, self._pending = self._pending, []
+            for copy in pending:
+                copy.result()
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"--storage {storage.shown} can't be read ({storage.without_password(str(error))}); "
@@ -251,10 +254,13 @@ class Mirror:
                 self._storage.send(part, self._study)
 
     def finish(self) -> None:
-        """Waits until all is here. Raises `OSError` where something could not be brought."""
+        """Waits until all is here that was begun; what failed to come is brought by the next `bring_all`."""
         pending, self._pending = self._pending, []
         for copy in pending:
-            copy.result()
+            try:
+                copy.result()
+            except (OSError, ValueError) as error:
+                logging.getLogger("tivae").warning("%s", self._storage.without_password(str(error)))
 
     def _is_newer(self, info: Any) -> bool:
         kind, key, name = info.path.split("/")[-3:]

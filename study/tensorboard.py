@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from tensorboardX import SummaryWriter
 from study.jobs import Job
 
 FOLDER = "tensorboard"
+# Until an epoch can be seen.
+FLUSH_SECONDS = 10
 # Of an epoch's row, what is no figure of the model.
 _NOT_SHOWN = {"epoch", "step", "wall_seconds"}
 
@@ -26,7 +29,8 @@ class TensorBoard:
     def __init__(self, study: Path):
         self._folder = study / FOLDER
         self._live: dict[str, SummaryWriter] = {}
-        self._first_epoch: dict[str, int] = {}
+        # Epochs that a trial's live file holds, from the first on; -1 where some are missing in it.
+        self._written: dict[str, int] = {}
 
     def reported(self, job: Job, row: dict[str, Any]) -> None:
         """Writes the figures of an epoch."""
@@ -35,20 +39,20 @@ class TensorBoard:
             if epoch == 1:
                 shutil.rmtree(self._folder / job.key, ignore_errors=True)
             self._live[job.key] = _writer(self._folder / job.key)
-            self._first_epoch[job.key] = epoch
-        _write_row(self._live[job.key], _figures(row))
-        self._live[job.key].flush()
+            self._written[job.key] = 0
+        self._written[job.key] = epoch if epoch == self._written[job.key] + 1 else -1
+        _write_row(self._live[job.key], row)
 
     def ended(self, job: Job, record: dict[str, Any]) -> None:
-        """Writes the final figures, and what is missing of the epochs."""
+        """Writes the final figures, and all epochs anew where they are not all there once."""
         writer = self._live.pop(job.key, None)
-        if writer is None or self._first_epoch.pop(job.key) != 1:
+        if writer is None or self._written.pop(job.key) != len(record["epochs"]):
             if writer is not None:
                 writer.close()
             shutil.rmtree(self._folder / job.key, ignore_errors=True)
             writer = _writer(self._folder / job.key)
             for row in record["epochs"]:
-                _write_row(writer, _figures(row))
+                _write_row(writer, row)
         last = len(record["epochs"])
         for name, value in _figures(record["metrics"]).items():
             writer.add_scalar(f"final/{name}", value, last)
@@ -63,14 +67,15 @@ class TensorBoard:
 
 
 def _writer(folder: Path) -> SummaryWriter:
-    return SummaryWriter(str(folder), write_to_disk=True)
+    # Files are named by the second, and read in the order of their names.
+    return SummaryWriter(str(folder), flush_secs=FLUSH_SECONDS, filename_suffix=f".{time.time_ns()}")
 
 
 def _figures(row: dict[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if isinstance(value, int | float) and not isinstance(value, bool)}
+    return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
 
 
-def _write_row(writer: SummaryWriter, figures: dict[str, float]) -> None:
-    for name, value in figures.items():
-        if name not in _NOT_SHOWN and not name.startswith(("time", "trial", "done", "pid", "iterations")):
-            writer.add_scalar(f"epoch/{name}", value, int(figures["epoch"]))
+def _write_row(writer: SummaryWriter, row: dict[str, Any]) -> None:
+    for name, value in _figures(row).items():
+        if name not in _NOT_SHOWN:
+            writer.add_scalar(f"epoch/{name}", value, int(row["epoch"]))

@@ -42,7 +42,6 @@ class Utilisation:
         inside = sum(max(0.0, min(last, end) - first) for first, last in self._inside)
         ends = [moment for moment, _ in self._changes[1:]] + [end]
         total = sum(
-            slots * max(0.0, min(last, end) - first)
-            for (first, slots), last in zip(self._changes, ends, strict=True)
+            slots * max(0.0, min(last, end) - first) for (first, slots), last in zip(self._changes, ends, strict=True)
         )
         return min(1.0, inside / total) if total > 0 else None

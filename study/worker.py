@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import logging
-import sys
 import time
 from typing import Any
 
@@ -13,7 +10,7 @@ import torch
 from ray import tune
 
 from study.storage import Storage
-from tivae import abilities, records
+from tivae import abilities, heap, records
 from tivae.config import TrialConfig
 from tivae.fashion_mnist import FashionMNIST
 from tivae.interim import FIGURES
@@ -86,18 +83,4 @@ def _run(
 def _prepare(threads: int) -> None:
     """Sets up this process for a trial; Ray gives workers one thread, whatever their CPUs."""
     torch.set_num_threads(threads)
-    _keep_freed_memory()
-
-
-@functools.cache
-def _keep_freed_memory() -> None:
-    """Has glibc keep freed memory: batches of one size come and go, and asking the system each time costs 8 to 10 %."""
-    if not sys.platform.startswith("linux"):
-        return
-    trim_threshold, mmap_threshold, limit = -1, -3, 2**31 - 1
-    try:
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(mmap_threshold, 2**30)
-        libc.mallopt(trim_threshold, limit)
-    except (OSError, AttributeError) as error:
-        logging.getLogger("tivae").info("the heap is left as it is (%s)", error)
+    heap.keep_freed_memory()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -36,12 +37,33 @@ def save(path: Path, content: dict[str, Any]) -> None:
         torch.save(content, file)
 
 
+def advance(path: Path, content: dict[str, Any]) -> None:
+    """As `save`; what was there before stays beside it as `previous(path)`, in case the new file turns out damaged."""
+    written = path.with_name(f".{path.name}.next")
+    save(written, content)
+    if path.exists():
+        os.replace(path, previous(path))
+    os.replace(written, path)
+
+
+def previous(path: Path) -> Path:
+    """Where `advance` keeps the checkpoint before the last one."""
+    return path.with_name(f"{path.stem}.previous{path.suffix}")
+
+
+def remove(path: Path) -> None:
+    """Removes a checkpoint and the one before it, where there are any."""
+    for file in (path, previous(path)):
+        file.unlink(missing_ok=True)
+
+
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What `save` wrote, tensors on `device`; no code from the file is run.
 
     Raises `FileNotFoundError`, and `DamagedFile` where the content can't be read.
     """
     try:
+        _check_sums(path)
         content = torch.load(path, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise
@@ -51,6 +73,14 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     if not isinstance(content, dict):
         raise DamagedFile(f"{path} holds a {type(content).__name__}; it must be a dictionary")
     return content
+
+
+def _check_sums(path: Path) -> None:
+    """Raises where a part of the file is not as it was written: torch reads a tensor with a flipped bit as it is."""
+    with zipfile.ZipFile(path) as file:
+        damaged = file.testzip()
+    if damaged is not None:
+        raise DamagedFile(f"its part {damaged} has another checksum than when it was written")
 
 
 def _first_line(error: Exception) -> str:

@@ -17,6 +17,7 @@ from tivae.datasets import Dataset, TrialData
 from tivae.fashion_mnist import FashionMNIST
 from tivae.fitting import ModelTraining
 from tivae.models import Model, build_control
+from tivae.networks import kernels_of
 from tivae.pretraining import StnTraining
 from tivae.provenance import Stopwatch
 from tivae.readout import KINDS, read_out
@@ -98,7 +99,7 @@ def run(
         epochs=trained.epochs,
         predictions=readout.predictions,
         encodings=readout.encodings,
-        provenance=watch.provenance(trained.seconds_before, trained.resumed),
+        provenance=watch.provenance(trained.seconds_before, trained.resumed) | {"kernels": kernels_of(trained.model)},
         measures=measured.details,
     )
 

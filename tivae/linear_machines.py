@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-Matrix = NDArray[np.float64]
+Matrix = NDArray[np.floating]
 
 # Of the mean loss per image, in coordinates in which features are uncorrelated (logistic regression), or in the
 # features themselves (squared hinge).
-LOGISTIC_TOLERANCE = 2e-4
+LOGISTIC_TOLERANCE = 1e-4
 HINGE_TOLERANCE = 1e-5
 _LINE_SEARCH_STEPS = 50
 

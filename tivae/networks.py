@@ -74,6 +74,14 @@ class Decoder(nn.Module):
         return _run(self, self.input(latents).view(-1, *self.shape))
 
 
+def kernels_of(model: nn.Module) -> str:
+    """What computes the convolutions of `model` where it is: `native`, the kernels compiled here, or `torch`."""
+    networks = [part for part in model.modules() if isinstance(part, Encoder | Decoder)]
+    on_host = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    fast = bool(networks) and on_host and all(native.available(network.plan) for network in networks)
+    return "native" if fast else "torch"
+
+
 def _run(network: Encoder | Decoder, inputs: Tensor) -> Tensor:
     if network.plan is not None and native.fits(network, inputs):
         outputs = native.run(network.plan, network.layers, inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +14,13 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
+from tivae import linear_machines
+
 MAX_ITERATIONS = 2000
+# From so many features on (raw pixels have 784) scikit-learn's logistic regression takes minutes.
+MANY_FEATURES = 256
+
+AnyClassifier = TypeVar("AnyClassifier", LogisticRegression, LinearSVC)
 
 
 @dataclass(frozen=True)
@@ -69,19 +76,47 @@ def fit(
         raise ValueError("the training images have one class only; a probe needs at least two, so use more images")
     # Double precision: L-BFGS stops early on float32's rounding, short of its tolerance.
     scaler = StandardScaler().fit(features.astype(np.float64))
-    classifier = _classifier(kind, regularisation)
     # One thread: the number of threads changes the order of sums, and with it the last digits of every figure.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        classifier.fit(scaler.transform(features.astype(np.float64)), labels)
+        scaled = scaler.transform(features.astype(np.float64))
+        if kind == "logistic_regression":
+            classifier = _logistic_regression(scaled, labels, regularisation)
+        elif kind == "linear_svm":
+            classifier = _linear_svm(scaled, labels, regularisation)
+        else:
+            raise ValueError(f"`kind` is {kind!r}; it must be logistic_regression or linear_svm")
     iterations = int(np.max(classifier.n_iter_))
     return Probe(scaler, classifier, iterations, iterations < MAX_ITERATIONS)
 
 
-def _classifier(kind: str, regularisation: float) -> LogisticRegression | LinearSVC:
-    if kind == "logistic_regression":
-        return LogisticRegression(C=regularisation, max_iter=MAX_ITERATIONS)
-    if kind == "linear_svm":
-        # The primal: with more images than features it is the faster one, and it draws no random numbers.
-        return LinearSVC(C=regularisation, max_iter=MAX_ITERATIONS, dual=False)
-    raise ValueError(f"`kind` is {kind!r}; it must be logistic_regression or linear_svm")
+def _logistic_regression(
+    scaled: NDArray[np.float64], labels: NDArray[np.int64], regularisation: float
+) -> LogisticRegression:
+    classifier = LogisticRegression(C=regularisation, max_iter=MAX_ITERATIONS)
+    classes, columns = np.unique(labels, return_inverse=True)
+    # Two classes are one sigmoid to scikit-learn, with another penalty.
+    if scaled.shape[1] < MANY_FEATURES or len(classes) == 2:
+        return classifier.fit(scaled, labels)
+    weights, iterations = linear_machines.logistic_regression(scaled, columns, regularisation, MAX_ITERATIONS)
+    return _with(classifier, classes, weights, iterations)
+
+
+def _linear_svm(scaled: NDArray[np.float64], labels: NDArray[np.int64], regularisation: float) -> LinearSVC:
+    classes = np.unique(labels)
+    # Of two classes one machine tells which it is.
+    wanted = classes[1:] if len(classes) == 2 else classes
+    weights, iterations = linear_machines.squared_hinge(
+        scaled, labels == wanted[:, None], regularisation, MAX_ITERATIONS
+    )
+    return _with(LinearSVC(C=regularisation), classes, weights, iterations)
+
+
+def _with(
+    classifier: AnyClassifier, classes: NDArray[np.int64], weights: NDArray[np.floating], iterations: int
+) -> AnyClassifier:
+    """`classifier` as scikit-learn leaves it after its own fit, with the weights (C, D + 1) given."""
+    classifier.classes_, classifier.n_iter_ = classes, np.array([iterations])
+    classifier.coef_, classifier.intercept_ = weights[:, :-1], weights[:, -1]
+    classifier.n_features_in_ = weights.shape[1] - 1
+    return classifier

@@ -1,15 +1,17 @@
 """A trial's folder on storage, and the work that fills it; the same call again continues or does nothing.
 
-    <study>/trials/<key>/  record.json  model.pt  stn.pt  predictions.pt  encodings.pt   (checkpoint.pt until done)
-                           measures.json
-    <study>/stns/<stn_key>/  record.json  stn.pt                                          (checkpoint.pt until done)
+    <study>/trials/<key>/    record.json  model.pt  stn.pt  predictions.pt  encodings.pt  measures.json
+    <study>/stns/<stn_key>/  record.json  stn.pt
+
+and, until they are done, checkpoint.pt and checkpoint.previous.pt in each.
 
 `record.json` is written last: where it exists the work has ended, well or not. Tensors load with `weights_only=True`.
 """
 
 from __future__ import annotations
 
-import json
+import functools
+import logging
 import math
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from tivae import checkpoint, experiment
+from tivae import checkpoint, experiment, sealed_json
+from tivae.checkpoint import DamagedFile
 from tivae.config import CONTROLS, TrialConfig
 from tivae.experiment import TrialResult
 from tivae.fashion_mnist import FashionMNIST
@@ -31,6 +34,7 @@ FORMAT = 1
 RECORD = "record.json"
 CHECKPOINT = "checkpoint.pt"
 MEASURES = "measures.json"
+_log = logging.getLogger("tivae")
 
 
 def trial_folder(study: Path, key: str) -> Path:
@@ -44,12 +48,16 @@ def stn_folder(study: Path, stn_key: str) -> Path:
 
 
 def read(folder: Path) -> dict[str, Any] | None:
-    """The record in `folder`; None where there is none, or none that can be read."""
+    """The record in `folder`; None where there is none, or, with a warning that names it, none that can be read."""
+    path = folder / RECORD
     try:
-        record = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError, RecursionError):
+        record = sealed_json.parse(path.read_bytes(), path)
+    except DamagedFile as error:
+        _warn_once(f"{error}; it counts as missing")
         return None
-    return record if isinstance(record, dict) and record.get("format") == FORMAT else None
+    except OSError:
+        return None
+    return record if record.get("format") == FORMAT else None
 
 
 def run_trial(
@@ -66,7 +74,7 @@ def run_trial(
 
     A finished one is left as it is, also where it has fewer `measures` (see `experiment.run`) than are asked for.
     interim: see `experiment.run`. An unfinished trial goes on from its last epoch. The STN is taken from the study's
-    folder, and pretrained there where it is missing. Whatever a trial raises is recorded as its result, with the reason.
+    folder, and pretrained there where it is missing. Whatever a trial raises is recorded, with the reason.
 
     Raises `OSError` where the folder can't be written.
     """
@@ -117,7 +125,7 @@ def run_stn(
     result = experiment.pretrain(config, host, device, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch)
     checkpoint.save(folder / "stn.pt", result.stn.state_dict())
     record = _write_record(folder, "stn", config, result.metrics, result.epochs, result.provenance)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    checkpoint.remove(folder / CHECKPOINT)
     return record
 
 
@@ -131,7 +139,7 @@ def write(folder: Path, result: TrialResult) -> dict[str, Any]:
     if result.measures is not None:
         _write_json(folder / MEASURES, result.measures)
     record = _write_record(folder, "trial", result.config, result.metrics, result.epochs, result.provenance)
-    (folder / CHECKPOINT).unlink(missing_ok=True)
+    checkpoint.remove(folder / CHECKPOINT)
     return record
 
 
@@ -179,14 +187,16 @@ def _load_weights(module: nn.Module, path: Path) -> None:
     try:
         module.load_state_dict(content)
     except (RuntimeError, AttributeError, TypeError) as error:
-        raise checkpoint.DamagedFile(f"{path} does not hold the weights of its config") from error
+        raise DamagedFile(f"{path} does not hold the weights of its config") from error
 
 
 def _epochs_so_far(folder: Path) -> list[EpochRow]:
-    try:
-        return list(checkpoint.load(folder / CHECKPOINT)["rows"])
-    except (FileNotFoundError, checkpoint.DamagedFile, KeyError):
-        return []
+    for file in (folder / CHECKPOINT, checkpoint.previous(folder / CHECKPOINT)):
+        try:
+            return list(checkpoint.load(file)["rows"])
+        except (FileNotFoundError, DamagedFile, KeyError):
+            continue
+    return []
 
 
 def _write_record(
@@ -216,9 +226,13 @@ def _write_record(
 def _write_json(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Writes `content`, atomically, and returns it as it was written."""
     plain: dict[str, Any] = _plain(content)
-    with checkpoint.replacing(path) as file:
-        file.write(json.dumps(plain, indent=1, allow_nan=False).encode())
+    sealed_json.write(path, plain)
     return plain
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    _log.warning(message)
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tivae import checkpoint
+from tivae import checkpoint, heap
 from tivae.datasets import Dataset
 
 EpochRow = dict[str, Any]
@@ -92,12 +92,14 @@ def train(training: Training, file: Path | None = None, on_epoch: OnEpoch | None
 
     Raises `NonFiniteLoss`, naming the optimiser step; the checkpoint then still holds the last good epoch.
     """
-    if file is not None and file.exists():
-        _resume(training, file)
+    heap.keep_freed_memory()
+    if file is not None:
+        # A damaged checkpoint costs an epoch, not the trial.
+        any(_resumed(training, candidate) for candidate in (file, checkpoint.previous(file)))
     for epoch in range(len(training.rows) + 1, training.epochs + 1):
         training.rows.append(_epoch(training, epoch))
         if file is not None:
-            checkpoint.save(file, training.state())
+            checkpoint.advance(file, training.state())
         if on_epoch is not None:
             on_epoch(training.rows[-1])
     training.module.eval()
@@ -135,7 +137,10 @@ def _epoch(training: Training, epoch: int) -> EpochRow:
     return row | {"wall_seconds": seconds, "images_per_second": len(images) / training_seconds}
 
 
-def _resume(training: Training, file: Path) -> None:
+def _resumed(training: Training, file: Path) -> bool:
+    """Whether `file` is there and the training goes on from it."""
+    if not file.exists():
+        return False
     device = next(training.module.parameters()).device
     fresh = copy.deepcopy(training.state())
     try:
@@ -145,7 +150,11 @@ def _resume(training: Training, file: Path) -> None:
     # A readable file with other content raises whatever its first unexpected part causes.
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         training.load_state(fresh)
-        _log.warning("%s is not used (%s); training starts again from its first epoch", file, str(error).strip())
+        before = checkpoint.previous(file).exists()
+        rest = "goes on from the one before" if before else "starts again from its first epoch"
+        _log.warning("%s is not used (%s); training %s", file, str(error).strip(), rest)
+        return False
+    return True
 
 
 def _check_finite(per_batch: Tensor, first_step: int) -> None:

@@ -52,7 +52,7 @@ def stn_mode(study: Study) -> StudyTable:
 def controls(study: Study) -> StudyTable:
     """Accuracy of what is not trained: raw pixels, PCA, an untrained encoder."""
     cells = summaries(study)
-    cells = cells[cells["model"].isin(list(CONTROLS))].reset_index(drop=True)
+    cells = _sorted(cells[cells["model"].isin(list(CONTROLS))], ["model", "encoding_dim"])
     if cells.empty:
         raise NotSupported("no control (pixels, pca or untrained) has finished")
     return _cells_table(study, "controls", "Controls", cells, ["encoding_dim"])
@@ -67,7 +67,7 @@ def pareto_front(study: Study) -> StudyTable:
     best = cells["augmented_accuracy"].cummax().shift(fill_value=-math.inf)
     front = cells[cells["augmented_accuracy"] > best]
     everything = summaries(study)
-    below = everything[everything["model"].isin(list(CONTROLS))]
+    below = _sorted(everything[everything["model"].isin(list(CONTROLS))], ["model", "encoding_dim"])
     notes = ["The controls below are not part of the front."] if len(below) else []
     shown = pd.concat([front, below], ignore_index=True)
     title = "Pareto front: augmented accuracy up, latent size down"

@@ -129,14 +129,15 @@ def seeds_needed(study: Study) -> StudyTable:
         ("", "sd"): [f"{value:.2f}" for value in frame["sd"]],
     }
     for difference in DIFFERENCES:
-        group = f"{difference:g} points"
-        texts[group, "seeds"] = [str(value) for value in frame[f"seeds_{difference:g}"]]
-        texts[group, "cautious"] = [str(value) for value in frame[f"seeds_cautious_{difference:g}"]]
-        texts[group, "hours"] = [None if pd.isna(value) else f"{value:.1f}" for value in frame[f"hours_{difference:g}"]]
+        group = f"{difference:g} {'point' if difference == 1 else 'points'}"
+        seeds = zip(frame[f"seeds_{difference:g}"], frame[f"seeds_cautious_{difference:g}"], strict=True)
+        texts[group, "seeds"] = [f"{usual} ({cautious})" for usual, cautious in seeds]
+        hours = frame[f"hours_{difference:g}"]
+        texts[group, "hours"] = [None if pd.isna(value) else f"{value:.1f}" for value in hours]
     shown = pd.DataFrame(texts)
     notes = (
         "Seeds with which a paired t test at the level 0.05 finds a difference of so many points with a probability of "
-        "0.8; sd: of the difference between seeds here, in points. Cautious: with the upper 80 % limit of sd, which "
+        "0.8; sd: of the difference between seeds here, in points. In brackets: with the upper 80 % limit of sd, which "
         "few seeds know badly.",
         "Hours: of all trials of these seeds, one after the other on one slot of this study's hardware.",
     )

@@ -115,3 +115,27 @@ def test_code_in_a_file_is_not_run(tmp_path, save):
 def test_the_code_of_the_test_above_would_run(tmp_path):
     pickle.loads(pickle.dumps(RunsCode(tmp_path / "written"))).close()
     assert (tmp_path / "written").exists()
+
+
+def test_flipped_bits_are_noticed_or_change_nothing(tmp_path):
+    """torch.load alone reads three of four such files as if nothing had happened."""
+    content = {
+        "weights": torch.randn(300, generator=torch.Generator().manual_seed(0)),
+        "rows": [{"epoch": 1, "loss": 0.5}],
+    }
+    path = tmp_path / "checkpoint.pt"
+    checkpoint.save(path, content)
+    raw = path.read_bytes()
+    noticed = 0
+    for at in range(0, len(raw), 7):
+        changed = bytearray(raw)
+        changed[at] ^= 1 << (at % 8)
+        path.write_bytes(changed)
+        try:
+            read = checkpoint.load(path)
+        except DamagedFile:
+            noticed += 1
+            continue
+        assert read["rows"] == content["rows"]
+        assert torch.equal(read["weights"], content["weights"])
+    assert noticed > len(raw) / 7 / 2

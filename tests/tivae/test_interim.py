@@ -36,7 +36,7 @@ def test_the_probe_sees_no_more_than_its_share(host, monkeypatch):
     experiment.run(
         dataclasses.replace(SPLIT, stn="pretrained", stn_epochs=1),
         host,
-        on_epoch=lambda row: None,
+        on_epoch=[].append,
         measures="none",
         interim="validation_augmented_accuracy",
     )

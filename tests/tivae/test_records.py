@@ -29,7 +29,9 @@ def strict(folder):
     def refuse(constant):
         raise AssertionError(constant)
 
-    return json.loads((folder / "record.json").read_text(), parse_constant=refuse)
+    content = json.loads((folder / "record.json").read_text(), parse_constant=refuse)
+    assert len(content.pop("digest")) == 64
+    return content
 
 
 def snapshot(folder):

@@ -1,3 +1,4 @@
+import contextlib
 import logging
 import math
 import statistics
@@ -391,6 +392,44 @@ def test_a_checkpoint_that_can_not_be_used_is_told_and_the_training_starts_anew(
     assert equal(training.module.state_dict(), expected.module.state_dict())
     # The next checkpoint is good again.
     assert len(checkpoint.load(file)["rows"]) == SHORT.epochs
+
+
+def test_a_damaged_checkpoint_costs_an_epoch_and_no_more(host, uninterrupted, tmp_path, caplog):
+    config, file = INTERRUPTED["vae"], tmp_path / "checkpoint.pt"
+    with pytest.raises(Interrupted):
+        experiment.run(config, host, measures="none", checkpoint=file, on_epoch=stop_after(2))
+    file.write_bytes(file.read_bytes()[:-100])
+    trained = []
+    resumed = experiment.run(config, host, measures="none", checkpoint=file, on_epoch=trained.append)
+    assert [row["epoch"] for row in trained] == [2, 3]
+    assert caplog.text.count("is not used") == 1
+    assert "training goes on from the one before" in caplog.text
+    assert resumed.metrics == uninterrupted("vae").metrics
+
+
+@pytest.mark.parametrize("moment", ["before", "between", "after"])
+def test_a_kill_while_a_checkpoint_is_written_leaves_a_good_one(tmp_path, monkeypatch, moment):
+    """Renaming is atomic: the process may die before the first, between both, or after."""
+    file = tmp_path / "checkpoint.pt"
+    checkpoint.advance(file, {"epoch": 1})
+    replace, done = checkpoint.os.replace, []
+
+    def dying(source, target):
+        if len(done) == {"before": 1, "between": 2, "after": 3}[moment]:
+            raise Interrupted
+        done.append(target)
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint.os, "replace", dying)
+        with contextlib.suppress(Interrupted):
+            checkpoint.advance(file, {"epoch": 2})
+    good = file if file.exists() else checkpoint.previous(file)
+    assert checkpoint.load(good) == {"epoch": 2 if moment == "after" else 1}
+    checkpoint.advance(file, {"epoch": 3})
+    assert checkpoint.load(file) == {"epoch": 3}
+    checkpoint.remove(file)
+    assert not list(tmp_path.glob("checkpoint*"))
 
 
 def test_a_checkpoint_of_another_trial_is_named(unused, tmp_path, caplog):

@@ -1,5 +1,5 @@
 """Compiled kernels for the convolutions of training on a CPU; see `kernels.cpp` for how they are made."""
 
-from tivae.native.stacks import Plan, fits, kind, plan, run
+from tivae.native.stacks import Plan, available, fits, plan, run
 
-__all__ = ["Plan", "fits", "kind", "plan", "run"]
+__all__ = ["Plan", "available", "fits", "plan", "run"]

@@ -22,7 +22,7 @@ _log = logging.getLogger("tivae")
 _SOURCE = Path(__file__).with_name("kernels.cpp")
 # Contraction to fused multiply-adds is allowed, reordering of sums is not: every machine with such instructions gives
 # the same bits, whatever the width of its vectors.
-_FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fPIC", "-shared")
+FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fPIC", "-shared")
 # The widest vectors hold 16 numbers.
 CHANNEL_MULTIPLE = 16
 
@@ -145,18 +145,20 @@ def _loaded(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels |
 
 
 def _compiled(source: str) -> Path:
-    compiler = next(filter(None, (shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))), None)
+    compiler = next(
+        filter(None, (shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++"))), None
+    )
     if compiler is None:
         raise OSError("no C++ compiler was found; install g++")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
-    content = "\n".join([source, *_FLAGS, version, _processor()])
+    content = "\n".join([source, *FLAGS, version, _processor()])
     file = cache_folder() / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.so"
     if file.exists():
         return file
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=file.parent) as folder:
         (Path(folder) / "kernels.cpp").write_text(source)
-        command = [compiler, *_FLAGS, "-o", "kernels.so", "kernels.cpp"]
+        command = [compiler, *FLAGS, "-o", "kernels.so", "kernels.cpp"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300, check=False)
         if done.returncode:
             raise OSError(f"{compiler} failed: {(done.stderr.strip().splitlines() or ['no reason given'])[0]}")
@@ -175,4 +177,6 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:
         return f"{platform.machine()} {platform.processor()} {platform.node()}"
-    return "\n".join(sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))}))
+    return "\n".join(
+        sorted({line for line in lines if line.startswith(("model name", "flags", "Features", "CPU part"))})
+    )

@@ -44,9 +44,9 @@ def fits(network: nn.Module, inputs: Tensor) -> bool:
     return forward_ad.unpack_dual(inputs).tangent is None
 
 
-def kind(plan: Plan | None, device: torch.device) -> str:
-    """What trains networks of `plan` on `device`: `native` kernels, or `torch`'s."""
-    return "native" if plan is not None and device.type == "cpu" and kernels(*plan) is not None else "torch"
+def available(plan: Plan | None) -> bool:
+    """Whether there are kernels for networks of `plan`; they are compiled now if need be."""
+    return plan is not None and kernels(*plan) is not None
 
 
 def run(plan: Plan, layers: nn.Sequential, inputs: Tensor) -> Tensor | None:

@@ -1,4 +1,4 @@
-"""The tables besides Table 1, on studies that never ran."""
+"""Tables of accuracies, on studies that never ran."""
 
 import random
 
@@ -6,7 +6,7 @@ import pytest
 
 import analysis
 from analysis import tables
-from tests.analysis.synthetic import record, write_record, write_study
+from tests.analysis.synthetic import grid, write_study
 from tivae.config import TrialConfig
 
 
@@ -70,26 +70,30 @@ def test_controls_have_a_table_of_their_own(tmp_path):
     assert "PCA" in table.table.text()
 
 
-def test_failures_are_named_with_their_reason(tmp_path):
-    write_record(tmp_path, record(TrialConfig(), "failed", "NonFiniteLoss: <b>nan</b>"))
-    write_record(tmp_path, b"{", key="0123456789ab")
-    table = tables.failures(analysis.load(tmp_path))
-    assert sorted(table.frame["status"]) == ["damaged", "failed"]
-    assert "NonFiniteLoss: <b>nan</b>" in table.table.text()
+def test_controls_stand_in_every_table_of_accuracies(tmp_path):
+    configs = [TrialConfig(latent_dim=size, kl_weight=weight) for size in (2, 10) for weight in (0.001, 0.01)]
+    configs += [TrialConfig(stn="pretrained"), *(TrialConfig(model=model) for model in ("pixels", "pca", "untrained"))]
+    study = _load(tmp_path, configs, lambda _: 0.7)
+    for make in (tables.latent_size, tables.kl_weight, tables.stn_mode, tables.pareto_front, tables.controls):
+        made = make(study)
+        assert made.frame["model"].tolist()[-3:] == ["pixels", "pca", "untrained"], make
+        for name in ("raw pixels", "PCA", "untrained encoder"):
+            assert name in made.table.text()
 
 
-def test_what_a_study_does_not_support_is_left_out_with_a_reason(tmp_path):
-    study = _load(tmp_path, [TrialConfig()], lambda _: 0.7)
-    made, skipped = tables.all_of(study)
-    assert made == []
-    assert skipped.keys() == tables.ALL.keys()
-    assert all(reason and "\n" not in reason for reason in skipped.values())
+def test_a_control_is_on_no_front(tmp_path):
+    known = {"pca": 0.9, "vae": 0.5}
+    configs = [TrialConfig(model="pca", latent_dim=2), TrialConfig(latent_dim=2), TrialConfig(latent_dim=10)]
+    study = _load(tmp_path, configs, lambda config: known[config.model] + 0.01 * config.latent_dim)
+    made = tables.pareto_front(study)
+    assert made.frame["model"].tolist() == ["vae", "vae", "pca"]
+    assert "The controls below are not part of the front." in made.table.notes
 
 
-def test_a_study_of_failures_only_has_just_their_table(tmp_path):
-    write_record(tmp_path, record(TrialConfig(), "failed", "odd"))
-    made, _ = tables.all_of(analysis.load(tmp_path))
-    assert [table.name for table in made] == ["failures"]
+def test_two_models_of_two_sizes_are_no_sweep(tmp_path):
+    study = _load(tmp_path, grid(), lambda _: 0.7)
+    with pytest.raises(tables.NotSupported, match="no trained model has two latent sizes"):
+        tables.latent_size(study)
 
 
 def test_no_table_mixes_cells(tmp_path):

@@ -1,0 +1,115 @@
+"""`python -m study.status RESULTS`: where a study stands, running or not, seen from another terminal."""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from study import status_file
+from study.display import failures_table, table_of
+from study.folder import LOCK
+from study.progress import duration
+from tivae import records
+
+EXIT_BAD_INPUT = 2
+# A run on another machine, whose lock is not seen here, is taken to be alive when it wrote so lately.
+FRESH_SECONDS = 30.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Shows one study; the exit code is 0, or 2 where there is none."""
+    parser = argparse.ArgumentParser(prog="python -m study.status", description="Where a study stands.")
+    parser.add_argument("results", type=Path, help="the study's folder, such as results/paper_grid")
+    study = parser.parse_args(arguments).results
+    status = status_file.read(study) or _from_records(study)
+    if status is None:
+        hint = _studies_in(study)
+        remedy = f"; did you mean {hint[0]}?" if hint else "; give the folder that a run printed"
+        print(f"error: {study} is not the folder of a study{remedy}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    show(status, _is_held(study), Console())
+    return 0
+
+
+def show(status: dict[str, Any], is_held: bool, console: Console) -> None:
+    """Prints the counts, what runs, what failed and the best so far; is_held: whether a run holds the folder."""
+
+    def say(text: str) -> None:
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    state = state_of(status, is_held, time.time())
+    counts = [f"{status['finished']}/{status['trials']} trials done"]
+    counts += [f"{status[name]} {name}" for name in ("waiting", "pruned", "failed") if status.get(name)]
+    if state.startswith("running"):
+        counts.insert(1, f"{len(status['running'])} running")
+        counts += [f"{duration(status['elapsed_seconds'])} so far", f"{duration(status['seconds_left'])} left"]
+    say(f"{state}: {', '.join(counts)}")
+    if status["running"] and state.startswith("running"):
+        rows = status["running"]
+        console.print(table_of((row["key"], row["label"], row["device"], row["epochs"], row["row"]) for row in rows))
+    if status["failures"]:
+        console.print(failures_table((row["key"], row["label"], row["error"]) for row in status["failures"]))
+    if status["best"]:
+        best = status["best"]
+        say(f"best so far: {best['key']} {best['label']}, augmented accuracy {best['accuracy']:.4f}")
+
+
+def state_of(status: dict[str, Any], is_held: bool, now: float) -> str:
+    """The state in words, by what a run wrote last and whether one holds the folder."""
+    if status["state"] != "running":
+        return str(status["state"])
+    age = now - status["updated_at"]
+    if is_held or age < FRESH_SECONDS:
+        return f"running on {status['host']}" + (f", last heard of {duration(age)} ago" if age > FRESH_SECONDS else "")
+    return "stopped without a word; the same command continues"
+
+
+def _from_records(study: Path) -> dict[str, Any] | None:
+    """What the records alone tell: of an older run, or a copy without its status."""
+    folders = sorted(path for path in (study / "trials").glob("*") if path.is_dir())
+    if not folders:
+        return None
+    found = {folder.name: records.read(folder) for folder in folders}
+    ended = {key: record for key, record in found.items() if record is not None}
+    failed = {key: record for key, record in ended.items() if record["status"] == "failed"}
+    finished = {key: record for key, record in ended.items() if record["status"] == "finished"}
+    accuracies = {key: record["metrics"].get("augmented_accuracy") for key, record in finished.items()}
+    known = {key: value for key, value in accuracies.items() if value is not None}
+    best = max(known, key=lambda key: known[key], default=None)
+    return {
+        "state": "as recorded",
+        "trials": len(found),
+        "finished": len(finished),
+        "failed": len(failed),
+        "pruned": sum(record["status"] == "pruned" for record in ended.values()),
+        "waiting": len(found) - len(ended),
+        "running": [],
+        "failures": [{"key": key, "label": "", "error": record["error"]} for key, record in failed.items()],
+        "best": None if best is None else {"key": best, "label": "", "accuracy": known[best]},
+    }
+
+
+def _studies_in(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in folder.glob("*/trials"))
+
+
+def _is_held(study: Path) -> bool:
+    try:
+        with open(study / LOCK) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""Tables of what holds: planted effects are in them, in points."""
+
+import pandas as pd
+import pytest
+
+import analysis
+from analysis import tables
+from analysis.pilot import seed_plans
+from analysis.statistics import plan_seeds
+from tests.analysis.synthetic import grid, papers_figures, write_study
+from tivae.config import TrialConfig
+
+SECONDS = 900.0  # of every made-up trial
+
+
+def planted(config, draw):
+    """The STN brings 3 points on augmented images; seeds differ by a standard deviation of half a point."""
+    gain = 0.03 * (config.stn == "pretrained")
+    return {"base_accuracy": 0.8 + draw.gauss(0, 0.005), "augmented_accuracy": 0.7 + gain + draw.gauss(0, 0.005)}
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    return analysis.load(write_study(tmp_path_factory.mktemp("planted"), grid(seeds=6), planted))
+
+
+def rows(made, heading):
+    """The texts of one of the table's blocks, by their first column."""
+    (frame,) = (frame for name, frame, _ in made.table.blocks if name.startswith(heading))
+    return frame.set_index(frame.columns[0])
+
+
+def test_the_effects_table_shows_a_planted_effect_and_no_other(study):
+    made = tables.effects(study)
+    shown = rows(made, "Augmented test set")
+    assert float(shown.loc["STN: STN − no STN", "points"]) == pytest.approx(3, abs=0.5)
+    assert shown.loc["STN: STN − no STN", "adjusted p"] == "< 0.001"
+    others = made.frame[(made.frame["term"] != "stn") | (made.frame["test_set"] == "base")]
+    assert (others["adjusted_p_value"] > 0.05).all()
+
+
+def test_the_analysis_of_variance_shows_it_too(study):
+    made = tables.analysis_of_variance(study)
+    shown = rows(made, "Augmented test set")
+    assert shown.loc["STN", "adjusted p"] == "< 0.001"
+    assert shown["df"].tolist() == ["1"] * 7
+    # Of 48 trials 1 is the mean, 5 are the other seeds, 7 the terms.
+    assert made.frame["residual_degrees_of_freedom"].tolist() == [35] * 14
+    assert "35 residual degrees of freedom, residual standard deviation 0." in made.table.text()
+
+
+def test_seeds_and_hours_follow_from_the_pilot(study):
+    frame = seed_plans(study)
+    row = frame[(frame["factor"] == "stn") & (frame["test_set"] == "augmented")].iloc[0]
+    with_stn = study.where(stn="pretrained").trials.groupby("seed")["augmented_accuracy"].mean()
+    without = study.where(stn="none").trials.groupby("seed")["augmented_accuracy"].mean()
+    plan = plan_seeds(100 * (with_stn - without), 0.5, 8 * SECONDS)
+    assert row["contrast"] == "pretrained - none"
+    assert (row["n"], row["sd"]) == (6, pytest.approx(plan.sd))
+    assert (row["seeds_0.5"], row["seeds_cautious_0.5"]) == (plan.seeds, plan.seeds_cautious)
+    assert row["hours_0.5"] == pytest.approx(plan.seeds * 8 * SECONDS / 3600)
+    assert "STN: STN − no STN" in tables.seeds_needed(study).table.text()
+
+
+def test_a_seed_that_lacks_a_cell_does_not_count_in_the_pilot(tmp_path):
+    configs = [config for config in grid(seeds=4) if (config.seed, config.model) != (3, "vae")]
+    frame = seed_plans(analysis.load(write_study(tmp_path, configs, planted)))
+    assert frame[frame["factor"] == "stn"]["n"].tolist() == [3, 3]
+    assert frame[frame["factor"] == "model"]["n"].tolist() == [3, 3]
+
+
+def test_one_seed_is_no_pilot(tmp_path):
+    study = analysis.load(write_study(tmp_path, grid(), planted))
+    for make in (tables.seeds_needed, tables.analysis_of_variance):
+        with pytest.raises(tables.NotSupported):
+            make(study)
+
+
+def test_verdicts_say_what_they_rest_on(study):
+    made = tables.verdicts(study)
+    (_, shown, _), *_ = made.table.blocks
+    assert set(shown["over"]) == {"6 seeds"}
+    assert len(shown) < len(made.frame)
+    assert not shown["adjusted p"].isin(["0.000"]).any()
+    stn = shown[shown["claim"].str.startswith("The pretrained STN")].iloc[0]
+    assert stn["the paper's"] == "-3.03"
+
+
+def test_table_1_has_intervals_and_controls(tmp_path):
+    controls = [TrialConfig(model="pixels"), TrialConfig(model="pca"), TrialConfig(model="pca", latent_dim=100)]
+
+    def figures(config, draw):
+        return (
+            papers_figures(config, draw)
+            if config not in controls
+            else {"base_accuracy": 0.55, "augmented_accuracy": 0.5}
+        )
+
+    made = tables.paper(analysis.load(write_study(tmp_path, [*grid(), *controls], figures)))
+    shown = rows(made, "Accuracy of controls")
+    assert shown.index.tolist() == ["raw pixels", "PCA, 10 latents", "PCA, 100 latents"]
+    assert shown["base test set", "ours"].tolist() == ["0.5500"] * 3
+    assert shown["base test set", "95 %"].tolist() == ["0.5402–0.5597"] * 3
+    assert len(made.frame) == 8
+    accuracy, _, loss = (frame for _, frame, _ in made.table.blocks)
+    assert accuracy["augmented test set", "95 %"].notna().all()
+    assert ("augmented test set", "95 %") not in loss  # one seed says nothing of a loss
+    assert "not of this table" not in made.table.text()
+    assert pd.notna(made.frame["over"]).all()
