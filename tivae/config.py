@@ -16,6 +16,8 @@ from tivae.resolution import CONTROLS, MODEL_FEATURES
 __all__ = ["CONTROLS", "FIELD_NAMES", "MODEL_FEATURES", "STN_FIELDS", "ConfigError", "TrialConfig", "check_field_name"]
 
 IMAGE_PIXELS = 28 * 28
+# Of the 60,000 training images, in units of the brightest pixel.
+PIXEL_DEVIATION = 0.3530
 
 # Part of every key. Raise it when a change of code changes the figures of an unchanged config.
 RECIPE = 1
@@ -53,6 +55,10 @@ class TrialConfig:
     test_images: int | None = number(None, 100, 10_000, help="first N test images; None: all 10,000")
     validation_images: int | None = number(
         None, 1, 59_900, help="the last N training images, held out of all training; None: no validation set"
+    )
+
+    pixel_deviation: float | None = number(
+        None, above=0, high=10, help="images are divided by it; default 0.353, that of all training pixels"
     )
 
     # Warps of the augmented dataset (paper, section 3.1), each applied with `warp_probability`
@@ -105,6 +111,10 @@ class TrialConfig:
     weight_decay: float = number(0.01, 0, help="of AdamW; torch's default")
     learning_rate_schedule: str = choice("constant", "constant", "cosine", help="cosine falls to 0 at the end")
 
+    precision: str | None = choice(
+        None, "tf32", "float32", "bf16", help="of products and convolutions on a GPU; default tf32; see `precision.py`"
+    )
+
     # STN: pretrained augmented -> base with MSE (paper, section 3.2), or trained with the model
     stn_epochs: int | None = number(None, 1, 100_000, help="of pretraining; default 20")
     stn_learning_rate: float | None = number(None, above=0, help="of AdamW; default 1e-3")
@@ -155,6 +165,11 @@ class TrialConfig:
         return _digest({name: getattr(self, name) for name in STN_FIELDS})
 
     @property
+    def deviation(self) -> float:
+        """What standardised images were divided by, in units of the brightest pixel."""
+        return PIXEL_DEVIATION if self.pixel_deviation is None else self.pixel_deviation
+
+    @property
     def encoding_dim(self) -> int:
         """Numbers per image in the encodings, whichever features are read."""
         return IMAGE_PIXELS if self.model == "pixels" else self.latent_dim * (self.categories or 1)
@@ -174,7 +189,7 @@ class TrialConfig:
 
 # What decides a pretrained STN.
 STN_FIELDS = (
-    *("dataset", "train_images", "validation_images"),
+    *("dataset", "train_images", "validation_images", "pixel_deviation"),
     *(
         "rotation_degrees",
         "shift_pixels",
@@ -185,7 +200,7 @@ STN_FIELDS = (
         "whole_pixel_shifts",
         "training_warps",
     ),
-    *("batch_size", "weight_decay", "stn_epochs", "stn_learning_rate", "seed"),
+    *("batch_size", "weight_decay", "precision", "stn_epochs", "stn_learning_rate", "seed"),
 )
 
 FIELD_NAMES = tuple(item.name for item in fields(TrialConfig))

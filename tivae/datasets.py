@@ -15,30 +15,32 @@ import torch
 from torch import Tensor
 
 from tivae import warps
-from tivae.config import TrialConfig
+from tivae.config import PIXEL_DEVIATION, TrialConfig
 from tivae.fashion_mnist import FashionMNIST
 from tivae.randomness import generator
 
 PIXEL_MEAN = 0.2860
-PIXEL_DEVIATION = 0.3530
 IMAGE_SIZE = 28
 # The seed of the augmented test and validation sets, the same for every trial, so that comparisons are paired.
 TEST_SET_SEED = 0
 
 
-def standardise(images: Tensor) -> Tensor:
-    """uint8 (N, H, W) to float32 (N, 1, H, W) with mean 0 and standard deviation 1 over the training images."""
-    return images.unsqueeze(1).float().mul_(1 / (255 * PIXEL_DEVIATION)).sub_(PIXEL_MEAN / PIXEL_DEVIATION)
+def standardise(images: Tensor, deviation: float = PIXEL_DEVIATION) -> Tensor:
+    """uint8 (N, H, W) to float32 (N, 1, H, W), of mean 0 over the training images, in units of `deviation`.
+
+    With the default these have standard deviation 1 and lie in [-0.81, 2.02].
+    """
+    return images.unsqueeze(1).float().mul_(1 / (255 * deviation)).sub_(PIXEL_MEAN / deviation)
 
 
-def to_pixels(images: Tensor) -> Tensor:
+def to_pixels(images: Tensor, deviation: float = PIXEL_DEVIATION) -> Tensor:
     """Standardised (N, 1, H, W) to pixels in [0, 1], (N, H, W)."""
-    return (images * PIXEL_DEVIATION + PIXEL_MEAN).clamp(0, 1).squeeze(1)
+    return (images * deviation + PIXEL_MEAN).clamp(0, 1).squeeze(1)
 
 
-def fill_value(fill: str) -> float:
-    """The standardised value outside the frame: black is -0.81, grey (the data set's mean) 0."""
-    return -PIXEL_MEAN / PIXEL_DEVIATION if fill == "black" else 0.0
+def fill_value(fill: str, deviation: float = PIXEL_DEVIATION) -> float:
+    """The standardised value outside the frame: black is -0.81 by default, grey (the data set's mean) 0."""
+    return -PIXEL_MEAN / deviation if fill == "black" else 0.0
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Dataset:
     """Images that are standardised, and warped where `matrices` are given, as batches are read.
 
     images: uint8 (N, 28, 28), or standardised float32 (N, 1, 28, 28); matrices: (N, 2, 3) or None.
-    front: what each batch passes at the end, without gradients; a frozen STN, say.
+    front: what each batch passes at the end, without gradients; a frozen STN, say. deviation: see `standardise`.
     """
 
     images: Tensor
@@ -54,6 +56,7 @@ class Dataset:
     interpolation: str = "bilinear"
     fill: float = 0.0
     front: Callable[[Tensor], Tensor] | None = None
+    deviation: float = PIXEL_DEVIATION
 
     def __len__(self) -> int:
         return len(self.images)
@@ -62,7 +65,7 @@ class Dataset:
         """Standardised float32 images (B, 1, 28, 28) at `index`."""
         images = self.images[index]
         if images.dtype == torch.uint8:
-            images = standardise(images)
+            images = standardise(images, self.deviation)
         if self.matrices is not None:
             images = warps.warp(images, self.matrices[index], interpolation=self.interpolation, fill=self.fill)
         if self.front is None:
@@ -88,7 +91,14 @@ class Dataset:
     @torch.no_grad()
     def through(self, transform: Callable[[Tensor], Tensor], batch_size: int = 1000) -> Dataset:
         """The dataset of `transform`'s outputs, computed once and kept."""
-        return Dataset(torch.cat([transform(batch) for batch in self.batches(batch_size)]))
+        outputs = torch.cat([transform(batch) for batch in self.batches(batch_size)])
+        return Dataset(outputs, deviation=self.deviation)
+
+
+def warped(images: Tensor, matrices: Tensor, config: TrialConfig) -> Dataset:
+    """uint8 images (N, 28, 28) warped by sampling matrices (N, 2, 3) as the config warps its own."""
+    fill = fill_value(config.fill, config.deviation)
+    return Dataset(images, matrices, config.interpolation, fill, deviation=config.deviation)
 
 
 class TrialData:
@@ -121,14 +131,14 @@ class TrialData:
         """`base` and `augmented` test sets, and `validation_base` and `validation_augmented` where there are any."""
         sets = {"base": self.base_test(), "augmented": self.augmented_test()}
         if self.config.validation_images is not None:
-            sets["validation_base"] = Dataset(self._validation_images)
+            sets["validation_base"] = self._unwarped(self._validation_images)
             warped = self._warped(self._validation_images, self._validation_warps.to(self.device))
             sets["validation_augmented"] = warped
         return sets
 
     def evaluation_targets(self) -> dict[str, Dataset]:
         """The base images of each of `evaluation_sets`."""
-        base = {"": self.base_test(), "validation_": Dataset(self._validation_images)}
+        base = {"": self.base_test(), "validation_": self._unwarped(self._validation_images)}
         return {name: base["validation_" if name.startswith("validation_") else ""] for name in self.evaluation_sets()}
 
     def evaluation_labels(self, name: str) -> np.ndarray:
@@ -137,11 +147,11 @@ class TrialData:
 
     def base_train(self) -> Dataset:
         """The training images as they are."""
-        return Dataset(self._train_images)
+        return self._unwarped(self._train_images)
 
     def base_test(self) -> Dataset:
         """The test images as they are."""
-        return Dataset(self._test_images)
+        return self._unwarped(self._test_images)
 
     def augmented_test(self) -> Dataset:
         """The one frozen set of warped test images."""
@@ -162,8 +172,11 @@ class TrialData:
         parameters = warps.draw(len(self._train_images), self.config, source)
         return self._warped(self._train_images, warps.sampling_matrices(parameters).to(self.device))
 
+    def _unwarped(self, images: Tensor) -> Dataset:
+        return Dataset(images, deviation=self.config.deviation)
+
     def _warped(self, images: Tensor, matrices: Tensor) -> Dataset:
-        return Dataset(images, matrices, self.config.interpolation, fill_value(self.config.fill))
+        return warped(images, matrices, self.config)
 
     def _to_device(self, images: np.ndarray) -> Tensor:
         # A copy: the host's array is read-only and shared by all trials of a machine.

@@ -39,7 +39,7 @@ def unused(config: TrialConfig) -> dict[str, Any]:
     names: list[str] = ["kl_weight"] if config.model == "autoencoder" else []
     if config.model in CONTROLS:
         names += _TRAINING_FIELDS
-        names += ["batch_size", "weight_decay"] if config.stn != "pretrained" else []
+        names += ["batch_size", "weight_decay", "precision"] if config.stn != "pretrained" else []
         names += ["hidden_widths"] if config.model != "untrained" else []
         names += ["latent_dim"] if config.model == "pixels" else []
         names += ["train_dataset"] if config.model != "pca" and config.probe_fit != "training" else []
@@ -61,6 +61,7 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
     reconstruction_weight = default("reconstruction_weight", 30.0 if categorical else 1.0)
     consistency = trained and bool(config.consistency_weight)
     return {
+        "pixel_deviation": None if config.pixel_deviation == 0.3530 else config.pixel_deviation,
         "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency),
         "categories": default("categories", 10, categorical),
         "temperature": temperature,
@@ -74,6 +75,7 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
         "stn_epochs": default("stn_epochs", 20, config.stn == "pretrained"),
         "stn_learning_rate": default("stn_learning_rate", 1e-3, config.stn != "none"),
         "alignment_weight": default("alignment_weight", reconstruction_weight, config.stn == "joint"),
+        "precision": _unless("tf32", config.precision),
         "probe": _unless("logistic_regression", config.probe),
         "probe_features": default("probe_features", MODEL_FEATURES[config.model][0]),
     }

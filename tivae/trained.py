@@ -34,7 +34,7 @@ class TrainedModel:
         """
         kind = features or self.config.probe_features
         assert kind is not None
-        batch = Dataset(_standardised(images))
+        batch = Dataset(self._standardised(images))
         noise = self.model.noise(len(batch), generator(seed, "encoding noise")) if kind == "sample" else None
         return evaluation.features(self.model, batch, kind, through=self.stn, noise=noise).numpy()
 
@@ -45,22 +45,26 @@ class TrainedModel:
 
         Raises `ValueError` for a model that makes no reconstructions.
         """
-        view = views.look_of(self.config.stn, self.stn)(_standardised(images))
+        view = views.look_of(self.config.stn, self.stn)(self._standardised(images))
         decoded = self.model.reconstruct(view.seen)
-        return to_pixels(decoded if view.restore is None else view.restore(decoded)).numpy()
+        restored = decoded if view.restore is None else view.restore(decoded)
+        return to_pixels(restored, self.config.deviation).numpy()
 
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """`count` images decoded from the prior; the same for the same seed."""
-        return to_pixels(self.model.sample(count, generator(seed, "samples"))).numpy()
+        return to_pixels(self.model.sample(count, generator(seed, "samples")), self.config.deviation).numpy()
 
     @torch.no_grad()
     def transform(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
         """What the model sees of `images`: the STN's output, or the images themselves without an STN."""
-        return to_pixels(self._seen(images)).numpy()
+        return to_pixels(self._seen(images), self.config.deviation).numpy()
+
+    def _standardised(self, images: ArrayLike | Tensor) -> Tensor:
+        return standardise(_checked(images), self.config.deviation)
 
     def _seen(self, images: ArrayLike | Tensor) -> Tensor:
-        batch = _standardised(images)
+        batch = self._standardised(images)
         return batch if self.stn is None else self.stn(batch)
 
 
@@ -78,13 +82,14 @@ def load(path: str | Path) -> TrainedModel:
     return TrainedModel(config, records.load_model(config, folder), stn)
 
 
-def _standardised(images: ArrayLike | Tensor) -> Tensor:
+def _checked(images: ArrayLike | Tensor) -> Tensor:
+    """Pixels from 0 to 255, (N, 28, 28)."""
     pixels = images.detach().cpu() if isinstance(images, Tensor) else torch.as_tensor(np.array(images))
     if pixels.ndim != 3 or pixels.shape[1:] != (28, 28) or len(pixels) == 0:
         raise ValueError(f"images have shape {tuple(pixels.shape)}; it must be (N, 28, 28), N at least 1")
     if pixels.dtype == torch.uint8:
-        return standardise(pixels)
+        return pixels
     # NaN compares as false, and is refused with the rest.
     if not torch.is_floating_point(pixels) or not (pixels.min() >= 0 and pixels.max() <= 1):
         raise ValueError("images must be uint8 from 0 to 255 or floats from 0 to 1; standardised images are not taken")
-    return standardise(pixels.float() * 255)
+    return pixels.float() * 255

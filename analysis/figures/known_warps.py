@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tivae import warps
+from tivae import datasets, warps
 from tivae.config import TrialConfig
-from tivae.datasets import Dataset, fill_value
+from tivae.datasets import Dataset
 from tivae.warps import WarpParameters
 
 
@@ -58,4 +58,4 @@ def warped(images: Tensor, kind: str, amount: float, config: TrialConfig) -> Dat
         scale=torch.full((count,), float(amount) if kind == "scale" else 1.0),
     )
     matrices = warps.sampling_matrices(parameters)
-    return Dataset(images, matrices, config.interpolation, fill_value(config.fill))
+    return datasets.warped(images, matrices, config)

@@ -54,7 +54,7 @@ def numbers(
     if dataset.matrices is not None:
         warp = warps_of(dataset.matrices[index])
         columns["is_warped"] = (warp != [0.0, 0.0, 0.0, 1.0]).any(axis=1).to_numpy()
-    return grids.image_frame(to_pixels(dataset.batch(index)).numpy(), columns)
+    return grids.image_frame(to_pixels(dataset.batch(index), dataset.deviation).numpy(), columns)
 
 
 def draw(ax: Axes, frame: pd.DataFrame, columns: int = COLUMNS) -> Axes:

@@ -42,7 +42,7 @@ def numbers(data: FashionMNIST, models: Mapping[str, TrainedModel]) -> pd.DataFr
     parts = []
     for test_set in TEST_SETS:
         dataset = sets.base_test() if test_set == "base" else sets.augmented_test()
-        pixels = to_pixels(dataset.batch(torch.from_numpy(chosen))).numpy()
+        pixels = to_pixels(dataset.batch(torch.from_numpy(chosen)), dataset.deviation).numpy()
         rows = {"input": pixels} | {name: model.reconstruct(pixels) for name, model in models.items()}
         for row, shown in rows.items():
             columns = {"image": chosen, "class": classes, "test_set": test_set, "row": row}
@@ -74,7 +74,7 @@ def traversal_numbers(
     values = np.arange(config.categories) if config.categories else np.array(TRAVERSAL)
     parts = []
     with torch.no_grad():
-        seen = standardise(torch.tensor(image[None]))
+        seen = standardise(torch.tensor(image[None]), config.deviation)
         seen = seen if model.stn is None else model.stn(seen)
         assert isinstance(model.model, Autoencoder)
         own = model.model.modes(model.model.encode(seen))
@@ -93,7 +93,7 @@ def traversal_numbers(
                 "value": values,
                 "is_own": np.arange(len(values)) == nearest,
             }
-            parts.append(grids.image_frame(to_pixels(model.model.decode(moved)).numpy(), columns))
+            parts.append(grids.image_frame(to_pixels(model.model.decode(moved), config.deviation).numpy(), columns))
     return pd.concat(parts, ignore_index=True)
 
 

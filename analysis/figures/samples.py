@@ -39,7 +39,7 @@ def numbers(data: FashionMNIST, config: TrialConfig, of_each_class: int = IMAGES
         ("base", sets.base_test(), identity.loc[np.zeros(len(chosen), dtype=int)]),
         ("augmented", augmented, warps_of(augmented.matrices[torch.from_numpy(chosen)])),
     ):
-        pixels = to_pixels(dataset.batch(torch.from_numpy(chosen))).numpy()
+        pixels = to_pixels(dataset.batch(torch.from_numpy(chosen)), dataset.deviation).numpy()
         columns = known | {"test_set": name} | {column: warp[column].to_numpy() for column in warp}
         parts.append(grids.image_frame(pixels, columns))
     return pd.concat(parts, ignore_index=True)

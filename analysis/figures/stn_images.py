@@ -40,7 +40,7 @@ def numbers(data: FashionMNIST, config: TrialConfig, stn: SpatialTransformer) ->
     labels = sets.test_labels[chosen]
     known = {"image": chosen, "label": labels, "class": [CLASS_NAMES[label] for label in labels]}
     shown = {"base": sets.base_test().batch(index), "input": inputs, "output": _transformed(stn, inputs)}
-    parts = [grids.image_frame(to_pixels(shown[row]).numpy(), known | {"row": row}) for row in ROWS]
+    parts = [grids.image_frame(to_pixels(shown[row], config.deviation).numpy(), known | {"row": row}) for row in ROWS]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -57,7 +57,7 @@ def known_warp_numbers(
             )
             shown = before if row == "input" else _transformed(stn, before)
             columns = {"image": image, "kind": kind.name, "amount": kind.amounts, "row": row}
-            parts.append(grids.image_frame(to_pixels(shown).numpy(), columns))
+            parts.append(grids.image_frame(to_pixels(shown, config.deviation).numpy(), columns))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -70,7 +70,7 @@ def error_numbers(
     deviations; `low` and `high`: its 95 % interval over these images (Student's t); `images`: their number.
     """
     originals = torch.tensor(data.test_images[:count])
-    base = standardise(originals)
+    base = standardise(originals, config.deviation)
     rows = []
     for kind in KINDS:
         for amount in kind.amounts:

@@ -31,6 +31,8 @@ def other(name):
         return not now
     if name in ("train_images", "test_images", "validation_images"):
         return 500
+    if name == "pixel_deviation":
+        return 0.3205
     return now + 1 if isinstance(now, int) else now / 2
 
 
@@ -56,6 +58,7 @@ BAD = [
     ("consistency_form", "l1", "`consistency_form` is 'l1'; it must be distance or kl"),
     ("consistency_weight", -1, "`consistency_weight` is -1; it must be a number at least 0"),
     ("alignment_weight", -1, "`alignment_weight` is -1; it must be a number at least 0"),
+    ("pixel_deviation", 0, "`pixel_deviation` is 0; it must be a number above 0 and at most 10"),
     ("validation_images", 0, "`validation_images` is 0; it must be a whole number at least 1 and at most 59900"),
     ("probe_fit", "both", "`probe_fit` is 'both'; it must be matched or base or augmented or training"),
     ("seed", -1, "`seed` is -1; it must be a whole number at least 0 and at most 2147483647"),

@@ -37,6 +37,21 @@ def test_standardised_pixels_span_what_is_documented():
     assert ends == pytest.approx([-0.81, 2.02], abs=0.005)
 
 
+@pytest.mark.parametrize("deviation", [0.3530, 0.3205])
+def test_another_deviation_scales_all_that_a_trial_sees(host, deviation):
+    """As if standardised images had been multiplied; the pixels are the same."""
+    usual = data(host, **AUGMENTED)
+    drawn = data(host, **AUGMENTED, pixel_deviation=deviation)
+    factor = 0.3530 / deviation
+    sets = {**drawn.evaluation_sets(), "train": drawn.base_train()}
+    for name, expected in {**usual.evaluation_sets(), "train": usual.base_train()}.items():
+        torch.testing.assert_close(whole(sets[name]), factor * whole(expected), rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(
+            to_pixels(whole(sets[name]), deviation), to_pixels(whole(expected)), rtol=0, atol=1e-5
+        )
+    assert (drawn.config.key == usual.config.key) == (deviation == 0.3530)
+
+
 def test_standardising_leaves_its_input_as_it_is():
     images = torch.full((2, 28, 28), 7, dtype=torch.uint8)
     standardise(images)

@@ -1,6 +1,5 @@
 import copy
 import dataclasses
-import json
 import shutil
 
 import numpy as np
@@ -10,6 +9,7 @@ import torch
 import tivae
 from tests.tivae.conftest import CONFIGS
 from tests.tivae.test_checkpoint import RunsCode
+from tivae import records, sealed_json
 from tivae.datasets import TrialData, to_pixels
 from tivae.trained import load
 
@@ -159,8 +159,7 @@ def test_a_folder_without_a_trial_is_told(tmp_path):
 
 def test_a_failed_trial_is_not_loaded(copied):
     folder = copied("vae")
-    record = json.loads((folder / "record.json").read_text())
-    (folder / "record.json").write_text(json.dumps(record | {"status": "failed"}))
+    sealed_json.write(folder / "record.json", records.read(folder) | {"status": "failed"})
     with pytest.raises(FileNotFoundError, match="holds no finished trial"):
         load(folder)
 
@@ -190,9 +189,9 @@ def test_weights_of_another_trial_are_refused(copied, recorded):
 
 def test_a_record_with_an_unknown_field_is_refused(copied):
     folder = copied("vae")
-    record = json.loads((folder / "record.json").read_text())
+    record = records.read(folder)
     record["config"]["latent_dims"] = 3
-    (folder / "record.json").write_text(json.dumps(record))
+    sealed_json.write(folder / "record.json", record)
     with pytest.raises(ValueError, match="`latent_dims` is not a field of a trial"):
         load(folder)
 

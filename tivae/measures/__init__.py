@@ -142,7 +142,8 @@ def _local_invariance(subject: Subject, unwarped: np.ndarray) -> dict[str, float
     if not subject.is_smooth:
         return {f"local_sensitivity_{name}": None for name in local_invariance.GENERATORS}
     batches = subject.data.base_test().batches(evaluation.BATCH_SIZE)
-    speeds = local_invariance.squared_speeds(subject.encode, batches, fill_value(subject.config.fill))
+    outside = fill_value(subject.config.fill, subject.config.deviation)
+    speeds = local_invariance.squared_speeds(subject.encode, batches, outside)
     distance = consistency.pair_distance(unwarped)
     return {
         f"local_sensitivity_{name}": local_invariance.sensitivity(speed, distance) for name, speed in speeds.items()

@@ -1,0 +1,101 @@
+"""A small study as a user runs it, and the ways to break it."""
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SPACE = """
+question: does it survive?
+factors:
+  model: [vae, categorical_vae]
+  stn: [none, pretrained]
+settings:
+  {train_images: 1000, test_images: 200, epochs: 6, stn_epochs: 6, hidden_widths: [8, 16], train_dataset: augmented}
+"""
+
+
+class Study:
+    """The command line for `SPACE`, with everything it writes under `folder`."""
+
+    def __init__(self, folder: Path, space: str = SPACE, results: Path | None = None):
+        self.space = folder / "small.yaml"
+        self.space.write_text(space)
+        self.results = results or folder / "results"
+        self.folder = self.results / "small"
+
+    def command(self, *arguments):
+        fixed = ("--results-dir", str(self.results), "--no-report", "--measures", "none")
+        return [sys.executable, "-m", "study.run", str(self.space), *fixed, *arguments]
+
+    def start(self, *arguments):
+        """The running command."""
+        return subprocess.Popen(
+            self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+        )
+
+    def run(self, *arguments, code=0, seconds=400):
+        """Runs the command to its end, and returns what it printed."""
+        process = self.start(*arguments)
+        try:
+            printed, _ = process.communicate(timeout=seconds)
+        finally:
+            process.kill()
+        assert process.returncode == code, printed
+        assert "Traceback" not in printed, printed
+        return printed
+
+    def figures(self):
+        """Status, metrics and epochs of each trial that has a record, without what depends on time and place."""
+        found = {}
+        for path in sorted(self.folder.glob("trials/*/record.json")):
+            record = json.loads(path.read_text())
+            times = ("wall_seconds", "images_per_second")
+            epochs = [{name: value for name, value in row.items() if name not in times} for row in record["epochs"]]
+            found[record["key"]] = (record["status"], record["metrics"], epochs)
+        return found
+
+    def epochs_done(self):
+        """How far the work on storage is: checkpoints by the time they were written."""
+        return {path: path.stat().st_mtime_ns for path in self._checkpoints() if path.exists()}
+
+    def _checkpoints(self):
+        yield from self.folder.glob("trials/*/checkpoint.pt")
+        yield from self.folder.glob("stns/*/checkpoint.pt")
+
+
+def workers(process):
+    """The worker processes of a running command that have a job."""
+    found = []
+    for child in psutil.Process(process.pid).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            if child.name().startswith("ray::") and "IDLE" not in child.name():
+                found.append(child)
+    return found
+
+
+def kill_everything(process):
+    """SIGKILL to the driver and all that it started, at once."""
+    family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
+    for member in family:
+        with contextlib.suppress(psutil.Error):
+            member.send_signal(signal.SIGSTOP)
+    for member in family:
+        with contextlib.suppress(psutil.Error):
+            member.kill()
+    process.wait()
+
+
+def wait(condition, process, seconds=300):
+    """Until the condition holds, or the command ends."""
+    deadline = time.monotonic() + seconds
+    while not condition() and process.poll() is None:
+        assert time.monotonic() < deadline, "it did not come to this"
+        time.sleep(0.01)

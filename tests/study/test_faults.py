@@ -1,0 +1,229 @@
+"""Faults survived, with the figures of an undisturbed run, bit for bit. `uv run pytest -m slow` runs them all."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+from tests.study.faults import Study, kill_everything, wait, workers
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """A study that ran through, to copy and to compare with."""
+    study = Study(tmp_path_factory.mktemp("undisturbed"))
+    study.run()
+    assert {status for status, _, _ in study.figures().values()} == {"finished"}
+    return study
+
+
+@pytest.fixture
+def study(tmp_path):
+    return Study(tmp_path)
+
+
+@pytest.fixture
+def finished(undisturbed, tmp_path):
+    """A copy of the undisturbed study."""
+    shutil.copytree(undisturbed.results, tmp_path / "results")
+    return Study(tmp_path)
+
+
+@pytest.mark.parametrize("moment", range(10))
+def test_a_worker_killed_at_any_moment(undisturbed, study, moment):
+    source = random.Random(moment)
+    process = study.start()
+    try:
+        wait(lambda: study.epochs_done(), process)
+        time.sleep(source.uniform(0, 4))
+        for worker in source.sample(workers(process), k=min(1, len(workers(process)))):
+            worker.kill()
+        printed, _ = process.communicate(timeout=400)
+    finally:
+        process.kill()
+    assert process.returncode == 0, printed
+    assert study.figures() == undisturbed.figures()
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_the_driver_killed(undisturbed, study, moment):
+    process = study.start()
+    wait(lambda: study.epochs_done(), process)
+    time.sleep(moment)
+    process.kill()
+    process.communicate()
+    study.run()
+    assert study.figures() == undisturbed.figures()
+
+
+@pytest.mark.parametrize("moment", range(3))
+def test_driver_and_workers_killed_at_once(undisturbed, study, moment):
+    process = study.start()
+    wait(lambda: study.epochs_done(), process)
+    time.sleep(moment)
+    kill_everything(process)
+    study.run()
+    assert study.figures() == undisturbed.figures()
+
+
+def test_the_stn_stage_killed(undisturbed, study):
+    process = study.start("--set", "stn=pretrained")
+    wait(lambda: list(study.folder.glob("stns/*/checkpoint.pt")), process)
+    kill_everything(process)
+    assert not list(study.folder.glob("stns/*/record.json"))
+    study.run()
+    assert study.figures() == undisturbed.figures()
+
+
+def test_a_hundred_restarts(undisturbed, study):
+    source = random.Random(0)
+    for restart in range(100):
+        process = study.start()
+        before = study.epochs_done()
+        wait(lambda before=before: study.epochs_done() != before, process)
+        time.sleep(source.uniform(0, 0.5))
+        if process.poll() is not None:
+            break
+        (kill_everything if restart % 2 else subprocess.Popen.kill)(process)
+        process.communicate()
+    study.run()
+    assert study.figures() == undisturbed.figures()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_it_cleanly_within_20_seconds(undisturbed, study, number):
+    process = study.start()
+    wait(lambda: study.epochs_done(), process)
+    process.send_signal(number)
+    began = time.monotonic()
+    printed, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < 20
+    assert process.returncode == 130, printed
+    assert "To continue: python -m study.run" in printed
+    assert "Traceback" not in printed
+    study.run()
+    assert study.figures() == undisturbed.figures()
+
+
+def test_two_runs_of_one_study_at_once(undisturbed, study):
+    first = study.start()
+    try:
+        wait(lambda: study.epochs_done(), first)
+        printed = study.run(code=2)
+        assert f"error: {study.folder} is being filled by process {first.pid}" in printed
+        told, _ = first.communicate(timeout=400)
+    finally:
+        first.kill()
+    assert first.returncode == 0, told
+    assert study.figures() == undisturbed.figures()
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _flip(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _flip])
+def test_a_damaged_record_is_named_and_its_trial_alone_run_again(undisturbed, finished, damage):
+    records = sorted(finished.folder.glob("trials/*/record.json"))
+    damage(records[0])
+    before = {path: path.stat().st_mtime_ns for path in records[1:]}
+    printed = finished.run()
+    assert str(records[0]) in printed
+    assert "3 of 4 trials are finished already" in printed
+    assert {path: path.stat().st_mtime_ns for path in records[1:]} == before
+    assert finished.figures() == undisturbed.figures()
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _flip])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(undisturbed, study, damage):
+    process = study.start("--set", "stn=none")
+    wait(lambda: list(study.folder.glob("trials/*/checkpoint.previous.pt")), process)
+    kill_everything(process)
+    checkpoints = list(study.folder.glob("trials/*/checkpoint.pt"))
+    assert checkpoints
+    for path in checkpoints:
+        damage(path)
+    printed = study.run()
+    for path in checkpoints:
+        assert f"{path} is not used" in printed
+    assert study.figures() == undisturbed.figures()
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _flip])
+def test_a_damaged_stn_is_pretrained_again(undisturbed, finished, damage):
+    (stn,) = finished.folder.glob("stns/*/stn.pt")
+    damage(stn)
+    (vae,) = (
+        path.parent
+        for path in finished.folder.glob("trials/*/record.json")
+        if (config := json.loads(path.read_text())["config"])["stn"] == "pretrained" and config["model"] == "vae"
+    )
+    shutil.rmtree(vae)
+    printed = finished.run()
+    assert str(stn) in printed
+    assert finished.figures() == undisturbed.figures()
+
+
+@pytest.mark.parametrize("damage", [_cut, _empty, _flip])
+@pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet", "trials.csv"])
+def test_damaged_dataframes_are_made_again_from_the_records(undisturbed, finished, damage, name):
+    good = (undisturbed.folder / name).read_bytes()
+    damage(finished.folder / name)
+    finished.run()
+    assert (finished.folder / name).read_bytes() == good
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A disk of 3 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)], capture_output=True)
+    if done.returncode:
+        pytest.skip("a file system can't be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def test_a_full_disk_is_told_and_room_made_lets_it_go_on(undisturbed, tmp_path, small_disk):
+    study = Study(tmp_path, results=small_disk / "results")
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(b"0" * (2 * 2**20 + 2**19))
+    printed = study.run(code=1)
+    assert "No space left on device" in printed
+    ballast.unlink()
+    study.run()
+    assert study.figures() == undisturbed.figures()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_results_folder_turned_read_only_is_told(undisturbed, study):
+    process = study.start()
+    wait(lambda: study.epochs_done(), process)
+    folders = [study.folder, *(path for path in study.folder.rglob("*") if path.is_dir())]
+    for folder in folders:
+        folder.chmod(0o500)
+    printed, _ = process.communicate(timeout=400)
+    assert process.returncode in (1, 2), printed
+    assert "Permission denied" in printed
+    for folder in folders:
+        folder.chmod(0o700)
+    study.run()
+    assert study.figures() == undisturbed.figures()
