@@ -9,7 +9,7 @@ import pytest
 from study import space
 from tivae.config import FIELD_NAMES, TrialConfig
 
-GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "example"]
+GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "paper_reading", "example"]
 
 # Measured: a trial of the paper's grid, 20 epochs of 60,000 images, takes 22 minutes on one core.
 HOURS_PER_IMAGE = 22 / 60 / (20 * 60_000)
