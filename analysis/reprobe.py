@@ -33,6 +33,7 @@ def reprobe(
     data: FashionMNIST,
     device: str = "cpu",
     on_trial: Callable[[int, int, str], None] | None = None,
+    on_row: Callable[[pd.DataFrame], None] | None = None,
     **probe: Any,
 ) -> pd.DataFrame:
     """A row per finished trial: its key, cell and seed, the probe's settings, and all metrics of the new probe.
@@ -40,6 +41,7 @@ def reprobe(
     probe: of `probe`, `probe_features`, `probe_fit`, `probe_regularisation` those that change. A trial whose model
     does not have the features, or whose weights can't be read, has the reason in `error` and no metrics.
     on_trial: called before each trial with its number, their count and its key.
+    on_row: called after each trial with all rows so far.
     """
     rows = []
     keys = study.finished["key"].tolist()
@@ -53,9 +55,11 @@ def reprobe(
         try:
             changed = dataclasses.replace(config, **probe)
             row |= {name: getattr(changed, name) for name in PROBE_FIELDS} | _metrics(trial, changed, data, device)
-        except ValueError as problem:
+        except (ValueError, OSError) as problem:
             row["error"] = str(problem)
         rows.append(row)
+        if on_row is not None:
+            on_row(pd.DataFrame(rows))
     return pd.DataFrame(rows)
 
 
@@ -88,7 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("results", type=Path, help="a results folder, such as results/paper_grid")
     parser.add_argument("--probe", help="logistic_regression or linear_svm")
     parser.add_argument("--features", dest="probe_features", help="mean, sample, logits, probabilities, one_hot, ...")
-    parser.add_argument("--fit", dest="probe_fit", help="matched, base, augmented or training")
+    parser.add_argument("--fit", dest="probe_fit", help="matched, base, augmented, both or training")
     parser.add_argument("--regularisation", dest="probe_regularisation", type=float, help="scikit-learn's C")
     parser.add_argument("--data", type=Path, help="folder with the four Fashion-MNIST files; default: found or fetched")
     parser.add_argument("--device", default="cpu", help="default: cpu")
@@ -98,10 +102,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Refuses values that are legal for no model before the first of many minutes.
         TrialConfig(model=_model_with(probe.get("probe_features")), **probe)
         study = analysis.load(options.results)
-        frame = reprobe(study, fashion_mnist.load(options.data), options.device, _said(time.monotonic()), **probe)
         path = options.results / "reprobe" / f"{_file_name(probe)}.csv"
-        with replacing(path) as file:
-            file.write(frame.to_csv(index=False).encode())
+
+        def write(frame: pd.DataFrame) -> None:
+            with replacing(path) as file:
+                file.write(frame.to_csv(index=False).encode())
+
+        # After each trial: what is interrupted keeps the rows it has.
+        data = fashion_mnist.load(options.data)
+        frame = reprobe(study, data, options.device, _said(time.monotonic()), write, **probe)
+        write(frame)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -43,8 +43,8 @@ class Watchers:
     """
 
     ended: Callable[[Job, dict[str, Any]], None]
-    reported: Callable[[Job, dict[str, Any]], None] = lambda job, row: None  # noqa: E731
-    stepped: Callable[[], None] = lambda: None  # noqa: E731
+    reported: Callable[[Job, dict[str, Any]], None]
+    stepped: Callable[[], None]
 
 
 def run(

@@ -10,10 +10,9 @@ import os
 import re
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -21,7 +20,6 @@ from analysis import formats
 from analysis.table1 import table1, table1_text
 from study import devices, dry_run
 from study import space as spaces
-from study.display import Display
 from study.folder import FolderError, Frames, Place, opened
 from study.jobs import Job, plan
 from study.mlflow_log import MLflowError

@@ -88,9 +88,13 @@ class Storage:
         for path in files:
             if not names or path.name in names:
                 _patiently(functools.partial(self._write, f"{part}/{path.name}", path.read_bytes()))
-        if not names and files and not (study / part / records.CHECKPOINT).exists():
-            with contextlib.suppress(FileNotFoundError):
-                self._system.delete_file(f"{self._root}/{part}/{records.CHECKPOINT}")
+        if names or not files:
+            return
+        for name in self._files(part):
+            # Checkpoints are of no use beside the record that they led to.
+            if name.startswith(Path(records.CHECKPOINT).stem) and not (study / part / name).exists():
+                with contextlib.suppress(FileNotFoundError):
+                    self._system.delete_file(f"{self._root}/{part}/{name}")
 
     def has(self, part: str) -> bool:
         """Whether there is any file in the folder `part`."""
@@ -271,7 +275,7 @@ class Mirror:
         return bool(mine.st_size != info.size or info.mtime.timestamp() > mine.st_mtime)
 
 
-def _nothing(*names: str) -> None:  # noqa: ARG001
+def _nothing(*names: str) -> None:
     """Does nothing."""
 
 

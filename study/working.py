@@ -67,7 +67,7 @@ def work(
             watchers = engine.Watchers(books.ended, books.reported, status.update)
             engine.run(jobs, slots, data, study, display, watchers, options.measures, more, storage)
             progress.lost_nodes = progress.waiting > 0 and not slots()
-    console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False)
+    console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
     return progress
 
 

@@ -41,7 +41,7 @@ def _tried(model: str, spatial: str, consistent: bool, device: str, pretraining:
     # A device that is full now may have room for the trial.
     except torch.OutOfMemoryError:
         return None
-    # What a backend raises for what it lacks: NotImplementedError, RuntimeError, AssertionError, TypeError (no float64).
+    # What a backend raises for what it lacks: NotImplementedError, RuntimeError, AssertionError, TypeError ...
     except Exception as error:
         return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]
     return None

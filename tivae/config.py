@@ -133,8 +133,8 @@ class TrialConfig:
     )
     probe_fit: str = choice(
         "matched",
-        *("matched", "base", "augmented", "training"),
-        help="training encodings it is fitted on; matched: the kind of each test set; training: `train_dataset`",
+        *("matched", "base", "augmented", "both", "training"),
+        help="training encodings it is fitted on; matched: the kind of each test set; training: `train_dataset`'s",
     )
     probe_regularisation: float = number(1.0, above=0, help="scikit-learn's C, the inverse strength of the L2 penalty")
 

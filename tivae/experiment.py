@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tivae import final_scores
+from tivae import final_scores, precision
 from tivae import interim as interims
 from tivae import measures as invariance
 from tivae.config import CONTROLS, TrialConfig
@@ -85,12 +85,13 @@ def run(
     frozen = None
     if config.stn == "pretrained":
         frozen = freeze((stn or pretrain(config, host, device).stn).to(data.device))
-    if config.model in CONTROLS:
-        trained = _fit_control(config, data, frozen)
-    else:
-        trained = _train(config, data, frozen, checkpoint, on_epoch, interim)
-    readout = read_out(config, data, trained.model, trained.stn, trained.seen)
-    measured = invariance.measure(config, data, trained.model, trained.stn, readout, measures)
+    with precision.of(config.precision, device):
+        if config.model in CONTROLS:
+            trained = _fit_control(config, data, frozen)
+        else:
+            trained = _train(config, data, frozen, checkpoint, on_epoch, interim)
+        readout = read_out(config, data, trained.model, trained.stn, trained.seen)
+        measured = invariance.measure(config, data, trained.model, trained.stn, readout, measures)
     return TrialResult(
         config=config,
         model=trained.model,
@@ -115,7 +116,8 @@ def pretrain(
     """The STN that `config.stn_key` names, trained and frozen; `checkpoint` and `on_epoch` as for `run`."""
     watch = Stopwatch(device, host.source)
     training = StnTraining(config, TrialData(host, config, device))
-    train(training, checkpoint, on_epoch)
+    with precision.of(config.precision, device):
+        train(training, checkpoint, on_epoch)
     metrics = {name: value for name, value in training.rows[-1].items() if name.endswith("_loss")}
     origin = watch.provenance(training.seconds_before, training.resumed)
     return StnResult(config, freeze(training.stn), metrics, training.rows, origin)

@@ -34,6 +34,7 @@ class ModelTraining(Training):
     def __init__(self, config: TrialConfig, data: TrialData, frozen_stn: SpatialTransformer | None = None):
         super().__init__()
         self.key, self.epochs, self.batch_size = config.key, config.epochs, config.batch_size
+        self.precision = config.precision
         self.config, self.data = config, data
         self.model: Autoencoder = build(config).to(data.device)
         self.frozen_stn = frozen_stn

@@ -21,8 +21,9 @@ FIGURES = ("validation_base_accuracy", "validation_augmented_accuracy")
 def accuracy(config: TrialConfig, data: TrialData, model: Model, stn: SpatialTransformer | None, figure: str) -> float:
     """An estimate of `figure`, one of `FIGURES`: the share of all validation images that a small probe recognises.
 
-    It is fitted on the first 5,000 training images, of the kind that the config's `probe_fit` says, and so reads less
-    than the final probe. The model and the STN must be in `eval()`; nothing of the training is changed.
+    It is fitted on the first 5,000 training images, of the kind that the config's `probe_fit` says (augmented ones for
+    `both`), and so reads less than the final probe. The model and the STN must be in `eval()`; nothing of the training
+    is changed.
 
     Raises `ValueError` where encodings are not finite.
     """

@@ -28,6 +28,7 @@ class StnTraining(Training):
         assert config.stn_epochs is not None
         assert config.stn_learning_rate is not None
         self.key, self.epochs, self.batch_size = config.stn_key, config.stn_epochs, config.batch_size
+        self.precision = config.precision
         self.data = data
         self.module = self.stn = build(config).to(data.device)
         self.optimiser = torch.optim.AdamW(

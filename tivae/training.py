@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tivae import checkpoint, heap
+from tivae import checkpoint, heap, precision
 from tivae.datasets import Dataset
 
 EpochRow = dict[str, Any]
@@ -40,6 +40,8 @@ class Training(ABC):
     generators: dict[str, torch.Generator]
     epochs: int
     batch_size: int
+    # `TrialConfig.precision`.
+    precision: str | None = None
     # What `loss` reports of each batch.
     figure_names: tuple[str, ...]
 
@@ -105,6 +107,16 @@ def train(training: Training, file: Path | None = None, on_epoch: OnEpoch | None
     training.module.eval()
 
 
+def take_step(training: Training, images: Dataset, index: Tensor, step: int) -> Tensor:
+    """One optimiser step on the batch at `index`; gives the batch's figures, for which nothing waits here."""
+    with precision.forward(training.precision, index.device):
+        loss, figures = training.loss(images, index, step)
+    training.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    training.optimiser.step()
+    return figures.detach()
+
+
 def _epoch(training: Training, epoch: int) -> EpochRow:
     started = time.perf_counter()
     images = training.images()
@@ -115,11 +127,7 @@ def _epoch(training: Training, epoch: int) -> EpochRow:
     figures = []
     training.module.train()
     for number, index in enumerate(batches):
-        loss, batch_figures = training.loss(images, index, first_step + number)
-        training.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        training.optimiser.step()
-        figures.append(batch_figures.detach())
+        figures.append(take_step(training, images, index, first_step + number))
     # The only wait for the device in an epoch: nothing above reads a value back.
     per_batch = torch.stack(figures).cpu().double()
     training_seconds = time.perf_counter() - started

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
+from tivae import sampling
 from tivae.config import TrialConfig
 
 # A warp that keeps less than this share of its frame cannot be undone in single precision.
@@ -74,10 +74,16 @@ def warp(images: Tensor, matrices: Tensor, *, interpolation: str = "bilinear", f
 
     Differentiable in both, except in `matrices` for `interpolation="nearest"`.
     """
-    grid = functional.affine_grid(matrices, list(images.shape), align_corners=False)
-    # grid_sample pads with zero: shifting the values by `fill` makes that the padding.
-    sampled = functional.grid_sample(images - fill, grid, mode=interpolation, align_corners=False)
-    return sampled + fill
+    grid = sampling_grid(matrices, *images.shape[2:])
+    # Outside the frame is read as zero: shifting the values by `fill` makes that the padding.
+    return sampling.sample(images - fill, grid, interpolation) + fill
+
+
+def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
+    """Where each output pixel is read, (N, height, width, 2): as `affine_grid`, which costs more on a CPU."""
+    x, y = (_centres(count, matrices) for count in (width, height))
+    rows = torch.addcmul(matrices[:, None, :, 2], matrices[:, None, :, 1], y[:, None])
+    return torch.addcmul(rows[:, :, None], matrices[:, None, None, :, 0], x[:, None])
 
 
 def determinants(matrices: Tensor) -> Tensor:
@@ -108,3 +114,8 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
     """(N, 2, 3) matrices of p -> outer(inner(p))."""
     linear = outer[:, :, :2] @ inner
     return torch.cat([linear[:, :, :2], linear[:, :, 2:] + outer[:, :, 2:]], dim=2)
+
+
+def _centres(count: int, like: Tensor) -> Tensor:
+    """The middles of `count` pixels that together reach from -1 to 1."""
+    return (2 * torch.arange(count, dtype=like.dtype, device=like.device) + 1) / count - 1

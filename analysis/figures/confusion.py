@@ -51,7 +51,7 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
         ax.text(
             predicted,
             true,
-            f"{'<1%' if share < 0.005 else f'{share:.0%}'}\n({count:,})",
+            f"{'<1%' if share < 0.01 else f'{share:.0%}'}\n({count:,})",
             ha="center",
             va="center",
             fontsize=6,

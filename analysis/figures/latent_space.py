@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,6 +28,8 @@ from tivae.fashion_mnist import CLASS_NAMES
 SHOWN_IMAGES = 1000
 PERPLEXITY = 30.0
 METHODS = ("pca", "tsne")
+# Between the digits of two classes, as a share of the axes: their height.
+LABEL_GAP = 0.035
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +94,7 @@ def numbers(
 
 
 def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
-    """The images of one test set, coloured and marked by class, with each class's name at its median."""
+    """The images of one test set, coloured and marked by class, with each class's digit at its median, or beside it where two would overlap."""
     part = space.points[space.points["test_set"] == test_set]
     for label, group in part.groupby("label"):
         ax.scatter(
@@ -105,8 +108,10 @@ def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
             rasterized=True,
         )
     halo = [patheffects.withStroke(linewidth=1.8, foreground="white")]
-    for label, group in part.groupby("label"):
-        x, y = group[f"{method}_x"].median(), group[f"{method}_y"].median()
+    coordinates = [f"{method}_x", f"{method}_y"]
+    medians = part.groupby("label")[coordinates].median()
+    size = space.points[coordinates].max() - space.points[coordinates].min()
+    for label, (x, y) in zip(medians.index, _apart((medians / size).to_numpy()) * size.to_numpy(), strict=True):
         ax.text(x, y, str(label), ha="center", va="center", fontweight="bold", path_effects=halo)
     _limit(ax, space.points, method)
     if method == "pca":
@@ -115,6 +120,24 @@ def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
     else:
         ax.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     return ax
+
+
+def _apart(places: np.ndarray, gap: float = LABEL_GAP) -> np.ndarray:
+    """`places` (N, 2) with those closer than `gap` moved away from each other, all others as they are."""
+    moved = places.astype(np.float64).copy()
+    for _ in range(100):
+        still = True
+        for one, other in itertools.combinations(range(len(moved)), 2):
+            between = moved[other] - moved[one]
+            distance = float(np.hypot(*between))
+            if distance < gap * (1 - 1e-6):
+                direction = between / distance if distance > 0 else np.array([1.0, 0.0])
+                moved[one] -= direction * (gap - distance) / 2
+                moved[other] += direction * (gap - distance) / 2
+                still = False
+        if still:
+            break
+    return moved
 
 
 def draw_all(figure: Figure, space: LatentSpace) -> Figure:

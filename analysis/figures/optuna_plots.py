@@ -260,7 +260,7 @@ def _restyle(ax: Axes, height: float) -> None:
 
 
 def _words(name: str, *, capital: bool = True) -> str:
-    words = name.replace("_", " ")
+    words = setting_name(name)
     return words[:1].upper() + words[1:] if capital else words
 
 

@@ -23,10 +23,11 @@ MOST_TRIALS = 100
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Running text; `strong` where it must not be overlooked."""
+    """Running text; `strong` where it must not be overlooked. lead: words in bold before it."""
 
     text: str
     strong: bool = False
+    lead: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,9 @@ def _summary(study: Study) -> list[Paragraph]:
 def _verdicts(rows: Sequence[Judgement], table: Table | None) -> list[Paragraph | Table]:
     tested = [row for row in rows if row.verdict != "not tested"]
     blocks: list[Paragraph | Table] = [] if table is None else [table]
-    blocks += [Paragraph(row.sentence) for row in tested]
+    blocks += [
+        Paragraph(rest, lead=f"{verdict}:") for verdict, _, rest in (row.sentence.partition(": ") for row in tested)
+    ]
     untested = [row for row in rows if row.verdict == "not tested"]
     if untested:
         named = " ".join(row.statement for row in untested)

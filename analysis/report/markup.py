@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -17,17 +18,22 @@ from analysis.report.content import Code, Paragraph, Report
 _STYLE = """
 :root { color-scheme: light dark; --line: #8886; --soft: #8881; }
 * { box-sizing: border-box; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 0 auto; padding: 1rem; overflow-wrap: anywhere; }
 h1 { font-size: 1.6rem; line-height: 1.2; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--line); }
 h3 { margin-bottom: .3rem; font-size: 1.05rem; }
-.wide { overflow-x: auto; margin: .5rem 0; }
+/* A shadow at the right edge as long as there is more to scroll to. */
+.wide { overflow-x: auto; margin: .5rem 0; background:
+  linear-gradient(to left, Canvas 30%, transparent) right / 2rem 100% no-repeat local,
+  linear-gradient(to left, #8888, transparent) right / .7rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { padding: .25rem .6rem; text-align: left; border-bottom: 1px solid var(--line); vertical-align: top; }
-td { min-width: 3rem; } td.long { min-width: 14rem; overflow-wrap: anywhere; } .right { text-align: right; }
+td.long { min-width: 14rem; overflow-wrap: anywhere; } .right { text-align: right; } td.right { white-space: nowrap; }
+th.group { text-align: center; }
 .note, figcaption { font-size: .85rem; opacity: .85; }
 figure { margin: 1.5rem 0; } figure img { max-width: 100%; height: auto; background: #fff; }
 pre { overflow-x: auto; padding: .75rem; background: var(--soft); font-size: .8rem; overflow-wrap: normal; }
 strong { background: #f0c80040; }
+@media (max-width: 40rem) { th, td { padding: .25rem .4rem; } td.long { min-width: 10rem; } }
 """
 # Cells longer than this get room to wrap in.
 _LONG_CELL = 30
@@ -60,7 +66,7 @@ def markdown(report: Report, folder: Path) -> str:
 
 def _html_block(block: Paragraph | Code | Table | SavedFigure) -> str:
     if isinstance(block, Paragraph):
-        text = escape(block.text)
+        text = (f"<b>{escape(block.lead)}</b> " if block.lead else "") + escape(block.text)
         return f"<p><strong>{text}</strong></p>" if block.strong else f"<p>{text}</p>"
     if isinstance(block, Code):
         return f"<pre>{escape(block.text)}</pre>"
@@ -77,14 +83,24 @@ def _html_table(table: Table) -> str:
     parts = [f"<h3>{escape(table.title)}</h3>"]
     for heading, frame, right in table.blocks:
         parts += [f"<h4>{escape(heading)}</h4>"] if heading else []
-        labels = [" ".join(filter(None, label)) if isinstance(label, tuple) else str(label) for label in frame.columns]
+        labels = [label if isinstance(label, tuple) else ("", str(label)) for label in frame.columns]
         aligned = [' class="right"' if label in right else "" for label in frame.columns]
-        head = "".join(f"<th{side}>{escape(text)}</th>" for side, text in zip(aligned, labels, strict=True))
+        head = "".join(f"<th{side}>{escape(text)}</th>" for side, (_, text) in zip(aligned, labels, strict=True))
         rows = [_html_row([frame.iloc[row, i] for i in range(len(labels))], aligned) for row in range(len(frame))]
         body = "\n".join(rows)
-        parts.append(f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>')
+        heads = f"{_html_groups([group for group, _ in labels])}<tr>{head}</tr>"
+        parts.append(f'<div class="wide"><table><thead>{heads}</thead><tbody>\n{body}\n</tbody></table></div>')
     parts += [f'<p class="note">{escape(note)}</p>' for note in table.notes]
     return "\n".join(parts)
+
+
+def _html_groups(groups: list[str]) -> str:
+    """A row of headings, each over the columns of its group; "" where no column has one."""
+    if not any(groups):
+        return ""
+    runs = [(group, len(list(run))) for group, run in itertools.groupby(groups)]
+    cells = (f'<th class="group" colspan="{width}">{escape(group)}</th>' for group, width in runs)
+    return f"<tr>{''.join(cells)}</tr>"
 
 
 def _html_row(values: list[Any], aligned: list[str]) -> str:
@@ -98,8 +114,9 @@ def _html_row(values: list[Any], aligned: list[str]) -> str:
 
 def _markdown_block(block: Paragraph | Code | Table | SavedFigure, folder: Path) -> str:
     if isinstance(block, Paragraph):
+        lead = f"**{formats.markdown_escape(block.lead)}** " if block.lead else ""
         text = formats.markdown_escape(block.text)
-        return f"**{text}**" if block.strong else text
+        return f"**{text}**" if block.strong else lead + text
     if isinstance(block, Code):
         return f"```sh\n{block.text}\n```"
     if isinstance(block, Table):

@@ -50,6 +50,20 @@ def test_what_a_model_does_not_have_is_told_in_its_row(results, host):
     assert "a vae does not have" in _row(frame, TrialConfig(**SMALL))["error"]
 
 
+def test_weights_that_are_gone_are_told_in_their_row(host, tmp_path):
+    behind = TrialConfig(model="pca", stn="pretrained", stn_epochs=1, train_images=300, test_images=200)
+    assert records.run_trial(behind, host, "cpu", tmp_path, measures="none")["error"] is None
+    (records.trial_folder(tmp_path, behind.key) / "stn.pt").unlink()
+    assert "stn.pt" in _row(reprobe(analysis.load(tmp_path), host), behind)["error"]
+
+
+def test_rows_are_on_disk_as_they_come(results, host):
+    seen = []
+    frame = reprobe(analysis.load(results), host, on_row=lambda rows: seen.append(len(rows)), probe_features="logits")
+    assert seen == [1, 2, 3]
+    assert len(frame) == 3
+
+
 def test_the_records_stay_as_they_are(results, host):
     before = {path: path.read_bytes() for path in results.glob("trials/*/record.json")}
     reprobe(analysis.load(results), host, probe="linear_svm")

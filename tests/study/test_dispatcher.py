@@ -9,12 +9,12 @@ import pytest
 from ray.tune.search import Searcher
 
 from study.devices import Pool
-from study.dispatcher import Dispatcher
+from study.dispatcher import MAX_RETRIES, Dispatcher
 from study.jobs import plan
 from tivae.config import TrialConfig
 
 CPU = Pool("cpu", {"CPU": 1}, 2)
-GPU = Pool("cuda", {"CPU": 1, "GPU": 0.5}, 2)
+GPU = Pool("cuda", {"GPU": 0.5}, 2)
 PLAIN = [TrialConfig(latent_dim=size) for size in (2, 3, 4, 5)]
 BEHIND_STN = [TrialConfig(stn="pretrained", latent_dim=size) for size in (2, 3)]
 DONE = {"status": "finished"}
@@ -43,7 +43,7 @@ def test_other_trials_do_not_wait_for_the_stn_and_its_own_do(dispatcher):
     searcher.on_trial_complete("0", DONE)
     later = [searcher.suggest(f"later {number}") for number in range(3)]
     assert [suggestion["job"]["config"]["stn"] for suggestion in later[:2]] == ["pretrained"] * 2
-    assert later[2] == Searcher.FINISHED
+    assert later[2] is None
 
 
 @pytest.mark.parametrize(
@@ -58,6 +58,10 @@ def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, given_u
     searcher = dispatcher([*BEHIND_STN, PLAIN[0]], [CPU])
     assert _kinds(searcher, 2) == ["stn", "trial"]
     searcher.on_trial_complete("0", result, error)
+    for attempt in range(MAX_RETRIES if error else 0):
+        assert searcher.suggest(f"again {attempt}")["job"]["kind"] == "stn"
+        searcher.on_trial_complete(f"again {attempt}", result, error)
+    searcher.on_trial_complete("1", DONE)
     assert {config.key for config, _ in given_up} == {config.key for config in BEHIND_STN}
     assert all(reason in text and BEHIND_STN[0].stn_key in text for _, text in given_up)
     assert searcher.suggest("next") == Searcher.FINISHED
@@ -138,3 +142,94 @@ def test_every_job_is_given_out_exactly_once(dispatcher):
         keys.append(searcher.job(str(number)).key)
         number += 1
     assert sorted(keys) == sorted([BEHIND_STN[0].stn_key, *(config.key for config in [*PLAIN, *BEHIND_STN])])
+
+
+def test_a_job_whose_worker_died_is_given_out_again_elsewhere(dispatcher):
+    searcher = dispatcher([PLAIN[0]], [CPU])
+    given = searcher.suggest("first")
+    searcher.on_trial_complete("first", error=True)
+    assert searcher.was_put_back("first")
+    assert searcher.suggest("second") == given
+    searcher.on_trial_complete("second", DONE)
+    assert not searcher.was_put_back("second")
+    assert searcher.suggest("third") == Searcher.FINISHED
+
+
+def test_the_study_is_not_over_while_a_job_may_come_back(dispatcher):
+    searcher = dispatcher([PLAIN[0]], [CPU])
+    assert searcher.suggest("first")
+    assert searcher.suggest("too early") is None
+
+
+def test_a_job_whose_workers_die_again_and_again_is_not_run_for_ever(dispatcher):
+    searcher = dispatcher([PLAIN[0]], [CPU])
+    for attempt in range(MAX_RETRIES + 1):
+        assert searcher.suggest(str(attempt))["job"]
+        searcher.on_trial_complete(str(attempt), error=True)
+    assert not searcher.was_put_back(str(MAX_RETRIES))
+    assert searcher.suggest("last") == Searcher.FINISHED
+
+
+def test_deaths_that_epochs_came_between_are_not_counted(dispatcher):
+    searcher = dispatcher([PLAIN[0]], [CPU])
+    for attempt in range(3 * MAX_RETRIES):
+        assert searcher.suggest(str(attempt))["job"]
+        searcher.on_trial_result(str(attempt), {"epoch": attempt, "wall_seconds": 1.0})
+        searcher.on_trial_complete(str(attempt), error=True)
+        assert searcher.was_put_back(str(attempt))
+
+
+def test_what_a_device_lacks_goes_to_another_and_is_not_tried_there_again(dispatcher):
+    joint = [TrialConfig(stn="joint", latent_dim=size) for size in (2, 3)]
+    searcher = dispatcher([*joint, *PLAIN, *(TrialConfig(seed=seed) for seed in range(1, 90))], [GPU, CPU])
+    kinds = {number: searcher.suggest(str(number))["pool"]["kind"] for number in range(2)}
+    assert set(kinds.values()) == {"cuda"}
+    assert searcher.job("0").config.stn == searcher.job("1").config.stn == "joint"
+    for number in kinds:
+        searcher.on_trial_complete(str(number), {"status": "unsupported", "error": "no backward"})
+        assert searcher.was_put_back(str(number))
+    later = [searcher.suggest(f"later {number}") for number in range(4)]
+    places = [(given["job"]["config"]["stn"], given["pool"]["kind"]) for given in later]
+    assert sorted(places) == [("joint", "cpu"), ("joint", "cpu"), ("none", "cuda"), ("none", "cuda")]
+
+
+def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher, given_up):
+    searcher = dispatcher([TrialConfig(stn="joint"), TrialConfig(stn="joint", seed=1), PLAIN[0]], [GPU])
+    assert [searcher.suggest(str(number))["job"]["config"]["stn"] for number in range(2)] == ["joint", "joint"]
+    searcher.on_trial_complete("0", {"status": "unsupported", "error": "no backward"})
+    assert not searcher.was_put_back("0"), "its own end tells of it"
+    searcher.on_trial_complete("1", {"status": "unsupported", "error": "no backward"})
+    assert searcher.suggest("2")["job"]["config"]["stn"] == "none"
+    assert given_up == []
+
+
+def test_a_pool_that_grows_gets_more_at_once(dispatcher):
+    searcher = dispatcher([TrialConfig(seed=seed) for seed in range(20)], [CPU])
+    assert _kinds(searcher, 4) == ["trial", "trial", "trial", None]
+    searcher.resize([Pool("cpu", {"CPU": 1}, 4)])
+    assert [bool(searcher.suggest(f"more {number}")) for number in range(3)] == [True, True, False]
+
+
+def test_jobs_that_wait_for_a_kind_that_is_gone_go_elsewhere(dispatcher):
+    searcher = dispatcher([TrialConfig(seed=seed) for seed in range(500)], [GPU, CPU])
+    kinds = [searcher.suggest(str(number))["pool"]["kind"] for number in range(4)]
+    assert kinds == ["cuda", "cuda", "cpu", "cpu"]
+    searcher.resize([CPU])
+    assert searcher.stranded() == ["0", "1"]
+    searcher.withdraw("0")
+    searcher.on_trial_complete("0")
+    assert searcher.was_put_back("0")
+    searcher.on_trial_complete("2", DONE)
+    given = searcher.suggest("next")
+    assert given["pool"]["kind"] == "cpu"
+
+
+def test_without_any_pool_the_study_ends_when_nothing_runs(dispatcher):
+    searcher = dispatcher(PLAIN, [CPU])
+    assert _kinds(searcher, 2) == ["trial", "trial"]
+    searcher.resize([])
+    assert searcher.suggest("waits") is None
+    for number in range(2):
+        searcher.on_trial_complete(str(number), error=True)
+    assert searcher.suggest("over") == Searcher.FINISHED
+    assert searcher.left == 4

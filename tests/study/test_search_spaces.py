@@ -9,7 +9,8 @@ import pytest
 from study import space
 from tivae.config import FIELD_NAMES, TrialConfig
 
-GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "paper_reading", "example"]
+GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "paper_reading"]
+GRIDS += ["stn_training", "invariance", "example"]
 
 # Measured: a trial of the paper's grid, 20 epochs of 60,000 images, takes 22 minutes on one core.
 HOURS_PER_IMAGE = 22 / 60 / (20 * 60_000)
@@ -47,6 +48,15 @@ def test_the_paper_grid_is_table_1_in_its_order() -> None:
         TrialConfig(model=model, train_dataset=dataset, stn=stn) for model, dataset, stn in rows
     )
     assert read.factors == ("model", "train_dataset", "stn")
+
+
+def test_invariance_is_chosen_on_validation_images_from_no_more_than_100_numbers() -> None:
+    trials = space.read(space.find("invariance")).trials
+    assert {trial.validation_images for trial in trials} == {10_000}
+    assert {trial.train_dataset for trial in trials if trial.epochs} == {"augmented"}
+    assert all(trial.encoding_dim <= 100 for trial in trials if trial.model != "pixels")
+    assert {"pixels", "pca", "untrained"} <= {trial.model for trial in trials}
+    assert sum(trial.epochs for trial in trials) <= 12 * 20
 
 
 def test_latent_size_gives_both_models_the_same_sizes() -> None:

@@ -66,6 +66,7 @@ def test_a_worker_finds_what_is_there_and_leaves_what_it_made(remote):
     with pickle.loads(pickle.dumps(remote)).at_hand(TRIAL) as (study, send):
         assert _content(study / TRIAL) == {"checkpoint.pt": "epoch 1"}
         (study / TRIAL / "checkpoint.pt").unlink()
+        assert remote.has(TRIAL)
         _fill(study, record_json="done", model_pt="weights")
         send()
         scratch = study
@@ -109,9 +110,10 @@ def test_a_file_is_whole_or_absent(remote, tmp_path, monkeypatch):
     _fill(tmp_path / "mine", model_pt="weights")
     monkeypatch.setattr(storages, "PAUSES", ())
     # A worker that dies while it writes.
-    with monkeypatch.context() as patch, pytest.raises(OSError, match="killed"):
+    with monkeypatch.context() as patch:
         patch.setattr(Storage, "_system", property(_Dying))
-        remote.send(TRIAL, tmp_path / "mine")
+        with pytest.raises(OSError, match="killed"):
+            remote.send(TRIAL, tmp_path / "mine")
     assert not remote.has(TRIAL)
     remote.send(TRIAL, tmp_path / "mine")
     assert remote.has(TRIAL)

@@ -63,7 +63,7 @@ def test_neither_the_cpu_nor_a_control_is_tried(monkeypatch):
     assert abilities.missing(TrialConfig(model="pca"), "mps") is None
 
 
-def test_the_global_generator_is_left_as_it_was(monkeypatch):
+def test_the_global_generator_is_left_as_it_was():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)

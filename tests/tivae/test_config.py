@@ -60,7 +60,7 @@ BAD = [
     ("alignment_weight", -1, "`alignment_weight` is -1; it must be a number at least 0"),
     ("pixel_deviation", 0, "`pixel_deviation` is 0; it must be a number above 0 and at most 10"),
     ("validation_images", 0, "`validation_images` is 0; it must be a whole number at least 1 and at most 59900"),
-    ("probe_fit", "both", "`probe_fit` is 'both'; it must be matched or base or augmented or training"),
+    ("probe_fit", "all", "`probe_fit` is 'all'; it must be matched or base or augmented or both or training"),
     ("seed", -1, "`seed` is -1; it must be a whole number at least 0 and at most 2147483647"),
     ("seed", 2**31, "`seed` is 2147483648; it must be a whole number at least 0 and at most 2147483647"),
     ("seed", 0.5, r"`seed` is 0\.5; it must be a whole number"),

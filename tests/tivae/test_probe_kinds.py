@@ -8,8 +8,9 @@ import torch
 from sklearn.metrics import balanced_accuracy_score, log_loss, recall_score
 
 from tests.small import small
-from tivae import classification, experiment, probe
+from tivae import classification, evaluation, experiment, probe
 from tivae.config import ConfigError, TrialConfig
+from tivae.datasets import TrialData
 from tivae.models import build
 from tivae.randomness import generator
 
@@ -114,6 +115,22 @@ def test_a_trial_has_all_scores_for_both_test_sets(host, kind):
             assert loss > 0
 
 
+def test_a_probe_of_both_kinds_is_fitted_on_each_image_twice(host):
+    config = small(train_images=300, epochs=1, train_dataset="augmented", probe_fit="both")
+    trial = experiment.run(config, host, measures="none")
+    data = TrialData(host, config, "cpu")
+    sets = (data.base_train(), data.augmented_train("probe warps"))
+    features = np.concatenate([evaluation.features(trial.model, images, "mean").numpy() for images in sets])
+    expected = probe.fit(features, np.tile(data.train_labels, 2))
+    for test in ("base", "augmented"):
+        assert np.array_equal(trial.predictions[test], expected.predict(trial.encodings[test].numpy()))
+        assert trial.metrics[f"{test}_accuracy"] == expected.accuracy(trial.encodings[test].numpy(), data.test_labels)
+    matched = experiment.run(dataclasses.replace(config, probe_fit="matched"), host, measures="none")
+    for fit in ("base", "augmented"):
+        name = f"augmented_accuracy_fit_{fit}"
+        assert trial.metrics[name] == matched.metrics[name]
+
+
 def test_another_probe_moves_no_weight(host):
     one, other = (experiment.run(small(epochs=1, probe=kind), host, measures="none")
                   for kind in ("logistic_regression", "linear_svm"))  # fmt: skip
@@ -158,8 +175,6 @@ def test_a_feature_that_the_model_does_not_have_is_refused():
 
 def test_hard_codes_are_scored_beside_soft_ones(result, host):
     trial = result("categorical_vae")
-    from tivae.datasets import TrialData
-
     images = TrialData(host, trial.config, "cpu").base_test().batch(slice(0, 600))
     with torch.no_grad():
         codes = torch.nn.functional.one_hot(trial.model.encode(images).argmax(-1), 5).flatten(1).float()

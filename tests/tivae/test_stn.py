@@ -72,7 +72,7 @@ def test_freezing_stops_learning_and_changes_no_weight():
 
 
 def test_pretraining_lowers_the_alignment_loss_below_that_of_the_identity(host):
-    config = small(stn="pretrained", train_images=300, batch_size=20, stn_epochs=5, stn_learning_rate=3e-3)
+    config = small(stn="pretrained", train_images=600, batch_size=20, stn_epochs=5, stn_learning_rate=3e-3)
     pretrained = experiment.pretrain(config, host)
     assert pretrained.metrics["alignment_loss"] < 0.9 * pretrained.metrics["identity_loss"]
     assert pretrained.epochs[-1]["train_alignment_loss"] < 0.9 * pretrained.epochs[0]["train_alignment_loss"]

@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
+from torch.nn import functional
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as torchvision_functional
 
 from tests.small import small
 from tivae.randomness import generator
-from tivae.warps import WarpParameters, draw, sampling_matrices, warp
+from tivae.warps import WarpParameters, draw, sampling_grid, sampling_matrices, warp
 
 DRAWN = 40_000
 
@@ -280,3 +281,19 @@ def test_parameters_are_float32_one_per_image(drawn):
 def test_no_warp_gives_the_identity_matrix():
     matrices = sampling_matrices(draw(5, small(warp_probability=0), generator(0, "warps")))
     assert torch.equal(matrices, torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]).expand(5, 2, 3))
+
+
+def test_the_sampling_grid_is_torchs_with_its_gradient():
+    matrices = torch.randn(5, 2, 3, generator=generator(0, "matrices"))
+    upper = torch.randn(5, 6, 9, 2, generator=generator(0, "gradient"))
+    grids, gradients = [], []
+    for function in (
+        lambda m: sampling_grid(m, 6, 9),
+        lambda m: functional.affine_grid(m, [5, 1, 6, 9], align_corners=False),
+    ):
+        seen = matrices.clone().requires_grad_()
+        grids.append(function(seen))
+        grids[-1].backward(upper)
+        gradients.append(seen.grad)
+    torch.testing.assert_close(*grids, rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)

@@ -400,10 +400,10 @@ template <int C, int SIZE> struct Norm {
                                           float e, float *s, int n) {                                                  \
     Norm<C, SIZE>::statistics(y, g, b, m, v, o, e, s, n);                                                              \
   }                                                                                                                    \
-  extern "C" void apply_##C##_##SIZE(const float *y, const float *a, const float *b, float s, float *o, int n) {       \
+  extern "C" void activate_##C##_##SIZE(const float *y, const float *a, const float *b, float s, float *o, int n) {       \
     Norm<C, SIZE>::apply(y, a, b, s, o, n);                                                                            \
   }                                                                                                                    \
-  extern "C" void backward_##C##_##SIZE(const float *u, const float *y, const float *s, float l, float *d, float *g,   \
+  extern "C" void activation_gradient_##C##_##SIZE(const float *u, const float *y, const float *s, float l, float *d, float *g,   \
                                         float *b, int n) {                                                             \
     Norm<C, SIZE>::backward(u, y, s, l, d, g, b, n);                                                                   \
   }

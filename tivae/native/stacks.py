@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional
 
-from tivae.native.library import CHANNEL_MULTIPLE, Kernels, Level, kernels
+from tivae.native.kernels import CHANNEL_MULTIPLE, Kernels, Level
+from tivae.native.library import kernels
 
 
 class Plan(NamedTuple):
@@ -37,6 +38,8 @@ def plan(widths: Sequence[int], sizes: Sequence[int]) -> Plan | None:
 def fits(network: nn.Module, inputs: Tensor) -> bool:
     """Whether the kernels can run `network` on `inputs`: float32 on the host, training or without gradients."""
     if inputs.device.type != "cpu" or inputs.dtype != torch.float32 or inputs.numel() == 0:
+        return False
+    if torch.is_autocast_enabled("cpu"):
         return False
     # Of differentiation they have the reverse mode alone, and that for batches' own statistics.
     if torch.is_grad_enabled() and not network.training:
@@ -85,28 +88,32 @@ class _Block:
 
 
 def _blocks(layers: nn.Sequential, plan: Plan) -> list[_Block]:
-    parts = [layer for layer in layers if not isinstance(layer, nn.Tanh)]
-    if isinstance(parts[0], nn.Conv2d):
-        down = zip(plan.encoder, parts[::3], parts[1::3], parts[2::3], strict=True)
-        return [
-            _Block(level, True, convolution.weight, convolution.bias, norm, activation.negative_slope)
-            for level, convolution, norm, activation in down
-        ]
-    up = zip(plan.decoder[:-1], parts[:-1:3], parts[1:-1:3], parts[2:-1:3], strict=True)
+    is_down = isinstance(layers[0], nn.Conv2d)
+    parts = [layer for layer in layers if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)]
+    norms = [layer for layer in layers if isinstance(layer, nn.BatchNorm2d)]
+    slopes = [layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)]
+    levels = plan.encoder if is_down else plan.decoder
+    # The decoder's last convolution has no norm; with stride 1 it is a transposed one with its kernel turned round.
     blocks = [
-        _Block(level, False, convolution.weight, convolution.bias, norm, activation.negative_slope)
-        for level, convolution, norm, activation in up
+        _Block(level, is_down, part.weight, _given(part.bias), norm, slope)
+        for level, part, norm, slope in zip(levels, parts, norms, slopes, strict=False)
     ]
-    # A convolution with stride 1 is a transposed one with its kernel turned round.
-    last = parts[-1]
-    return [*blocks, _Block(plan.decoder[-1], False, last.weight.flip(2, 3).transpose(0, 1), last.bias)]
+    if not is_down:
+        last = parts[-1]
+        blocks.append(_Block(levels[-1], False, last.weight.flip(2, 3).transpose(0, 1), _given(last.bias)))
+    return blocks
+
+
+def _given(tensor: Tensor | None) -> Tensor:
+    assert tensor is not None, "all convolutions have a bias, and all norms running statistics"
+    return tensor
 
 
 class _Training(torch.autograd.Function):
     """Batch norm by the batch's own statistics; running statistics are updated as torch's are."""
 
     @staticmethod
-    def forward(ctx: Any, compiled: Kernels, blocks: list[_Block], inputs: Tensor, *parameters: Tensor) -> Tensor:  # noqa: ARG004
+    def forward(ctx: Any, compiled: Kernels, blocks: list[_Block], inputs: Tensor, *parameters: Tensor) -> Tensor:
         kept: list[Tensor] = []
         outputs = _forward(compiled, blocks, inputs, kept)
         ctx.compiled, ctx.blocks = compiled, blocks
@@ -119,7 +126,6 @@ class _Training(torch.autograd.Function):
         compiled, kept = ctx.compiled, list(ctx.saved_tensors)
         gradients: list[Tensor] = []
         upper = upper.contiguous()
-        position = 3 * len(ctx.blocks)
         for number, block in reversed(list(enumerate(ctx.blocks))):
             padded, values, statistics = kept[3 * number : 3 * number + 3]
             if block.norm is None:
@@ -149,11 +155,11 @@ def _forward(compiled: Kernels, blocks: list[_Block], inputs: Tensor, kept: list
                 kept += [padded, values.new_empty(0), values.new_empty(0)]
             return values
         if kept is None:
-            scale = block.norm.weight * torch.rsqrt(block.norm.running_var + block.norm.eps)
-            shift = block.norm.bias - block.norm.running_mean * scale
+            scale = block.norm.weight * torch.rsqrt(_given(block.norm.running_var) + block.norm.eps)
+            shift = block.norm.bias - _given(block.norm.running_mean) * scale
         else:
             statistics = compiled.statistics(values, block.norm)
-            block.norm.num_batches_tracked.add_(1)
+            _given(block.norm.num_batches_tracked).add_(1)
             kept += [padded, values, statistics]
             scale, shift = statistics[2:]
         padded = compiled.activate(values, scale, shift, block.slope)

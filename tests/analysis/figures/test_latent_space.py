@@ -98,3 +98,13 @@ def test_each_model_has_a_figure(study, monkeypatch):
     assert [figure.name for figure in latent_space.drawn(Sources(study))] == [
         *("latent_space_vae", "latent_space_categorical_vae")
     ]
+
+
+def test_labels_that_would_overlap_are_moved_apart():
+    places = np.array([[0.5, 0.5], [0.51, 0.5], [0.5, 0.5], [0.9, 0.9]])
+    moved = latent_space._apart(places, gap=0.04)
+    distances = [np.hypot(*(moved[i] - moved[j])) for i in range(4) for j in range(i)]
+
+    assert min(distances) >= 0.04 * (1 - 1e-5)
+    assert moved[3].tolist() == [0.9, 0.9]
+    assert np.abs(moved - places).max() < 0.08

@@ -1,0 +1,80 @@
+"""The ways of training that are compared, as endless steps; each step gives its number of images."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from tivae import fashion_mnist, heap, native
+from tivae.config import TrialConfig
+from tivae.datasets import TrialData
+from tivae.fitting import ModelTraining
+from tivae.pretraining import StnTraining
+from tivae.stn import build as build_stn
+from tivae.stn import freeze
+from tivae.training import Training, take_step
+
+# What a trial of the grid trains, by name; all on augmented images.
+CELLS: dict[str, dict[str, Any]] = {
+    "vae": {},
+    "categorical_vae": {"model": "categorical_vae"},
+    "vae_behind_stn": {"stn": "pretrained"},
+    "joint": {"stn": "joint"},
+    "inverse": {"stn": "inverse"},
+}
+
+
+def steps(name: str, threads: int) -> Iterator[int]:
+    """The way called `name`: `study CELL`, `eager CELL`, `script MODEL` or `pythae`."""
+    torch.set_num_threads(threads)
+    kind, _, cell = name.partition(" ")
+    if kind == "script":
+        from tests.benchmarks import researcher_script
+
+        return researcher_script.steps(cell)
+    if kind == "pythae":
+        from tests.benchmarks import pythae_script
+
+        return pythae_script.steps()
+    return (our_steps if kind == "study" else eager_steps)(cell)
+
+
+def our_steps(cell: str) -> Iterator[int]:
+    """As the study trains."""
+    heap.keep_freed_memory()
+    return _steps(training(cell))
+
+
+def eager_steps(cell: str) -> Iterator[int]:
+    """The same loop on torch's own channels-last layers, with the C library's own heap."""
+    os.environ[native.VARIABLE] = "torch"
+    return _steps(training(cell))
+
+
+def training(cell: str, device: torch.device | str = "cpu", **changes: Any) -> Training:
+    """A training of one of `CELLS`, or of `stn` by itself, at its first epoch."""
+    config = TrialConfig(**({"train_dataset": "augmented"} | CELLS.get(cell, {"stn": "pretrained"}) | changes))
+    data = TrialData(fashion_mnist.load(), config, device)
+    if cell == "stn":
+        return StnTraining(config, data)
+    frozen = freeze(build_stn(config).to(data.device)) if config.stn == "pretrained" else None
+    return ModelTraining(config, data, frozen)
+
+
+def _steps(training: Training) -> Iterator[int]:
+    training.module.train()
+    device = next(training.module.parameters()).device
+    number = itertools.count()
+    while True:
+        images = training.images()
+        order = torch.randperm(len(images), generator=training.generators["shuffle"]).to(device)
+        for index in order.split(training.batch_size):
+            take_step(training, images, index, next(number))
+            yield len(index)
+
+
+Steps = Callable[[], Iterator[int]]

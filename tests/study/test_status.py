@@ -1,0 +1,137 @@
+"""Where a study stands, seen from another terminal."""
+
+import fcntl
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from study import status, status_file
+from study.folder import LOCK
+from study.jobs import Job
+from study.progress import Progress
+from study.status_file import INTERVAL, StatusFile
+from tivae import records
+from tivae.config import TrialConfig
+
+JOBS = [Job("trial", TrialConfig(seed=seed)) for seed in range(5)]
+FINISHED = {"status": "finished", "error": None, "base_accuracy": 0.8, "augmented_accuracy": 0.7}
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def progress():
+    """Of six trials one was done before, one is done, one failed, one runs and two wait."""
+    progress = Progress(JOBS, 2, 1, Clock())
+    for job in JOBS[:3]:
+        progress.start(job, "cpu")
+    progress.end(JOBS[0], FINISHED)
+    progress.end(JOBS[1], {"status": "failed", "error": "NonFiniteLoss: [nan] at step 7"})
+    progress.report(JOBS[2], {"epoch": 7, "wall_seconds": 10.0, "train_loss": 0.25})
+    return progress
+
+
+def _shown(study, capsys):
+    assert status.main([str(study)]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_running_study_is_shown(progress, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    StatusFile(tmp_path, progress).update()
+    printed = _shown(tmp_path, capsys)
+    assert re.match(r"running on \S+: 2/6 trials done, 1 running, 2 waiting, 1 failed, .* left", printed)
+    assert re.search(rf"{JOBS[2].key}.*7/20.*0.25", printed)
+    assert re.search(rf"{JOBS[1].key}.*NonFiniteLoss: \[nan\] at step 7", printed)
+    assert f"best so far: {JOBS[0].key}" in printed
+    assert "0.7000" in printed
+
+
+def test_an_ended_study_is_shown_without_what_ran(progress, tmp_path, capsys):
+    StatusFile(tmp_path, progress).write("interrupted")
+    printed = _shown(tmp_path, capsys)
+    assert printed.startswith("interrupted: 2/6 trials done, 2 waiting, 1 failed\n")
+    assert JOBS[2].key not in printed
+
+
+@pytest.mark.parametrize(
+    ("state", "age", "is_held", "told"),
+    [
+        ("ended", 1e6, False, "ended"),
+        ("running", 1.0, False, "running on here"),
+        ("running", 600.0, True, "running on here, last heard of 10 min ago"),
+        ("running", 600.0, False, "stopped without a word; the same command continues"),
+    ],
+)
+def test_a_run_that_died_is_told_from_one_that_is_silent(state, age, is_held, told):
+    written = {"state": state, "updated_at": 1000.0, "host": "here"}
+    assert status.state_of(written, is_held, 1000.0 + age) == told
+
+
+def test_the_folders_lock_says_whether_a_run_is_alive(tmp_path):
+    assert not status._is_held(tmp_path)
+    with open(tmp_path / LOCK, "w") as lock:
+        assert not status._is_held(tmp_path)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert status._is_held(tmp_path)
+
+
+def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys):
+    records.record_failure(TrialConfig(), tmp_path, "ValueError: odd")
+    record = records.record_failure(TrialConfig(seed=1), tmp_path, "later")
+    best = {**record, "status": "finished", "error": None, "metrics": {"augmented_accuracy": 0.75}}
+    (records.trial_folder(tmp_path, record["key"]) / records.RECORD).write_text(json.dumps(best))
+    records.trial_folder(tmp_path, "unfinished").mkdir()
+    printed = _shown(tmp_path, capsys)
+    assert "1/3 trials done, 1 waiting, 1 failed" in printed
+    assert "ValueError: odd" in printed
+    assert "0.7500" in printed
+
+
+def test_a_folder_that_is_no_study_is_told_with_the_nearest_one(tmp_path, capsys):
+    (tmp_path / "grid" / "trials").mkdir(parents=True)
+    assert status.main([str(tmp_path)]) == 2
+    assert re.fullmatch(r"error: .* is not the folder of a study; did you mean .*grid\?\n", capsys.readouterr().err)
+    assert status.main([str(tmp_path / "nowhere")]) == 2
+
+
+def test_the_file_is_written_now_and_then_and_is_whole(progress, tmp_path):
+    clock = Clock()
+    file = StatusFile(tmp_path, progress, clock)
+    file.update()
+    first = status_file.read(tmp_path)
+    progress.end(JOBS[2], FINISHED)
+    clock.now += INTERVAL / 2
+    file.update()
+    assert status_file.read(tmp_path) == first
+    clock.now += INTERVAL
+    file.update()
+    assert status_file.read(tmp_path)["finished"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == [status_file.NAME]
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
+def test_a_damaged_file_is_none(tmp_path, content):
+    (tmp_path / status_file.NAME).write_text(content)
+    assert status_file.read(tmp_path) is None
+
+
+def test_the_live_table_has_the_best_and_the_last_failures(progress):
+    from study.display import SHOWN_FAILURES, live_view
+
+    for number in range(SHOWN_FAILURES):
+        progress.end(JOBS[3], {"status": "failed", "error": f"reason {number}"})
+    console = Console(file=io.StringIO(), width=200)
+    console.print(live_view(progress))
+    shown = console.file.getvalue()
+    assert f"best so far: {JOBS[0].key}" in shown
+    assert "reason 2" in shown
+    assert "NonFiniteLoss" not in shown, "only the last few fit"

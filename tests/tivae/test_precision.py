@@ -1,0 +1,89 @@
+"""Number formats: the default key and the CPU's figures stay, a GPU's switches are set and put back."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from tests.small import small
+from tivae import experiment, precision
+from tivae.config import TrialConfig
+
+
+def _switches():
+    return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+
+
+@pytest.fixture(autouse=True)
+def _switches_stay():
+    before = _switches()
+    yield
+    assert _switches() == before
+
+
+def test_the_default_written_out_has_the_key_of_the_default():
+    assert TrialConfig(precision="tf32").key == TrialConfig().key
+    assert len({TrialConfig(precision=name).key for name in (None, "float32", "bf16")}) == 3
+
+
+def test_an_stn_of_another_precision_is_another_stn():
+    default, other = (TrialConfig(stn="pretrained", precision=name) for name in (None, "bf16"))
+    assert default.stn_key != other.stn_key
+
+
+def test_a_control_that_trains_nothing_has_no_precision():
+    assert TrialConfig(model="pca", precision="bf16").key == TrialConfig(model="pca").key
+
+
+@pytest.mark.parametrize(
+    ("name", "switches"), [(None, ("high", True)), ("float32", ("highest", False)), ("bf16", ("high", True))]
+)
+def test_on_a_gpu_the_switches_are_set_and_put_back(name, switches):
+    before = _switches()
+    with precision.of(name, "cuda"):
+        assert _switches() == switches
+    assert _switches() == before
+    with pytest.raises(ValueError, match="odd"), precision.of(name, "cuda"):
+        raise ValueError("odd")
+
+
+def test_on_a_cpu_nothing_is_switched():
+    before = _switches()
+    with precision.of("float32", "cpu"):
+        assert _switches() == before
+
+
+@pytest.mark.parametrize(("name", "dtype"), [(None, torch.float32), ("float32", torch.float32), ("bf16", torch.bfloat16)])
+def test_only_bf16_multiplies_in_bfloat16(name, dtype):
+    values = torch.ones(2, 2, requires_grad=True)
+    with precision.forward(name, torch.device("cpu")):
+        product = values @ values
+        assert torch.nn.functional.mse_loss(product, values).dtype == torch.float32
+    assert product.dtype == dtype
+    product.sum().backward()
+    assert values.grad.dtype == torch.float32
+
+
+def test_training_and_pretraining_run_within_their_precision(host, monkeypatch):
+    seen = []
+    of = precision.of
+    monkeypatch.setattr(precision, "of", lambda name, device: seen.append((name, str(device))) or of(name, device))
+    experiment.run(small(stn="pretrained", stn_epochs=1, epochs=1, precision="float32"), host)
+    assert seen == [("float32", "cpu")] * 2
+
+
+def test_a_bf16_trial_learns_and_its_figures_are_float32(host, monkeypatch):
+    monkeypatch.setenv("TIVAE_KERNELS", "torch")
+    result = experiment.run(small(precision="bf16"), host)
+    assert {tensor.dtype for tensor in result.model.state_dict().values()} <= {torch.float32, torch.int64}
+    plain = experiment.run(small(precision=None), host)
+    ours, theirs = (found.epochs[-1]["train_loss"] for found in (result, plain))
+    # Seven bits of mantissa: the losses agree to a percent or so, and are not the same.
+    assert ours == pytest.approx(theirs, rel=0.03)
+    assert ours != theirs
+
+
+def test_float32_on_a_cpu_gives_the_figures_of_the_default(host):
+    ours, theirs = (experiment.run(small(precision=name), host) for name in ("float32", None))
+    assert dataclasses.asdict(ours.config) != dataclasses.asdict(theirs.config)
+    assert ours.metrics == theirs.metrics
