@@ -37,10 +37,10 @@ def trial_folders(folder: Path) -> list[Path]:
     """The trials of a results folder that have a record or a checkpoint, by name; [] where it has none."""
     try:
         with os.scandir(folder / "trials") as entries:
-            found = [Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+            found = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(found)
+    return [folder / "trials" / name for name in sorted(found)]
 
 
 def read_trials(folder: Path, running: bool = False) -> tuple[Columns, Columns]:
@@ -75,8 +75,14 @@ class Columns:
     def of(cls, rows: Sequence[Row]) -> Columns:
         """The columns of `rows`."""
         columns = cls()
-        names = dict.fromkeys(name for row in rows for name in row)
-        columns.values = {name: [row.get(name) for row in rows] for name in names}
+        names = tuple(rows[0]) if rows else ()
+        if all(tuple(row) == names for row in rows):
+            # As good as always, and twice as fast.
+            values = zip(*(row.values() for row in rows), strict=True)
+            columns.values = dict(zip(names, map(list, values), strict=True))
+        else:
+            found = dict.fromkeys(name for row in rows for name in row)
+            columns.values = {name: [row.get(name) for row in rows] for name in found}
         columns.length = len(rows)
         return columns
 

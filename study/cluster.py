@@ -6,8 +6,6 @@ import contextlib
 import importlib.util
 import logging
 import os
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,11 +21,11 @@ from study.devices import ClusterError, Pool
 from study.storage import Storage, StorageError
 from tivae import provenance
 
-# Ray itself waits for minutes.
-ANSWER_SECONDS = 10
 # A worker process on a busy node takes a while to start.
 PROBE_SECONDS = 90
 LOOK_INTERVAL = 1.0
+# Environment variables that change what a trial computes, or how fast.
+HANDED_ON = ("TIVAE_KERNELS",)
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -42,19 +40,20 @@ class Node:
 
 @contextlib.contextmanager
 def session(address: str | None = None, cpus: int | None = None, dashboard: bool = False) -> Iterator[None]:
-    """A connection to Ray: a new local instance, or the cluster at `address` (`auto`, or host:port).
+    """A connection to Ray: a new local instance, or the cluster at `address`, which answers (`study.address`).
 
     dashboard: of a local instance; it listens on this machine only. Nodes of a cluster need not have this repository:
     its code is sent to them.
 
-    Raises `ClusterError` where Ray does not start, or nothing answers within 15 seconds.
+    Raises `ClusterError` where Ray does not start, or the cluster can't be joined.
     """
     if address is None:
         options = _local(cpus, dashboard)
     else:
-        _check_answer(address)
         packages = [str(REPOSITORY / name) for name in ("tivae", "study")]
-        variables = {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
+        # What this process was told of how to compute holds for all nodes.
+        told = {name: value for name, value in os.environ.items() if name in HANDED_ON}
+        variables = told | {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
         environment = {"py_modules": packages, "excludes": ["**/__pycache__"], "env_vars": variables}
         options = {"address": address, "runtime_env": environment}
     try:
@@ -144,29 +143,6 @@ def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
         "dashboard_host": "127.0.0.1",
         "runtime_env": {"env_vars": {"PYTHONPATH": paths}},
     }
-
-
-def _check_answer(address: str) -> None:
-    """Raises `ClusterError` where no cluster answers, or where it refuses this process."""
-    place = [] if address == "auto" else ["--address", address]
-    command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", *place]
-    shown = "any address that is known here (--address auto)" if address == "auto" else f"--address {address}"
-    remedy = "start one with `ray start --head`, or give the host:port that it printed"
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_SECONDS)
-    except subprocess.TimeoutExpired:
-        raise ClusterError(f"no Ray cluster answers at {shown} within {ANSWER_SECONDS} s; {remedy}") from None
-    if done.returncode == 0:
-        return
-    if "AuthenticationError" in done.stderr:
-        mode = os.environ.get("RAY_AUTH_MODE")
-        ours = f"RAY_AUTH_MODE is {mode} here" if mode else "RAY_AUTH_MODE is not set here"
-        raise ClusterError(
-            f"the Ray cluster at {shown} refuses this process, as its token is missing or another ({ours}); "
-            "set RAY_AUTH_MODE=token and copy ~/.ray/auth_token from the head, on every node alike"
-        )
-    last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-    raise ClusterError(f"no Ray cluster answers at {shown} ({last[:300]}); {remedy}")
 
 
 def _not_started(address: str | None, error: Exception) -> str:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from analysis import formats
 from analysis.table1 import table1, table1_text
-from study import devices, dry_run
+from study import address, devices, dry_run
 from study import space as spaces
 from study.folder import FolderError, Frames, Place, opened
 from study.jobs import Job, plan
@@ -87,6 +87,9 @@ def _parser() -> argparse.ArgumentParser:
         "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"
     )
     parser.add_argument("--max-concurrent", type=_positive, help="run at most this many trials at once")
+    parser.add_argument(
+        "--time-limit", type=_minutes, metavar="MINUTES", default=120.0, help="of an epoch; default: 120, 0 for none"
+    )
     parser.add_argument("--address", help="a Ray cluster: auto, or host:port of its head; default: this machine alone")
     parser.add_argument(
         "--storage", metavar="PATH-or-URL", help="where all nodes write: a shared folder, s3://bucket/path, ..."
@@ -102,6 +105,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
         _list(console)
         return 0
+    if options.address is not None and not options.dry_run:
+        address.check(options.address)
     if options.space is None:
         known = ", ".join(path.stem for path in spaces.available())
         raise spaces.SpaceError(f"no search space is given; it must be one of {known}, or the path of a .yaml file")
@@ -255,6 +260,16 @@ def _command(arguments: Sequence[str] | None) -> str:
     # uv names itself in the environment of what it runs.
     through_uv = "uv run " if "UV" in os.environ else ""
     return f"{through_uv}python -m study.run {shlex.join(sys.argv[1:] if arguments is None else arguments)}"
+
+
+def _minutes(text: str) -> float | None:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes, 0 or more")
+    return number or None
 
 
 def _positive(text: str) -> int:

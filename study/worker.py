@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import logging
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -16,6 +19,8 @@ from tivae.fashion_mnist import FashionMNIST
 from tivae.interim import FIGURES
 from tivae.training import EpochRow
 
+STDERR = 2
+
 # The figures of an epoch that the driver shows.
 REPORTED = (
     *("epoch", "wall_seconds", "images_per_second"),
@@ -23,15 +28,25 @@ REPORTED = (
 )
 
 
-def work(config: dict[str, Any], *, data: FashionMNIST, storage: Storage, measures: str) -> None:
+def work(
+    config: dict[str, Any], *, data: FashionMNIST, storage: Storage, measures: str, time_limit: float | None = None
+) -> None:
     """Runs one job, reporting each epoch; its record and checkpoint are left on the storage.
 
     config: `job` (kind, config) and `pool` (device, threads), as the dispatcher makes it; `interim`: the figure that a
     search prunes by, to be reported after every epoch, or None.
-    measures: none, standard or all measures of invariance; they move no other figure.
+    measures: none, standard or all measures of invariance; they move no other figure. time_limit: seconds from one
+    report to the next, after which this process ends itself.
 
     What the device lacks is reported as the status `unsupported`, and nothing is recorded.
     """
+    with _watched(time_limit) as alive:
+        _work(config, data, storage, measures, alive)
+
+
+def _work(
+    config: dict[str, Any], data: FashionMNIST, storage: Storage, measures: str, alive: Callable[[], None]
+) -> None:
     began, clock = time.time(), time.perf_counter()
     job, pool = config["job"], config["pool"]
     _prepare(pool["threads"])
@@ -41,7 +56,7 @@ def work(config: dict[str, Any], *, data: FashionMNIST, storage: Storage, measur
         tune.report({"status": "unsupported", "error": lacking})
         return
     try:
-        record = _run(trial, config, data, storage, measures)
+        record = _run(trial, config, data, storage, measures, alive)
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
         raise
@@ -54,7 +69,12 @@ def work(config: dict[str, Any], *, data: FashionMNIST, storage: Storage, measur
 
 
 def _run(
-    trial: TrialConfig, config: dict[str, Any], data: FashionMNIST, storage: Storage, measures: str
+    trial: TrialConfig,
+    config: dict[str, Any],
+    data: FashionMNIST,
+    storage: Storage,
+    measures: str,
+    alive: Callable[[], None],
 ) -> dict[str, Any]:
     """The record of the job, which is on the storage when this returns."""
     job, device, interim = config["job"], config["pool"]["device"], config.get("interim")
@@ -70,6 +90,7 @@ def _run(
                 # The next epoch's may pass; a result is worth more than a checkpoint.
                 logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
             tune.report({name: row[name] for name in reported if name in row})
+            alive()
 
         if job["kind"] == "stn":
             record = records.run_stn(trial, data, device, study, report)
@@ -78,6 +99,22 @@ def _run(
             record = records.run_trial(trial, data, device, study, report, measures=measures, interim=estimated)
         send()
     return record
+
+
+@contextlib.contextmanager
+def _watched(time_limit: float | None) -> Iterator[Callable[[], None]]:
+    """Gives a call that starts the time anew; the process ends when it runs out, whatever hangs in it."""
+
+    def alive() -> None:
+        if time_limit is not None:
+            # Python's own watchdog is a thread that needs no interpreter lock.
+            faulthandler.dump_traceback_later(time_limit, exit=True, file=STDERR)
+
+    alive()
+    try:
+        yield alive
+    finally:
+        faulthandler.cancel_dump_traceback_later()
 
 
 def _prepare(threads: int) -> None:

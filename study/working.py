@@ -64,8 +64,9 @@ def work(
         books.mirror.send_unfinished([part for job in jobs for part in job.parts])
         more = None if search is None else SearchedJobs(search, study, progress)
         with _status(study, progress) as status, contextlib.closing(books), display:
+            limit = None if options.time_limit is None else 60 * options.time_limit
             watchers = engine.Watchers(books.ended, books.reported, status.update)
-            engine.run(jobs, slots, data, study, display, watchers, options.measures, more, storage)
+            engine.run(jobs, slots, data, study, display, watchers, options.measures, more, storage, limit)
             progress.lost_nodes = progress.waiting > 0 and not slots()
     console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
     return progress

@@ -17,7 +17,8 @@ from threadpoolctl import threadpool_limits
 from tivae import linear_machines
 
 MAX_ITERATIONS = 2000
-# From so many features on (raw pixels have 784) scikit-learn's logistic regression takes minutes.
+# From so many features on scikit-learn's logistic regression takes minutes: 185 s of CPU time for the 784 pixels of
+# 60,000 images, 33 s in `linear_machines`, which ends nearer to the optimum.
 MANY_FEATURES = 256
 
 AnyClassifier = TypeVar("AnyClassifier", LogisticRegression, LinearSVC)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -44,6 +46,8 @@ def numbers(study: Study) -> tuple[pd.DataFrame, str]:
     return frame[["test_set", *(name for name in frame if name != "test_set")]], note
 
 
+# Two tables and a figure show them.
+@functools.lru_cache(maxsize=2)
 def analyses(study: Study) -> tuple[dict[str, Factorial], str]:
     """The factorial analysis of the accuracy on each test set, and what the model left out.
 

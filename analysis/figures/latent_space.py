@@ -94,7 +94,10 @@ def numbers(
 
 
 def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
-    """The images of one test set, coloured and marked by class, with each class's digit at its median, or beside it where two would overlap."""
+    """The images of one test set, coloured and marked by class, with each class's digit at its median.
+
+    Digits that would overlap are moved apart.
+    """
     part = space.points[space.points["test_set"] == test_set]
     for label, group in part.groupby("label"):
         ax.scatter(

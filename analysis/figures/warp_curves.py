@@ -163,6 +163,9 @@ def draw_all(figure: Figure, frame: pd.DataFrame, config: TrialConfig | None = N
             draw(ax, frame[frame["model"] == model], kind, config)
             ax.set_title(model_name(model))
         row[0].set_ylabel("Accuracy (%)")
+    # Student's t knows no bounds: with two seeds its bands leave the range of a share.
+    low, high = axes[0, 0].get_ylim()
+    axes[0, 0].set_ylim(max(low, 0), min(high, 100))
     style.letter_panels(list(axes.flat))
     entries = {
         label: handle for ax in axes[:, 0] for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)

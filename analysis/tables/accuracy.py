@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -74,6 +75,8 @@ def pareto_front(study: Study) -> StudyTable:
     return _cells_table(study, "pareto_front", title, shown, ["encoding_dim"], notes)
 
 
+# Of one study every table here asks for them; a thousand trials take seconds. Callers copy before they change.
+@functools.lru_cache(maxsize=2)
 def summaries(study: Study) -> pd.DataFrame:
     """A row per cell: the factors, kl_weight, beta, encoding_dim, `n` seeds, and of each accuracy its mean,
     `_sd`, `_low` and `_high` (95 % interval, over what the column `over` says).

@@ -8,9 +8,11 @@ from html.parser import HTMLParser
 
 import pytest
 
+from analysis.figures import saving
 from analysis.report import write
 from analysis.report.__main__ import EXIT_BAD_INPUT, main
 from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
+from tests.analysis.test_search import write_search
 from tivae import checkpoint
 from tivae.config import TrialConfig
 
@@ -81,8 +83,9 @@ def test_the_markdown_says_the_same(grid_page):
         assert title in text
 
 
-def test_figures_are_embedded_and_linked(tmp_path):
-    results = write_study(tmp_path / "grid", grid())
+def test_figures_are_embedded_and_linked(tmp_path, monkeypatch):
+    monkeypatch.setattr(saving, "FORMATS", {"png": {}})
+    results = write_study(tmp_path / "grid", grid(epochs=1))
     page = write(results, tmp_path / "out")
     assert page == tmp_path / "out" / "report.html"
     assert "data:image/png;base64," in page.read_text()
@@ -90,6 +93,39 @@ def test_figures_are_embedded_and_linked(tmp_path):
     linked = re.findall(r"!\[.*?\]\((.*?)\)", (tmp_path / "out" / "report.md").read_text())
     assert linked
     assert all((tmp_path / "out" / path).stat().st_size > 1000 for path in linked)
+
+
+def test_tables_are_written_as_files_too(grid_page):
+    folder = grid_page.parent / "tables"
+    names = {path.stem for path in folder.iterdir()}
+    assert {"verdicts", "table1", "effects", "analysis_of_variance", "seeds_needed", "stn_mode"} <= names
+    assert len(list(folder.iterdir())) == 3 * len(names)
+
+
+def test_effects_and_the_seeds_they_need_are_in_the_report(grid_page):
+    text = read(grid_page)
+    for title in ("Main effects and interactions", "Analysis of variance", "Seeds that a difference needs"):
+        assert text.index("Table 1") < text.index(title) < text.index("What was run")
+
+
+def test_controls_are_in_the_report(tmp_path):
+    controls = [TrialConfig(model=model) for model in ("pixels", "pca", "untrained")]
+    figures = {"base_accuracy": 0.5, "augmented_accuracy": 0.4, "base_loss": 1.0, "augmented_loss": 1.0}
+    text = read(write(write_study(tmp_path, [*grid()[:1], *controls], lambda *_: figures), figures=False))
+    for name in ("raw pixels", "PCA, 10 latents", "untrained encoder, 10 latents"):
+        assert text.index("Table 1") < text.index(name) < text.index("What was run")
+
+
+def test_a_search_is_in_the_report(tmp_path):
+    results = write_search(tmp_path / "search", objectives=("validation_augmented_accuracy",))
+    text = read(write(results, figures=False))
+    assert "11 trials: 9 finished, 1 pruned, 1 failed." in text
+    assert text.index("What the search found") < text.index("Failures")
+
+
+def test_pruned_trials_alone_are_a_report(tmp_path):
+    write_record(tmp_path, record(TrialConfig(), "pruned"))
+    assert "1 trial: 1 pruned." in read(write(tmp_path, figures=False))
 
 
 def test_hostile_text_is_shown_and_not_run(tmp_path):
@@ -133,7 +169,7 @@ def test_a_quick_study_is_labelled(tmp_path):
 
 
 def test_a_thousand_trials_are_listed_in_part_and_in_time(tmp_path):
-    configs = [TrialConfig(latent_dim=size, seed=seed, epochs=1) for size in range(2, 102) for seed in range(10)]
+    configs = [TrialConfig(latent_dim=size, seed=seed, epochs=1) for size in range(2, 102, 4) for seed in range(40)]
     results = write_study(tmp_path / "many", configs, lambda _, draw: {"base_accuracy": draw.random()})
     started = time.process_time()
     page = write(results, figures=False)

@@ -1,4 +1,4 @@
-"""The script that a researcher would write: torchvision's data set and transforms, a DataLoader with workers, eager torch.
+"""The script that a researcher would write: torchvision's data set and transforms, DataLoader workers, eager torch.
 
 Written with care and without tricks: pinned defaults, persistent workers, one optimiser, no figure read in each step.
 """
@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,15 +24,18 @@ from tivae.config import TrialConfig
 def steps(model_name: str, batch_size: int = 64) -> Iterator[int]:
     """Endless optimiser steps on augmented images, with all threads that torch has."""
     os.environ[native.VARIABLE] = "torch"
-    workers = max(1, torch.get_num_threads())
-    folder = tempfile.TemporaryDirectory()
-    loader = DataLoader(
-        datasets.FashionMNIST(_raw_files(Path(folder.name)), train=True, transform=transform()),
-        batch_size=batch_size,
-        shuffle=True,
-        num_workers=workers,
-        persistent_workers=True,
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        loader = DataLoader(
+            datasets.FashionMNIST(_raw_files(Path(folder)), train=True, transform=transform()),
+            batch_size=batch_size,
+            shuffle=True,
+            num_workers=max(1, torch.get_num_threads()),
+            persistent_workers=True,
+        )
+        yield from _endless(model_name, loader)
+
+
+def _endless(model_name: str, loader: DataLoader[Any]) -> Iterator[int]:
     model = models.build(TrialConfig(model=model_name)).to(memory_format=torch.contiguous_format).train()
     optimiser = torch.optim.AdamW(model.parameters(), lr=1e-3)
     source = torch.Generator().manual_seed(0)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ CELLS: dict[str, dict[str, Any]] = {
 
 
 def steps(name: str, threads: int) -> Iterator[int]:
-    """The way called `name`: `study CELL`, `eager CELL`, `script MODEL` or `pythae`."""
+    """The way called `name`: `study CELL`, `cuda CELL`, `script MODEL` or `pythae`."""
     torch.set_num_threads(threads)
     kind, _, cell = name.partition(" ")
     if kind == "script":
@@ -40,19 +41,32 @@ def steps(name: str, threads: int) -> Iterator[int]:
         from tests.benchmarks import pythae_script
 
         return pythae_script.steps()
-    return (our_steps if kind == "study" else eager_steps)(cell)
+    return our_steps(cell, "cuda" if kind == "cuda" else "cpu")
 
 
-def our_steps(cell: str) -> Iterator[int]:
+def our_steps(cell: str, device: str = "cpu") -> Iterator[int]:
     """As the study trains."""
     heap.keep_freed_memory()
-    return _steps(training(cell))
+    return _steps(training(cell, device))
 
 
 def eager_steps(cell: str) -> Iterator[int]:
-    """The same loop on torch's own channels-last layers, with the C library's own heap."""
-    os.environ[native.VARIABLE] = "torch"
+    """The same loop on torch's own channels-last layers; within `kernels("torch")`."""
     return _steps(training(cell))
+
+
+@contextlib.contextmanager
+def kernels(kind: str) -> Iterator[None]:
+    """A block in which models run on `native` kernels or on `torch`'s."""
+    before = os.environ.get(native.VARIABLE)
+    os.environ[native.VARIABLE] = kind
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[native.VARIABLE]
+        else:
+            os.environ[native.VARIABLE] = before
 
 
 def training(cell: str, device: torch.device | str = "cpu", **changes: Any) -> Training:
@@ -75,6 +89,3 @@ def _steps(training: Training) -> Iterator[int]:
         for index in order.split(training.batch_size):
             take_step(training, images, index, next(number))
             yield len(index)
-
-
-Steps = Callable[[], Iterator[int]]

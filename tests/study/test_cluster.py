@@ -15,9 +15,9 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def alone(host, tmp_path_factory):
     """The figures of the space's trials, one after the other in this process, without Ray."""
-    folder = tmp_path_factory.mktemp("alone")
 
     def run(**changes):
+        folder = tmp_path_factory.mktemp("alone")
         (folder / "small.yaml").write_text(SPACE)
         for config in space.read(folder / "small.yaml", overrides=changes).trials:
             records.run_trial(config, host, "cpu", folder)

@@ -12,6 +12,9 @@ import pytest
 
 from tests.study.faults import Study, kill_everything, wait, workers
 
+# Far less than an epoch of that many images takes.
+LIMIT = ("--time-limit", "0.1", "--set", "hidden_widths=[64, 128, 256]")
+
 pytestmark = pytest.mark.slow
 
 
@@ -95,6 +98,15 @@ def test_a_hundred_restarts(undisturbed, study):
         process.communicate()
     study.run()
     assert study.figures() == undisturbed.figures()
+
+
+def test_a_trial_that_hangs_is_ended_tried_again_and_recorded_with_its_reason(study):
+    printed = study.run("--set", "stn=none", "--set", "model=vae", "--set", "train_images=60000", *LIMIT, code=1)
+    assert printed.count("its worker died (no epoch ended within 6 s; see --time-limit)") == 3
+    ((status, metrics, epochs),) = study.figures().values()
+    assert (status, metrics, epochs) == ("failed", {}, [])
+    (path,) = study.folder.glob("trials/*/record.json")
+    assert json.loads(path.read_text())["error"] == "no epoch ended within 6 s; see --time-limit"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

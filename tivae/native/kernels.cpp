@@ -16,6 +16,24 @@ typedef float Vector __attribute__((vector_size(4 * LANES), aligned(4), may_alia
 
 static inline Vector load(const float *from) { return *reinterpret_cast<const Vector *>(from); }
 static inline void store(float *to, Vector value) { *reinterpret_cast<Vector *>(to) = value; }
+static inline Vector activated(Vector value, float slope) { return value > 0 ? value : value * slope; }
+
+// The zero pixels around an image.
+template <int C, int SIZE> static void frame(float *image) {
+  constexpr long row = (SIZE + 2L) * C;
+  std::memset(image, 0, sizeof(float) * row);
+  std::memset(image + (SIZE + 1) * row, 0, sizeof(float) * row);
+  for (int i = 1; i <= SIZE; ++i) {
+    std::memset(image + i * row, 0, sizeof(float) * C);
+    std::memset(image + (i + 1) * row - C, 0, sizeof(float) * C);
+  }
+}
+
+// A norm with fixed statistics and a leaky ReLU.
+struct Activation {
+  const float *scale, *shift;
+  float slope;
+};
 
 // Vectors of a panel.
 constexpr int panel_vectors(int channels) { return channels % (2 * LANES) == 0 ? 2 : 1; }
@@ -47,6 +65,16 @@ template <int ROWS, int COLUMNS, int V> struct Tile {
         for (int v = 0; v < V; ++v)
           sum[p][v] += left * right[v];
       }
+    }
+  }
+
+  inline __attribute__((always_inline)) void activate(const float *scale, const float *shift, float slope) {
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      const Vector scales = load(scale + v * LANES), shifts = load(shift + v * LANES);
+#pragma GCC unroll 32
+      for (int p = 0; p < ROWS * COLUMNS; ++p)
+        sum[p][v] = activated(sum[p][v] * scales + shifts, slope);
     }
   }
 
@@ -108,11 +136,18 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
     }
   }
 
-  static void gather(const float *big, const float *packed, const float *bias, float *small, int images) {
-    constexpr int V = panel_vectors(SC), width = V * LANES;
+  // ACTIVE: the output is activated and padded.
+  template <bool ACTIVE>
+  static void gather(const float *big, const float *packed, const float *bias, Activation activation, float *small,
+                     int images) {
+    constexpr int V = panel_vectors(SC), width = V * LANES, out_row = ACTIVE ? small_row : SMALL * SC;
     for (int image = 0; image < images; ++image) {
       const float *in = big + image * big_pitch;
-      float *out = small + (long)image * SMALL * SMALL * SC;
+      float *out = small + image * (ACTIVE ? small_pitch : (long)SMALL * SMALL * SC);
+      if constexpr (ACTIVE) {
+        frame<SC, SMALL>(out);
+        out += small_row + SC;
+      }
       for (int panel = 0; panel < SC / width; ++panel) {
         const float *weights = packed + (long)panel * 9 * BC * width;
         tiles<SMALL, SMALL, V>([&](auto rows, auto columns, int i, int j) {
@@ -122,16 +157,24 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
           for (int tap = 0; tap < 9; ++tap)
             tile.template add<STRIDE * big_row, STRIDE * BC, BC>(
                 in + (STRIDE * i + tap / 3) * big_row + (STRIDE * j + tap % 3) * BC, weights + tap * BC * width);
-          tile.template finish<SMALL * SC, SC>(out + (i * SMALL + j) * SC + panel * width);
+          if constexpr (ACTIVE)
+            tile.activate(activation.scale + panel * width, activation.shift + panel * width, activation.slope);
+          tile.template finish<out_row, SC>(out + i * out_row + j * SC + panel * width);
         });
       }
     }
   }
 
-  static void scatter(const float *small, const float *packed, const float *bias, float *big, int images) {
+  template <bool ACTIVE>
+  static void scatter(const float *small, const float *packed, const float *bias, Activation activation, float *big,
+                      int images) {
     for (int image = 0; image < images; ++image) {
       const float *in = small + image * small_pitch + small_row + SC;
-      float *out = big + (long)image * BIG * BIG * BC;
+      float *out = big + image * (ACTIVE ? big_pitch : (long)BIG * BIG * BC);
+      if constexpr (ACTIVE) {
+        frame<BC, BIG>(out);
+        out += big_row + BC;
+      }
       if constexpr (BC == 1 && STRIDE == 1) {
         collapse<3, 3>(in - small_row - SC, packed, bias, out, 0, 0);
       } else if constexpr (BC == 1) {
@@ -140,17 +183,17 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
         collapse<2, 1>(in - small_row - SC, packed, bias, out, 1, 0);
         collapse<2, 2>(in - small_row - SC, packed, bias, out, 1, 1);
       } else {
-        quarter<0, 0>(in, packed, bias, out);
-        quarter<0, 1>(in, packed, bias, out);
-        quarter<1, 0>(in, packed, bias, out);
-        quarter<1, 1>(in, packed, bias, out);
+        quarter<ACTIVE, 0, 0>(in, packed, bias, activation, out);
+        quarter<ACTIVE, 0, 1>(in, packed, bias, activation, out);
+        quarter<ACTIVE, 1, 0>(in, packed, bias, activation, out);
+        quarter<ACTIVE, 1, 1>(in, packed, bias, activation, out);
       }
     }
   }
 
-  template <int DOWN, int RIGHT>
-  static void quarter(const float *in, const float *packed, const float *bias, float *out) {
-    constexpr int V = panel_vectors(BC), width = V * LANES;
+  template <bool ACTIVE, int DOWN, int RIGHT>
+  static void quarter(const float *in, const float *packed, const float *bias, Activation activation, float *out) {
+    constexpr int V = panel_vectors(BC), width = V * LANES, out_row = ACTIVE ? big_row : BIG * BC;
     constexpr int height = (BIG + 1 - DOWN) / 2, across = (BIG + 1 - RIGHT) / 2;
     for (int panel = 0; panel < BC / width; ++panel) {
       const float *weights = packed + (long)panel * 9 * SC * width;
@@ -164,7 +207,9 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
             const int tap = (DOWN ? 2 - 2 * a : 1) * 3 + (RIGHT ? 2 - 2 * b : 1);
             tile.template add<small_row, SC, SC>(in + (i + a) * small_row + (j + b) * SC, weights + tap * SC * width);
           }
-        tile.template finish<2 * BIG * BC, 2 * BC>(out + ((2 * i + DOWN) * BIG + 2 * j + RIGHT) * BC + panel * width);
+        if constexpr (ACTIVE)
+          tile.activate(activation.scale + panel * width, activation.shift + panel * width, activation.slope);
+        tile.template finish<2 * out_row, 2 * BC>(out + (2 * i + DOWN) * out_row + (2 * j + RIGHT) * BC + panel * width);
       });
     }
   }
@@ -292,8 +337,6 @@ template <int C, int SIZE> struct Norm {
     }
   }
 
-  static inline Vector activated(Vector value, float slope) { return value > 0 ? value : value * slope; }
-
   // out (padded) = leaky(values * scale + shift)
   static void apply(const float *values, const float *scale, const float *shift, float slope, float *out, int images) {
     Vector scales[VECTORS], shifts[VECTORS];
@@ -301,7 +344,7 @@ template <int C, int SIZE> struct Norm {
       scales[v] = load(scale + v * LANES), shifts[v] = load(shift + v * LANES);
     for (int image = 0; image < images; ++image) {
       float *to = out + image * pitch;
-      frame(to);
+      frame<C, SIZE>(to);
       for (int i = 0; i < SIZE; ++i) {
         const float *from = values + ((long)image * PIXELS + i * SIZE) * C;
         float *line = to + (i + 1) * row + C;
@@ -311,15 +354,6 @@ template <int C, int SIZE> struct Norm {
             store(line + j * C + v * LANES,
                   activated(load(from + j * C + v * LANES) * scales[v] + shifts[v], slope));
       }
-    }
-  }
-
-  static void frame(float *to) {
-    std::memset(to, 0, sizeof(float) * row);
-    std::memset(to + (SIZE + 1) * row, 0, sizeof(float) * row);
-    for (int i = 1; i <= SIZE; ++i) {
-      std::memset(to + i * row, 0, sizeof(float) * C);
-      std::memset(to + (i + 1) * row - C, 0, sizeof(float) * C);
     }
   }
 
@@ -358,7 +392,7 @@ template <int C, int SIZE> struct Norm {
     for (int v = 0; v < VECTORS; ++v)
       constant[v] = load(one + v * LANES), linear[v] = load(other + v * LANES) * inverse[v];
     for (int image = 0; image < images; ++image) {
-      frame(gradient + image * pitch);
+      frame<C, SIZE>(gradient + image * pitch);
       for (int i = 0; i < SIZE; ++i) {
         const long start = ((long)image * PIXELS + i * SIZE) * C;
         float *line = gradient + image * pitch + (i + 1) * row + C;
@@ -388,10 +422,18 @@ template <int C, int SIZE> struct Norm {
     TYPE::pack_scatter(w, s, b, t, o);                                                                                 \
   }                                                                                                                    \
   extern "C" void gather_##NAME(const float *a, const float *w, const float *b, float *o, int n) {                     \
-    TYPE::gather(a, w, b, o, n);                                                                                       \
+    TYPE::gather<false>(a, w, b, {}, o, n);                                                                            \
   }                                                                                                                    \
   extern "C" void scatter_##NAME(const float *a, const float *w, const float *b, float *o, int n) {                    \
-    TYPE::scatter(a, w, b, o, n);                                                                                      \
+    TYPE::scatter<false>(a, w, b, {}, o, n);                                                                           \
+  }                                                                                                                    \
+  extern "C" void gather_active_##NAME(const float *a, const float *w, const float *b, const float *c, const float *s, \
+                                       float l, float *o, int n) {                                                     \
+    TYPE::gather<true>(a, w, b, {c, s, l}, o, n);                                                                      \
+  }                                                                                                                    \
+  extern "C" void scatter_active_##NAME(const float *a, const float *w, const float *b, const float *c, const float *s,\
+                                        float l, float *o, int n) {                                                    \
+    TYPE::scatter<true>(a, w, b, {c, s, l}, o, n);                                                                     \
   }                                                                                                                    \
   extern "C" void weigh_##NAME(const float *a, const float *b, float *o, int n) { TYPE::weigh(a, b, o, n); }
 

@@ -72,6 +72,13 @@ def test_each_model_has_a_row_of_panels():
     assert [ax.get_title() for ax in axes] == ["VAE"] * 3 + ["CVAE"] * 3
 
 
+def test_the_axis_ends_where_shares_do():
+    """Student's interval of two seeds that differ much goes beyond them."""
+    frame = warp_curves.numbers(made_up(seeds=2)).assign(low=-0.5, high=1.5)
+
+    assert warp_curves.draw_all(Figure(), frame).axes[0].get_ylim() == (0, 100)
+
+
 def test_a_frame_without_a_column_is_refused():
     with pytest.raises(ValueError, match="`images` is not a column"):
         warp_curves.numbers(made_up().drop(columns="images"))

@@ -38,12 +38,14 @@ def test_a_planted_difference_is_found_under_a_large_seed_effect() -> None:
     assert (swapped.difference, swapped.p_value) == (-comparison.difference, comparison.p_value)
 
 
-@pytest.mark.parametrize("seeds", [6, 20])
-def test_no_difference_is_found_no_more_often_than_the_level(seeds: int) -> None:
+# With 20 seeds each draw has 9,999 permutations of its own.
+@pytest.mark.parametrize(("seeds", "draws"), [(6, 300), (20, 60)])
+def test_no_difference_is_found_no_more_often_than_the_level(seeds: int, draws: int) -> None:
     random = np.random.default_rng(seeds)
-    comparisons = [compare_seeds(random.normal(0, 1, seeds), method="t") for _ in range(DRAWS)]
-    assert sum(comparison.p_value <= 0.05 for comparison in comparisons) / DRAWS <= MOST_FALSE
-    assert sum(comparison.t_test_p_value <= 0.05 for comparison in comparisons) / DRAWS <= MOST_FALSE
+    comparisons = [compare_seeds(random.normal(0, 1, seeds), method="t") for _ in range(draws)]
+    most = 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
+    assert sum(comparison.p_value <= 0.05 for comparison in comparisons) / draws <= most
+    assert sum(comparison.t_test_p_value <= 0.05 for comparison in comparisons) / draws <= most
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""`uv run --group benchmarks python -m tests.benchmarks`: how fast this is here, beside what else one would run.
+
+About 10 minutes on two cores. Close other programs: figures are ratios of ways that take turns, but turns are short.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.benchmarks import gpu, hardware, makespan, one_core, parts_of_a_trial, starting, throughput
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.scale import FULL, QUICK, Scale
+from tivae import fashion_mnist
+
+PARTS = ("one_core", "makespan", "throughput", "trial", "starting", "gpu")
+DEFAULT_FILE = Path("results/benchmarks.json")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prints and writes all figures; 0 whether or not aims are met."""
+    options = _parser().parse_args(arguments)
+    scale = QUICK if options.quick else FULL
+    machine = hardware.describe()
+    print("\n".join(f"{name:15s} {value}" for name, value in machine.items()), flush=True)
+    if options.quick:
+        print("QUICK VERSION: goes through every step; its figures mean nothing")
+    figures = []
+    for figure in _figures(options.only or PARTS, scale):
+        figures.append(figure)
+        print(figure.as_line(), flush=True)
+    content = {"format": 1, "quick": scale.is_quick, "hardware": machine}
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(json.dumps(content | {"figures": [figure.as_json() for figure in figures]}, indent=1) + "\n")
+    print(f"written to {options.out}")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--quick", action="store_true", help="go through every step in seconds; no figures")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts only (makespan needs one_core)")
+    parser.add_argument("--out", type=Path, default=DEFAULT_FILE, help=f"JSON file; default: {DEFAULT_FILE}")
+    return parser
+
+
+def _figures(parts: Sequence[str], scale: Scale) -> Iterator[Figure]:
+    rates: dict[str, float] = {}
+    if "one_core" in parts:
+        for figure in one_core.measure(scale):
+            yield figure
+            if "study" in figure.parts:
+                rates[figure.name.removeprefix("one core, ").partition(":")[0]] = figure.parts["study"]
+    if "makespan" in parts and rates:
+        yield from makespan.measure(rates)
+    if "throughput" in parts:
+        yield from throughput.measure(scale)
+    host = fashion_mnist.load()
+    if "trial" in parts:
+        yield from parts_of_a_trial.measure(scale, host)
+    if "starting" in parts:
+        yield from starting.measure(scale, host)
+    if "gpu" in parts:
+        yield from gpu.measure(scale)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

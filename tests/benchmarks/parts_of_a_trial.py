@@ -1,0 +1,70 @@
+"""Where a trial's time goes: training, evaluation after each epoch, and what follows the last epoch."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+
+from tests.benchmarks import ways
+from tests.benchmarks.figures import Figure
+from tests.benchmarks.scale import Scale
+from tivae import final_scores, measures, readout
+from tivae.config import TrialConfig
+from tivae.datasets import Dataset, TrialData
+from tivae.fashion_mnist import FashionMNIST
+from tivae.fitting import ModelTraining
+from tivae.stn import build as build_stn
+from tivae.stn import freeze
+from tivae.training import train
+
+AIM = 0.1
+EPOCHS = 20
+
+
+def measure(scale: Scale, host: FashionMNIST) -> Iterator[Figure]:
+    """Of trials that are trained for one epoch on all images, all else measured as it is; 20 epochs by calculation."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for cell in ("vae", "categorical_vae", "vae_behind_stn"):
+            yield _figure(cell, scale, host)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _figure(cell: str, scale: Scale, host: FashionMNIST) -> Figure:
+    images = {"train_images": scale.images, "test_images": scale.test_images}
+    config = TrialConfig(train_dataset="augmented", epochs=1, **ways.CELLS[cell], **images)
+    seconds: dict[str, float] = {}
+
+    def timed(name: str, function: Callable[[], Any]) -> Any:
+        started = time.thread_time()
+        found = function()
+        seconds[name] = time.thread_time() - started
+        return found
+
+    data = TrialData(host, config, "cpu")
+    frozen = freeze(build_stn(config)) if config.stn == "pretrained" else None
+    training: ModelTraining = timed("start", lambda: ModelTraining(config, data, frozen))
+    timed("epoch", lambda: train(training))
+    timed("evaluation of an epoch", lambda: training.measure(1))
+    timed("closing figures", lambda: final_scores.of_training(training, data))
+    seen: dict[str, Dataset] = training.tests
+    read = timed("encodings and probe", lambda: readout.read_out(config, data, training.model, training.stn, seen))
+    timed("measures", lambda: measures.measure(config, data, training.model, training.stn, read, "standard"))
+    training_seconds = seconds["epoch"] - seconds["evaluation of an epoch"]
+    after = sum(seconds[name] for name in ("closing figures", "encodings and probe", "measures"))
+    evaluation = EPOCHS * seconds["evaluation of an epoch"]
+    whole = seconds["start"] + EPOCHS * training_seconds + evaluation + after
+    return Figure(
+        f"one trial, {cell}: probe, evaluation and measures",
+        (evaluation + after) / whole,
+        "of 20 epochs' CPU time",
+        aim=AIM,
+        smaller_is_better=True,
+        how=f"one epoch of {scale.images:,} images measured, 20 by calculation; all else measured once",
+        parts={name: round(value, 2) for name, value in seconds.items()} | {"whole_trial": round(whole, 1)},
+    )
