@@ -149,8 +149,7 @@ class Dispatcher(Searcher):
         self._remove(job)
         self._given[trial_id] = (job, pool)
         self._load.take(pool.kind)
-        config = {"job": {"kind": job.kind, "config": job.config.to_dict()}, "pool": _as_config(pool)}
-        return config | {"interim": self._interim}
+        return {"job": job.to_text(), "pool": _as_config(pool), "interim": self._interim}
 
     def _add(self, job: Job) -> None:
         if job.kind == "stn":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import logging
 import shutil
 import signal
@@ -27,7 +28,6 @@ from study.scheduler import Scheduler
 from study.searched_jobs import SearchedJobs
 from study.storage import Storage
 from study.worker import REPORTED, work
-from tivae.config import TrialConfig
 from tivae.fashion_mnist import FashionMNIST
 
 __all__ = ["ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
@@ -171,13 +171,15 @@ class _Events(tune.Callback):
             self._unsupported(job, trial, result["error"])
         # Tune calls interrupted trials complete as well: only a worker's last word has a status.
         elif "status" in result:
-            self._ended(job, result | {"recorded": True})
+            metrics = json.loads(result.get("metrics", "{}"))
+            self._ended(job, result | metrics | {"recorded": True})
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         _forget_statistics(trial)
         lines = str(trial.get_error() or "").strip().splitlines()
         reason = self._overdue(trial) or (lines[-1] if lines else "its worker died")
-        job = self._jobs.pop(trial.trial_id, None) or _job_of(trial)
+        # One whose worker died while it started has not been running.
+        job = self._jobs.pop(trial.trial_id, None) or Job.from_text(trial.config["job"])
         if self._is_put_back(trial):
             self._progress.put_back(job)
             self._display.say(
@@ -228,12 +230,7 @@ def _forget_statistics(trial: Trial) -> None:
 
 
 def _folder_name(trial: Trial) -> str:
-    return f"{trial.config['job']['kind']}_{trial.trial_id}"
-
-
-def _job_of(trial: Trial) -> Job:
-    """The job of a trial whose worker died before it was running."""
-    return Job(trial.config["job"]["kind"], TrialConfig.from_dict(trial.config["job"]["config"]))
+    return f"trial_{trial.trial_id}"
 
 
 @contextlib.contextmanager

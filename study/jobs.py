@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,6 +25,16 @@ class Job:
 
     kind: Literal["trial", "stn"]
     config: TrialConfig
+
+    @classmethod
+    def from_text(cls, text: str) -> Job:
+        """The inverse of `to_text`."""
+        content = json.loads(text)
+        return cls(content["kind"], TrialConfig.from_dict(content["config"]))
+
+    def to_text(self) -> str:
+        """The job as JSON: one string, where Tune would copy and flatten a nested config several times."""
+        return json.dumps({"kind": self.kind, "config": self.config.to_dict()})
 
     # Cached, since a dispatcher asks for them again and again: a key is a hash of the whole config.
     @functools.cached_property

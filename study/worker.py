@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import json
 import logging
 import time
 from collections.abc import Callable, Iterator
@@ -12,9 +13,9 @@ from typing import Any
 import torch
 from ray import tune
 
+from study.jobs import Job
 from study.storage import Storage
 from tivae import abilities, heap, records
-from tivae.config import TrialConfig
 from tivae.fashion_mnist import FashionMNIST
 from tivae.interim import FIGURES
 from tivae.training import EpochRow
@@ -33,7 +34,7 @@ def work(
 ) -> None:
     """Runs one job, reporting each epoch; its record and checkpoint are left on the storage.
 
-    config: `job` (kind, config) and `pool` (device, threads), as the dispatcher makes it; `interim`: the figure that a
+    config: `job` (`Job.to_text`) and `pool` (device, threads), as the dispatcher makes it; `interim`: the figure that a
     search prunes by, to be reported after every epoch, or None.
     measures: none, standard or all measures of invariance; they move no other figure. time_limit: seconds from one
     report to the next, after which this process ends itself.
@@ -47,16 +48,15 @@ def work(
 def _work(
     config: dict[str, Any], data: FashionMNIST, storage: Storage, measures: str, alive: Callable[[], None]
 ) -> None:
-    began, clock = time.time(), time.perf_counter()
-    job, pool = config["job"], config["pool"]
+    began = time.perf_counter()
+    job, pool = Job.from_text(config["job"]), config["pool"]
     _prepare(pool["threads"])
-    trial = TrialConfig.from_dict(job["config"])
-    lacking = abilities.missing(trial, pool["device"], pretraining=job["kind"] == "stn")
+    lacking = abilities.missing(job.config, pool["device"], pretraining=job.kind == "stn")
     if lacking is not None:
         tune.report({"status": "unsupported", "error": lacking})
         return
     try:
-        record = _run(trial, config, data, storage, measures, alive)
+        record = _run(job, config, data, storage, measures, alive)
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
         raise
@@ -64,12 +64,13 @@ def _work(
         # An STN's failure is told, not raised: Tune would run the same bug again.
         tune.report({"status": "failed", "error": records.reason(error)})
         return
-    times = {"began": began, "busy_seconds": time.perf_counter() - clock}
-    tune.report({"status": record["status"], "error": record["error"], **record["metrics"], **times})
+    # Tune would keep statistics of each of the metrics.
+    told = {"status": record["status"], "error": record["error"], "metrics": json.dumps(record["metrics"])}
+    tune.report(told | {"busy_seconds": time.perf_counter() - began})
 
 
 def _run(
-    trial: TrialConfig,
+    job: Job,
     config: dict[str, Any],
     data: FashionMNIST,
     storage: Storage,
@@ -77,11 +78,9 @@ def _run(
     alive: Callable[[], None],
 ) -> dict[str, Any]:
     """The record of the job, which is on the storage when this returns."""
-    job, device, interim = config["job"], config["pool"]["device"], config.get("interim")
+    trial, device, interim = job.config, config["pool"]["device"], config.get("interim")
     reported = REPORTED if interim is None else (*REPORTED, interim)
-    parts = [f"stns/{trial.stn_key}"] if trial.stn_key is not None else []
-    parts += [f"trials/{trial.key}"] if job["kind"] == "trial" else []
-    with storage.at_hand(*parts) as (study, send):
+    with storage.at_hand(*job.parts) as (study, send):
 
         def report(row: EpochRow) -> None:
             try:
@@ -92,7 +91,7 @@ def _run(
             tune.report({name: row[name] for name in reported if name in row})
             alive()
 
-        if job["kind"] == "stn":
+        if job.kind == "stn":
             record = records.run_stn(trial, data, device, study, report)
         else:
             estimated = interim if interim in FIGURES else None

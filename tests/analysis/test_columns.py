@@ -33,12 +33,17 @@ def test_the_documentation_has_a_row_per_column(name):
     assert all(f"| `{column.name}` | {column.dtype} | {column.unit} |" in shown for column in COLUMNS[name])
 
 
-@pytest.mark.parametrize("name", ["trials", "epochs"])
-def test_what_real_trials_write_is_documented(host, tmp_path, name):
+@pytest.fixture(scope="module")
+def study(host, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("real")
     for config in CONFIGS:
-        record = records.run_trial(config, host, "cpu", tmp_path, measures="all")
+        record = records.run_trial(config, host, "cpu", folder, measures="all")
         assert record["status"] == "finished", record["error"]
-    study = analysis.load(tmp_path)
+    return analysis.load(folder)
+
+
+@pytest.mark.parametrize("name", ["trials", "epochs"])
+def test_what_real_trials_write_is_documented(study, name):
     frame = getattr(study, name)
     assert [(column, str(dtype)) for column, dtype in frame.dtypes.items()] == [
         (column.name, column.dtype) for column in COLUMNS[name]

@@ -10,7 +10,7 @@ from ray.tune.search import Searcher
 
 from study.devices import Pool
 from study.dispatcher import MAX_RETRIES, Dispatcher
-from study.jobs import plan
+from study.jobs import Job, plan
 from tivae.config import TrialConfig
 
 CPU = Pool("cpu", {"CPU": 1}, 2)
@@ -34,7 +34,12 @@ def dispatcher(tmp_path, given_up):
 
 
 def _kinds(dispatcher, count):
-    return [(dispatcher.suggest(str(number)) or {}).get("job", {}).get("kind") for number in range(count)]
+    given = [dispatcher.suggest(str(number)) for number in range(count)]
+    return [_job(suggestion).kind if suggestion else None for suggestion in given]
+
+
+def _job(suggestion):
+    return Job.from_text(suggestion["job"])
 
 
 def test_other_trials_do_not_wait_for_the_stn_and_its_own_do(dispatcher):
@@ -42,7 +47,7 @@ def test_other_trials_do_not_wait_for_the_stn_and_its_own_do(dispatcher):
     assert _kinds(searcher, 6) == ["stn", "trial", "trial", "trial", "trial", None]
     searcher.on_trial_complete("0", DONE)
     later = [searcher.suggest(f"later {number}") for number in range(3)]
-    assert [suggestion["job"]["config"]["stn"] for suggestion in later[:2]] == ["pretrained"] * 2
+    assert [_job(suggestion).config.stn for suggestion in later[:2]] == ["pretrained"] * 2
     assert later[2] is None
 
 
@@ -59,7 +64,7 @@ def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, given_u
     assert _kinds(searcher, 2) == ["stn", "trial"]
     searcher.on_trial_complete("0", result, error)
     for attempt in range(MAX_RETRIES if error else 0):
-        assert searcher.suggest(f"again {attempt}")["job"]["kind"] == "stn"
+        assert _job(searcher.suggest(f"again {attempt}")).kind == "stn"
         searcher.on_trial_complete(f"again {attempt}", result, error)
     searcher.on_trial_complete("1", DONE)
     assert {config.key for config, _ in given_up} == {config.key for config in BEHIND_STN}
@@ -128,7 +133,7 @@ def test_the_last_jobs_do_not_queue_behind_one_pool(dispatcher):
     searcher = dispatcher(PLAIN, [CPU])
     assert _kinds(searcher, 3) == ["trial", "trial", None]
     searcher.on_trial_complete("0", DONE)
-    assert searcher.suggest("next")["job"]["kind"] == "trial"
+    assert _job(searcher.suggest("next")).kind == "trial"
 
 
 def test_every_job_is_given_out_exactly_once(dispatcher):
@@ -189,17 +194,17 @@ def test_what_a_device_lacks_goes_to_another_and_is_not_tried_there_again(dispat
         searcher.on_trial_complete(str(number), {"status": "unsupported", "error": "no backward"})
         assert searcher.was_put_back(str(number))
     later = [searcher.suggest(f"later {number}") for number in range(4)]
-    places = [(given["job"]["config"]["stn"], given["pool"]["kind"]) for given in later]
+    places = [(_job(given).config.stn, given["pool"]["kind"]) for given in later]
     assert sorted(places) == [("joint", "cpu"), ("joint", "cpu"), ("none", "cuda"), ("none", "cuda")]
 
 
 def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher, given_up):
     searcher = dispatcher([TrialConfig(stn="joint"), TrialConfig(stn="joint", seed=1), PLAIN[0]], [GPU])
-    assert [searcher.suggest(str(number))["job"]["config"]["stn"] for number in range(2)] == ["joint", "joint"]
+    assert [_job(searcher.suggest(str(number))).config.stn for number in range(2)] == ["joint", "joint"]
     searcher.on_trial_complete("0", {"status": "unsupported", "error": "no backward"})
     assert not searcher.was_put_back("0"), "its own end tells of it"
     searcher.on_trial_complete("1", {"status": "unsupported", "error": "no backward"})
-    assert searcher.suggest("2")["job"]["config"]["stn"] == "none"
+    assert _job(searcher.suggest("2")).config.stn == "none"
     assert given_up == []
 
 

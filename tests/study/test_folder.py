@@ -72,3 +72,24 @@ def test_frames_follow_the_records(tmp_path):
         "epochs.csv",
         "epochs.parquet",
     }
+
+
+def test_rewriting_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
+    now, written = [0.0], []
+    monkeypatch.setattr("study.folder.time.monotonic", lambda: now[0])
+
+    def slow(folder):
+        now[0] += 30.0
+        raise ValueError("nothing yet")
+
+    monkeypatch.setattr("study.folder.analysis.load", slow)
+    frames = Frames(tmp_path)
+    frames.write()
+    for _ in range(100):
+        before = now[0]
+        now[0] += 10.0
+        frames.update()
+        if now[0] > before + 10.0:
+            written.append(before + 10.0)
+    assert written, "never written again"
+    assert min(later - earlier for earlier, later in zip([30.0, *written], written, strict=False)) >= 30 / 0.05

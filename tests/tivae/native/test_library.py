@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from tests.tivae.native.test_stacks import inputs, pair
 from tivae.native import library, stacks
+from tivae.native.kernels import Activation
 from tivae.networks import Encoder
 from tivae.randomness import generator
 
@@ -32,7 +33,7 @@ def test_values_on_both_sides_of_the_bend_have_their_own_slope(slope):
     norm = nn.BatchNorm2d(32)
     nn.init.uniform_(norm.bias, -1, 1, generator=generator(0, "shift"))
     statistics = kernels.statistics(values.detach(), norm)
-    padded = kernels.activate(values.detach(), statistics[2], statistics[3], slope)
+    padded = kernels.activate(values.detach(), Activation(statistics[2], statistics[3], slope))
     normed = functional.batch_norm(values.permute(0, 3, 1, 2), None, None, norm.weight, norm.bias, training=True)
     expected = functional.leaky_relu(normed, slope).permute(0, 2, 3, 1)
     torch.testing.assert_close(padded[:, 1:-1, 1:-1], expected.detach(), rtol=1e-5, atol=1e-5)
@@ -119,3 +120,18 @@ def test_another_choice_of_kernels_is_refused(monkeypatch):
     monkeypatch.setenv(library.VARIABLE, "fast")
     with pytest.raises(ValueError, match=r"^TIVAE_KERNELS is 'fast'; it must be native or torch$"):
         Encoder((16,))(inputs("encoder"))
+
+
+@pytest.mark.parametrize("down", [True, False])
+def test_activating_on_the_way_gives_the_same_bits(down):
+    kernels = library.kernels(*PLAN)
+    level = stacks.Level(28, 32, 14, 32, 2) if not down else stacks.Level(28, 1, 14, 32, 2)
+    shape = (3, 30, 30, 1) if down else (3, 16, 16, 32)
+    padded = torch.randn(shape, generator=generator(0, "images"))
+    weight = torch.randn(32, level.big_channels, 3, 3, generator=generator(0, "weight"))
+    packed = kernels.packed(level, weight, down=down)
+    bias, scale, shift = torch.randn(3, 32, generator=generator(0, "numbers"))
+    activation = Activation(scale, shift, 0.01)
+    apart = kernels.activate(kernels.convolve(level, padded, packed, bias, down=down), activation)
+    together = kernels.convolve_and_activate(level, padded, packed, bias, activation, down=down)
+    assert torch.equal(together, apart)
