@@ -39,8 +39,10 @@ class Node:
 
 
 @contextlib.contextmanager
-def session(address: str | None = None, cpus: int | None = None, dashboard: bool = False) -> Iterator[None]:
+def session(address: str | None = None, cpus: int | None = None, dashboard: bool = False) -> Iterator[str | None]:
     """A connection to Ray: a new local instance, or the cluster at `address`, which answers (`study.address`).
+
+    Gives the address of Ray's dashboard, None where there is none.
 
     dashboard: of a local instance; it listens on this machine only. Nodes of a cluster need not have this repository:
     its code is sent to them.
@@ -57,12 +59,12 @@ def session(address: str | None = None, cpus: int | None = None, dashboard: bool
         environment = {"py_modules": packages, "excludes": ["**/__pycache__"], "env_vars": variables}
         options = {"address": address, "runtime_env": environment}
     try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        context = ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     # Ray raises a bare Exception where its processes need more than half a minute to start.
     except Exception as error:
         raise ClusterError(_not_started(address, error)) from error
     try:
-        yield
+        yield context.dashboard_url or None
     finally:
         ray.shutdown()
 

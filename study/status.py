@@ -15,8 +15,10 @@ from rich.console import Console
 from study import status_file
 from study.display import failures_table, table_of
 from study.folder import LOCK
-from study.progress import duration
+from study.jobs import Job
+from study.progress import duration, label
 from tivae import records
+from tivae.config import ConfigError, TrialConfig
 
 EXIT_BAD_INPUT = 2
 # A run on another machine, whose lock is not seen here, is taken to be alive when it wrote so lately.
@@ -91,9 +93,17 @@ def _from_records(study: Path) -> dict[str, Any] | None:
         "pruned": sum(record["status"] == "pruned" for record in ended.values()),
         "waiting": len(found) - len(ended),
         "running": [],
-        "failures": [{"key": key, "label": "", "error": record["error"]} for key, record in failed.items()],
-        "best": None if best is None else {"key": best, "label": "", "accuracy": known[best]},
+        "failures": [{"key": key, "label": _label(record), "error": record["error"]} for key, record in failed.items()],
+        "best": None if best is None else {"key": best, "label": _label(ended[best]), "accuracy": known[best]},
     }
+
+
+def _label(record: dict[str, Any]) -> str:
+    try:
+        return label(Job("trial", TrialConfig.from_dict(record["config"])))
+    # A record of another version may hold fields that this one does not know.
+    except (ConfigError, TypeError, AttributeError):
+        return ""
 
 
 def _studies_in(folder: Path) -> list[Path]:

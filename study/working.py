@@ -44,7 +44,7 @@ def work(
     data = fashion_mnist.load(options.data)
     with contextlib.ExitStack() as stack:
         loggers = _loggers(study, options)
-        stack.enter_context(engine.session(options.address, dashboard=options.dashboard))
+        dashboard = stack.enter_context(engine.session(options.address, dashboard=options.dashboard))
         devices.pools([node.resources for node in engine.nodes()], **slots_options)
         if options.address is not None:
             engine.check_storage(storage, slots_options)
@@ -60,6 +60,8 @@ def work(
             highlight=False,
             soft_wrap=True,
         )
+        if options.dashboard and dashboard is not None:
+            console.print(f"Ray's dashboard, for this machine only: http://{dashboard}", highlight=False)
         books = Bookkeeping(study, storage, place.frames, loggers, None if search is None else search.tell)
         books.mirror.send_unfinished([part for job in jobs for part in job.parts])
         more = None if search is None else SearchedJobs(search, study, progress)

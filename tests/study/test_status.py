@@ -93,7 +93,7 @@ def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys
     printed = _shown(tmp_path, capsys)
     assert "1/3 trials done, 1 waiting, 1 failed" in printed
     assert "ValueError: odd" in printed
-    assert "0.7500" in printed
+    assert re.search(r"best so far: \w+ base vae 10, STN none, seed 1, augmented accuracy 0\.7500", printed)
 
 
 def test_a_folder_that_is_no_study_is_told_with_the_nearest_one(tmp_path, capsys):

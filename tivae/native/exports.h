@@ -2,6 +2,8 @@
 
 } // namespace
 
+extern "C" void use_threads(int count) { threads = count; }
+
 #define LEVEL(BIG, BC, SMALL, SC, STRIDE)                                                                              \
   typedef Level<BIG, BC, SMALL, SC, STRIDE> Level_##BIG##_##BC##_##SC##_##STRIDE;                                      \
   CONVOLUTIONS(Level_##BIG##_##BC##_##SC##_##STRIDE, BIG##_##BC##_##SC##_##STRIDE)

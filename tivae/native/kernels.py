@@ -41,7 +41,7 @@ class Activation(NamedTuple):
 
 
 class Kernels:
-    """3 x 3 convolutions, batch norm and leaky ReLU of float32 tensors (B, H, W, C) on the host.
+    """3 x 3 convolutions, batch norm and leaky ReLU of float32 tensors (B, H, W, C) on the host, with as many threads as torch has; their number moves no bit.
 
     Padded tensors have a frame of one zero pixel, (B, H + 2, W + 2, C). Weights are (small channels, big channels,
     3, 3): so torch has those of a convolution from big to small, and those of a transposed one from small to big.
@@ -49,6 +49,7 @@ class Kernels:
 
     def __init__(self, library: ctypes.CDLL):
         self._library = library
+        self._threads = 1
 
     def packed(self, level: Level, weight: Tensor, *, down: bool) -> Tensor:
         """The weights in the order in which `convolve` reads them."""
@@ -108,6 +109,9 @@ class Kernels:
         return gradient, weight, bias
 
     def _call(self, name: str, *arguments: object) -> None:
+        if self._threads != torch.get_num_threads():
+            self._threads = torch.get_num_threads()
+            self._library.use_threads(self._threads)
         getattr(self._library, name)(*(_as_c(argument) for argument in arguments))
 
 

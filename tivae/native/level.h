@@ -38,6 +38,7 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
   static void gather(const float *big, const float *packed, const float *bias, Activation activation, float *small,
                      int images) {
     constexpr int V = panel_vectors(SC), width = V * LANES, out_row = ACTIVE ? small_row : SMALL * SC;
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int image = 0; image < images; ++image) {
       const float *in = big + image * big_pitch;
       float *out = small + image * (ACTIVE ? small_pitch : (long)SMALL * SMALL * SC);
@@ -65,6 +66,7 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
   template <bool ACTIVE>
   static void scatter(const float *small, const float *packed, const float *bias, Activation activation, float *big,
                       int images) {
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int image = 0; image < images; ++image) {
       const float *in = small + image * small_pitch + small_row + SC;
       float *out = big + image * (ACTIVE ? big_pitch : (long)BIG * BIG * BC);
@@ -116,7 +118,7 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
   }
 
   // The transposed convolution to one channel, for those outputs, every STRIDE-th from (first, second), that DOWN x RIGHT
-  // taps reach. Sums run over channels here: 16 partial sums at any width of vectors, so that this does not change the result.
+  // taps reach. Sums run over channels here: 16 partial sums at any width of vectors, so that it does not change bits.
   template <int DOWN, int RIGHT>
   static void collapse(const float *in, const float *packed, const float *bias, float *out, int first, int second) {
     constexpr int PARTS = 16 / LANES, P = 4;
@@ -149,44 +151,50 @@ template <int BIG, int BC, int SMALL, int SC, int STRIDE> struct Level {
       }
   }
 
+  // Images whose values stay in the cache while all outputs use them.
   static constexpr int CHUNK = SMALL >= 14 ? 1 : SMALL >= 7 ? 4 : 8;
   static void weigh(const float *big, const float *small, float *gradient, int images) {
     constexpr bool one = BC == 1; // the nine taps take the place of channels
     constexpr int V = one && 9 * 2 > REGISTERS ? 1 : panel_vectors(SC), width = V * LANES;
     constexpr int P = one ? 9 : 8 * V <= REGISTERS ? 8 : 4;
+    constexpr int blocks = BC / (one ? 1 : P), taps = one ? 1 : 9;
     std::memset(gradient, 0, sizeof(float) * 9 * BC * SC);
+#pragma omp parallel num_threads(threads) if (threads > 1)
     for (int first = 0; first < images; first += CHUNK) {
-      const int last = first + CHUNK < images ? first + CHUNK : images;
-      for (int tap = 0; tap < (one ? 1 : 9); ++tap)
-        for (int channel = 0; channel < BC; channel += P)
-          for (int panel = 0; panel < SC / width; ++panel) {
-            Vector sum[P][V] = {};
-            for (int image = first; image < last; ++image)
-              for (int i = 0; i < SMALL; ++i) {
-                const float *left = big + image * big_pitch + (STRIDE * i + tap / 3) * big_row + tap % 3 * BC + channel;
-                const float *right = small + image * small_pitch + (i + 1) * small_row + SC + panel * width;
+      const int last = smaller(first + CHUNK, images);
+      // A thread has the same outputs in every chunk, and need not wait for the others in between.
+#pragma omp for schedule(static) nowait
+      for (int share = 0; share < taps * blocks; ++share) {
+        const int tap = share / blocks, channel = share % blocks * P;
+        for (int panel = 0; panel < SC / width; ++panel) {
+          Vector sum[P][V] = {};
+          for (int image = first; image < last; ++image)
+            for (int i = 0; i < SMALL; ++i) {
+              const float *left = big + image * big_pitch + (STRIDE * i + tap / 3) * big_row + tap % 3 * BC + channel;
+              const float *right = small + image * small_pitch + (i + 1) * small_row + SC + panel * width;
 #pragma GCC unroll 1
-                for (int j = 0; j < SMALL; ++j) {
-                  Vector value[V];
+              for (int j = 0; j < SMALL; ++j) {
+                Vector value[V];
+#pragma GCC unroll 4
+                for (int v = 0; v < V; ++v)
+                  value[v] = load(right + j * SC + v * LANES);
+#pragma GCC unroll 16
+                for (int p = 0; p < P; ++p) {
+                  const float factor = left[STRIDE * j * BC + (one ? p / 3 * big_row + p % 3 : p)];
 #pragma GCC unroll 4
                   for (int v = 0; v < V; ++v)
-                    value[v] = load(right + j * SC + v * LANES);
-#pragma GCC unroll 16
-                  for (int p = 0; p < P; ++p) {
-                    const float factor = left[STRIDE * j * BC + (one ? p / 3 * big_row + p % 3 : p)];
-#pragma GCC unroll 4
-                    for (int v = 0; v < V; ++v)
-                      sum[p][v] += factor * value[v];
-                  }
+                    sum[p][v] += factor * value[v];
                 }
               }
-            float *to = gradient + ((long)tap * BC + channel) * SC + panel * width;
+            }
+          float *to = gradient + ((long)tap * BC + channel) * SC + panel * width;
 #pragma GCC unroll 16
-            for (int p = 0; p < P; ++p)
+          for (int p = 0; p < P; ++p)
 #pragma GCC unroll 4
-              for (int v = 0; v < V; ++v)
-                store(to + p * SC + v * LANES, load(to + p * SC + v * LANES) + sum[p][v]);
-          }
+            for (int v = 0; v < V; ++v)
+              store(to + p * SC + v * LANES, load(to + p * SC + v * LANES) + sum[p][v]);
+        }
+      }
     }
   }
 };

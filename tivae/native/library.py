@@ -18,6 +18,8 @@ from tivae.native.kernels import Kernels, Level
 # `torch` keeps to torch's own layers.
 VARIABLE = "TIVAE_KERNELS"
 # Sums may be contracted to fused multiply-adds and not reordered: vectors of all widths then give the same bits.
+# Threads are left out where the compiler has no OpenMP.
+THREADS = "-fopenmp"
 FLAGS = ("-O3", "-march=native", "-std=c++17", "-ffp-contract=fast", "-fPIC", "-shared")
 _CODE = ("vectors.h", "level.h", "norm.h", "exports.h")
 _log = logging.getLogger("tivae")
@@ -92,9 +94,12 @@ def _compiled(source: str) -> Path:
         return file
     with tempfile.TemporaryDirectory(dir=folder) as workshop:
         (Path(workshop) / "kernels.cpp").write_text(source)
-        command = [compiler, *FLAGS, "-o", "kernels.so", "kernels.cpp"]
-        done = subprocess.run(command, cwd=workshop, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode:
+        for flags in ((*FLAGS, THREADS), FLAGS):
+            command = [compiler, *flags, "-o", "kernels.so", "kernels.cpp"]
+            done = subprocess.run(command, cwd=workshop, capture_output=True, text=True, timeout=300, check=False)
+            if not done.returncode:
+                break
+        else:
             raise OSError(f"{compiler}: {(done.stderr.strip().splitlines() or ['failed'])[0]}")
         # Several processes may compile at the same time; each puts the same content here.
         os.replace(Path(workshop) / "kernels.so", file)

@@ -8,8 +8,8 @@ template <int C, int SIZE> struct Norm {
   // saved (4, C): mean, 1 / deviation, and scale and shift that norm a value.
   static void statistics(const float *values, const float *gamma, const float *beta, float *running_mean,
                          float *running_variance, float momentum, float epsilon, float *saved, int images) {
-    double means[C] = {}, squares[C] = {}, within[C] = {};
-    float mean[C], rest[C];
+    std::vector<float> parts(2L * images * C); // of each image: means, and squares about them
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int image = 0; image < images; ++image) {
       const float *from = values + (long)image * PIXELS * C;
       Vector sum[VECTORS] = {};
@@ -27,14 +27,18 @@ template <int C, int SIZE> struct Norm {
           const Vector away = load(from + pixel * C + v * LANES) - sum[v];
           square[v] += away * away;
         }
+      float *part = parts.data() + 2L * image * C;
       for (int v = 0; v < VECTORS; ++v)
-        store(mean + v * LANES, sum[v]), store(rest + v * LANES, square[v]);
-      for (int c = 0; c < C; ++c) {
-        means[c] += mean[c];
-        squares[c] += (double)mean[c] * mean[c];
-        within[c] += rest[c];
-      }
+        store(part + v * LANES, sum[v]), store(part + C + v * LANES, square[v]);
     }
+    double means[C] = {}, squares[C] = {}, within[C] = {};
+    for (int image = 0; image < images; ++image)
+      for (int c = 0; c < C; ++c) {
+        const double mean = parts[2L * image * C + c];
+        means[c] += mean;
+        squares[c] += mean * mean;
+        within[c] += parts[(2L * image + 1) * C + c];
+      }
     const double count = (double)images * PIXELS;
     for (int c = 0; c < C; ++c) {
       const double average = means[c] / images;
@@ -53,6 +57,7 @@ template <int C, int SIZE> struct Norm {
     Vector scales[VECTORS], shifts[VECTORS];
     for (int v = 0; v < VECTORS; ++v)
       scales[v] = load(scale + v * LANES), shifts[v] = load(shift + v * LANES);
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int image = 0; image < images; ++image) {
       float *to = out + image * pitch;
       frame<C, SIZE>(to);
@@ -76,8 +81,8 @@ template <int C, int SIZE> struct Norm {
       mean[v] = load(saved + v * LANES), inverse[v] = load(saved + C + v * LANES);
       scale[v] = load(saved + 2 * C + v * LANES), shift[v] = load(saved + 3 * C + v * LANES);
     }
-    double sums[C] = {}, products[C] = {};
-    float one[C], other[C];
+    std::vector<float> parts(2L * images * C); // of each image: sums, and products with the normed values
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int image = 0; image < images; ++image) {
       const float *above = upper + (long)image * PIXELS * C, *value = values + (long)image * PIXELS * C;
       Vector sum[VECTORS] = {}, product[VECTORS] = {};
@@ -89,11 +94,15 @@ template <int C, int SIZE> struct Norm {
           sum[v] += inner;
           product[v] += inner * ((y - mean[v]) * inverse[v]);
         }
+      float *part = parts.data() + 2L * image * C;
       for (int v = 0; v < VECTORS; ++v)
-        store(one + v * LANES, sum[v]), store(other + v * LANES, product[v]);
-      for (int c = 0; c < C; ++c)
-        sums[c] += one[c], products[c] += other[c];
+        store(part + v * LANES, sum[v]), store(part + C + v * LANES, product[v]);
     }
+    double sums[C] = {}, products[C] = {};
+    for (int image = 0; image < images; ++image)
+      for (int c = 0; c < C; ++c)
+        sums[c] += parts[2L * image * C + c], products[c] += parts[(2L * image + 1) * C + c];
+    float one[C], other[C];
     const double count = (double)images * PIXELS;
     for (int c = 0; c < C; ++c) {
       beta_gradient[c] = (float)sums[c], gamma_gradient[c] = (float)products[c];
@@ -102,6 +111,7 @@ template <int C, int SIZE> struct Norm {
     Vector constant[VECTORS], linear[VECTORS];
     for (int v = 0; v < VECTORS; ++v)
       constant[v] = load(one + v * LANES), linear[v] = load(other + v * LANES) * inverse[v];
+#pragma omp parallel for num_threads(threads) if (threads > 1) schedule(static)
     for (int image = 0; image < images; ++image) {
       frame<C, SIZE>(gradient + image * pitch);
       for (int i = 0; i < SIZE; ++i) {

@@ -1,13 +1,18 @@
 // Vectors of the processor's own width, and tiles of pixels that are kept in its registers.
 //
+// Work is shared among threads by images, or by outputs, never by the terms of a sum.
+//
 // Images are (H, W, C), so that channels fill vectors. Each output is one sum over taps and channels in a fixed order,
 // whatever the vectors' width or the tile it falls in: bits depend on neither.
 
 #include <cmath>
 #include <cstring>
+#include <vector>
 
 // Nothing here is shared with the kernels of another network in the same process.
 namespace {
+
+int threads = 1;
 
 #if defined(__AVX512F__)
 constexpr int LANES = 16, REGISTERS = 28;

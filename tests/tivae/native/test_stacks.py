@@ -191,3 +191,23 @@ def test_without_a_compiler_torchs_layers_train_and_the_provenance_tells(host, m
     assert result.provenance["kernels"] == "torch"
     monkeypatch.setenv(library.VARIABLE, "torch")
     assert experiment.run(config, host, measures="none").metrics == result.metrics
+
+
+@KINDS
+def test_the_number_of_threads_moves_no_bit(kind):
+    """Of the kernels; torch's linear layers, outside them, split their sums."""
+    found = []
+    before = torch.get_num_threads()
+    for threads in (1, 2, 3):
+        torch.set_num_threads(threads)
+        network, _ = pair(kind, (16, 32))
+        shape = (BATCH, 1, 28, 28) if kind == "encoder" else (BATCH, *network.shape)
+        hidden = torch.randn(shape, generator=generator(2, "hidden")).requires_grad_()
+        output = native.run(network.plan, network.layers, hidden)
+        output.backward(output.detach().square())
+        found.append([output, hidden.grad, *(parameter.grad for parameter in network.layers.parameters())])
+        network.eval()
+        with torch.no_grad():
+            found[-1].append(native.run(network.plan, network.layers, hidden))
+    torch.set_num_threads(before)
+    assert all(torch.equal(one, other) for others in found[1:] for one, other in zip(found[0], others, strict=True))
