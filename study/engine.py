@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import logging
+import re
 import shutil
 import signal
 import threading
@@ -15,6 +16,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
@@ -28,7 +30,6 @@ from study.scheduler import Scheduler
 from study.searched_jobs import SearchedJobs
 from study.storage import Storage
 from study.worker import REPORTED, work
-from tivae.fashion_mnist import FashionMNIST
 
 __all__ = ["ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
 
@@ -52,7 +53,7 @@ class Watchers:
 def run(
     jobs: Sequence[Job],
     slots: Callable[[], Sequence[Pool]],
-    data: FashionMNIST,
+    data: ray.ObjectRef,
     study: Path,
     display: Display,
     watchers: Watchers,
@@ -63,7 +64,8 @@ def run(
 ) -> None:
     """Runs all jobs on the pools that `slots` gives at each time.
 
-    measures, time_limit: see `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
+    data: a `FashionMNIST` in Ray's object store, from where each node has its copy. measures, time_limit: see
+    `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
     the workers leave their records; the folder `study` unless given.
 
     Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials; the
@@ -176,15 +178,12 @@ class _Events(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         _forget_statistics(trial)
-        lines = str(trial.get_error() or "").strip().splitlines()
-        reason = self._overdue(trial) or (lines[-1] if lines else "its worker died")
+        reason = self._overdue(trial) or _reason(trial)
         # One whose worker died while it started has not been running.
         job = self._jobs.pop(trial.trial_id, None) or Job.from_text(trial.config["job"])
         if self._is_put_back(trial):
             self._progress.put_back(job)
-            self._display.say(
-                f"again {job.key} {label(job)}: its worker died ({reason}); it goes on from its last epoch"
-            )
+            self._display.say(f"again {job.key} {label(job)}: it goes on from its last epoch ({reason})")
             return
         self._ended(job, {"status": "failed", "error": reason, "recorded": False})
 
@@ -221,6 +220,20 @@ class _Events(tune.Callback):
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([dict(config["pool"]["resources"])])
+
+
+def _reason(trial: Trial) -> str:
+    """Why the trial's worker has gone, in a line: what it raised, or what Ray says of its death."""
+    try:
+        # Tune's own `get_error` looks for a copy that it makes later.
+        text = Path(trial.error_file).read_text()
+    except (OSError, TypeError):
+        return "its worker died"
+    # After the header of the last failure; an exception is named at the end, a death is told at the beginning.
+    lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]
+    if not lines:
+        return "its worker died"
+    return (lines[-1] if re.match(r"[\w.]*(Error|Exception)\b", lines[-1]) else lines[0])[:300]
 
 
 def _forget_statistics(trial: Trial) -> None:

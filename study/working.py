@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import ray
 from rich.console import Console
 
 from study import devices, engine
@@ -61,14 +62,20 @@ def work(
             soft_wrap=True,
         )
         if options.dashboard and dashboard is not None:
-            console.print(f"Ray's dashboard, for this machine only: http://{dashboard}", highlight=False)
+            console.print(
+                f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)",
+                highlight=False,
+            )
+        # The copy of this process would be one more of 55 MB.
+        shared = ray.put(data)
+        del data
         books = Bookkeeping(study, storage, place.frames, loggers, None if search is None else search.tell)
         books.mirror.send_unfinished([part for job in jobs for part in job.parts])
         more = None if search is None else SearchedJobs(search, study, progress)
         with _status(study, progress) as status, contextlib.closing(books), display:
             limit = None if options.time_limit is None else 60 * options.time_limit
             watchers = engine.Watchers(books.ended, books.reported, status.update)
-            engine.run(jobs, slots, data, study, display, watchers, options.measures, more, storage, limit)
+            engine.run(jobs, slots, shared, study, display, watchers, options.measures, more, storage, limit)
             progress.lost_nodes = progress.waiting > 0 and not slots()
     console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
     return progress

@@ -33,19 +33,18 @@ def losses(
     look: what the model sees of `images`; targets: what is to be reconstructed, where that is not as `look` says.
     `kl` is None for a model without a posterior. Alignment and consistency terms of the training loss are left out.
     """
-    reconstruction = torch.zeros((), dtype=torch.float64)
-    kl = torch.zeros((), dtype=torch.float64)
+    sums = []
     for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
         part = slice(start, start + batch_size)
         view = look(batch)
         if targets is not None:
             view = replace(view, target=targets.batch(part))
         parts = model.score(model.encode(view.seen), view, noise[part], step)
-        reconstruction += parts.reconstruction.sum().cpu().double()
-        kl += parts.kl.sum().cpu().double()
+        sums.append(torch.stack([parts.reconstruction.sum(), parts.kl.sum()]))
+    # The only wait for the device; summed in double precision, which MPS does not have.
+    error, divergence = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
     weight = model.config.reconstruction_weight
     assert weight is not None
-    error, divergence = float(reconstruction) / len(images), float(kl) / len(images)
     if not model.has_posterior:
         return {"loss": weight * error, "reconstruction": error, "kl": None}
     return {"loss": weight * error + model.config.kl_weight * divergence, "reconstruction": error, "kl": divergence}

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from tivae import native
+from tivae import compilation, native
 from tivae.datasets import IMAGE_SIZE
 
 
@@ -75,11 +75,12 @@ class Decoder(nn.Module):
 
 
 def kernels_of(model: nn.Module) -> str:
-    """What computes the convolutions of `model` where it is: `native`, the kernels compiled here, or `torch`."""
+    """What computes the convolutions of `model` in training, where it is: `native`, `compiled` by torch, or `torch`."""
     networks = [part for part in model.modules() if isinstance(part, Encoder | Decoder)]
     on_host = all(parameter.device.type == "cpu" for parameter in model.parameters())
-    fast = bool(networks) and on_host and all(native.available(network.plan) for network in networks)
-    return "native" if fast else "torch"
+    if networks and on_host and all(native.available(network.plan) for network in networks):
+        return "native"
+    return "compiled" if networks and all(compilation.wanted(p.device) for p in model.parameters()) else "torch"
 
 
 def _run(network: Encoder | Decoder, inputs: Tensor) -> Tensor:
@@ -87,7 +88,11 @@ def _run(network: Encoder | Decoder, inputs: Tensor) -> Tensor:
         outputs = native.run(network.plan, network.layers, inputs)
         if outputs is not None:
             return outputs
-    return network.layers(inputs.contiguous(memory_format=torch.channels_last))
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    if network.training and compilation.wanted(inputs.device):
+        return compilation.prepare(network.layers)(inputs)
+    # Not a call, which may be compiled: for the shapes of training alone.
+    return network.layers.forward(inputs)
 
 
 def _sizes(depth: int) -> list[int]:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tivae import checkpoint, heap, precision
+from tivae import checkpoint, compilation, heap, precision
 from tivae.datasets import Dataset
 
 EpochRow = dict[str, Any]
@@ -109,6 +109,7 @@ def train(training: Training, file: Path | None = None, on_epoch: OnEpoch | None
 
 def take_step(training: Training, images: Dataset, index: Tensor, step: int) -> Tensor:
     """One optimiser step on the batch at `index`; gives the batch's figures, for which nothing waits here."""
+    compilation.begin_step(index.device)
     with precision.forward(training.precision, index.device):
         loss, figures = training.loss(images, index, step)
     training.optimiser.zero_grad(set_to_none=True)

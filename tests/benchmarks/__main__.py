@@ -27,13 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print("\n".join(f"{name:15s} {value}" for name, value in machine.items()), flush=True)
     if options.quick:
         print("QUICK VERSION: goes through every step; its figures mean nothing")
-    figures = []
-    for figure in _figures(options.only or PARTS, scale):
-        figures.append(figure)
-        print(figure.as_line(), flush=True)
-    content = {"format": 1, "quick": scale.is_quick, "hardware": machine}
+    content = {"format": 1, "quick": scale.is_quick, "hardware": machine, "figures": []}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(json.dumps(content | {"figures": [figure.as_json() for figure in figures]}, indent=1) + "\n")
+    for figure in _figures(options.only or PARTS, scale):
+        print(figure.as_line(), flush=True)
+        content["figures"].append(figure.as_json())
+        # At once: a part that fails later takes none of them away.
+        options.out.write_text(json.dumps(content, indent=1) + "\n")
     print(f"written to {options.out}")
     return 0
 

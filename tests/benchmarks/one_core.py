@@ -50,7 +50,11 @@ def _measured(scale: Scale) -> Iterator[Figure]:
             continue
         flops = hardware.flops_per_training_image(models.build(TrialConfig(model=cell)))
         shares = [rate * flops / 1e9 / best for rate, best in zip(rates["study"], peaks, strict=True)]
-        parts = {"mflop_per_image": round(flops / 1e6, 1), "peak_gflops": round(statistics.median(peaks), 1)}
+        parts = {
+            "mflop_per_image": round(flops / 1e6, 1),
+            "peak_gflops": round(statistics.median(peaks), 1),
+            "peak": peak.how,
+        }
         how = "arithmetic of convolutions and linear layers per second / fp32 peak measured in the same round"
         yield of(f"one core, {cell}: share of fp32 peak", shares, "", aim=AIM_SHARE, how=how, parts=parts)
 

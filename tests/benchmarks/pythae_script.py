@@ -28,6 +28,8 @@ def steps() -> Iterator[int]:
     Raises `ImportError` where pythae is not installed.
     """
     os.environ[native.VARIABLE] = "torch"
+    # Its progress bars, which would be mixed with the figures.
+    os.environ["TQDM_DISABLE"] = "1"
     from pythae.data.datasets import BaseDataset
     from pythae.models import VAE, VAEConfig
     from pythae.trainers import BaseTrainer, BaseTrainerConfig

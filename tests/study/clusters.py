@@ -31,14 +31,23 @@ def cluster_of(*nodes: dict) -> Iterator[tuple[Cluster, list]]:
     """A head without slots, and worker nodes with these resources, which have no data set."""
     before = os.environ.get("TIVAE_DATA")
     os.environ["TIVAE_DATA"] = "/nowhere/at/all"
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    cluster = Cluster()
     try:
-        yield cluster, [cluster.add_node(**node) for node in nodes]
+        add_node(cluster, num_cpus=0, include_dashboard=False)
+        yield cluster, [add_node(cluster, **node) for node in nodes]
     finally:
         cluster.shutdown()
         os.environ.pop("TIVAE_DATA")
         if before is not None:
             os.environ["TIVAE_DATA"] = before
+
+
+def add_node(cluster: Cluster, **resources):
+    """The new node; Ray gives a node half a minute to start, which on a busy machine may not do."""
+    for _ in range(2):
+        with contextlib.suppress(Exception):
+            return cluster.add_node(**resources)
+    return cluster.add_node(**resources)
 
 
 class Command:

@@ -21,21 +21,21 @@ SHIFTS = TrialConfig(
 
 
 class Constant(Pixels):
-    def features(self, parameters, kind, noise=None):  # noqa: ARG002
+    def features(self, parameters, kind, noise=None):
         return torch.ones(len(parameters), 3)
 
 
 class CoarsePixels(Pixels):
     """Pixels in blocks of 4 x 4: fewer numbers than images, so that a shift can be read from them."""
 
-    def features(self, parameters, kind, noise=None):  # noqa: ARG002
+    def features(self, parameters, kind, noise=None):
         return torch.nn.functional.avg_pool2d(parameters.view(-1, 1, 28, 28), 4).flatten(1)
 
 
 class OrbitAverage(Pixels):
     """x and x^2 of one pixel, averaged over all shifts of the image."""
 
-    def features(self, parameters, kind, noise=None):  # noqa: ARG002
+    def features(self, parameters, kind, noise=None):
         pixels = parameters.double() + 0.2860 / 0.3530
         return torch.stack([pixels.mean(1), pixels.square().mean(1)], dim=1).float()
 

@@ -41,7 +41,9 @@ class Activation(NamedTuple):
 
 
 class Kernels:
-    """3 x 3 convolutions, batch norm and leaky ReLU of float32 tensors (B, H, W, C) on the host, with as many threads as torch has; their number moves no bit.
+    """3 x 3 convolutions, batch norm and leaky ReLU of float32 tensors (B, H, W, C) on the host.
+
+    They use as many threads as torch; the number moves no bit.
 
     Padded tensors have a frame of one zero pixel, (B, H + 2, W + 2, C). Weights are (small channels, big channels,
     3, 3): so torch has those of a convolution from big to small, and those of a transposed one from small to big.

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from tivae.native.kernels import Kernels, Level
 
-# `torch` keeps to torch's own layers.
+# Which kernels to use; `compiled` is `native` here, and on a GPU see `tivae.compilation`.
 VARIABLE = "TIVAE_KERNELS"
+CHOICES = ("native", "torch", "compiled")
 # Sums may be contracted to fused multiply-adds and not reordered: vectors of all widths then give the same bits.
 # Threads are left out where the compiler has no OpenMP.
 THREADS = "-fopenmp"
@@ -31,9 +32,9 @@ def kernels(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels |
     None as well where the environment variable TIVAE_KERNELS is `torch`.
     """
     wanted = os.environ.get(VARIABLE, "native")
-    if wanted not in ("native", "torch"):
-        raise ValueError(f"{VARIABLE} is {wanted!r}; it must be native or torch")
-    return _loaded(encoder, decoder) if wanted == "native" else None
+    if wanted not in CHOICES:
+        raise ValueError(f"{VARIABLE} is {wanted!r}; it must be {', '.join(CHOICES[:-1])} or {CHOICES[-1]}")
+    return None if wanted == "torch" else _loaded(encoder, decoder)
 
 
 def cache_folder() -> Path:
@@ -60,12 +61,12 @@ def _own_folder() -> tempfile.TemporaryDirectory[str]:
 def _loaded(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels | None:
     source = _source(encoder, decoder)
     try:
-        file = _compiled(source)
+        file = compiled(source)
         try:
             return Kernels(ctypes.CDLL(str(file)))
         except OSError:
             file.unlink()
-            return Kernels(ctypes.CDLL(str(_compiled(source))))
+            return Kernels(ctypes.CDLL(str(compiled(source))))
     except (OSError, subprocess.SubprocessError) as error:
         reason = " ".join(str(error).split())
         _log.warning("training uses torch's own layers, at about half the speed (%s)", reason)
@@ -80,8 +81,11 @@ def _source(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> str:
     return "\n".join([*code, *sorted(set(lines)), ""])
 
 
-def _compiled(source: str) -> Path:
-    """The library of `source` for this processor, in the cache."""
+def compiled(source: str) -> Path:
+    """The library of the C++ text `source` for this processor, from the cache where it is there.
+
+    Raises `OSError` and `subprocess.SubprocessError` where it can't be compiled.
+    """
     names = [os.environ.get("CXX", ""), "g++", "clang++"]
     compiler = next(filter(None, (shutil.which(name) for name in names if name)), None)
     if compiler is None:

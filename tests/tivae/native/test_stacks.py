@@ -130,6 +130,22 @@ def test_second_derivatives_are_refused_and_not_wrong():
         first.sum().backward()
 
 
+def test_what_the_kernels_can_not_run_goes_to_torch():
+    network, _ = pair("encoder")
+    images = inputs("encoder")
+    assert native.fits(network, images)
+    assert not native.fits(network, images.double())
+    assert not native.fits(network, images[:0])
+    assert not native.fits(network, images.to("meta"))
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert not native.fits(network, images)
+    with torch.inference_mode():
+        assert native.fits(network.eval(), images)
+    assert not native.fits(network, images), "gradients in evaluation mode"
+    assert not native.fits(network.train().double(), images)
+    assert not native.fits(network.to("meta"), images)
+
+
 @pytest.mark.parametrize(("widths", "fast"), [((16, 32), True), ((8, 16), False), ((16, 20), False)])
 def test_the_kernels_are_for_multiples_of_16_channels(widths, fast):
     assert (native.plan(widths, (28, 14, 7)) is not None) == fast
@@ -163,7 +179,8 @@ def test_an_epoch_has_the_losses_of_torchs_layers(host, monkeypatch, name):
 
 
 def test_freshly_compiled_and_cached_kernels_give_the_same_trial(host, monkeypatch, tmp_path):
-    config = small(train_dataset="augmented", **(FAST | {"train_images": 200, "epochs": 2}))
+    changes = {"train_images": 200, "epochs": 2, "hidden_widths": (16,)}
+    config = small(train_dataset="augmented", **(FAST | changes))
     results = []
     for folder in ("one", "one", "other"):
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / folder))
