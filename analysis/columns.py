@@ -59,7 +59,7 @@ PROVENANCE = (
     Column("torchvision", "string", "", "version"),
     Column("numpy", "string", "", "version"),
     Column("scikit_learn", "string", "", "version"),
-    Column("kernels", "string", "", "of the convolutions: native (compiled on the spot), torch, or compiled (by torch, on a GPU)"),
+    Column("kernels", "string", "", "of the convolutions: native (compiled on the spot), torch, compiled (on a GPU)"),
     Column("commit", "string", "", "of the repository"),
     Column("started_at", "string", "ISO 8601, UTC", "start of the trial"),
     Column("finished_at", "string", "ISO 8601, UTC", "end of the trial"),

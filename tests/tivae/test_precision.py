@@ -53,7 +53,9 @@ def test_on_a_cpu_nothing_is_switched():
         assert _switches() == before
 
 
-@pytest.mark.parametrize(("name", "dtype"), [(None, torch.float32), ("float32", torch.float32), ("bf16", torch.bfloat16)])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [(None, torch.float32), ("float32", torch.float32), ("bf16", torch.bfloat16)]
+)
 def test_only_bf16_multiplies_in_bfloat16(name, dtype):
     values = torch.ones(2, 2, requires_grad=True)
     with precision.forward(name, torch.device("cpu")):

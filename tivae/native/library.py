@@ -69,7 +69,7 @@ def _loaded(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels |
             return Kernels(ctypes.CDLL(str(compiled(source))))
     except (OSError, subprocess.SubprocessError) as error:
         reason = " ".join(str(error).split())
-        _log.warning("training uses torch's own layers, at about half the speed (%s)", reason)
+        _log.warning("training uses torch's own layers, at about two thirds of the speed (%s)", reason)
         return None
 
 

@@ -110,7 +110,7 @@ def test_a_compiler_that_fails_is_told_with_its_first_line(monkeypatch, caplog, 
         assert library.kernels(*PLAN) is None
         assert library.kernels(*PLAN) is None
     (line,) = [record.getMessage() for record in caplog.records]
-    assert line.startswith("training uses torch's own layers, at about half the speed (")
+    assert line.startswith("training uses torch's own layers, at about two thirds of the speed (")
     assert "no-such-option" in line
     assert "\n" not in line
     assert list(empty_cache.iterdir()) == []
