@@ -8,7 +8,8 @@ from typing import Any, Protocol
 
 from study.folder import Frames
 from study.jobs import Job
-from study.storage import Mirror, Storage
+from study.mirror import Mirror
+from study.storage import Storage
 from tivae import records
 from tivae.config import TrialConfig
 

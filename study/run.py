@@ -22,11 +22,12 @@ from study import address, devices, dry_run
 from study import space as spaces
 from study.folder import FolderError, Frames, Place, opened
 from study.jobs import Job, plan
+from study.mirror import Mirror
 from study.mlflow_log import MLflowError
 from study.progress import Progress
 from study.quick import QUICK_TRIALS, SUFFIX, WARNING, shrunk, shrunk_one
 from study.search import JOURNAL, Search
-from study.storage import Mirror, StorageError, of_study
+from study.storage import StorageError, of_study
 from tivae import fashion_mnist, records
 from tivae.config import ConfigError, TrialConfig
 

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import logging
 import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -72,7 +70,7 @@ class Storage:
         with tempfile.TemporaryDirectory(prefix="tivae-", ignore_cleanup_errors=True) as scratch:
             study = Path(scratch)
             for part in parts:
-                self._bring(part, study)
+                self.bring(part, study)
             brought = {path: path.stat().st_mtime_ns for path in study.glob("*/*/*")}
 
             def send(*names: str) -> None:
@@ -99,6 +97,16 @@ class Storage:
     def has(self, part: str) -> bool:
         """Whether there is any file in the folder `part`."""
         return bool(self._files(part))
+
+    def recorded(self) -> Iterator[tuple[str, Any]]:
+        """The folder of each record, such as trials/KEY, and what the file system knows of the record."""
+        from pyarrow import fs
+
+        for kind in ("trials", "stns"):
+            selector = fs.FileSelector(f"{self._root}/{kind}", allow_not_found=True, recursive=True)
+            for info in self._system.get_file_info(selector):
+                if info.base_name == records.RECORD:
+                    yield f"{kind}/{info.path.split('/')[-2]}", info
 
     def check_from_here(self, token: str, node: str) -> str | None:
         """Whether this machine sees what `lay_out` wrote there, and can write beside it; else why not."""
@@ -128,7 +136,8 @@ class Storage:
             self._system.delete_dir(f"{self._root}/{_PROBE}")
         return found
 
-    def _bring(self, part: str, study: Path) -> None:
+    def bring(self, part: str, study: Path) -> None:
+        """Brings the files of the folder `part` to `study`, the record last. Raises `OSError`."""
         names = _patiently(lambda: self._files(part))
         for name in sorted(names, key=lambda name: name == records.RECORD):
             content = _patiently(functools.partial(self._read, f"{part}/{name}"))
@@ -160,7 +169,7 @@ class Storage:
             self._system.move(written, path)
 
     @functools.cached_property
-    def _opened(self) -> tuple[Any, str]:
+    def opened(self) -> tuple[Any, str]:
         from pyarrow import fs
 
         if self.folder is not None:
@@ -170,11 +179,11 @@ class Storage:
 
     @property
     def _system(self) -> Any:
-        return self._opened[0]
+        return self.opened[0]
 
     @property
     def _root(self) -> str:
-        return self._opened[1]
+        return self.opened[1]
 
     # The connection stays in the process that made it.
     def __getstate__(self) -> dict[str, Any]:
@@ -202,77 +211,6 @@ def of_study(given: str | None, study: Path) -> Storage:
             "it must be a folder, or a URL such as s3://bucket/path, gs://bucket/path or file:///path"
         ) from error
     return storage
-
-
-class Mirror:
-    """Keeps the results folder `study` of this machine up with `storage`; where both are one there is nothing to do.
-
-    Copies while the study goes on, several files at a time.
-    """
-
-    def __init__(self, storage: Storage, study: Path):
-        self._storage, self._study = storage, study
-        self._pool = ThreadPoolExecutor(4, thread_name_prefix="mirror")
-        self._pending: list[Future[None]] = []
-        self._needed = storage.folder is None or storage.folder.resolve() != study.resolve()
-
-    def bring_all(self) -> None:
-        """Brings the records that are new or have changed since they were brought, with the files beside them.
-
-        Raises `StorageError` where the storage does not answer.
-        """
-        if not self._needed:
-            return
-        from pyarrow import fs
-
-        storage = self._storage
-        try:
-            for kind in ("trials", "stns"):
-                selector = fs.FileSelector(f"{storage._root}/{kind}", allow_not_found=True, recursive=True)
-                for info in storage._system.get_file_info(selector):
-                    if info.base_name == records.RECORD and self._is_newer(info):
-                        self.bring(f"{kind}/{info.path.split('/')[-2]}")
-            pending, self._pending = self._pending, []
-            for copy in pending:
-                copy.result()
-        except (OSError, ValueError) as error:
-            raise StorageError(
-                f"--storage {storage.shown} can't be read ({storage.without_password(str(error))}); "
-                "check the address and that this machine may read it"
-            ) from error
-
-    def bring(self, part: str) -> None:
-        """Begins to bring the folder `part`, such as trials/KEY."""
-        if self._needed:
-            self._pending.append(self._pool.submit(self._storage._bring, part, self._study))
-
-    def send(self, part: str, *names: str) -> None:
-        """Sends files of the folder `part` from here."""
-        if self._needed:
-            self._storage.send(part, self._study, *names)
-
-    def send_unfinished(self, parts: list[str]) -> None:
-        """Sends the folders `parts` that this machine has and the storage has not: work begun without it."""
-        for part in parts:
-            if self._needed and (self._study / part).is_dir() and not self._storage.has(part):
-                self._storage.send(part, self._study)
-
-    def finish(self) -> None:
-        """Waits until all is here that was begun; what failed to come is brought by the next `bring_all`."""
-        pending, self._pending = self._pending, []
-        for copy in pending:
-            try:
-                copy.result()
-            except (OSError, ValueError) as error:
-                logging.getLogger("tivae").warning("%s", self._storage.without_password(str(error)))
-
-    def _is_newer(self, info: Any) -> bool:
-        kind, key, name = info.path.split("/")[-3:]
-        try:
-            mine = (self._study / kind / key / name).stat()
-        except OSError:
-            return True
-        return bool(mine.st_size != info.size or info.mtime.timestamp() > mine.st_mtime)
 
 
 def _nothing(*names: str) -> None:

@@ -90,7 +90,7 @@ def test_a_search_is_not_told_of_stns(books, told):
 def test_what_could_not_be_brought_at_once_is_there_at_the_end(books, storage, there, tmp_path, monkeypatch, caplog):
     result = _worker_writes(storage, there)
     with monkeypatch.context() as patch:
-        patch.setattr("study.storage.Storage._bring", lambda *_: (_ for _ in ()).throw(OSError("no network")))
+        patch.setattr("study.storage.Storage.bring", lambda *_: (_ for _ in ()).throw(OSError("no network")))
         books.ended(JOB, result)
     assert "no network" in caplog.text
     assert records.read(tmp_path / "here" / JOB.part) is None

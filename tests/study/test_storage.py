@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from study import storage as storages
-from study.storage import Mirror, Storage, StorageError, of_study
+from study.mirror import Mirror
+from study.storage import Storage, StorageError, of_study
 from tivae import records
 
 TRIAL = "trials/abc"
@@ -123,7 +124,7 @@ class _Dying:
     """A file system that gives up before the file is renamed."""
 
     def __init__(self, storage):
-        self._system = storage._opened[0]
+        self._system = storage.opened[0]
 
     def __getattr__(self, name):
         return getattr(self._system, name)
@@ -155,8 +156,8 @@ def test_the_mirror_brings_what_has_changed_and_nothing_twice(remote, tmp_path, 
     Mirror(remote, mine).bring_all()
     assert _content(mine / TRIAL) == {"record.json": "failed", "epochs.pt": "1"}
     brought = []
-    bring = Storage._bring
-    monkeypatch.setattr(Storage, "_bring", lambda self, part, study: brought.append(part) or bring(self, part, study))
+    bring = Storage.bring
+    monkeypatch.setattr(Storage, "bring", lambda self, part, study: brought.append(part) or bring(self, part, study))
     Mirror(remote, mine).bring_all()
     assert brought == []
     _fill(theirs, record_json="finished")
