@@ -12,7 +12,7 @@ from study.jobs import Job
 SPEED_AT_FIRST = {"cuda": 20_000.0, "mps": 4_000.0, "cpu": 1_400.0}
 
 # How much slower than that a pool that has not been measured may turn out without holding up the end.
-MARGIN_AT_FIRST = 5.0
+MARGIN_AT_FIRST = 8.0
 
 
 class Load:
