@@ -93,9 +93,11 @@ def running_table(progress: Progress) -> Table:
 
 def table_of(running: Iterable[tuple[str, str, str, int, dict[str, Any]]]) -> Table:
     """A row for each of (key, label, device, epochs in all, figures of the last epoch)."""
-    table = Table(box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("trial", "what", "device", "epoch", "train loss", "base loss", "augmented loss", "images/s"):
-        table.add_column(name, justify="left" if name in ("trial", "what", "device") else "right", no_wrap=True)
+        # On a narrow terminal the words wrap, and the numbers stay whole.
+        words, heading = name in ("trial", "what", "device"), name.replace(" ", "\n")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=name != "what")
     for key, what, device, epochs, row in running:
         train = row.get("train_loss", row.get("train_alignment_loss"))
         losses = (_number(value) for value in (train, row.get("base_loss"), row.get("augmented_loss")))
