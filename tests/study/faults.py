@@ -76,7 +76,8 @@ def workers(process):
     found = []
     for child in psutil.Process(process.pid).children(recursive=True):
         with contextlib.suppress(psutil.Error):
-            if child.name().startswith("ray::") and "IDLE" not in child.name():
+            # Ray's own helpers have names with ray:: as well; without these a node is lost.
+            if child.name().startswith("ray::ImplicitF"):
                 found.append(child)
     return found
 
