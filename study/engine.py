@@ -151,6 +151,8 @@ class _Events(tune.Callback):
     ) -> None:
         self._heard[trial.trial_id] = time.monotonic()
         if "epoch" in result:
+            for notice in str(result.get("notices", "")).splitlines():
+                self._display.say(f"note {self._jobs[trial.trial_id].key}: {notice}")
             self._progress.report(self._jobs[trial.trial_id], result)
             # Tune adds a dozen fields of its own.
             row = {name: result[name] for name in (*REPORTED, trial.config.get("interim")) if name in result}

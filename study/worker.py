@@ -80,7 +80,7 @@ def _run(
     """The record of the job, which is on the storage when this returns."""
     trial, device, interim = job.config, config["pool"]["device"], config.get("interim")
     reported = REPORTED if interim is None else (*REPORTED, interim)
-    with storage.at_hand(*job.parts) as (study, send):
+    with storage.at_hand(*job.parts) as (study, send), _noted() as notices:
 
         def report(row: EpochRow) -> None:
             try:
@@ -88,7 +88,10 @@ def _run(
             except OSError as error:
                 # The next epoch's may pass; a result is worth more than a checkpoint.
                 logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
-            tune.report({name: row[name] for name in reported if name in row})
+            figures = {name: row[name] for name in reported if name in row}
+            # Given in every row, as Tune carries over what a row leaves out.
+            tune.report(figures | {"notices": "\n".join(notices)})
+            notices.clear()
             alive()
 
         if job.kind == "stn":
@@ -98,6 +101,27 @@ def _run(
             record = records.run_trial(trial, data, device, study, report, measures=measures, interim=estimated)
         send()
     return record
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[list[str]]:
+    """The warnings of `tivae` as they come, to be told where the user sees them: what this process prints is not."""
+    handler = _Notes()
+    logger = logging.getLogger("tivae")
+    logger.addHandler(handler)
+    try:
+        yield handler.notices
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Notes(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.notices: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.notices.append(record.getMessage())
 
 
 @contextlib.contextmanager

@@ -91,7 +91,7 @@ def kill_everything(process):
     for member in family:
         with contextlib.suppress(psutil.Error):
             member.kill()
-    process.wait()
+    process.communicate()
 
 
 def wait(condition, process, seconds=300):
