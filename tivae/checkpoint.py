@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import zipfile
 from collections.abc import Iterator
@@ -33,8 +34,11 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 def save(path: Path, content: dict[str, Any]) -> None:
     """Writes tensors and plain values to `path`, atomically."""
+    # To a file, torch says of a full disk only that some position is unexpected.
+    written = io.BytesIO()
+    torch.save(content, written)
     with replacing(path) as file:
-        torch.save(content, file)
+        file.write(written.getbuffer())
 
 
 def advance(path: Path, content: dict[str, Any]) -> None:

@@ -120,7 +120,7 @@ def run_stn(
     assert config.stn_key is not None
     folder = stn_folder(study, config.stn_key)
     known = read(folder)
-    if known is not None and known["status"] == "finished" and (folder / "stn.pt").exists():
+    if known is not None and known["status"] == "finished" and _is_whole(folder / "stn.pt"):
         return known
     result = experiment.pretrain(config, host, device, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch)
     checkpoint.save(folder / "stn.pt", result.stn.state_dict())
@@ -180,6 +180,17 @@ def load_model(config: TrialConfig, folder: Path) -> Model:
 def reason(error: BaseException) -> str:
     """One line that says what went wrong."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:1000]
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        checkpoint.load(path)
+    except FileNotFoundError:
+        return False
+    except DamagedFile as error:
+        _warn_once(f"{error}; it is made again")
+        return False
+    return True
 
 
 def _load_weights(module: nn.Module, path: Path) -> None:
