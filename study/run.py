@@ -56,6 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NodesLost as error:
         print(f"error: {error}. To continue with another: {_command(arguments)}", file=sys.stderr)
         return EXIT_FAILED_TRIALS
+    except OSError as error:
+        told = " ".join(str(error).split())
+        print(f"error: {told}; what is recorded is kept, and the same command goes on from it", file=sys.stderr)
+        return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
         print(f"\nStopped. To continue: {_command(arguments)}", file=sys.stderr)
         return EXIT_INTERRUPTED

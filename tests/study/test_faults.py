@@ -218,8 +218,9 @@ def test_a_full_disk_is_told_and_room_made_lets_it_go_on(undisturbed, tmp_path, 
     study = Study(tmp_path, results=small_disk / "results")
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"0" * (2 * 2**20 + 2**19))
-    printed = study.run(code=1)
+    printed = study.run(code=1, tracebacks=True)
     assert "No space left on device" in printed
+    assert "study/run.py" not in printed
     ballast.unlink()
     study.run()
     assert study.figures() == undisturbed.figures()
