@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from rich.console import Console
 
 from study import devices
+from study.devices import Pool
 from study.jobs import Job, plan
 from study.progress import duration, label
 from study.search import Search
@@ -25,36 +27,24 @@ TIMED_STEPS = 12
 def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace, console: Console) -> None:
     """Prints a line for each job, the slots, and the time that the whole should take here; writes nothing."""
     jobs = plan(trials, study)
-    pools = devices.pools([devices.machine()], **devices.options(options))
-    slots = sum(pool.slots for pool in pools)
-    speed = images_per_second(options.cpus_per_trial)
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
+    pools, slots, speed = _here(options)
+    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     for job in jobs:
         say(f"{job.key}  {label(job)}, {job.epochs} epochs, about {duration(job.cost / speed)}")
     finished = len(trials) - sum(job.kind == "trial" for job in jobs)
     say(f"{len(trials)} trials, {finished} of them finished already; {len(jobs)} jobs to run")
-    say(f"devices: {', '.join(f'{pool.slots} x {pool.kind}' for pool in pools)}")
+    say(f"devices: {devices.named(pools)}")
     expected = makespan(jobs, slots)
-    say(
-        f"expected time: {duration(expected / speed)} (one CPU slot does {speed:,.0f} images/s of the paper's VAE here)"
-    )
+    say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
     if any(pool.kind != "cpu" for pool in pools):
         say("the time is that of CPU slots; a GPU is faster by what its first epochs will show")
 
 
 def show_search(search: Search, trials: int, options: argparse.Namespace, console: Console) -> None:
     """Prints what is searched for what, the slots, and the time that the search should take here; writes nothing."""
-    pools = devices.pools([devices.machine()], **devices.options(options))
-    slots = sum(pool.slots for pool in pools)
-    speed = images_per_second(options.cpus_per_trial)
+    pools, slots, speed = _here(options)
+    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     costs = [Job("trial", config).cost for config in search.drawn(100)]
-
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-
     for item in search.parameters:
         condition = " and ".join(f"{name} is {' or '.join(map(str, wanted))}" for name, wanted in item.where.items())
         say(f"{item.name}: {item.domain}{f' (where {condition})' if condition else ''}")
@@ -62,12 +52,12 @@ def show_search(search: Search, trials: int, options: argparse.Namespace, consol
         say(f"objective: {direction} {name}")
     pruned = f", pruned by {search.pruner.name}" if search.pruner.name != "none" else ""
     say(f"{trials} trials by {search.sampler.name}{pruned}, {len(search.start)} of them given")
-    say(f"devices: {', '.join(f'{pool.slots} x {pool.kind}' for pool in pools)}")
+    say(f"devices: {devices.named(pools)}")
     each = sum(costs) / len(costs) / speed
     least, most = min(costs) / speed, max(costs) / speed
     say(
         f"expected time: {duration(each * trials / slots)}, {duration(least)} to {duration(most)} a trial "
-        f"(one CPU slot does {speed:,.0f} images/s of the paper's VAE here), pruning and pretraining of STNs left out"
+        f"({_speed_in_words(speed)}), pruning and pretraining of STNs left out"
     )
 
 
@@ -100,3 +90,13 @@ def images_per_second(threads: int) -> float:
         return TIMED_STEPS * len(images) / (time.perf_counter() - started)
     finally:
         torch.set_num_threads(before)
+
+
+def _here(options: argparse.Namespace) -> tuple[list[Pool], int, float]:
+    """The pools of this machine, their slots, and the speed of a CPU slot in images per second."""
+    pools = devices.pools([devices.machine()], **devices.options(options))
+    return pools, sum(pool.slots for pool in pools), images_per_second(options.cpus_per_trial)
+
+
+def _speed_in_words(speed: float) -> str:
+    return f"one CPU slot does {speed:,.0f} images/s of the paper's VAE here"

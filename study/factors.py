@@ -109,6 +109,17 @@ def check_field(name: str, place: str) -> None:
         raise SpaceError(str(error), place) from None
 
 
+def entries(node: Node, key: str, rule: str = "it must hold lines of `name: value`") -> dict[str, Node]:
+    """The parts of the mapping at `key`, {} where there is none. Raises `SpaceError` for anything else."""
+    if key not in node.value:
+        return {}
+    part = node.value[key]
+    if not isinstance(part.value, dict):
+        raise SpaceError(f"`{key}` is {part.plain!r}; {rule}", part.place)
+    found: dict[str, Node] = part.value
+    return found
+
+
 def check_keys(node: Node, known: tuple[str, ...], what: str) -> None:
     """Raises `SpaceError` where the mapping holds another key than the known ones."""
     for key, part in node.value.items():

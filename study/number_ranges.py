@@ -13,10 +13,7 @@ MAX_TRIALS = 100_000
 def whole_range(name: str, node: Node) -> Sequence[int]:
     """Whole numbers from [low, high] or [low, high, step], both ends included where the step meets them."""
     numbers = _numbers(name, node, "range", "[low, high] or [low, high, step]", (2, 3))
-    whole = [number for number in numbers if isinstance(number, int)]
-    if len(whole) < len(numbers):
-        raise SpaceError(f"`range` of `{name}` is {node.plain}; all its numbers must be whole", node.place)
-    low, high, step = (*whole, 1)[:3]
+    low, high, step = (*whole(name, node, "range", numbers), 1)[:3]
     if step < 1:
         raise SpaceError(f"`range` of `{name}` has step {step}; it must be at least 1", node.place)
     check_count(name, (high - low) // step + 1, node)
@@ -54,6 +51,23 @@ def check_count(name: str, count: int, node: Node) -> None:
         raise SpaceError(f"`{name}` asks for {count:,} values; {rule}", node.place)
 
 
+def listed(name: str, node: Node, kind: str, shape: str, lengths: tuple[int, ...]) -> list[int | float]:
+    """The numbers of a range. Raises `SpaceError` for another shape and for what is no number."""
+    numbers = node.plain
+    good = isinstance(numbers, list) and len(numbers) in lengths
+    if not good or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
+        raise SpaceError(f"`{kind}` of `{name}` is {numbers!r}; it must be {shape}, all numbers", node.place)
+    return list(numbers)
+
+
+def whole(name: str, node: Node, kind: str, numbers: Sequence[int | float]) -> list[int]:
+    """The same numbers. Raises `SpaceError` where one is not written as a whole number."""
+    found = [number for number in numbers if isinstance(number, int)]
+    if len(found) < len(numbers):
+        raise SpaceError(f"`{kind}` of `{name}` is {node.plain}; all its numbers must be whole", node.place)
+    return found
+
+
 def _ends(name: str, node: Node, kind: str) -> tuple[float, float, int]:
     """Both end points and the number of steps between them."""
     low, high, count = _numbers(name, node, kind, "[low, high, count]", (3,))
@@ -65,17 +79,14 @@ def _ends(name: str, node: Node, kind: str) -> tuple[float, float, int]:
 
 
 def _numbers(name: str, node: Node, kind: str, shape: str, lengths: tuple[int, ...]) -> list[int | float]:
-    numbers = node.plain
-    good = isinstance(numbers, list) and len(numbers) in lengths
-    if not good or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
-        raise SpaceError(f"`{kind}` of `{name}` is {numbers!r}; it must be {shape}, all numbers", node.place)
+    numbers = listed(name, node, kind, shape, lengths)
     if not all(math.isfinite(number) for number in numbers):
         raise SpaceError(f"`{kind}` of `{name}` is {numbers}; its numbers must be finite", node.place)
     low, high = numbers[:2]
     if low > high:
         message = f"`{kind}` of `{name}` runs from {low} down to {high}; give the lower end first"
         raise SpaceError(message, node.place)
-    return list(numbers)
+    return numbers
 
 
 def _rounded(number: float) -> float:

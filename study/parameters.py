@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from study import factors
+from study import factors, number_ranges
 from study.factors import Value
 from study.yaml_reader import Node, SpaceError
 from tivae.config import ConfigError, TrialConfig
@@ -154,10 +154,7 @@ def _choices(name: str, node: Node) -> Choices:
 
 
 def _whole(name: str, kind: str, node: Node) -> Interval:
-    low, high, *rest = _numbers(name, kind, node, most=3)
-    if any(not isinstance(number, int) for number in (low, high, *rest)):
-        raise SpaceError(f"`{kind}` of `{name}` is {node.plain}; all its numbers must be whole", node.place)
-    step = int(rest[0]) if rest else 1
+    low, high, step = (*number_ranges.whole(name, node, kind, _numbers(name, kind, node, most=3)), 1)[:3]
     if step < 1:
         raise SpaceError(f"`{kind}` of `{name}` has step {step}; it must be at least 1", node.place)
     # Optuna wants the upper end to be one of the values.
@@ -166,9 +163,7 @@ def _whole(name: str, kind: str, node: Node) -> Interval:
 
 
 def _log_whole(name: str, kind: str, node: Node) -> Interval:
-    low, high = _numbers(name, kind, node)
-    if not isinstance(low, int) or not isinstance(high, int):
-        raise SpaceError(f"`{kind}` of `{name}` is {node.plain}; all its numbers must be whole", node.place)
+    low, high = number_ranges.whole(name, node, kind, _numbers(name, kind, node))
     return Interval(_above_zero(name, kind, low, node), high, whole=True, log=True)
 
 
@@ -191,11 +186,8 @@ _RANGES: dict[str, Callable[[str, str, Node], Interval]] = {
 
 
 def _numbers(name: str, kind: str, node: Node, most: int = 2) -> list[Any]:
-    numbers = node.plain
-    good = isinstance(numbers, list) and 2 <= len(numbers) <= most
-    if not good or any(isinstance(n, bool) or not isinstance(n, int | float) for n in numbers):
-        shape = "[low, high]" if most == 2 else "[low, high] or [low, high, step]"
-        raise SpaceError(f"`{kind}` of `{name}` is {numbers!r}; it must be {shape}, all numbers", node.place)
+    shape = "[low, high]" if most == 2 else "[low, high] or [low, high, step]"
+    numbers = number_ranges.listed(name, node, kind, shape, tuple(range(2, most + 1)))
     low, high = numbers[:2]
     for number in (low, high):
         _check(name, number, node.place)
@@ -206,7 +198,7 @@ def _numbers(name: str, kind: str, node: Node, most: int = 2) -> list[Any]:
     if whole_field and kind in ("uniform", "log_uniform"):
         remedy = "range" if kind == "uniform" else "log_range"
         raise SpaceError(f"`{kind}` of `{name}`, a whole number; write `{remedy}`", node.place)
-    return list(numbers)
+    return numbers
 
 
 def _above_zero(name: str, kind: str, low: float, node: Node) -> float:

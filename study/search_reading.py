@@ -53,8 +53,10 @@ def read(document: Node, source: str, overrides: Mapping[str, Any], seeds: objec
     factors.check_keys(document, KEYS, "a search")
     if seeds is not None:
         raise SpaceError("a search runs each trial with one seed; give it with --set seed=1", "--seeds")
-    settings = {name: factors.setting(name, part) for name, part in _entries(document, "settings").items()}
-    searched = {name: parameters.parameter(name, part) for name, part in _entries(document, "parameters").items()}
+    settings = {name: factors.setting(name, part) for name, part in factors.entries(document, "settings").items()}
+    searched = {
+        name: parameters.parameter(name, part) for name, part in factors.entries(document, "parameters").items()
+    }
     _check_both(settings, searched)
     # Before overrides: --set model=vae leaves a condition on another model without use, and that is no mistake.
     _check_conditions(settings, searched)
@@ -79,16 +81,6 @@ def read(document: Node, source: str, overrides: Mapping[str, Any], seeds: objec
     return search
 
 
-def _entries(document: Node, key: str) -> dict[str, Node]:
-    if key not in document.value:
-        return {}
-    part = document.value[key]
-    if not isinstance(part.value, dict):
-        raise SpaceError(f"`{key}` is {part.plain!r}; it must hold lines of `name: value`", part.place)
-    entries: dict[str, Node] = part.value
-    return entries
-
-
 def _check_both(settings: Mapping[str, Value], searched: Mapping[str, Parameter]) -> None:
     for name, item in searched.items():
         if name in settings and not item.where:
@@ -107,7 +99,7 @@ def _override(name: str, node: Node, settings: dict[str, Value], searched: dict[
 
 
 def _objectives(document: Node) -> dict[str, Direction]:
-    entries = _entries(document, "objectives")
+    entries = factors.entries(document, "objectives")
     known = (*VALIDATION_FIGURES, *SIZES)
     if not entries:
         rule = "give `objectives` such as {validation_augmented_accuracy: maximise}"

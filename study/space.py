@@ -150,14 +150,7 @@ def _grid(node: Node) -> Grid:
 
 
 def _entries(node: Node, key: str) -> dict[str, Node]:
-    if key not in node.value:
-        return {}
-    part = node.value[key]
-    if not isinstance(part.value, dict):
-        rule = "it must hold lines of `name: value`, or be left out"
-        raise SpaceError(f"`{key}` is {part.plain!r}; {rule}", part.place)
-    entries: dict[str, Node] = part.value
-    return entries
+    return factors.entries(node, key, "it must hold lines of `name: value`, or be left out")
 
 
 def _named_fields(document: Node) -> Iterator[str]:

@@ -82,6 +82,12 @@ def workers(process):
     return found
 
 
+def kill_driver(process):
+    """SIGKILL to the driver alone."""
+    process.kill()
+    process.communicate()
+
+
 def kill_everything(process):
     """SIGKILL to the driver and all that it started, at once."""
     family = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from tests.study.faults import Study, kill_everything, wait, workers
+from tests.study.faults import Study, kill_driver, kill_everything, wait, workers
 
 # Far less than an epoch of that many images takes.
 LIMIT = ("--time-limit", "0.1", "--set", "hidden_widths=[64, 128, 256]")
@@ -55,23 +55,13 @@ def test_a_worker_killed_at_any_moment(undisturbed, study, moment):
     assert study.figures() == undisturbed.figures()
 
 
+@pytest.mark.parametrize("kill", [kill_driver, kill_everything])
 @pytest.mark.parametrize("moment", range(3))
-def test_the_driver_killed(undisturbed, study, moment):
+def test_the_driver_killed_alone_or_with_its_workers(undisturbed, study, moment, kill):
     process = study.start()
     wait(lambda: study.epochs_done(), process)
     time.sleep(moment)
-    process.kill()
-    process.communicate()
-    study.run()
-    assert study.figures() == undisturbed.figures()
-
-
-@pytest.mark.parametrize("moment", range(3))
-def test_driver_and_workers_killed_at_once(undisturbed, study, moment):
-    process = study.start()
-    wait(lambda: study.epochs_done(), process)
-    time.sleep(moment)
-    kill_everything(process)
+    kill(process)
     study.run()
     assert study.figures() == undisturbed.figures()
 
@@ -94,8 +84,7 @@ def test_a_hundred_restarts(undisturbed, study):
         time.sleep(source.uniform(0, 0.5))
         if process.poll() is not None:
             break
-        (kill_everything if restart % 2 else subprocess.Popen.kill)(process)
-        process.communicate()
+        (kill_everything if restart % 2 else kill_driver)(process)
     study.run()
     assert study.figures() == undisturbed.figures()
 

@@ -81,13 +81,18 @@ def _source(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> str:
     return "\n".join([*code, *sorted(set(lines)), ""])
 
 
+def find_compiler() -> str | None:
+    """The C++ compiler: of the environment variable CXX, g++ or clang++; None where there is none."""
+    names = [os.environ.get("CXX", ""), "g++", "clang++"]
+    return next(filter(None, (shutil.which(name) for name in names if name)), None)
+
+
 def compiled(source: str) -> Path:
     """The library of the C++ text `source` for this processor, from the cache where it is there.
 
     Raises `OSError` and `subprocess.SubprocessError` where it can't be compiled.
     """
-    names = [os.environ.get("CXX", ""), "g++", "clang++"]
-    compiler = next(filter(None, (shutil.which(name) for name in names if name)), None)
+    compiler = find_compiler()
     if compiler is None:
         raise OSError("no C++ compiler was found; install g++")
     version = subprocess.run([compiler, "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
