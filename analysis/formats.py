@@ -20,7 +20,8 @@ MISSING = "-"
 LATEX_SIZES = {
     r"\small": 78,
     r"\footnotesize\setlength{\tabcolsep}{4pt}": 100,
-    r"\scriptsize\setlength{\tabcolsep}{3pt}": 150,
+    r"\scriptsize\setlength{\tabcolsep}{3pt}": 125,
+    r"\tiny\setlength{\tabcolsep}{2pt}": 180,
 }
 # Longer cells are broken into lines of about this many letters.
 _LATEX_WRAP_LETTERS = 40

@@ -18,6 +18,7 @@ import pandas as pd
 
 import analysis
 from analysis import formats, tables
+from analysis.reprobe import FOLDER as REPROBED
 from analysis.study import Study
 from analysis.trial import Trial
 
@@ -35,8 +36,8 @@ _ORIGIN = (
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
     """Writes the copy to `output` (analysis/published/NAME by default), in place of an earlier one, and returns it.
 
-    Holds trials.csv, epochs.csv, the tables, `about.json`, the pictures `figures` of the study's report, and of each
-    trial its record, predictions and curves. command: what ran the study.
+    Holds trials.csv, epochs.csv, the tables, `about.json`, the pictures `figures` of the study's report, what
+    `analysis.reprobe` found, and of each trial its record, predictions and curves. command: what ran the study.
 
     Raises `ValueError` where no trial has ended, a picture is not in the report, or the copy has more than 10 MiB.
     """
@@ -77,6 +78,9 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
     (folder / "figures").mkdir(parents=True)
     for key in study.trials["key"]:
         _copy_trial(study.trial(key), folder / "trials" / key)
+    for other in (path for results in study.folders.values() for path in sorted((results / REPROBED).glob("*.csv"))):
+        (folder / REPROBED).mkdir(exist_ok=True)
+        shutil.copy(other, folder / REPROBED / other.name)
     copied = analysis.load(folder)
     (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))
     (folder / "epochs.csv").write_text(formats.csv(copied.epochs.drop(columns="study")))

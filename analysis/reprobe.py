@@ -24,7 +24,9 @@ from tivae.fashion_mnist import FashionMNIST
 from tivae.readout import read_out
 
 EXIT_BAD_INPUT = 2
-PROBE_FIELDS = ("probe", "probe_features", "probe_fit", "probe_regularisation")
+# Of a results folder, with a table per probe.
+FOLDER = "reprobe"
+PROBE_FIELDS = ("probe", "probe_features", "probe_stn", "probe_fit", "probe_regularisation")
 SHOWN = ("key", "model", "train_dataset", "stn", "seed", *PROBE_FIELDS, "base_accuracy", "augmented_accuracy", "error")
 
 
@@ -38,7 +40,7 @@ def reprobe(
 ) -> pd.DataFrame:
     """A row per finished trial: its key, cell and seed, the probe's settings, and all metrics of the new probe.
 
-    probe: of `probe`, `probe_features`, `probe_fit`, `probe_regularisation` those that change. A trial whose model
+    probe: of `PROBE_FIELDS` those that change. A trial whose model
     does not have the features, or whose weights can't be read, has the reason in `error` and no metrics.
     on_trial: called before each trial with its number, their count and its key.
     on_row: called after each trial with all rows so far.
@@ -92,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("results", type=Path, help="a results folder, such as results/paper_grid")
     parser.add_argument("--probe", help="logistic_regression or linear_svm")
     parser.add_argument("--features", dest="probe_features", help="mean, sample, logits, probabilities, one_hot, ...")
+    parser.add_argument("--stn", dest="probe_stn", help="used or bypassed, where a trial has one")
     parser.add_argument("--fit", dest="probe_fit", help="matched, base, augmented, both or training")
     parser.add_argument("--regularisation", dest="probe_regularisation", type=float, help="scikit-learn's C")
     parser.add_argument("--data", type=Path, help="folder with the four Fashion-MNIST files; default: found or fetched")
@@ -102,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Refuses values that are legal for no model before the first of many minutes.
         TrialConfig(model=_model_with(probe.get("probe_features")), **probe)
         study = analysis.load(options.results)
-        path = options.results / "reprobe" / f"{_file_name(probe)}.csv"
+        path = options.results / FOLDER / f"{_file_name(probe)}.csv"
 
         def write(frame: pd.DataFrame) -> None:
             with replacing(path) as file:

@@ -131,6 +131,11 @@ class TrialConfig:
         *("mean", "logits", "probabilities", "one_hot", "sample", "code", "pixels", "components"),
         help="default: mean (vae, untrained), logits (categorical_vae), code (autoencoder), pixels, components (pca)",
     )
+    probe_stn: str | None = choice(
+        None,
+        *("used", "bypassed"),
+        help="whether the STN stands before the encoder as the probe reads it (default), or only as it was trained",
+    )
     probe_fit: str = choice(
         "matched",
         *("matched", "base", "augmented", "both", "training"),

@@ -49,8 +49,9 @@ def read_out(
     Raises `ValueError` where encodings are not finite, or a class to be recognised has no training image.
     """
     encodings = {}
-    for name, images in (seen_already or data.evaluation_sets()).items():
-        through = None if seen_already else stn
+    known = seen_already if stn is probed_stn(config, stn) else None
+    for name, images in (known or data.evaluation_sets()).items():
+        through = None if known else stn
         encodings[name] = encode(config, data, model, images, through, f"{name} encodings").numpy()
     _check_classes(data)
     training_sets = {"base": data.base_train(), "augmented": data.augmented_train("probe warps")}
@@ -75,6 +76,11 @@ def read_out(
     return Readout(metrics, predictions, {test: torch.from_numpy(encodings[test]) for test in KINDS}, probes)
 
 
+def probed_stn(config: TrialConfig, stn: SpatialTransformer | None) -> SpatialTransformer | None:
+    """The STN before the encoder as the config's probe reads it; None where it is bypassed."""
+    return None if config.probe_stn == "bypassed" else stn
+
+
 def encode(
     config: TrialConfig,
     data: TrialData,
@@ -83,12 +89,15 @@ def encode(
     stn: SpatialTransformer | None,
     purpose: str,
 ) -> Tensor:
-    """The features of `images` that the config's probe reads, (N, D) on the host; `purpose` names a sample's noise."""
+    """The features of `images` that the config's probe reads, (N, D) on the host; `purpose` names a sample's noise.
+
+    `stn` is left out where the config says so.
+    """
     assert config.probe_features is not None
-    noise = None
+    noise, through = None, probed_stn(config, stn)
     if config.probe_features == "sample":
         noise = model.noise(len(images), generator(config.seed, f"{purpose} noise", data.device))
-    return evaluation.features(model, images, config.probe_features, through=stn, noise=noise)
+    return evaluation.features(model, images, config.probe_features, through=through, noise=noise)
 
 
 def _fit(config: TrialConfig, features: NDArray[np.float32], labels: NDArray[np.int64]) -> Probe:

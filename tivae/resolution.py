@@ -77,6 +77,7 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
         "alignment_weight": default("alignment_weight", reconstruction_weight, config.stn == "joint"),
         "precision": _unless("tf32", config.precision),
         "probe": _unless("logistic_regression", config.probe),
+        "probe_stn": _unless("used", config.probe_stn) if config.stn != "none" else None,
         "probe_features": default("probe_features", MODEL_FEATURES[config.model][0]),
     }
 

@@ -14,6 +14,7 @@ from tivae.config import TrialConfig
 from tivae.datasets import Dataset, standardise, to_pixels
 from tivae.models import Model
 from tivae.randomness import generator
+from tivae.readout import probed_stn
 from tivae.stn import SpatialTransformer
 
 
@@ -28,7 +29,9 @@ class TrainedModel:
         self.config, self.model, self.stn = config, model, stn
 
     def encode(self, images: ArrayLike | Tensor, features: str | None = None, seed: int = 0) -> NDArray[np.float32]:
-        """Encodings (N, D); `features` is what the trial's own probe read unless given, `seed` that of `sample`.
+        """Encodings (N, D), of the features that the trial's own probe read, or of others; `seed` is that of `sample`.
+
+        An STN is passed by where that probe passed it by.
 
         Raises `ValueError` for features that the model does not have.
         """
@@ -36,7 +39,9 @@ class TrainedModel:
         assert kind is not None
         batch = Dataset(self._standardised(images))
         noise = self.model.noise(len(batch), generator(seed, "encoding noise")) if kind == "sample" else None
-        return evaluation.features(self.model, batch, kind, through=self.stn, noise=noise).numpy()
+        return evaluation.features(
+            self.model, batch, kind, through=probed_stn(self.config, self.stn), noise=noise
+        ).numpy()
 
     @torch.no_grad()
     def reconstruct(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:

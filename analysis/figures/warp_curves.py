@@ -34,6 +34,7 @@ from tivae import evaluation, probe
 from tivae.config import TrialConfig
 from tivae.datasets import TrialData
 from tivae.fashion_mnist import FashionMNIST
+from tivae.readout import probed_stn
 
 SERIES = ("model", "train_dataset", "stn")
 RANGE = "range of the augmentation"
@@ -56,14 +57,14 @@ def measure(
     if fit not in ("base", "augmented"):
         raise ValueError(f"`fit` is {fit!r}; it must be base or augmented")
     trained, config = trial.model(), trial.config
-    features = str(config.probe_features)
+    features, through = str(config.probe_features), probed_stn(config, trained.stn)
     # The images that the trial trained on: its validation images, the last ones, are none of them.
     available = min(config.train_images or len(data.train_images), len(data.train_images))
     available -= config.validation_images or 0
     fewer = dataclasses.replace(config, train_images=min(train_images, available), validation_images=None)
     sets = TrialData(data, fewer, "cpu")
     training = sets.base_train() if fit == "base" else sets.augmented_train("probe warps")
-    encodings = evaluation.features(trained.model, training, features, through=trained.stn).numpy()
+    encodings = evaluation.features(trained.model, training, features, through=through).numpy()
     fitted = probe.fit(encodings, sets.train_labels, config.probe_regularisation)
 
     originals = torch.tensor(data.test_images[:images])
@@ -73,7 +74,7 @@ def measure(
     for kind in KINDS:
         for amount in kind.amounts:
             warped = known_warps.warped(originals, kind.name, amount, config)
-            seen = evaluation.features(trained.model, warped, features, through=trained.stn).numpy()
+            seen = evaluation.features(trained.model, warped, features, through=through).numpy()
             accuracy = fitted.accuracy(seen, labels)
             rows.append(known | {"kind": kind.name, "amount": amount, "accuracy": accuracy, "images": len(labels)})
     return pd.DataFrame(rows, columns=list(COLUMNS))

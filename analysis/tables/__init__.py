@@ -16,6 +16,7 @@ from analysis.study import Study
 from analysis.tables.accuracy import controls, kl_weight, latent_size, pareto_front, stn_mode
 from analysis.tables.endings import failures
 from analysis.tables.inference import analysis_of_variance, effects, paper, seeds_needed, verdicts
+from analysis.tables.readings import readings
 from analysis.tables.search import search
 from analysis.tables.study_table import StudyTable
 
@@ -32,6 +33,7 @@ __all__ = [
     "latent_size",
     "paper",
     "pareto_front",
+    "readings",
     "search",
     "seeds_needed",
     "stn_mode",
@@ -49,6 +51,7 @@ ALL: Mapping[str, Callable[[Study], StudyTable]] = {
     "kl_weight": kl_weight,
     "stn_mode": stn_mode,
     "pareto_front": pareto_front,
+    "readings": readings,
     "search": search,
     "controls": controls,
     "failures": failures,

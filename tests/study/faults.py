@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -23,9 +24,10 @@ settings:
 
 
 class Study:
-    """The command line for `SPACE`, with everything it writes under `folder`."""
+    """The command line for `SPACE`, with everything it writes under `folder`; through: what starts the command."""
 
-    def __init__(self, folder: Path, space: str = SPACE, results: Path | None = None):
+    def __init__(self, folder: Path, space: str = SPACE, results: Path | None = None, through: Sequence[str] = ()):
+        self.through = through
         self.space = folder / "small.yaml"
         self.space.write_text(space)
         self.results = results or folder / "results"
@@ -33,7 +35,7 @@ class Study:
 
     def command(self, *arguments):
         fixed = ("--results-dir", str(self.results), "--no-report", "--measures", "none")
-        return [sys.executable, "-m", "study.run", str(self.space), *fixed, *arguments]
+        return [*self.through, sys.executable, "-m", "study.run", str(self.space), *fixed, *arguments]
 
     def start(self, *arguments):
         """The running command."""
@@ -48,7 +50,7 @@ class Study:
             printed, _ = process.communicate(timeout=seconds)
         finally:
             process.kill()
-        assert process.returncode == code, printed
+        assert process.returncode == code, f"exit code {process.returncode}\n{printed}"
         assert tracebacks or "Traceback" not in printed, printed
         return printed
 

@@ -54,6 +54,7 @@ BAD = [
     ("learning_rate_schedule", "step", "`learning_rate_schedule` is 'step'; it must be constant or cosine"),
     ("probe_features", "codes", "`probe_features` is 'codes'; it must be mean or logits"),
     ("probe", "tree", "`probe` is 'tree'; it must be logistic_regression or linear_svm"),
+    ("probe_stn", "off", "`probe_stn` is 'off'; it must be used or bypassed"),
     ("precision", "fp8", "`precision` is 'fp8'; it must be tf32 or float32 or bf16"),
     ("reconstruction_target", "own", "`reconstruction_target` is 'own'; it must be input or base"),
     ("consistency_form", "l1", "`consistency_form` is 'l1'; it must be distance or kl"),

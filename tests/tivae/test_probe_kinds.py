@@ -187,3 +187,23 @@ def test_hard_codes_are_scored_beside_soft_ones(result, host):
 def test_models_without_codes_have_no_hard_ones(result):
     assert result("vae").metrics["augmented_reconstruction_hard"] is None
     assert result("vae").metrics["augmented_hard_soft_gap"] is None
+
+
+@pytest.mark.parametrize("stn", ["pretrained", "joint"])
+def test_a_bypassed_stn_is_trained_with_and_not_read_through(host, stn):
+    config = small(stn=stn, epochs=1, stn_epochs=1 if stn == "pretrained" else None, train_dataset="augmented")
+    used = experiment.run(config, host)
+    bypassed = experiment.run(dataclasses.replace(config, probe_stn="bypassed"), host)
+    for name in ("base_loss", "augmented_loss", "augmented_original_frame_reconstruction", "stn_undone_rotation"):
+        assert bypassed.metrics[name] == used.metrics[name]
+    images = TrialData(host, config, "cpu").evaluation_sets()["augmented"]
+    for trial, through in ((used, used.stn), (bypassed, None)):
+        seen = evaluation.features(trial.model, images, "mean", through=through)
+        assert torch.equal(trial.encodings["augmented"], seen)
+    assert not torch.equal(used.encodings["augmented"], bypassed.encodings["augmented"])
+    assert bypassed.metrics["latent_displacement"] != used.metrics["latent_displacement"]
+
+
+def test_an_stn_used_by_the_probe_is_the_default():
+    assert TrialConfig(stn="pretrained", probe_stn="used").key == TrialConfig(stn="pretrained").key
+    assert TrialConfig(probe_stn="bypassed") == TrialConfig()

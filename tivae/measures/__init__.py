@@ -21,7 +21,7 @@ from tivae.measures import canonicalisation, consistency, curves, equivariance, 
 from tivae.measures.subject import Subject
 from tivae.models import Model
 from tivae.randomness import generator
-from tivae.readout import Readout, fitted_on
+from tivae.readout import Readout, fitted_on, probed_stn
 from tivae.stn import SpatialTransformer
 from tivae.warps import WarpParameters
 
@@ -66,7 +66,7 @@ def measure(
     if level == "none":
         return Measured()
     started = time.perf_counter()
-    subject = Subject(config, data, model, stn, readout.probes[fitted_on("augmented", config)])
+    subject = Subject(config, data, model, probed_stn(config, stn), readout.probes[fitted_on("augmented", config)])
     unwarped = subject.encodings(data.base_test())
     columns = _consistency(subject, unwarped) | _equivariance(subject)
     found, areas = _curves(subject)

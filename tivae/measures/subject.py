@@ -18,7 +18,10 @@ from tivae.stn import SpatialTransformer
 
 @dataclass(frozen=True)
 class Subject:
-    """An encoder as its probe reads it; `probe` is that of the headline accuracy on augmented images."""
+    """An encoder as its probe reads it; `probe` is that of the headline accuracy on augmented images.
+
+    stn: what the probe sees images through; None where there is no STN, or it is bypassed.
+    """
 
     config: TrialConfig
     data: TrialData

@@ -1,0 +1,150 @@
+"""How well each reading of what the paper leaves unsaid gives the figures of its Table 1."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from analysis.figures.saving import NotSupported
+from analysis.formats import Table
+from analysis.labels import setting_name
+from analysis.paper import TABLE_1, PaperCell
+from analysis.recipe import Configs, Recipe, recipe_of, seedless_configs, shown
+from analysis.reprobed import reprobed
+from analysis.statistics import accuracy_interval
+from analysis.study import PAPER_FACTORS, Study
+from analysis.tables.study_table import StudyTable
+from tivae.config import FIELD_NAMES, TrialConfig
+
+# What the paper says of a trial (sections 3.1 and 3.2); every other field is left to its reader.
+STATED = (
+    *(*PAPER_FACTORS, "seed", "dataset", "train_images", "test_images", "validation_images"),
+    *("rotation_degrees", "shift_pixels", "scale_range", "warp_probability"),
+    *("latent_dim", "categories", "kl_weight", "epochs", "learning_rate", "stn_epochs", "stn_learning_rate", "probe"),
+    *("reconstruction_target", "consistency_weight", "consistency_form", "alignment_weight"),
+)
+UNSAID = tuple(name for name in FIELD_NAMES if name not in STATED)
+OURS = "the default recipe"
+TEST_SETS = ("base", "augmented")
+
+Reading = Mapping[str, Any]
+
+
+def readings(study: Study) -> StudyTable:
+    """A row per reading: a set of values of the fields in `UNSAID` that differ from the default recipe.
+
+    Columns: `reading`; `cells` of the paper that have it, and `n`, their fewest seeds; the mean distance of ours from
+    the paper's figures, over the cells of the VAE without an STN (`plain_vae_*`), which every reading has, and over all
+    eight (`all_*`, missing where a reading lacks one): `accuracy_error` in points of accuracy, `loss_error` in % of the
+    paper's loss; and `accuracies_closer`, `accuracies_farther`, `losses_closer`, `losses_farther`: how many of the 16
+    figures of either kind are closer to the paper's than those of the default recipe, accuracies by more than half the
+    95 % interval over test images.
+
+    A trial that was probed again counts as one of the reading that its other probe makes.
+
+    Raises `NotSupported` where there are not two readings of both cells of the VAE without an STN.
+    """
+    trials = pd.concat([study.finished, reprobed(study)], ignore_index=True)
+    configs = seedless_configs(trials)
+    shared = {name: value for name, value in recipe_of(trials, configs=configs).settings.items() if name in STATED}
+    found = [_found(trials, configs, shared, reading) for reading in _readings(configs)]
+    found = [row for row in found if pd.notna(row["plain_vae_loss_error"])]
+    if len(found) < 2:
+        raise NotSupported("there are not two readings of the cells of the VAE without an STN")
+    ours = next((row["figures"] for row in found if row["reading"] == OURS), None)
+    rows = [row | _closer(row.pop("figures"), ours) for row in found]
+    frame = pd.DataFrame(rows).sort_values(
+        ["cells", "all_accuracy_error", "plain_vae_loss_error"], ascending=[False, True, True], ignore_index=True
+    )
+    return StudyTable("readings", frame, _table(frame, shared))
+
+
+def _readings(configs: Configs) -> list[Reading]:
+    """Every set of unsaid fields that some trial has, that of the default recipe first."""
+    known: dict[tuple[tuple[str, Any], ...], None] = {(): None}
+    for config in dict.fromkeys(configs):
+        if config is not None and config.stn in ("none", "pretrained"):
+            usual = TrialConfig(**{name: getattr(config, name) for name in PAPER_FACTORS})
+            pairs = ((name, getattr(config, name)) for name in UNSAID)
+            known[tuple((name, value) for name, value in pairs if value != getattr(usual, name))] = None
+    return [dict(reading) for reading in known]
+
+
+def _found(trials: pd.DataFrame, configs: Configs, shared: Reading, reading: Reading) -> dict[str, Any]:
+    """A row of the frame, with the reading's `figures` by cell of the paper."""
+    recipe = Recipe({**shared, **reading})
+    own = {cell: recipe.trials_of(trials, cell.factors, configs) for cell in TABLE_1}
+    figures = {cell: rows[_METRICS].mean() for cell, rows in own.items() if len(rows)}
+    row: dict[str, Any] = {
+        "reading": ", ".join(f"{setting_name(name)} {shown(value)}" for name, value in reading.items()) or OURS,
+        "cells": len(figures),
+        "n": min((len(rows) for rows in own.values() if len(rows)), default=0),
+    }
+    plain_vae = [cell for cell in TABLE_1 if cell.model == "vae" and cell.stn == "none"]
+    for scope, cells in (("plain_vae", plain_vae), ("all", TABLE_1)):
+        whole = all(cell in figures for cell in cells)
+        for kind in ("accuracy", "loss"):
+            errors = [error for cell in cells for error in _errors(cell, figures[cell], kind)] if whole else []
+            row[f"{scope}_{kind}_error"] = 100 * sum(errors) / len(errors) if errors else float("nan")
+    return row | {"figures": figures}
+
+
+def _errors(cell: PaperCell, figures: pd.Series, kind: str) -> list[float]:
+    """The distances from the paper's figures on both test sets: of accuracies, or of losses over the paper's."""
+    papers = {f"{test}_{kind}": getattr(cell, f"{test}_{kind}") for test in TEST_SETS}
+    scale = {name: 1.0 if kind == "accuracy" else value for name, value in papers.items()}
+    return [abs(float(figures[name]) - value) / scale[name] for name, value in papers.items()]
+
+
+def _closer(figures: Mapping[PaperCell, pd.Series], ours: Mapping[PaperCell, pd.Series] | None) -> dict[str, Any]:
+    counts = dict.fromkeys(_COUNTS, 0)
+    if ours is None or figures is ours or len(figures) < len(TABLE_1):
+        return dict.fromkeys(_COUNTS, None)
+    for cell, own in figures.items():
+        for kind, plural in (("accuracy", "accuracies"), ("loss", "losses")):
+            for number, test in enumerate(TEST_SETS):
+                gain = _errors(cell, ours[cell], kind)[number] - _errors(cell, own, kind)[number]
+                noise = _half_width(getattr(cell, f"{test}_accuracy")) if kind == "accuracy" else 0.0
+                counts[f"{plural}_closer"] += gain > noise
+                counts[f"{plural}_farther"] += gain < -noise
+    return counts
+
+
+def _half_width(accuracy: float) -> float:
+    interval = accuracy_interval(accuracy, _TEST_IMAGES)
+    return (interval.high - interval.low) / 2
+
+
+def _table(frame: pd.DataFrame, shared: Reading) -> Table:
+    def fixed(name: str, digits: int) -> list[str | None]:
+        return [None if pd.isna(value) else f"{value:.{digits}f}" for value in frame[name]]
+
+    columns: dict[tuple[str, str], Sequence[str | None]] = {
+        ("", "reading"): frame["reading"].tolist(),
+        ("", "cells"): frame["cells"].astype(str).tolist(),
+        ("", "n"): frame["n"].astype(str).tolist(),
+    }
+    for scope, named in (("plain_vae", "VAE, no STN"), ("all", "all cells")):
+        columns[named, "points"] = fixed(f"{scope}_accuracy_error", 2)
+        columns[named, "loss %"] = fixed(f"{scope}_loss_error", 1)
+    for kind, short in (("accuracies", "acc."), ("losses", "loss")):
+        pairs = zip(fixed(f"{kind}_closer", 0), fixed(f"{kind}_farther", 0), strict=True)
+        columns["closer / farther", short] = [None if one is None else f"{one} / {other}" for one, other in pairs]
+    notes = [
+        "Distances from the paper's figures, means over cells and both test sets: in points of accuracy, and in % of"
+        f" the loss. Closer, farther: how many of 16 figures, beside {OURS}; accuracies by more than half the 95 %"
+        " interval over test images."
+    ]
+    if shared:
+        notes.append(f"These trials differ from the paper's recipe: {Recipe(shared).differences()}.")
+    texts = pd.DataFrame(columns)
+    right = [name for name in texts if name != ("", "reading")]
+    title = "Readings of what the paper leaves unsaid"
+    return Table(title, (("", texts, right),), tuple(notes), label="tab:readings")
+
+
+_METRICS = [f"{test}_{kind}" for test in TEST_SETS for kind in ("accuracy", "loss")]
+_COUNTS = [f"{kind}_{way}" for kind in ("accuracies", "losses") for way in ("closer", "farther")]
+_TEST_IMAGES = 10_000

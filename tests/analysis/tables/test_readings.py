@@ -1,0 +1,107 @@
+"""The table of readings, on studies that never ran."""
+
+import pandas as pd
+import pytest
+
+import analysis
+from analysis import tables
+from analysis.figures.saving import NotSupported
+from analysis.paper import TABLE_1
+from analysis.reprobed import reprobed
+from analysis.tables.readings import STATED, UNSAID
+from tests.analysis.synthetic import grid, papers_figures, write_study
+from tivae.config import FIELD_NAMES, TrialConfig
+
+GREY = {"fill": "grey", "interpolation": "nearest"}
+SUMMARY = ["plain_vae_accuracy_error", "plain_vae_loss_error", "all_accuracy_error", "all_loss_error"]
+COUNTS = ["accuracies_closer", "accuracies_farther", "losses_closer", "losses_farther"]
+
+
+def _off(points, share):
+    """The paper's figures, accuracies higher by `points` and losses lower by `share`."""
+
+    def figures(config, draw):
+        exact = papers_figures(config, draw, noise=0)
+        return {
+            name: value + points / 100 if name.endswith("accuracy") else value * (1 - share)
+            for name, value in exact.items()
+        }
+
+    return figures
+
+
+@pytest.fixture
+def study(tmp_path):
+    write_study(tmp_path, grid(2), _off(2.0, 0.3))
+    write_study(tmp_path, grid(1, **GREY), _off(0.5, 0.1))
+    write_study(
+        tmp_path, [TrialConfig(train_dataset=kind, batch_size=128) for kind in ("base", "augmented")], _off(3, 0.4)
+    )
+    return analysis.load(tmp_path)
+
+
+def test_each_reading_has_its_distance_from_the_paper(study):
+    frame = tables.readings(study).frame
+    assert frame["reading"].tolist() == [
+        "interpolation nearest, fill grey",
+        "the default recipe",
+        "batch size 128",
+    ]
+    assert frame["cells"].tolist() == [8, 8, 2]
+    assert frame["n"].tolist() == [1, 2, 1]
+    assert frame[SUMMARY].iloc[0].tolist() == pytest.approx([0.5, 10, 0.5, 10])
+    assert frame[SUMMARY].iloc[1].tolist() == pytest.approx([2, 30, 2, 30])
+    assert frame[SUMMARY].iloc[2, :2].tolist() == pytest.approx([3, 40])
+    assert frame[SUMMARY].iloc[2, 2:].isna().all()
+
+
+def test_figures_closer_than_the_default_recipes_are_counted(study):
+    counts = tables.readings(study).frame[COUNTS]
+    assert counts.iloc[0].tolist() == [16, 0, 16, 0]
+    assert counts.iloc[1:].isna().all(axis=None)
+
+
+def test_what_is_within_the_noise_of_the_test_images_is_not_closer(tmp_path):
+    write_study(tmp_path, grid(), _off(1.0, 0.3))
+    write_study(tmp_path, grid(**GREY), _off(0.5, 0.4))
+    frame = tables.readings(analysis.load(tmp_path)).frame.set_index("reading")
+    assert frame.loc["interpolation nearest, fill grey", COUNTS].tolist() == [0, 0, 0, 16]
+
+
+def test_a_probe_again_is_a_reading_of_its_own(study, tmp_path):
+    rows = []
+    for config in grid(2):
+        cell = next(cell for cell in TABLE_1 if all(getattr(config, k) == v for k, v in cell.factors.items()))
+        bypassed = "bypassed" if config.stn == "pretrained" else None
+        probe = {"probe": None, "probe_stn": bypassed, "probe_features": config.probe_features}
+        probe |= {"probe_fit": config.probe_fit, "probe_regularisation": config.probe_regularisation}
+        figures = {"base_accuracy": cell.base_accuracy, "augmented_accuracy": cell.augmented_accuracy}
+        rows.append({"key": config.key, "error": None} | probe | figures)
+    rows.append(rows[0] | {"key": "0" * 12})
+    rows.append(rows[1] | {"error": "its weights are gone"})
+    (tmp_path / "reprobe").mkdir()
+    pd.DataFrame(rows).to_csv(tmp_path / "reprobe" / "stn_bypassed.csv", index=False)
+    found = reprobed(study)
+    assert len(found) == 8
+    assert set(found["probe_stn"]) == {"bypassed"}
+    assert not set(found["key"]) & set(study.trials["key"])
+    row = tables.readings(study).frame.set_index("reading").loc["probe stn bypassed"]
+    assert row[SUMMARY].tolist() == pytest.approx([2, 30, 1, 30])
+
+
+def test_a_table_of_probes_that_is_damaged_is_named(study, tmp_path):
+    (tmp_path / "reprobe").mkdir()
+    path = tmp_path / "reprobe" / "other.csv"
+    path.write_text("key,error\n")
+    with pytest.raises(ValueError, match=r"other\.csv can't be read \(it has no column probe"):
+        reprobed(study)
+
+
+def test_one_reading_makes_no_table(tmp_path):
+    with pytest.raises(NotSupported, match="there are not two readings"):
+        tables.readings(analysis.load(write_study(tmp_path, [*grid(), TrialConfig(latent_dim=5)])))
+
+
+def test_every_field_is_stated_by_the_paper_or_left_unsaid():
+    assert set(STATED) | set(UNSAID) == set(FIELD_NAMES)
+    assert set(STATED) <= set(FIELD_NAMES)
