@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -37,15 +38,20 @@ class Study:
         fixed = ("--results-dir", str(self.results), "--no-report", "--measures", "none")
         return [*self.through, sys.executable, "-m", "study.run", str(self.space), *fixed, *arguments]
 
-    def start(self, *arguments):
-        """The running command."""
+    def start(self, *arguments, **environment):
+        """The running command; environment: variables beside this process's."""
         return subprocess.Popen(
-            self.command(*arguments), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=ROOT
+            self.command(*arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=ROOT,
+            env=os.environ | environment,
         )
 
-    def run(self, *arguments, code=0, seconds=400, tracebacks=False):
+    def run(self, *arguments, code=0, seconds=400, tracebacks=False, **environment):
         """Runs the command to its end, and returns what it printed; tracebacks: whether Ray may print its own."""
-        process = self.start(*arguments)
+        process = self.start(*arguments, **environment)
         try:
             printed, _ = process.communicate(timeout=seconds)
         finally:

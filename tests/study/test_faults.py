@@ -75,18 +75,21 @@ def test_the_stn_stage_killed(undisturbed, study):
     assert study.figures() == undisturbed.figures()
 
 
-def test_a_hundred_restarts(undisturbed, study):
+def test_a_hundred_restarts(study, tmp_path):
+    long = ("--set", "epochs=120", "--set", "train_images=3000")
     source = random.Random(0)
     for restart in range(100):
-        process = study.start()
+        process = study.start(*long)
         before = study.epochs_done()
         wait(lambda before=before: study.epochs_done() != before, process)
-        time.sleep(source.uniform(0, 0.5))
-        if process.poll() is not None:
-            break
+        time.sleep(source.uniform(0, 0.2))
+        assert process.poll() is None, f"it was done after {restart} restarts; give it more epochs"
         (kill_everything if restart % 2 else kill_driver)(process)
-    study.run()
-    assert study.figures() == undisturbed.figures()
+    study.run(*long)
+    (tmp_path / "other").mkdir()
+    through = Study(tmp_path / "other")
+    through.run(*long)
+    assert study.figures() == through.figures()
 
 
 def test_a_trial_that_hangs_is_ended_tried_again_and_recorded_with_its_reason(study):
@@ -96,6 +99,17 @@ def test_a_trial_that_hangs_is_ended_tried_again_and_recorded_with_its_reason(st
     assert (status, metrics, epochs) == ("failed", {}, [])
     (path,) = study.folder.glob("trials/*/record.json")
     assert json.loads(path.read_text())["error"] == "no epoch ended within 6 s; see --time-limit"
+
+
+def test_trials_killed_for_memory_are_tried_again_and_recorded_with_that_reason(undisturbed, study):
+    # Of the machine's memory more is used than Ray is told to allow.
+    short = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "100"}
+    printed = study.run("--set", "stn=none", "--set", "model=vae", code=1, tracebacks=True, **short)
+    assert printed.count("it goes on from its last epoch") == 3
+    (path,) = study.folder.glob("trials/*/record.json")
+    assert "memory" in json.loads(path.read_text())["error"]
+    study.run()
+    assert study.figures() == undisturbed.figures()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

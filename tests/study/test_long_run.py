@@ -1,0 +1,77 @@
+"""Two thousand trials in one study: what the processes hold and what lies on disk stays bounded."""
+
+import contextlib
+import time
+
+import psutil
+import pytest
+
+from tests.study.faults import Study, workers
+
+pytestmark = pytest.mark.slow
+
+TRIALS = 2000
+SPACE = f"""
+question: does it grow?
+settings: {{model: untrained, latent_dim: 2, hidden_widths: [1], train_images: 100, test_images: 100}}
+seeds: {TRIALS}
+"""
+MIB = 2**20
+
+
+def _resident(processes):
+    """MiB that are in memory, each process's own."""
+    total = 0.0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):
+            total += (process.memory_info().rss - process.memory_info().shared) / MIB
+    return total
+
+
+def _size(folder):
+    """MiB of the files below `folder`, which come and go."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_size
+    return total / MIB
+
+
+@pytest.fixture(scope="module")
+def course(tmp_path_factory):
+    """By the number of trials that have ended: the driver's memory, a worker's, and what Tune keeps on disk, in MiB."""
+    study = Study(tmp_path_factory.mktemp("long"), space=SPACE)
+    process = study.start("--no-tensorboard", "--max-concurrent", "2")
+    driver = psutil.Process(process.pid)
+    found = []
+    with (study.results.parent / "printed.txt").open("w") as printed:
+        while process.poll() is None:
+            # The pipe is read all the time, or the command would wait for it.
+            line = process.stdout.readline()
+            printed.write(line)
+            ended = len(found)
+            if line.startswith(("done ", "FAILED ")):
+                ended += 1
+                busy = workers(process)
+                sampled = ended % 100 == 0
+                figures = (_resident([driver]), _resident(busy) / max(len(busy), 1), _size(study.folder / "tune"))
+                found.append(figures if sampled else None)
+        printed.write(process.stdout.read())
+    time.sleep(1)
+    assert process.returncode == 0, (study.results.parent / "printed.txt").read_text()[-3000:]
+    assert len(study.figures()) == TRIALS
+    return {number: figures for number, figures in enumerate(found, start=1) if figures is not None}
+
+
+def test_the_drivers_memory_grows_by_less_than_100_kib_a_trial(course):
+    early, late = course[200][0], course[2000][0]
+    assert late - early < 1800 * 100 / 1024, course
+
+
+def test_a_workers_memory_is_flat(course):
+    early, late = course[500][1], course[2000][1]
+    assert late < 1.1 * early + 20, course
+
+
+def test_what_tune_keeps_on_disk_is_bounded(course):
+    assert course[2000][2] < 32, course
