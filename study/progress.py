@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.recipe import shown
 from study.jobs import Job
 from study.utilisation import Utilisation
+from tivae.config import FIELD_NAMES, TrialConfig
 
 
 @dataclass
@@ -142,14 +145,29 @@ class Progress:
 
 
 def label(job: Job) -> str:
-    """A job in a few words: what distinguishes it within a study."""
+    """A job in a few words: what distinguishes it within a study, its settings unlike the paper's among it."""
     config = job.config
     if job.kind == "stn":
         return f"STN pretraining, seed {config.seed}"
     size = "x".join(str(number) for number in (config.latent_dim, config.categories) if number)
     # A control leaves out what it does not have.
     cell = " ".join(part for part in (config.train_dataset, config.model, size) if part)
-    return f"{cell}, STN {config.stn}, seed {config.seed}"
+    usual = _usual(config.train_dataset, config.model, config.stn)
+    pairs = ((name, getattr(config, name)) for name in FIELD_NAMES if name not in _NOT_IN_LABELS)
+    unusual = [f"{name} {shown(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)]
+    return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}"])
+
+
+# Named in every label, or alike in all trials as a rule.
+_NOT_IN_LABELS = (
+    *("train_dataset", "model", "latent_dim", "categories", "stn", "seed", "epochs", "stn_epochs"),
+    *("train_images", "test_images", "validation_images"),
+)
+
+
+@functools.cache
+def _usual(train_dataset: str | None, model: str, stn: str) -> TrialConfig:
+    return TrialConfig(train_dataset=train_dataset or "base", model=model, stn=stn)
 
 
 def duration(seconds: float | None) -> str:
