@@ -125,13 +125,13 @@ def pretrain(
 
 @dataclass(frozen=True)
 class _Trained:
-    """seen: the evaluation sets as they come to the model, where they have been computed."""
+    """seen: the sets that have been computed as they come to the model; see `readout.read_out`."""
 
     model: Model
     stn: SpatialTransformer | None
     metrics: dict[str, Any]
     epochs: list[EpochRow]
-    seen: dict[str, Dataset] | None
+    seen: dict[str, Dataset]
     seconds_before: float = 0.0
     resumed: int = 0
 
@@ -157,9 +157,10 @@ def _train(
     metrics = {name: value for name, value in last if name.endswith(("_loss", "_reconstruction", "_kl"))}
     metrics |= {name: value for name, value in last if name in ("train_consistency", "train_alignment")}
     metrics |= final_scores.of_training(training, data)
-    seen = training.tests if training.trained_stn is None else None
     stn = None if training.stn is None else freeze(training.stn)
-    return _Trained(training.model, stn, metrics, training.rows, seen, training.seconds_before, training.resumed)
+    return _Trained(
+        training.model, stn, metrics, training.rows, training.seen, training.seconds_before, training.resumed
+    )
 
 
 def _fit_control(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | None) -> _Trained:

@@ -69,6 +69,17 @@ class ModelTraining(Training):
         """What stands in front of the model, frozen or trained."""
         return self.frozen_stn or self.trained_stn
 
+    @property
+    def seen(self) -> dict[str, Dataset]:
+        """The sets that are behind the frozen STN for good: those of `tests`, and `base_train` where it is trained on.
+
+        Empty where the STN is trained as well, so that what is behind it changes.
+        """
+        if self.trained_stn is not None:
+            return {}
+        on_base = self.config.train_dataset == "base"
+        return self.tests | ({"base_train": self._epoch_sets.first} if on_base else {})
+
     def images(self) -> Dataset:
         self._epoch_sets.renew()
         return self._epoch_sets.first

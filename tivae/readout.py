@@ -44,21 +44,24 @@ def read_out(
     """Both probes (fitted on base and on augmented training encodings), each on all evaluation sets, from one pass.
 
     With `probe_fit` both there is a third, fitted on the base and the augmented encoding of each training image.
-    seen_already: the evaluation sets behind the STN, where they have been computed.
+    seen_already: sets behind the STN that have been computed: evaluation sets by name, and `base_train`.
 
     Raises `ValueError` where encodings are not finite, or a class to be recognised has no training image.
     """
-    encodings = {}
-    known = seen_already if stn is probed_stn(config, stn) else None
-    for name, images in (known or data.evaluation_sets()).items():
-        through = None if known else stn
-        encodings[name] = encode(config, data, model, images, through, f"{name} encodings").numpy()
+    known = (seen_already or {}) if stn is probed_stn(config, stn) else {}
+
+    def encoded(name: str, images: Dataset, purpose: str) -> NDArray[np.float32]:
+        through = None if name in known else stn
+        return encode(config, data, model, known.get(name, images), through, purpose).numpy()
+
+    sets = data.evaluation_sets().items()
+    encodings = {name: encoded(name, images, f"{name} encodings") for name, images in sets}
     _check_classes(data)
     training_sets = {"base": data.base_train(), "augmented": data.augmented_train("probe warps")}
     probes, both = {}, []
     for name, images in training_sets.items():
         # One batch at a time through the STN: the whole set would be kept twice.
-        seen = encode(config, data, model, images, stn, f"{name} training encodings").numpy()
+        seen = encoded(f"{name}_train", images, f"{name} training encodings")
         probes[name] = _fit(config, seen, data.train_labels)
         if config.probe_fit == "both":
             both.append(seen)

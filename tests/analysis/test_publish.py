@@ -19,7 +19,9 @@ def results(host, tmp_path_factory):
             records.run_trial(small(model=model, seed=seed, epochs=1), host, "cpu", folder, measures="none")
     records.record_failure(small(seed=2, epochs=1), folder, "its worker died")
     (folder / "reprobe").mkdir()
-    (folder / "reprobe" / "stn_bypassed.csv").write_text("key,error,probe,probe_features,probe_stn,probe_fit,probe_regularisation\n")
+    (folder / "reprobe" / "stn_bypassed.csv").write_text(
+        "key,error,probe,probe_features,probe_stn,probe_fit,probe_regularisation\n"
+    )
     (folder / "report" / "figures").mkdir(parents=True)
     (folder / "report" / "figures" / "picture.png").write_bytes(b"a picture")
     return folder

@@ -13,7 +13,7 @@ from tests.benchmarks.figures import Figure
 from tests.benchmarks.scale import Scale
 from tivae import final_scores, measures, readout
 from tivae.config import TrialConfig
-from tivae.datasets import Dataset, TrialData
+from tivae.datasets import TrialData
 from tivae.fashion_mnist import FashionMNIST
 from tivae.fitting import ModelTraining
 from tivae.stn import build as build_stn
@@ -52,8 +52,9 @@ def _figure(cell: str, scale: Scale, host: FashionMNIST) -> Figure:
     timed("epoch", lambda: train(training))
     timed("evaluation of an epoch", lambda: training.measure(1))
     timed("closing figures", lambda: final_scores.of_training(training, data))
-    seen: dict[str, Dataset] = training.tests
-    read = timed("encodings and probe", lambda: readout.read_out(config, data, training.model, training.stn, seen))
+    read = timed(
+        "encodings and probe", lambda: readout.read_out(config, data, training.model, training.stn, training.seen)
+    )
     timed("measures", lambda: measures.measure(config, data, training.model, training.stn, read, "standard"))
     training_seconds = seconds["epoch"] - seconds["evaluation of an epoch"]
     after = sum(seconds[name] for name in ("closing figures", "encodings and probe", "measures"))

@@ -1,7 +1,6 @@
 """Two thousand trials in one study: what the processes hold and what lies on disk stays bounded."""
 
 import contextlib
-import time
 
 import psutil
 import pytest
@@ -43,24 +42,21 @@ def course(tmp_path_factory):
     study = Study(tmp_path_factory.mktemp("long"), space=SPACE)
     process = study.start("--no-tensorboard", "--max-concurrent", "2")
     driver = psutil.Process(process.pid)
-    found = []
-    with (study.results.parent / "printed.txt").open("w") as printed:
-        while process.poll() is None:
-            # The pipe is read all the time, or the command would wait for it.
-            line = process.stdout.readline()
-            printed.write(line)
-            ended = len(found)
+    printed, found = [], {}
+    with process, process.stdout as lines:
+        # Read all the time, or the command would wait for it.
+        ended = 0
+        for line in lines:
+            printed.append(line)
             if line.startswith(("done ", "FAILED ")):
                 ended += 1
-                busy = workers(process)
-                sampled = ended % 100 == 0
-                figures = (_resident([driver]), _resident(busy) / max(len(busy), 1), _size(study.folder / "tune"))
-                found.append(figures if sampled else None)
-        printed.write(process.stdout.read())
-    time.sleep(1)
-    assert process.returncode == 0, (study.results.parent / "printed.txt").read_text()[-3000:]
+                if ended % 100 == 0:
+                    busy = workers(process)
+                    memory = _resident([driver]), _resident(busy) / max(len(busy), 1)
+                    found[ended] = (*memory, _size(study.folder / "tune"))
+    assert process.returncode == 0, "".join(printed)[-3000:]
     assert len(study.figures()) == TRIALS
-    return {number: figures for number, figures in enumerate(found, start=1) if figures is not None}
+    return found
 
 
 def test_the_drivers_memory_grows_by_less_than_100_kib_a_trial(course):

@@ -154,3 +154,22 @@ def test_the_stns_output_is_input_and_target_of_the_model(host, train_dataset):
     assert training.loss(training.images(), index, step=0)[0].item() == pytest.approx(expected, rel=1e-4)
     for kind, images in {"base": data.base_test(), "augmented": data.augmented_test()}.items():
         torch.testing.assert_close(training.tests[kind].images, stn(images.batch(slice(0, 100))), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("train_dataset", ["base", "augmented"])
+def test_a_fixed_set_passes_a_frozen_stn_once_in_a_trial(host, monkeypatch, train_dataset):
+    config = small(stn="pretrained", stn_epochs=1, train_dataset=train_dataset)
+    stn = experiment.pretrain(config, host).stn
+    passed = []
+    forward = type(stn).forward
+
+    def counted(self, images):
+        passed.append(len(images))
+        return forward(self, images)
+
+    monkeypatch.setattr(type(stn), "forward", counted)
+    experiment.run(config, host, stn=stn, measures="none")
+    # Both test sets and, trained on base images, the training images; for the probe the augmented ones beside them.
+    # Trained on warps that are redrawn: these in both epochs, and the probe's two sets.
+    training = 200 + 200 if train_dataset == "base" else 2 * 200 + 200 + 200
+    assert sum(passed) == 2 * 100 + training
