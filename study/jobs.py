@@ -103,9 +103,10 @@ class Job:
         return _STN_SHARE / _TRAINING_PASSES if config.stn == "pretrained" and redrawn else 0.0
 
     def is_finished(self, study: Path) -> bool:
-        """Whether its record is there and says so."""
-        folder = records.trial_folder if self.kind == "trial" else records.stn_folder
-        record = records.read(folder(study, self.key))
+        """Whether its record is there and says so, and an STN's weights are whole."""
+        if self.kind == "stn":
+            return records.finished_stn(study, self.key) is not None
+        record = records.read(records.trial_folder(study, self.key))
         return record is not None and record.get("status") == "finished"
 
 

@@ -119,14 +119,21 @@ def run_stn(
     """
     assert config.stn_key is not None
     folder = stn_folder(study, config.stn_key)
-    known = read(folder)
-    if known is not None and known["status"] == "finished" and _is_whole(folder / "stn.pt"):
+    known = finished_stn(study, config.stn_key)
+    if known is not None:
         return known
     result = experiment.pretrain(config, host, device, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch)
     checkpoint.save(folder / "stn.pt", result.stn.state_dict())
     record = _write_record(folder, "stn", config, result.metrics, result.epochs, result.provenance)
     checkpoint.remove(folder / CHECKPOINT)
     return record
+
+
+def finished_stn(study: Path, key: str) -> dict[str, Any] | None:
+    """The record of the pretrained STN `key` where its weights are there and whole; None where it is to be made."""
+    folder = stn_folder(study, key)
+    known = read(folder)
+    return known if known is not None and known["status"] == "finished" and _is_whole(folder / "stn.pt") else None
 
 
 def write(folder: Path, result: TrialResult) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 import json
 
 import pytest
+import torch
 
 from study.jobs import Job, plan
-from tivae import records
+from tivae import checkpoint, records
 from tivae.config import TrialConfig
 
 VAE = TrialConfig()
@@ -19,6 +20,14 @@ def _write(folder, status):
     (folder / records.RECORD).write_text(json.dumps({"format": records.FORMAT, "status": status}))
 
 
+def _write_stn(study):
+    """The record and weights of `BEHIND_STN`'s; the path of the weights."""
+    folder = records.stn_folder(study, BEHIND_STN.stn_key)
+    _write(folder, "finished")
+    checkpoint.save(folder / "stn.pt", {"weight": torch.zeros(100)})
+    return folder / "stn.pt"
+
+
 def test_each_stn_is_pretrained_once_and_first(tmp_path):
     other_seed = TrialConfig(stn="pretrained", seed=1)
     jobs = plan([VAE, BEHIND_STN, CATEGORICAL_BEHIND_STN, other_seed], tmp_path)
@@ -29,9 +38,18 @@ def test_each_stn_is_pretrained_once_and_first(tmp_path):
 def test_finished_work_is_left_out_and_failed_work_is_not(tmp_path):
     _write(records.trial_folder(tmp_path, VAE.key), "finished")
     _write(records.trial_folder(tmp_path, CATEGORICAL.key), "failed")
-    _write(records.stn_folder(tmp_path, BEHIND_STN.stn_key), "finished")
+    _write_stn(tmp_path)
     jobs = plan([VAE, CATEGORICAL, BEHIND_STN], tmp_path)
     assert {job.key for job in jobs} == {CATEGORICAL.key, BEHIND_STN.key}
+
+
+def test_an_stn_whose_weights_are_gone_or_damaged_is_one_job_again(tmp_path):
+    weights = _write_stn(tmp_path)
+    weights.write_bytes(weights.read_bytes()[:-100])
+    expected = [BEHIND_STN.stn_key, BEHIND_STN.key, CATEGORICAL_BEHIND_STN.key]
+    assert sorted(job.key for job in plan([BEHIND_STN, CATEGORICAL_BEHIND_STN], tmp_path)) == sorted(expected)
+    weights.unlink()
+    assert len(plan([BEHIND_STN, CATEGORICAL_BEHIND_STN], tmp_path)) == 3
 
 
 def test_an_stn_whose_trials_are_all_finished_is_not_pretrained_again(tmp_path):
