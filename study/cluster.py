@@ -17,7 +17,7 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study import devices
-from study.devices import ClusterError, Pool
+from study.devices import ClusterError, Pool, SlotOptions
 from study.storage import Storage, StorageError
 from tivae import provenance
 
@@ -78,14 +78,14 @@ def nodes() -> list[Node]:
     ]
 
 
-def check_storage(storage: Storage, options: Mapping[str, Any]) -> None:
+def check_storage(storage: Storage, options: SlotOptions) -> None:
     """Has every node that can run trials write to the storage what the others can see.
 
     Raises `StorageError` naming a node that can't, and why.
     """
     token = uuid.uuid4().hex
     storage.lay_out(token)
-    able = [node for node in nodes() if devices.available([node.resources], **options)]
+    able = [node for node in nodes() if options.available([node.resources])]
     answers = _asked(storage, token, able)
     came = storage.answers(token)
     for node in able:
@@ -100,12 +100,10 @@ def check_storage(storage: Storage, options: Mapping[str, Any]) -> None:
 class LiveSlots:
     """The pools of the cluster as it is now, looked up at most once a second.
 
-    options: of `devices.available`; say: told what has changed, when it changes.
+    options: what is wanted of its devices; say: told what has changed, when it changes.
     """
 
-    def __init__(
-        self, options: Mapping[str, Any], say: Callable[[str], None], look: Callable[[], Sequence[Node]] = nodes
-    ):
+    def __init__(self, options: SlotOptions, say: Callable[[str], None], look: Callable[[], Sequence[Node]] = nodes):
         self._options, self._say, self._look = options, say, look
         self._looked = time.monotonic()
         self._nodes = {node.id: node for node in look()}
@@ -129,7 +127,7 @@ class LiveSlots:
             self._say(f"{change}: {devices.named(before)} before, now {devices.named(self.pools)}")
 
     def _available(self) -> list[Pool]:
-        return devices.available([node.resources for node in self._nodes.values()], **self._options)
+        return self._options.available([node.resources for node in self._nodes.values()])
 
 
 def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:

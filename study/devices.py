@@ -6,8 +6,7 @@ import argparse
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -41,89 +40,80 @@ class Pool:
         object.__setattr__(self, "kind", self.kind or self.device)
 
 
-def options(command_line: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of `pools` and `available` from the command line's options.
+@dataclass(frozen=True, kw_only=True)
+class SlotOptions:
+    """What the user wants of a cluster's devices.
 
-    Raises `DeviceError` for a kind that does not exist.
+    devices: the kinds that are used, or ("auto",) for all there are; trials_per_gpu: how many share one;
+    cpus_per_trial: cores, and torch threads, of each; max_concurrent: trials at once, None for as many as there is
+    room for.
     """
-    wanted = tuple(name.strip() for name in command_line.devices.split(","))
-    for name in wanted:
-        if name not in KINDS and wanted != ("auto",):
-            raise DeviceError(
-                f"--devices is {command_line.devices!r}; it must be auto, or a list of {', '.join(KINDS)}"
-            )
-    return {
-        "devices": wanted,
-        "trials_per_gpu": command_line.trials_per_gpu,
-        "cpus_per_trial": command_line.cpus_per_trial,
-        "max_concurrent": command_line.max_concurrent,
-    }
 
+    devices: tuple[str, ...] = ("auto",)
+    trials_per_gpu: int = 1
+    cpus_per_trial: int = 1
+    max_concurrent: int | None = None
 
-def pools(
-    nodes: Sequence[Mapping[str, float]],
-    *,
-    devices: tuple[str, ...] = ("auto",),
-    trials_per_gpu: int = 1,
-    cpus_per_trial: int = 1,
-    max_concurrent: int | None = None,
-) -> list[Pool]:
-    """The slots as of `available`, all that was asked for being there.
-
-    Raises `DeviceError` where a kind that `devices` names is not there, or where there is no slot at all.
-    """
-    found = available(
-        nodes,
-        devices=devices,
-        trials_per_gpu=trials_per_gpu,
-        cpus_per_trial=cpus_per_trial,
-        max_concurrent=max_concurrent,
-    )
-    has = _in_words(nodes)
-    unbounded = available(nodes, devices=devices, trials_per_gpu=trials_per_gpu, cpus_per_trial=cpus_per_trial)
-    for kind in devices:
-        if kind != "auto" and kind not in {pool.kind for pool in unbounded}:
-            raise DeviceError(f"--devices asks for {kind}, for which the cluster has no slot: it has {has}")
-    if not found:
-        raise DeviceError(
-            f"--cpus-per-trial is {cpus_per_trial}, more than any node of the cluster has: it has {has}; "
-            "ask for fewer, or start a node with more"
+    @classmethod
+    def of(cls, command_line: argparse.Namespace) -> SlotOptions:
+        """Those of the command line. Raises `DeviceError` for a kind that does not exist."""
+        wanted = tuple(name.strip() for name in command_line.devices.split(","))
+        for name in wanted:
+            if name not in KINDS and wanted != ("auto",):
+                raise DeviceError(
+                    f"--devices is {command_line.devices!r}; it must be auto, or a list of {', '.join(KINDS)}"
+                )
+        return cls(
+            devices=wanted,
+            trials_per_gpu=command_line.trials_per_gpu,
+            cpus_per_trial=command_line.cpus_per_trial,
+            max_concurrent=command_line.max_concurrent,
         )
-    return found
 
+    def pools(self, nodes: Sequence[Mapping[str, float]]) -> list[Pool]:
+        """The slots as of `available`, all that was asked for being there.
 
-def available(
-    nodes: Sequence[Mapping[str, float]],
-    *,
-    devices: tuple[str, ...] = ("auto",),
-    trials_per_gpu: int = 1,
-    cpus_per_trial: int = 1,
-    max_concurrent: int | None = None,
-) -> list[Pool]:
-    """The slots of nodes with these total resources, fastest kind first; [] where no trial can run.
+        Raises `DeviceError` where a kind that `devices` names is not there, or where there is no slot at all.
+        """
+        found = self.available(nodes)
+        has = _in_words(nodes)
+        unbounded = {pool.kind for pool in replace(self, max_concurrent=None).available(nodes)}
+        for kind in self.devices:
+            if kind not in ("auto", *unbounded):
+                raise DeviceError(f"--devices asks for {kind}, for which the cluster has no slot: it has {has}")
+        if not found:
+            raise DeviceError(
+                f"--cpus-per-trial is {self.cpus_per_trial}, more than any node of the cluster has: it has {has}; "
+                "ask for fewer, or start a node with more"
+            )
+        return found
 
-    A trial on a GPU or on MPS has `cpus_per_trial` of its node's CPUs set aside; what is left serves trials on the
-    CPU. Only the device itself is asked of Ray for it: with CPUs as well, trials on the CPU that Ray happens to place
-    on that node would keep its GPU idle.
-    """
-    wanted = KINDS if devices == ("auto",) else devices
-    slots: Counter[str] = Counter()
-    for node in nodes:
-        free = int(node.get("CPU", 0)) // cpus_per_trial
-        most = {"cuda": int(node.get("GPU", 0)) * trials_per_gpu, "mps": int(node.get("mps", 0)), "cpu": free}
-        for kind in (kind for kind in KINDS if kind in wanted):
-            taken = min(free, most[kind])
-            slots[kind] += taken
-            free -= taken
-    resources = {"cuda": {"GPU": 1 / trials_per_gpu}, "mps": {"mps": 1.0}, "cpu": {"CPU": float(cpus_per_trial)}}
-    found: list[Pool] = []
-    left = sum(slots.values()) if max_concurrent is None else max_concurrent
-    for kind in KINDS:
-        taken = min(left, slots[kind])
-        left -= taken
-        if taken:
-            found.append(Pool(kind, resources[kind], taken, cpus_per_trial))
-    return found
+    def available(self, nodes: Sequence[Mapping[str, float]]) -> list[Pool]:
+        """The slots of nodes with these total resources, fastest kind first; [] where no trial can run.
+
+        A trial on a GPU or on MPS has `cpus_per_trial` of its node's CPUs set aside; what is left serves trials on the
+        CPU. Only the device itself is asked of Ray for it: with CPUs as well, trials on the CPU that Ray happens to
+        place on that node would keep its GPU idle.
+        """
+        wanted = KINDS if self.devices == ("auto",) else self.devices
+        slots: Counter[str] = Counter()
+        for node in nodes:
+            free = int(node.get("CPU", 0)) // self.cpus_per_trial
+            gpus, mps = int(node.get("GPU", 0)) * self.trials_per_gpu, int(node.get("mps", 0))
+            for kind, most in {"cuda": gpus, "mps": mps, "cpu": free}.items():
+                taken = min(free, most) if kind in wanted else 0
+                slots[kind] += taken
+                free -= taken
+        gpu, cpu = 1 / self.trials_per_gpu, float(self.cpus_per_trial)
+        resources = {"cuda": {"GPU": gpu}, "mps": {"mps": 1.0}, "cpu": {"CPU": cpu}}
+        found: list[Pool] = []
+        left = sum(slots.values()) if self.max_concurrent is None else self.max_concurrent
+        for kind in KINDS:
+            taken = min(left, slots[kind])
+            left -= taken
+            if taken:
+                found.append(Pool(kind, resources[kind], taken, self.cpus_per_trial))
+        return found
 
 
 def named(found: Sequence[Pool]) -> str:

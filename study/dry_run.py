@@ -94,7 +94,7 @@ def images_per_second(threads: int) -> float:
 
 def _here(options: argparse.Namespace) -> tuple[list[Pool], int, float]:
     """The pools of this machine, their slots, and the speed of a CPU slot in images per second."""
-    pools = devices.pools([devices.machine()], **devices.options(options))
+    pools = devices.SlotOptions.of(options).pools([devices.machine()])
     return pools, sum(pool.slots for pool in pools), images_per_second(options.cpus_per_trial)
 
 

@@ -41,19 +41,19 @@ def work(
     Raises `ClusterError`, `DeviceError`, `StorageError`, `MLflowError` and `DataError` before anything runs.
     """
     study, storage = place.study, place.storage
-    slots_options = devices.options(options)
+    wanted = devices.SlotOptions.of(options)
     data = fashion_mnist.load(options.data)
     with contextlib.ExitStack() as stack:
         loggers = _loggers(study, options)
         dashboard = stack.enter_context(engine.session(options.address, dashboard=options.dashboard))
-        devices.pools([node.resources for node in engine.nodes()], **slots_options)
+        wanted.pools([node.resources for node in engine.nodes()])
         if options.address is not None:
-            engine.check_storage(storage, slots_options)
+            engine.check_storage(storage, wanted)
         unknown = 0 if search is None else search.left
         before = len(finished) if search is None else search.ended
         display = Display(Progress(jobs, 1, before, time.monotonic, unknown), console)
         progress = display.progress
-        slots = engine.LiveSlots(slots_options, display.say)
+        slots = engine.LiveSlots(wanted, display.say)
         progress.resize(sum(pool.slots for pool in slots()))
         _consider(finished, study, progress)
         console.print(

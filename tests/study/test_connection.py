@@ -4,7 +4,7 @@ import pytest
 
 from study import cluster
 from study.cluster import LiveSlots, Node
-from study.devices import ClusterError
+from study.devices import ClusterError, SlotOptions
 from study.storage import StorageError, of_study
 
 SMALL = Node("1", "first", {"CPU": 1.0})
@@ -57,7 +57,7 @@ def slots(monkeypatch):
     """Slots of nodes that the test changes, the time, and what is said."""
     now, nodes, said = [0.0], [SMALL], []
     monkeypatch.setattr(cluster.time, "monotonic", lambda: now[0])
-    return LiveSlots({}, said.append, look=lambda: list(nodes)), now, nodes, said
+    return LiveSlots(SlotOptions(), said.append, look=lambda: list(nodes)), now, nodes, said
 
 
 def test_slots_follow_the_nodes_and_changes_are_told_once(slots):
@@ -106,7 +106,7 @@ def _fake_ray(monkeypatch, answers):
 
 def test_every_node_that_runs_trials_is_asked_whether_it_can_write(monkeypatch, tmp_path):
     asked = _fake_ray(monkeypatch, {"1": None, "2": None})
-    cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), {})
+    cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())
     assert asked == ["1", "2"], "the head runs none"
 
 
@@ -120,11 +120,11 @@ def test_every_node_that_runs_trials_is_asked_whether_it_can_write(monkeypatch, 
 def test_a_storage_that_a_node_can_not_write_is_told_with_its_name(monkeypatch, tmp_path, answers, told):
     _fake_ray(monkeypatch, answers)
     with pytest.raises(StorageError, match=told):
-        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), {})
+        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())
 
 
 def test_a_node_whose_files_do_not_come_is_told(monkeypatch, tmp_path):
     _fake_ray(monkeypatch, {"1": None, "2": None})
     monkeypatch.setattr("study.storage.Storage.answers", lambda self, token: {"1"})
     with pytest.raises(StorageError, match=r"the node second .*its file does not appear"):
-        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), {})
+        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())
