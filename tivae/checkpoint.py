@@ -61,6 +61,12 @@ def remove(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
+def clear(folder: Path) -> None:
+    """Removes what processes that were killed have left half written in `folder`; nobody else may be writing there."""
+    for file in folder.glob(".*.tmp"):
+        file.unlink(missing_ok=True)
+
+
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What `save` wrote, tensors on `device`; no code from the file is run.
 

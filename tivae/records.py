@@ -83,6 +83,7 @@ def run_trial(
     if known is not None and known["status"] == "finished":
         return known
     folder.mkdir(parents=True, exist_ok=True)
+    checkpoint.clear(folder)
     watch = Stopwatch(device, host.source)
     try:
         stn = None

@@ -1,4 +1,8 @@
+import os
 import pickle
+import signal
+import time
+import warnings
 
 import pytest
 import torch
@@ -60,6 +64,31 @@ def test_a_file_is_not_there_before_it_is_whole(tmp_path):
         file.flush()
         assert not path.exists()
     assert path.read_bytes() == b"half"
+
+
+def test_whatever_moment_a_writer_is_killed_at_a_whole_checkpoint_is_left(tmp_path):
+    path, content = tmp_path / "checkpoint.pt", {"weights": torch.arange(50_000.0), "number": 0}
+    checkpoint.save(path, content)
+    for kill in range(20):
+        with warnings.catch_warnings():
+            # Of Python 3.12: this process has threads, and the child may not wait for them. It does not.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            writer = os.fork()
+        if writer == 0:
+            while True:
+                content["number"] += 1
+                checkpoint.advance(path, content)
+        time.sleep(0.01 + 0.001 * kill)
+        os.kill(writer, signal.SIGKILL)
+        os.waitpid(writer, 0)
+        found = [file for file in (path, checkpoint.previous(path)) if file.exists()]
+        # Between its two renames the last state is the one before.
+        assert all(torch.equal(checkpoint.load(file)["weights"], content["weights"]) for file in found)
+        assert found
+    assert max(checkpoint.load(file)["number"] for file in found) > 0
+    checkpoint.clear(tmp_path)
+    assert not list(tmp_path.glob("*.tmp"))
+    assert not list(tmp_path.glob(".*.tmp"))
 
 
 def test_a_missing_file_is_told_apart_from_a_damaged_one(tmp_path):
