@@ -40,20 +40,21 @@ def reprobe(
 ) -> pd.DataFrame:
     """A row per finished trial: its key, cell and seed, the probe's settings, and all metrics of the new probe.
 
-    probe: of `PROBE_FIELDS` those that change. A trial whose model
-    does not have the features, or whose weights can't be read, has the reason in `error` and no metrics.
+    probe: of `PROBE_FIELDS` those that change; trials that have that probe already are left out, and none without
+    any. A trial whose model does not have the features, or whose weights can't be read, has the reason in `error` and
+    no metrics.
     on_trial: called before each trial with its number, their count and its key.
     on_row: called after each trial with all rows so far.
     """
     rows = []
-    keys = study.finished["key"].tolist()
-    for number, key in enumerate(keys, start=1):
+    trials = [study.trial(key) for key in study.finished["key"]]
+    trials = [trial for trial in trials if not probe or _changes(trial.config, probe)]
+    for number, trial in enumerate(trials, start=1):
         if on_trial is not None:
-            on_trial(number, len(keys), key)
-        trial = study.trial(key)
+            on_trial(number, len(trials), trial.key)
         config = trial.config
         row: dict[str, Any] = {name: getattr(config, name) for name in ("model", "train_dataset", "stn", "seed")}
-        row = {"key": key} | row | {"error": None}
+        row = {"key": trial.key} | row | {"error": None}
         try:
             changed = dataclasses.replace(config, **probe)
             row |= {name: getattr(changed, name) for name in PROBE_FIELDS} | _metrics(trial, changed, data, device)
@@ -63,6 +64,14 @@ def reprobe(
         if on_row is not None:
             on_row(pd.DataFrame(rows))
     return pd.DataFrame(rows)
+
+
+def _changes(config: TrialConfig, probe: dict[str, Any]) -> bool:
+    try:
+        return dataclasses.replace(config, **probe) != config
+    except ConfigError:
+        # Its row says so.
+        return True
 
 
 def _metrics(trial: Trial, config: TrialConfig, data: FashionMNIST, device: str) -> dict[str, Any]:
@@ -114,6 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # After each trial: what is interrupted keeps the rows it has.
         data = fashion_mnist.load(options.data)
         frame = reprobe(study, data, options.device, _said(time.monotonic()), write, **probe)
+        if frame.empty:
+            print("every finished trial has that probe already")
+            return 0
         write(frame)
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)

@@ -59,7 +59,7 @@ def test_weights_that_are_gone_are_told_in_their_row(host, tmp_path):
 
 def test_rows_are_on_disk_as_they_come(results, host):
     seen = []
-    frame = reprobe(analysis.load(results), host, on_row=lambda rows: seen.append(len(rows)), probe_features="logits")
+    frame = reprobe(analysis.load(results), host, on_row=lambda rows: seen.append(len(rows)), probe_fit="base")
     assert seen == [1, 2, 3]
     assert len(frame) == 3
 
@@ -85,3 +85,11 @@ def test_a_probe_that_does_not_exist_is_one_line_and_exit_code_2(results, capsys
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert arguments[1].lstrip("-") in error
+
+
+def test_trials_that_have_that_probe_already_are_left_out(results, host):
+    study = analysis.load(results)
+    assert reprobe(study, host, probe_stn="bypassed").empty
+    keys = reprobe(study, host, probe_features="logits")["key"]
+    assert CATEGORICAL.key not in set(keys)
+    assert len(keys) == 2
