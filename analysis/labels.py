@@ -22,6 +22,7 @@ SETTING_NAMES = {
     "kl_weight": "KL weight",
     "train_dataset": "training data",
     "stn": "STN",
+    "probe_stn": "STN at the probe",
 }
 _COUNTED = {"latent_dim": "latent", "categories": "class"}
 

@@ -85,7 +85,7 @@ def test_a_probe_again_is_a_reading_of_its_own(study, tmp_path):
     assert len(found) == 8
     assert set(found["probe_stn"]) == {"bypassed"}
     assert not set(found["key"]) & set(study.trials["key"])
-    row = tables.readings(study).frame.set_index("reading").loc["probe stn bypassed"]
+    row = tables.readings(study).frame.set_index("reading").loc["STN at the probe bypassed"]
     assert row[SUMMARY].tolist() == pytest.approx([2, 30, 1, 30])
 
 
