@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 
 from analysis.figures.saving import NotSupported
 from analysis.study import Study
-from analysis.tables.accuracy import controls, kl_weight, latent_size, pareto_front, stn_mode
+from analysis.tables.accuracy import controls, every_cell, kl_weight, latent_size, pareto_front, stn_mode
 from analysis.tables.endings import failures
 from analysis.tables.inference import analysis_of_variance, effects, paper, seeds_needed, verdicts
 from analysis.tables.readings import readings
@@ -28,6 +28,7 @@ __all__ = [
     "analysis_of_variance",
     "controls",
     "effects",
+    "every_cell",
     "failures",
     "kl_weight",
     "latent_size",
@@ -44,6 +45,7 @@ __all__ = [
 ALL: Mapping[str, Callable[[Study], StudyTable]] = {
     "verdicts": verdicts,
     "paper": paper,
+    "every_cell": every_cell,
     "effects": effects,
     "analysis_of_variance": analysis_of_variance,
     "seeds_needed": seeds_needed,

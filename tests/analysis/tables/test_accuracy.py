@@ -43,6 +43,17 @@ def test_means_and_intervals_are_those_of_the_seeds(sizes):
         assert "latent size" in text
 
 
+def test_every_cell_has_a_row_with_what_the_study_varies(sizes):
+    made = tables.every_cell(sizes)
+    assert len(made.frame) == 5
+    assert "| VAE | base | no STN | 100 |" in made.table.markdown()
+
+
+def test_a_grid_of_the_papers_factors_has_all_its_cells_in_table_1(tmp_path):
+    with pytest.raises(tables.NotSupported, match="Table 1"):
+        tables.every_cell(_load(tmp_path, grid(), lambda _: 0.7))
+
+
 def test_the_pareto_front_holds_what_no_other_cell_beats(sizes):
     front = tables.pareto_front(sizes).frame
     assert front["encoding_dim"].astype(int).tolist() == [2, 10, 100]

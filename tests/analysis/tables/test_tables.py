@@ -34,7 +34,16 @@ def test_a_full_study_has_every_table(full):
     made, skipped = tables.all_of(full)
     assert set(skipped) == {"search"}
     assert [table.name for table in made] == [
-        *("verdicts", "table1", "effects", "analysis_of_variance", "seeds_needed", "latent_size", "kl_weight"),
+        *(
+            "verdicts",
+            "table1",
+            "every_cell",
+            "effects",
+            "analysis_of_variance",
+            "seeds_needed",
+            "latent_size",
+            "kl_weight",
+        ),
         *("stn_mode", "pareto_front", "readings", "controls", "failures"),
     ]
 
