@@ -1,14 +1,19 @@
 """Published results, README and code agree: every table is made again from the published trials."""
 
 import json
+import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 import analysis
 from analysis import publish, tables
+from analysis.paper import TABLE_1
+from analysis.reprobed import reprobed
 
 ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
 STUDIES = sorted(path for path in publish.FOLDER.glob("*") if path.is_dir())
 
 
@@ -28,7 +33,74 @@ def test_all_of_it_is_small():
 
 
 def test_the_readme_shows_the_published_tables_and_pictures():
-    readme = (ROOT / "README.md").read_text()
-    for name in ("table1", "verdicts"):
-        table = (publish.FOLDER / "paper_grid" / "tables" / f"{name}.md").read_text()
-        assert table.strip() in readme, f"the README's {name} is not the published one"
+    for study, name in (("paper_grid", "table1"), ("paper_grid", "verdicts"), ("paper_reading", "readings")):
+        table = (publish.FOLDER / study / "tables" / f"{name}.md").read_text()
+        assert table.strip() in README, f"the README's {name} is not the published one"
+    pictures = re.findall(r"\]\((analysis/published/[^)]+)\)", README)
+    assert pictures
+    assert [picture for picture in pictures if not (ROOT / picture).is_file()] == []
+
+
+def test_every_other_published_study_has_a_row_with_its_epochs():
+    beyond = README.partition("## Beyond the paper")[2]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", beyond, re.MULTILINE))
+    shown_above = {"paper_grid", "paper_reading"}
+    assert rows.keys() == {folder.name for folder in STUDIES} - shown_above
+    for name, epochs in rows.items():
+        assert int(epochs) == pd.read_csv(publish.FOLDER / name / "trials.csv")["epochs"].max()
+
+
+def test_the_five_lines_hold_the_numbers_of_the_published_trials():
+    trials = analysis.load(publish.FOLDER / "paper_grid").finished
+    gap = 100 * (trials["base_accuracy"] - trials["augmented_accuracy"])
+    behind = trials["stn"] == "pretrained"
+    on_augmented = trials["train_dataset"] == "augmented"
+
+    def effect(metric, chosen, among=True):
+        values = 100 * trials[metric]
+        return values[chosen & among].mean() - values[~chosen & among].mean()
+
+    def trained_on_augmented(model):
+        return effect("augmented_accuracy", on_augmented, ~behind & (trials["model"] == model))
+
+    lines = _one_line(README.partition("In five lines:")[2].partition("**Verdicts**")[0])
+    assert f"{gap.mean():.1f} points of accuracy, the mean of the eight cells" in lines
+    means = gap.groupby([trials["train_dataset"], trials["model"], behind]).mean()
+    for stn, told in ((False, "without an STN"), (True, "behind one")):
+        cells = means.xs(stn, level=2)
+        assert f"{cells.min():.0f} to {cells.max():.0f} {told}" in lines
+    assert f"by {effect('augmented_accuracy', behind):.1f} points on transformed images" in lines
+    assert f"a cost of {-effect('base_accuracy', behind):.1f} on others" in lines
+    vae, categorical = trained_on_augmented("vae"), trained_on_augmented("categorical_vae")
+    assert f"{vae:.1f} points for the VAE and {categorical:.1f} for the categorical VAE" in lines
+    better = effect("augmented_accuracy", trials["model"] == "categorical_vae")
+    assert f"reads {better:.1f} points better" in lines
+
+
+def test_what_the_readme_says_of_the_papers_figures_is_so():
+    study = analysis.load(publish.FOLDER / "paper_reading")
+    trials = pd.concat([study.finished, reprobed(study)])
+    trials = trials[trials["pixel_deviation"] == 0.3205]
+    trials = trials[(trials["interpolation"] == "nearest") & (trials["fill"] == "grey")]
+    losses, accuracies = {}, {}
+    for cell in TABLE_1:
+        own = trials[(trials[list(cell.factors)] == pd.Series(cell.factors)).all(axis=1)]
+        for metric in ("base_loss", "augmented_loss"):
+            ratio = own[metric].mean() / getattr(cell, metric)
+            losses.setdefault(cell.stn, []).append(100 * abs(ratio - 1))
+        bypassed = own[own["probe_stn"] == "bypassed"]
+        for metric in ("base_accuracy", "augmented_accuracy"):
+            if cell.stn == "pretrained":
+                distance = 100 * abs(bypassed[metric].mean() - getattr(cell, metric))
+                accuracies.setdefault(cell.model, []).append(distance)
+    text = _one_line(README)
+    assert "the eight of the cells without an STN within 4 %, the others within 15 %" in text
+    assert max(losses["none"]) < 4
+    assert max(losses["pretrained"]) < 15
+    assert "The accuracies of the categorical VAE are within a point then, those of the VAE within 4 points" in text
+    assert max(accuracies["categorical_vae"]) < 1
+    assert max(accuracies["vae"]) < 4
+
+
+def _one_line(text):
+    return " ".join(text.split())
