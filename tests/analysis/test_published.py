@@ -41,13 +41,16 @@ def test_the_readme_shows_the_published_tables_and_pictures():
     assert [picture for picture in pictures if not (ROOT / picture).is_file()] == []
 
 
-def test_every_other_published_study_has_a_row_with_its_epochs():
+def test_every_other_published_study_has_a_row_with_its_epochs_and_accuracies():
     beyond = README.partition("## Beyond the paper")[2]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", beyond, re.MULTILINE))
+    rows = re.findall(r"^\| `(\w+)` \| (\d+) \|(.*)\|$", beyond, re.MULTILINE)
     shown_above = {"paper_grid", "paper_reading"}
-    assert rows.keys() == {folder.name for folder in STUDIES} - shown_above
-    for name, epochs in rows.items():
-        assert int(epochs) == pd.read_csv(publish.FOLDER / name / "trials.csv")["epochs"].max()
+    assert {name for name, _, _ in rows} == {folder.name for folder in STUDIES} - shown_above
+    for name, epochs, text in rows:
+        trials = pd.read_csv(publish.FOLDER / name / "trials.csv")
+        assert int(epochs) == trials["epochs"].max()
+        known = {f"{value:.3f}" for test in ("base", "augmented") for value in trials[f"{test}_accuracy"].dropna()}
+        assert set(re.findall(r"\b0\.\d{3}\b", text)) <= known
 
 
 def test_the_five_lines_hold_the_numbers_of_the_published_trials():
