@@ -20,6 +20,9 @@ from analysis.study import VALUE_ORDER
 
 Matrix = NDArray[np.floating]
 
+# In place of a missing level.
+UNSET = "unset"
+
 
 @dataclass(frozen=True)
 class Factorial:
@@ -180,10 +183,12 @@ class _Coded:
 
 
 def _sum_coded(values: pd.Series) -> _Coded:
-    found = list(values.unique())
-    order = VALUE_ORDER.get(str(values.name), ())
-    levels = sorted(found, key=lambda level: (order.index(level) if level in order else len(order), level))
-    position = values.map({level: number for number, level in enumerate(levels)}).to_numpy(dtype=np.int64)
+    # A field that a trial leaves unset is a level of its own, the first.
+    found = [UNSET if pd.isna(level) else level for level in values.unique()]
+    order = (UNSET, *VALUE_ORDER.get(str(values.name), ()))
+    levels = sorted(found, key=lambda level: (order.index(level), 0) if level in order else (len(order), level))
+    numbers = {level: number for number, level in enumerate(levels)}
+    position = np.array([numbers[UNSET if pd.isna(value) else value] for value in values], dtype=np.int64)
     if len(levels) == 2:
         column = np.where(position == 1, 1.0, -1.0)[:, None]
         return _Coded(column, np.array([[2.0]]), [f"{levels[1]} - {levels[0]}"])
