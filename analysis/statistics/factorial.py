@@ -108,7 +108,8 @@ def factorial_over_images(
     """The same effects with their uncertainty over test images, for studies of one seed.
 
     cells: a row per trained model, with the factors. correct: (cells, images), whether each model classifies each
-    image rightly. Says what holds for these trained models on other images, not for other seeds.
+    image rightly; a factor that is missing in some is a level of its own there. Says what holds for these trained
+    models on other images, not for other seeds.
 
     Raises `ValueError` where the cells do not fill the factorial.
     """

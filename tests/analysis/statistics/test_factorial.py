@@ -84,20 +84,16 @@ def test_a_mixed_model_without_seed_effects_is_noted_and_not_warned_of() -> None
     assert result.note != ""
 
 
-def test_a_field_that_some_trials_leave_unset_has_that_as_a_level() -> None:
+def test_a_field_that_some_trials_leave_unset_has_that_as_a_level_over_images() -> None:
     random = np.random.default_rng(5)
-    rows = [
-        (target, weight, seed, (70 + 3 * (target == "base") + (weight or 0) + random.normal(0, 0.1)) / 100)
-        for target in (None, "base")
-        for weight in (None, 0.5, 2.0)
-        for seed in range(3)
-    ]
-    frame = pd.DataFrame(rows, columns=["reconstruction_target", "consistency_weight", "seed", "base_accuracy"])
+    cells = [(target, weight) for target in (None, "base") for weight in (None, 0.5, 2.0)]
+    frame = pd.DataFrame(cells, columns=["reconstruction_target", "consistency_weight"])
     frame["reconstruction_target"] = frame["reconstruction_target"].astype("string")
-    result = factorial(frame, "base_accuracy", ["reconstruction_target", "consistency_weight"])
-    effects = result.effects.set_index(["term", "contrast"])["effect"]
-    assert effects["reconstruction_target", "base - unset"] == pytest.approx(3, abs=0.2)
-    assert effects["consistency_weight", "consistency_weight unset"] == pytest.approx(-2.5 / 3, abs=0.2)
+    shares = [0.5 + 0.1 * (target == "base") + 0.05 * (weight or 0) for target, weight in cells]
+    correct = random.random((len(cells), 50_000)) < np.array(shares)[:, None]
+    effects = factorial_over_images(frame, correct, list(frame)).effects.set_index(["term", "contrast"])["effect"]
+    assert effects["reconstruction_target", "base - unset"] == pytest.approx(10, abs=0.7)
+    assert effects["consistency_weight", "consistency_weight unset"] == pytest.approx(-12.5 / 3, abs=0.7)
 
 
 def test_a_factor_of_many_levels_has_an_effect_for_each_against_their_mean() -> None:
