@@ -68,6 +68,10 @@ class Recipe:
             f"{name} {shown(value)} (paper: {_paper_value(name)})" for name, value in self.settings.items()
         )
 
+    def notes(self) -> list[str]:
+        """What a table says of it: a sentence with the differences, or nothing."""
+        return [] if self.is_papers else [f"These trials differ from the paper's recipe: {self.differences()}."]
+
 
 def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS, configs: Configs | None = None) -> Recipe:
     """The recipe that the trials share, `vary` and the seed apart.
@@ -120,13 +124,20 @@ def _takes(config: TrialConfig, name: str, value: Any) -> bool:
         return True
 
 
-def _differs(config: TrialConfig, name: str) -> bool:
-    return bool(getattr(config, name) != getattr(_papers(*(getattr(config, field) for field in PAPER_FACTORS)), name))
+def like_papers(config: TrialConfig) -> TrialConfig:
+    """The paper's recipe in the cell of `config`: its `PAPER_FACTORS`, all else as the defaults have it."""
+    return _like_papers(*(getattr(config, name) for name in PAPER_FACTORS))
 
 
 @functools.cache
-def _papers(*cell: Any) -> TrialConfig:
-    return TrialConfig(**dict(zip(PAPER_FACTORS, cell, strict=True)))
+def _like_papers(*cell: Any) -> TrialConfig:
+    # A control that sees no images has no training data set.
+    known = {name: value for name, value in zip(PAPER_FACTORS, cell, strict=True) if value is not None}
+    return TrialConfig(**known)
+
+
+def _differs(config: TrialConfig, name: str) -> bool:
+    return bool(getattr(config, name) != getattr(like_papers(config), name))
 
 
 def _paper_value(name: str) -> str:

@@ -16,7 +16,8 @@ def reprobed(study: Study) -> pd.DataFrame:
     """A row, with the columns of `study.trials`, for each other probe of a finished trial of the study.
 
     It is the trial that would have been, had the config named that probe: the same training and losses, the probe's
-    own accuracies, and the key of that config. Without rows where nothing was probed again.
+    own accuracies, and the key of that config; columns that the probing does not compute (the measures) stay those
+    of the trial that ran. Without rows where nothing was probed again.
 
     Raises `ValueError` where a table in the folder `reprobe` can't be read.
     """
@@ -32,17 +33,14 @@ def reprobed(study: Study) -> pd.DataFrame:
             except ValueError as error:
                 raise ValueError(f"{path} can't be read ({error}); delete it or run analysis.reprobe again") from error
             for _, row in found[found["error"].isna() & found["key"].isin(trained.index)].iterrows():
-                rows += _other_trial(trained.loc[row["key"]], row)
+                rows.append(_other_trial(trained.loc[row["key"]], row))
     frame = pd.DataFrame(rows, columns=list(study.trials)).astype(study.trials.dtypes.to_dict())
     known = frame["key"].isin(study.trials["key"]) | frame["key"].duplicated()
     return frame[~known].reset_index(drop=True)
 
 
-def _other_trial(trained: pd.Series, row: pd.Series) -> list[dict[str, Any]]:
+def _other_trial(trained: pd.Series, row: pd.Series) -> dict[str, Any]:
     probe: dict[str, Any] = {name: None if pd.isna(row[name]) else row[name] for name in PROBE_FIELDS}
     config = dataclasses.replace(config_of(trained), **probe)
-    if config.key == trained["key"]:
-        return []
-    # What follows from the probe but is not computed again would be another probe's.
     figures = {name: value for name, value in row.items() if name in trained.index and name not in PROBE_FIELDS}
-    return [{**trained, **figures, **probe, "key": config.key, "error": None}]
+    return {**trained, **figures, **probe, "key": config.key, "error": None}

@@ -196,9 +196,7 @@ def _with_sd(mean: float, sd: float) -> str | None:
 
 
 def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame, intervals: bool) -> list[str]:
-    notes = []
-    if not recipe.is_papers:
-        notes.append(f"These trials differ from the paper's recipe: {recipe.differences()}.")
+    notes = recipe.notes()
     if (frame["seeds"] > 1).any() and not intervals:
         notes.append("± is the standard deviation over seeds.")
     if intervals and (frame["over"] == "seeds").any():

@@ -106,8 +106,7 @@ class Job:
         """Whether its record is there and says so, and an STN's weights are whole."""
         if self.kind == "stn":
             return records.finished_stn(study, self.key) is not None
-        record = records.read(records.trial_folder(study, self.key))
-        return record is not None and record.get("status") == "finished"
+        return records.finished(records.trial_folder(study, self.key)) is not None
 
 
 def plan(trials: Iterable[TrialConfig], study: Path) -> list[Job]:

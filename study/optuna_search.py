@@ -116,8 +116,8 @@ class OptunaSearch:
         return config if self._small is None else self._small(config)
 
     def _recorded(self, config: TrialConfig) -> Result | None:
-        record = records.read(records.trial_folder(self._folder, config.key))
-        if record is None or record.get("status") != "finished":
+        record = records.finished(records.trial_folder(self._folder, config.key))
+        if record is None:
             return None
         return {"status": "finished", "error": None, **record["metrics"], **_sizes(config)}
 
@@ -144,7 +144,8 @@ class OptunaSearch:
         known = {trial.user_attrs.get("key") for trial in self._trials()}
         distributions = {item.name: item.domain.distribution() for item in self.search.parameters}
         for folder in sorted((self._folder / "trials").glob("*")):
-            point = self._point(records.read(folder)) if folder.name not in known else None
+            record = records.finished(folder) if folder.name not in known else None
+            point = None if record is None else self._point(record)
             if point is None:
                 continue
             parameters, values = point
@@ -154,10 +155,8 @@ class OptunaSearch:
             )
             self.optuna_study.add_trial(trial)
 
-    def _point(self, record: Result | None) -> tuple[dict[str, Any], list[float]] | None:
+    def _point(self, record: Result) -> tuple[dict[str, Any], list[float]] | None:
         """A finished trial as parameters and objectives; None where it is no point of this search."""
-        if record is None or record.get("status") != "finished":
-            return None
         try:
             config = TrialConfig.from_dict(record["config"])
             chosen = self.search.choose(lambda item: getattr(config, item.name))

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.recipe import shown
+from analysis.recipe import like_papers, shown
 from study.jobs import Job
 from study.utilisation import Utilisation
-from tivae.config import FIELD_NAMES, TrialConfig
+from tivae.config import FIELD_NAMES
 
 
 @dataclass
@@ -152,10 +151,16 @@ def label(job: Job) -> str:
     size = "x".join(str(number) for number in (config.latent_dim, config.categories) if number)
     # A control leaves out what it does not have.
     cell = " ".join(part for part in (config.train_dataset, config.model, size) if part)
-    usual = _usual(config.train_dataset, config.model, config.stn)
+    usual = like_papers(config)
     pairs = ((name, getattr(config, name)) for name in FIELD_NAMES if name not in _NOT_IN_LABELS)
-    unusual = [f"{name} {shown(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)]
+    unusual = [
+        f"{name} {_short(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)
+    ]
     return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}"])
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else shown(value)
 
 
 # Named in every label, or alike in all trials as a rule.
@@ -163,11 +168,6 @@ _NOT_IN_LABELS = (
     *("train_dataset", "model", "latent_dim", "categories", "stn", "seed", "epochs", "stn_epochs"),
     *("train_images", "test_images", "validation_images"),
 )
-
-
-@functools.cache
-def _usual(train_dataset: str | None, model: str, stn: str) -> TrialConfig:
-    return TrialConfig(train_dataset=train_dataset or "base", model=model, stn=stn)
 
 
 def duration(seconds: float | None) -> str:

@@ -60,6 +60,12 @@ def read(folder: Path) -> dict[str, Any] | None:
     return record if record.get("format") == FORMAT else None
 
 
+def finished(folder: Path) -> dict[str, Any] | None:
+    """The record in `folder` where its work has finished; None where `read` has none, or one of other work."""
+    record = read(folder)
+    return record if record is not None and record.get("status") == "finished" else None
+
+
 def run_trial(
     config: TrialConfig,
     host: FashionMNIST,
@@ -79,8 +85,8 @@ def run_trial(
     Raises `OSError` where the folder can't be written.
     """
     folder = trial_folder(study, config.key)
-    known = read(folder)
-    if known is not None and known["status"] == "finished":
+    known = finished(folder)
+    if known is not None:
         return known
     folder.mkdir(parents=True, exist_ok=True)
     checkpoint.clear(folder)
@@ -133,8 +139,8 @@ def run_stn(
 def finished_stn(study: Path, key: str) -> dict[str, Any] | None:
     """The record of the pretrained STN `key` where its weights are there and whole; None where it is to be made."""
     folder = stn_folder(study, key)
-    known = read(folder)
-    return known if known is not None and known["status"] == "finished" and _is_whole(folder / "stn.pt") else None
+    known = finished(folder)
+    return known if known is not None and _is_whole(folder / "stn.pt") else None
 
 
 def write(folder: Path, result: TrialResult) -> dict[str, Any]:

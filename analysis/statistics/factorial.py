@@ -60,10 +60,11 @@ def factorial(
 
     block: taken into the model as a fixed effect of its own, or with `model="mixed"` as a random intercept. A factor
     or block with one level is left out; so are the highest interactions where the trials do not suffice for them.
+    A factor that some trials leave unset is a level of its own there.
 
     Raises `ValueError` where no factor varies, or fewer trials are there than main effects need.
     """
-    frame = trials.dropna(subset=[response, *factors])
+    frame = _with_unset(trials.dropna(subset=[response]), factors)
     varying = [name for name in factors if len(frame[name].unique()) > 1]
     if not varying:
         raise ValueError(f"none of {', '.join(factors)} has two values; there is no effect to estimate")
@@ -108,12 +109,13 @@ def factorial_over_images(
     """The same effects with their uncertainty over test images, for studies of one seed.
 
     cells: a row per trained model, with the factors. correct: (cells, images), whether each model classifies each
-    image rightly; a factor that is missing in some is a level of its own there. Says what holds for these trained
-    models on other images, not for other seeds.
+    image rightly; a factor that some leave unset is a level of its own there. Says what holds for these trained models
+    on other images, not for other seeds.
 
     Raises `ValueError` where the cells do not fill the factorial.
     """
     scores = np.asarray(correct, dtype=np.float64) * scale
+    cells = _with_unset(cells, factors)
     varying = [name for name in factors if len(cells[name].unique()) > 1]
     design = _Design(cells, varying, len(varying))
     if not varying or scores.shape[0] != len(cells) or np.linalg.matrix_rank(design.matrix) < design.matrix.shape[1]:
@@ -176,6 +178,11 @@ class _Design:
             self.effects.append(_Effect(term, label, size, full))
 
 
+def _with_unset(trials: pd.DataFrame, factors: Sequence[str]) -> pd.DataFrame:
+    """The trials, a factor that one leaves unset being a level of its own there."""
+    return trials.assign(**{name: trials[name].astype(object).where(trials[name].notna(), UNSET) for name in factors})
+
+
 @dataclass(frozen=True)
 class _Coded:
     columns: Matrix  # (trials, levels - 1)
@@ -184,12 +191,11 @@ class _Coded:
 
 
 def _sum_coded(values: pd.Series) -> _Coded:
-    # A field that a trial leaves unset is a level of its own, the first.
-    found = [UNSET if pd.isna(level) else level for level in values.unique()]
     order = (UNSET, *VALUE_ORDER.get(str(values.name), ()))
-    levels = sorted(found, key=lambda level: (order.index(level), 0) if level in order else (len(order), level))
-    numbers = {level: number for number, level in enumerate(levels)}
-    position = np.array([numbers[UNSET if pd.isna(value) else value] for value in values], dtype=np.int64)
+    levels = sorted(
+        values.unique(), key=lambda level: (order.index(level), 0) if level in order else (len(order), level)
+    )
+    position = values.map({level: number for number, level in enumerate(levels)}).to_numpy(dtype=np.int64)
     if len(levels) == 2:
         column = np.where(position == 1, 1.0, -1.0)[:, None]
         return _Coded(column, np.array([[2.0]]), [f"{levels[1]} - {levels[0]}"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,13 +11,14 @@ import pandas as pd
 from analysis.figures.saving import NotSupported
 from analysis.formats import Table
 from analysis.labels import setting_name
+from analysis.metric_columns import TEST_SETS
 from analysis.paper import TABLE_1, PaperCell
-from analysis.recipe import Configs, Recipe, recipe_of, seedless_configs, shown
+from analysis.recipe import Configs, Recipe, like_papers, recipe_of, seedless_configs, shown
 from analysis.reprobed import reprobed
 from analysis.statistics import accuracy_interval
-from analysis.study import PAPER_FACTORS, Study
+from analysis.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.tables.study_table import StudyTable
-from tivae.config import FIELD_NAMES, TrialConfig
+from tivae.config import FIELD_NAMES
 
 # What the paper says of a trial (sections 3.1 and 3.2); every other field is left to its reader.
 STATED = (
@@ -27,7 +29,6 @@ STATED = (
 )
 UNSAID = tuple(name for name in FIELD_NAMES if name not in STATED)
 OURS = "the default recipe"
-TEST_SETS = ("base", "augmented")
 
 Reading = Mapping[str, Any]
 
@@ -66,9 +67,9 @@ def _readings(configs: Configs) -> list[Reading]:
     known: dict[tuple[tuple[str, Any], ...], None] = {(): None}
     for config in dict.fromkeys(configs):
         if config is not None and config.stn in ("none", "pretrained"):
-            usual = TrialConfig(**{name: getattr(config, name) for name in PAPER_FACTORS})
+            papers = like_papers(config)
             pairs = ((name, getattr(config, name)) for name in UNSAID)
-            known[tuple((name, value) for name, value in pairs if value != getattr(usual, name))] = None
+            known[tuple((name, value) for name, value in pairs if value != getattr(papers, name))] = None
     return [dict(reading) for reading in known]
 
 
@@ -76,7 +77,7 @@ def _found(trials: pd.DataFrame, configs: Configs, shared: Reading, reading: Rea
     """A row of the frame, with the reading's `figures` by cell of the paper."""
     recipe = Recipe({**shared, **reading})
     own = {cell: recipe.trials_of(trials, cell.factors, configs) for cell in TABLE_1}
-    figures = {cell: rows[_METRICS].mean() for cell, rows in own.items() if len(rows)}
+    figures = {cell: rows[list(MAIN_METRICS)].mean() for cell, rows in own.items() if len(rows)}
     row: dict[str, Any] = {
         "reading": ", ".join(f"{setting_name(name)} {shown(value)}" for name, value in reading.items()) or OURS,
         "cells": len(figures),
@@ -85,7 +86,7 @@ def _found(trials: pd.DataFrame, configs: Configs, shared: Reading, reading: Rea
     plain_vae = [cell for cell in TABLE_1 if cell.model == "vae" and cell.stn == "none"]
     for scope, cells in (("plain_vae", plain_vae), ("all", TABLE_1)):
         whole = all(cell in figures for cell in cells)
-        for kind in ("accuracy", "loss"):
+        for kind in _PLURALS:
             errors = [error for cell in cells for error in _errors(cell, figures[cell], kind)] if whole else []
             row[f"{scope}_{kind}_error"] = 100 * sum(errors) / len(errors) if errors else float("nan")
     return row | {"figures": figures}
@@ -99,16 +100,15 @@ def _errors(cell: PaperCell, figures: pd.Series, kind: str) -> list[float]:
 
 
 def _closer(figures: Mapping[PaperCell, pd.Series], ours: Mapping[PaperCell, pd.Series] | None) -> dict[str, Any]:
-    counts = dict.fromkeys(_COUNTS, 0)
     if ours is None or figures is ours or len(figures) < len(TABLE_1):
         return dict.fromkeys(_COUNTS, None)
-    for cell, own in figures.items():
-        for kind, plural in (("accuracy", "accuracies"), ("loss", "losses")):
-            for number, test in enumerate(TEST_SETS):
-                gain = _errors(cell, ours[cell], kind)[number] - _errors(cell, own, kind)[number]
-                noise = _half_width(getattr(cell, f"{test}_accuracy")) if kind == "accuracy" else 0.0
-                counts[f"{plural}_closer"] += gain > noise
-                counts[f"{plural}_farther"] += gain < -noise
+    counts = dict.fromkeys(_COUNTS, 0)
+    for cell, (kind, plural) in itertools.product(figures, _PLURALS.items()):
+        pairs = zip(_errors(cell, ours[cell], kind), _errors(cell, figures[cell], kind), strict=True)
+        for test, (before, after) in zip(TEST_SETS, pairs, strict=True):
+            noise = _half_width(getattr(cell, f"{test}_accuracy")) if kind == "accuracy" else 0.0
+            counts[f"{plural}_closer"] += before - after > noise
+            counts[f"{plural}_farther"] += after - before > noise
     return counts
 
 
@@ -129,22 +129,21 @@ def _table(frame: pd.DataFrame, shared: Reading) -> Table:
     for scope, named in (("plain_vae", "VAE, no STN"), ("all", "all cells")):
         columns[named, "points"] = fixed(f"{scope}_accuracy_error", 2)
         columns[named, "loss %"] = fixed(f"{scope}_loss_error", 1)
-    for kind, short in (("accuracies", "acc."), ("losses", "loss")):
-        pairs = zip(fixed(f"{kind}_closer", 0), fixed(f"{kind}_farther", 0), strict=True)
+    for plural, short in zip(_PLURALS.values(), ("acc.", "loss"), strict=True):
+        pairs = zip(fixed(f"{plural}_closer", 0), fixed(f"{plural}_farther", 0), strict=True)
         columns["closer / farther", short] = [None if one is None else f"{one} / {other}" for one, other in pairs]
     notes = [
         "Distances from the paper's figures, means over cells and both test sets: in points of accuracy, and in % of"
         f" the loss. Closer, farther: how many of 16 figures, beside {OURS}; accuracies by more than half the 95 %"
         " interval over test images."
     ]
-    if shared:
-        notes.append(f"These trials differ from the paper's recipe: {Recipe(shared).differences()}.")
+    notes += Recipe(shared).notes()
     texts = pd.DataFrame(columns)
     right = [name for name in texts if name != ("", "reading")]
     title = "Readings of what the paper leaves unsaid"
     return Table(title, (("", texts, right),), tuple(notes), label="tab:readings")
 
 
-_METRICS = [f"{test}_{kind}" for test in TEST_SETS for kind in ("accuracy", "loss")]
-_COUNTS = [f"{kind}_{way}" for kind in ("accuracies", "losses") for way in ("closer", "farther")]
+_PLURALS = {"accuracy": "accuracies", "loss": "losses"}
+_COUNTS = [f"{plural}_{way}" for plural in _PLURALS.values() for way in ("closer", "farther")]
 _TEST_IMAGES = 10_000

@@ -105,8 +105,8 @@ def test_labels_tell_cells_apart():
 
 def test_labels_name_settings_unlike_the_papers_and_no_others():
     assert label(Job("trial", TrialConfig(epochs=5, train_images=1000))) == "base vae 10, STN none, seed 0"
-    config = TrialConfig(model="categorical_vae", kl_weight=0.03, hidden_widths=(16, 32), seed=2)
-    expected = "base categorical_vae 10x10, STN none, hidden_widths 16-32, kl_weight 0.03, seed 2"
+    config = TrialConfig(model="categorical_vae", kl_weight=0.000948683298051, hidden_widths=(16, 32), seed=2)
+    expected = "base categorical_vae 10x10, STN none, hidden_widths 16-32, kl_weight 0.0009487, seed 2"
     assert label(Job("trial", config)) == expected
     assert "consistency_weight 0.1" in label(Job("trial", TrialConfig(consistency_weight=0.1)))
     assert label(Job("trial", TrialConfig(model="pixels"))) == "pixels, STN none, seed 0"

@@ -96,6 +96,21 @@ def test_a_field_that_some_trials_leave_unset_has_that_as_a_level_over_images() 
     assert effects["consistency_weight", "consistency_weight unset"] == pytest.approx(-12.5 / 3, abs=0.7)
 
 
+def test_a_field_that_some_trials_leave_unset_has_that_as_a_level_over_seeds() -> None:
+    random = np.random.default_rng(5)
+    rows = [
+        (target, seed, 0.7 + 0.1 * (target == "base") + random.normal(0, 0.001))
+        for target in (None, "base")
+        for seed in range(4)
+    ]
+    frame = pd.DataFrame(rows, columns=["reconstruction_target", "seed", "base_accuracy"])
+    frame["reconstruction_target"] = frame["reconstruction_target"].astype("string")
+    result = factorial(frame, "base_accuracy", ["reconstruction_target"])
+    assert result.n == len(rows)
+    effects = result.effects.set_index("contrast")["effect"]
+    assert effects["base - unset"] == pytest.approx(10, abs=0.3)
+
+
 def test_a_factor_of_many_levels_has_an_effect_for_each_against_their_mean() -> None:
     random = np.random.default_rng(4)
     truth = {2: -6.0, 10: 1.0, 100: 5.0}
