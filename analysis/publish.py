@@ -19,6 +19,7 @@ import pandas as pd
 import analysis
 from analysis import formats, tables
 from analysis.reprobe import FOLDER as REPROBED
+from analysis.search import JOURNAL
 from analysis.study import Study
 from analysis.trial import Trial
 
@@ -37,7 +38,8 @@ def publish(results: Path, command: str, figures: Sequence[str] = (), output: Pa
     """Writes the copy to `output` (analysis/published/NAME by default), in place of an earlier one, and returns it.
 
     Holds trials.csv, epochs.csv, the tables, `about.json`, the pictures `figures` of the study's report, what
-    `analysis.reprobe` found, and of each trial its record, predictions and curves. command: what ran the study.
+    `analysis.reprobe` found, the journal of a search, and of each trial its record, predictions and curves.
+    command: what ran the study.
 
     Raises `ValueError` where no trial has ended, a picture is not in the report, or the copy has more than 10 MiB.
     """
@@ -81,6 +83,10 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
     for other in (path for results in study.folders.values() for path in sorted((results / REPROBED).glob("*.csv"))):
         (folder / REPROBED).mkdir(exist_ok=True)
         shutil.copy(other, folder / REPROBED / other.name)
+    journals = [path for results in study.folders.values() if (path := results / JOURNAL).is_file()]
+    # The first is the search that the tables are of.
+    for journal in journals[:1]:
+        shutil.copy(journal, folder / JOURNAL)
     copied = analysis.load(folder)
     (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))
     (folder / "epochs.csv").write_text(formats.csv(copied.epochs.drop(columns="study")))

@@ -13,8 +13,9 @@ from optuna.distributions import BaseDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
+from analysis.search import JOURNAL
 from study.folder import FolderError
-from study.search import JOURNAL, Algorithm, Search
+from study.search import Algorithm, Search
 
 
 def opened(search: Search, folder: Path) -> optuna.Study:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis import formats
+from analysis.search import JOURNAL
 from analysis.table1 import table1, table1_text
 from study import address, devices, dry_run
 from study import space as spaces
@@ -26,7 +27,7 @@ from study.mirror import Mirror
 from study.mlflow_log import MLflowError
 from study.progress import Progress
 from study.quick import QUICK_TRIALS, SUFFIX, WARNING, shrunk, shrunk_one
-from study.search import JOURNAL, Search
+from study.search import Search
 from study.storage import StorageError, of_study
 from tivae import fashion_mnist, records
 from tivae.config import ConfigError, TrialConfig

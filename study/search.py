@@ -12,8 +12,6 @@ from study.parameters import Parameter
 from study.yaml_reader import SpaceError
 from tivae.config import ConfigError, TrialConfig
 
-JOURNAL = "optuna_journal.log"
-
 # Only of validation images: a search that saw the test sets would report what it overfitted them by.
 VALIDATION_FIGURES = tuple(
     f"validation_{kind}_{what}" for kind in ("base", "augmented") for what in ("accuracy", "loss")

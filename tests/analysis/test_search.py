@@ -9,7 +9,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 import analysis
-from analysis import figures, tables
+from analysis import figures, publish, tables
 from analysis.search import JOURNAL, load_search, search_of
 from tests.analysis.synthetic import record, write_record
 from tivae.config import TrialConfig
@@ -111,6 +111,14 @@ def test_of_two_objectives_the_front_is_shown(two):
     assert made.frame["parameter_latent_dim"].tolist() == [100, 70, 30, 12, 10, 7, 5, 3, 2]
     assert made.table.title == "Pareto front of the search"
     assert set(made.frame["key"]) <= set(analysis.load(two).trials["key"])
+
+
+def test_a_published_search_has_the_same_table(two, tmp_path):
+    copy = publish.publish(two, "uv run python -m study.run two", output=tmp_path / "published" / "two")
+    made = tables.search(analysis.load(copy)).table.markdown()
+    assert made == tables.search(analysis.load(two)).table.markdown()
+    assert (copy / "tables" / "search.md").read_text() == made
+    assert [path.name for path in copy.glob(f"{JOURNAL}*")] == [JOURNAL]
 
 
 def test_the_figures_of_a_search_are_found_in_its_folder(two, tmp_path):

@@ -12,7 +12,7 @@ import pytest
 from optuna.trial import TrialState
 
 import analysis
-from study.search import JOURNAL
+from analysis.search import JOURNAL
 
 ROOT = Path(__file__).resolve().parents[2]
 
