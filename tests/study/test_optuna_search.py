@@ -7,9 +7,9 @@ import optuna
 import pytest
 from optuna.trial import TrialState
 
+from analysis.search import JOURNAL
 from study.folder import FolderError
 from study.optuna_search import OptunaSearch
-from study.search import JOURNAL
 from tests.study.test_search_reading import read
 from tivae import records
 from tivae.config import TrialConfig
