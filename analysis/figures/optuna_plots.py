@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import optuna
 
 FEWEST_FOR_IMPORTANCES = 10
+# Objectives of which the front's largest value is this many times its smallest, such as sizes, have logarithmic axes.
+WIDE = 30
 # Before the name of a parameter's column.
 PARAMETER = "parameter_"
 
@@ -148,6 +150,9 @@ def draw_pareto_front(search: optuna.Study) -> Axes:
     if len(names) == 2:
         front = sorted(_values(trial) for trial in search.best_trials)
         ax.plot(*zip(*front, strict=True), color=style.VERMILLION, linewidth=0.8, zorder=1)
+        for set_scale, values in zip((ax.set_xscale, ax.set_yscale), zip(*front, strict=True), strict=True):
+            if min(values) > 0 and max(values) / min(values) > WIDE:
+                set_scale("log")
     return ax
 
 

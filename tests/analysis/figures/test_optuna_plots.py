@@ -121,6 +121,15 @@ def test_two_objectives_have_a_pareto_front(study):
     assert drawn[-1].figure.axes[0].get_xlabel() == "Augmented accuracy"
 
 
+def test_a_front_over_many_sizes_has_a_logarithmic_axis():
+    directions = ["maximize", "minimize"]
+    few = optuna_plots.draw_pareto_front(search_of([[0.9, 100], [0.8, 10]], directions))
+    many = optuna_plots.draw_pareto_front(search_of([[0.9, 100], [0.8, 2]], directions))
+    with_zero = optuna_plots.draw_pareto_front(search_of([[0.9, 100], [0.8, 0]], directions))
+    assert [ax.get_yscale() for ax in (few, many, with_zero)] == ["linear", "log", "linear"]
+    assert many.get_xscale() == "linear"
+
+
 def test_a_study_that_is_no_search_is_told(study):
     with pytest.raises(NotSupported, match="the study is no Optuna search"):
         optuna_plots.drawn(Sources(study))
