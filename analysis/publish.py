@@ -19,7 +19,7 @@ import pandas as pd
 import analysis
 from analysis import formats, tables
 from analysis.reprobe import FOLDER as REPROBED
-from analysis.search import JOURNAL
+from analysis.search import journal_of
 from analysis.study import Study
 from analysis.trial import Trial
 
@@ -83,10 +83,8 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
     for other in (path for results in study.folders.values() for path in sorted((results / REPROBED).glob("*.csv"))):
         (folder / REPROBED).mkdir(exist_ok=True)
         shutil.copy(other, folder / REPROBED / other.name)
-    journals = [path for results in study.folders.values() if (path := results / JOURNAL).is_file()]
-    # The first is the search that the tables are of.
-    for journal in journals[:1]:
-        shutil.copy(journal, folder / JOURNAL)
+    if (journal := journal_of(study)) is not None:
+        shutil.copy(journal, folder / journal.name)
     copied = analysis.load(folder)
     (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))
     (folder / "epochs.csv").write_text(formats.csv(copied.epochs.drop(columns="study")))

@@ -54,6 +54,12 @@ def load_search(folder: Path) -> optuna.Study | None:
         optuna.logging.set_verbosity(verbosity)
 
 
+def journal_of(study: Study) -> Path | None:
+    """The journal in the first of the study's folders that has one; None where none has."""
+    return next((path for folder in study.folders.values() if (path := folder / JOURNAL).is_file()), None)
+
+
 def search_of(study: Study) -> optuna.Study | None:
-    """The search of the first of the study's folders that has one; None where none has. Raises as `load_search`."""
-    return next(filter(None, map(load_search, study.folders.values())), None)
+    """The search in `journal_of(study)`; None where there is no journal. Raises as `load_search`."""
+    journal = journal_of(study)
+    return None if journal is None else load_search(journal.parent)
