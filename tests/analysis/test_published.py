@@ -14,7 +14,10 @@ from analysis.reprobed import reprobed
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+FOUND = (publish.FOLDER / "README.md").read_text()
 STUDIES = sorted(path for path in publish.FOLDER.glob("*") if path.is_dir())
+SHOWN_ABOVE = {"paper_grid", "paper_reading"}
+_SEEDS = {1: "one seed", 3: "three seeds"}
 
 
 @pytest.mark.parametrize("folder", STUDIES, ids=lambda path: path.name)
@@ -32,25 +35,53 @@ def test_all_of_it_is_small():
     assert sum(path.stat().st_size for path in publish.FOLDER.rglob("*") if path.is_file()) < 10 * 2**20
 
 
-def test_the_readme_shows_the_published_tables_and_pictures():
-    for study, name in (("paper_grid", "table1"), ("paper_grid", "verdicts"), ("paper_reading", "readings")):
-        table = (publish.FOLDER / study / "tables" / f"{name}.md").read_text()
-        assert table.strip() in README, f"the README's {name} is not the published one"
-    pictures = re.findall(r"\]\((analysis/published/[^)]+)\)", README)
+def test_the_readme_shows_the_published_accuracies_and_pictures():
+    table1 = (publish.FOLDER / "paper_grid" / "tables" / "table1.md").read_text()
+    accuracies, _, losses = table1.partition("Test loss")
+    assert losses
+    assert accuracies.strip() in README, "the README's Table 1 is not the published one"
+    pictures = re.findall(r"\]\((analysis/published/[^)]+\.png)\)", README)
     assert pictures
     assert [picture for picture in pictures if not (ROOT / picture).is_file()] == []
 
 
-def test_every_other_published_study_has_a_row_with_its_epochs_and_accuracies():
+def test_what_was_found_shows_the_published_tables_and_pictures():
+    for study, name in (("paper_grid", "table1"), ("paper_grid", "verdicts"), ("paper_reading", "readings")):
+        table = (publish.FOLDER / study / "tables" / f"{name}.md").read_text()
+        assert table.strip() in FOUND, f"{name} is not the published one"
+    shown = set(re.findall(r"\]\((\w+/figures/\w+\.png)\)", FOUND))
+    there = {str(path.relative_to(publish.FOLDER)) for path in publish.FOLDER.glob("*/figures/*.png")}
+    assert shown == there - {"paper_grid/figures/accuracy_by_cell.png"}
+
+
+def test_what_was_found_has_each_study_with_its_command_size_and_accuracies():
+    sections = dict(re.findall(r"^## `(\w+)`\n(.*?)(?=^## |\Z)", FOUND, re.MULTILINE | re.DOTALL))
+    assert set(sections) == {folder.name for folder in STUDIES}
+    for name, text in sections.items():
+        about = json.loads((publish.FOLDER / name / "about.json").read_text())
+        assert "".join(f"    {command}\n" for command in about["command"].split("; ")) in text
+        trials = pd.read_csv(publish.FOLDER / name / "trials.csv")
+        assert f"{about['trials']} trials of {trials['epochs'].max():.0f} epochs" in text
+        assert _SEEDS[trials["seed"].nunique()] in text
+        if name not in SHOWN_ABOVE:
+            assert_accuracies_of(name, text)
+
+
+def test_every_other_published_study_has_a_row_in_the_readme_with_its_epochs_and_accuracies():
     beyond = README.partition("## Beyond the paper")[2]
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|(.*)\|$", beyond, re.MULTILINE)
-    shown_above = {"paper_grid", "paper_reading"}
-    assert {name for name, _, _ in rows} == {folder.name for folder in STUDIES} - shown_above
+    assert {name for name, _, _ in rows} == {folder.name for folder in STUDIES} - SHOWN_ABOVE
     for name, epochs, text in rows:
-        trials = pd.read_csv(publish.FOLDER / name / "trials.csv")
-        assert int(epochs) == trials["epochs"].max()
-        known = {f"{value:.3f}" for test in ("base", "augmented") for value in trials[f"{test}_accuracy"].dropna()}
-        assert set(re.findall(r"\b0\.\d{3}\b", text)) <= known
+        assert int(epochs) == pd.read_csv(publish.FOLDER / name / "trials.csv")["epochs"].max()
+        assert_accuracies_of(name, text)
+
+
+def assert_accuracies_of(study, text):
+    trials = pd.read_csv(publish.FOLDER / study / "trials.csv")
+    known = {f"{value:.3f}" for test in ("base", "augmented") for value in trials[f"{test}_accuracy"].dropna()}
+    told = set(re.findall(r"\b0\.\d{3}\b", text))
+    assert told
+    assert told <= known
 
 
 def test_the_five_lines_hold_the_numbers_of_the_published_trials():
@@ -66,7 +97,7 @@ def test_the_five_lines_hold_the_numbers_of_the_published_trials():
     def trained_on_augmented(model):
         return effect("augmented_accuracy", on_augmented, ~behind & (trials["model"] == model))
 
-    lines = _one_line(README.partition("In five lines:")[2].partition("**Verdicts**")[0])
+    lines = _one_line(README.partition("In five lines:")[2].partition("\n## ")[0])
     assert f"{gap.mean():.1f} points of accuracy, the mean of the eight cells" in lines
     means = gap.groupby([trials["train_dataset"], trials["model"], behind]).mean()
     for stn, told in ((False, "without an STN"), (True, "behind one")):
