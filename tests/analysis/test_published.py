@@ -108,7 +108,12 @@ def test_the_five_lines_hold_the_numbers_of_the_published_trials():
     vae, categorical = trained_on_augmented("vae"), trained_on_augmented("categorical_vae")
     assert f"{vae:.1f} points for the VAE and {categorical:.1f} for the categorical VAE" in lines
     better = effect("augmented_accuracy", trials["model"] == "categorical_vae")
-    assert f"reads {better:.1f} points better" in lines
+    verdicts = pd.read_csv(publish.FOLDER / "paper_grid" / "tables" / "verdicts.csv").set_index("claim")
+    low, high = verdicts["low"].round(1).astype(str), verdicts["high"].round(1).astype(str)
+    cost, stn, kind = "gap_is_about_ten_points", "stn_has_no_pronounced_effect", "categorical_beats_vae_on_augmented"
+    assert f"(95 %: {low[cost]} to {high[cost]}; paper: {verdicts['paper_effect'][cost]:.1f})" in lines
+    assert f"({low[stn]} to {high[stn]}; paper: {verdicts['paper_effect'][stn]:.1f})" in lines
+    assert f"reads {better:.1f} points better ({low[kind]} to {high[kind]})" in lines
 
 
 def test_what_the_readme_says_of_the_papers_figures_is_so():
