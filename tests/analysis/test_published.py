@@ -141,5 +141,18 @@ def test_what_the_readme_says_of_the_papers_figures_is_so():
     assert max(accuracies["vae"]) < 4
 
 
+def test_what_each_reading_of_an_image_does_to_the_losses_is_told():
+    readings = pd.read_csv(publish.FOLDER / "paper_reading" / "tables" / "readings.csv").set_index("reading")
+    errors = readings["plain_vae_loss_error"].map("{:.1f} %".format)
+    steps = [
+        "the default recipe",
+        "pixel deviation 0.3205",
+        "pixel deviation 0.3205, fill grey",
+        "pixel deviation 0.3205, interpolation nearest, fill grey",
+    ]
+    told = re.findall(r"\d+\.\d %", _one_line(FOUND).partition("comes one by one")[2].partition(" That the STN")[0])
+    assert told == [errors[step] for step in steps]
+
+
 def _one_line(text):
     return " ".join(text.split())
