@@ -148,9 +148,9 @@ def draw_pareto_front(search: optuna.Study) -> Axes:
     names = objective_names(search)
     ax = _drawn_by_optuna(lambda: plot_pareto_front(search, target_names=[_words(name) for name in names]), 3.6)
     if len(names) == 2:
-        front = sorted(_values(trial) for trial in search.best_trials)
-        ax.plot(*zip(*front, strict=True), color=style.VERMILLION, linewidth=0.8, zorder=1)
-        for set_scale, values in zip((ax.set_xscale, ax.set_yscale), zip(*front, strict=True), strict=True):
+        front = list(zip(*sorted(_values(trial) for trial in search.best_trials), strict=True))
+        ax.plot(*front, color=style.VERMILLION, linewidth=0.8, zorder=1)
+        for set_scale, values in zip((ax.set_xscale, ax.set_yscale), front, strict=True):
             if min(values) > 0 and max(values) / min(values) > WIDE:
                 set_scale("log")
     return ax

@@ -64,7 +64,7 @@ def test_what_was_found_has_each_study_with_its_command_size_and_accuracies():
         assert f"{about['trials']} trials of {trials['epochs'].max():.0f} epochs" in text
         assert _SEEDS[trials["seed"].nunique()] in text
         if name not in SHOWN_ABOVE:
-            assert_accuracies_of(name, text)
+            assert_accuracies_of(trials, text)
 
 
 def test_every_other_published_study_has_a_row_in_the_readme_with_its_epochs_and_accuracies():
@@ -72,12 +72,12 @@ def test_every_other_published_study_has_a_row_in_the_readme_with_its_epochs_and
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|(.*)\|$", beyond, re.MULTILINE)
     assert {name for name, _, _ in rows} == {folder.name for folder in STUDIES} - SHOWN_ABOVE
     for name, epochs, text in rows:
-        assert int(epochs) == pd.read_csv(publish.FOLDER / name / "trials.csv")["epochs"].max()
-        assert_accuracies_of(name, text)
+        trials = pd.read_csv(publish.FOLDER / name / "trials.csv")
+        assert int(epochs) == trials["epochs"].max()
+        assert_accuracies_of(trials, text)
 
 
-def assert_accuracies_of(study, text):
-    trials = pd.read_csv(publish.FOLDER / study / "trials.csv")
+def assert_accuracies_of(trials, text):
     known = {f"{value:.3f}" for test in ("base", "augmented") for value in trials[f"{test}_accuracy"].dropna()}
     told = set(re.findall(r"\b0\.\d{3}\b", text))
     assert told
