@@ -60,11 +60,11 @@ def test_what_was_found_has_each_study_with_its_command_size_and_accuracies():
     for name, text in sections.items():
         about = json.loads((publish.FOLDER / name / "about.json").read_text())
         assert "".join(f"    {command}\n" for command in about["command"].split("; ")) in text
-        trials = pd.read_csv(publish.FOLDER / name / "trials.csv")
-        assert f"{about['trials']} trials of {trials['epochs'].max():.0f} epochs" in text
-        assert _SEEDS[trials["seed"].nunique()] in text
+        study = analysis.load(publish.FOLDER / name)
+        assert f"{about['trials']} trials of {study.trials['epochs'].max():.0f} epochs" in text
+        assert _SEEDS[study.trials["seed"].nunique()] in text
         if name not in SHOWN_ABOVE:
-            assert_accuracies_of(trials, text)
+            assert_accuracies_of(study, text)
 
 
 def test_every_other_published_study_has_a_row_in_the_readme_with_its_epochs_and_accuracies():
@@ -72,13 +72,16 @@ def test_every_other_published_study_has_a_row_in_the_readme_with_its_epochs_and
     rows = re.findall(r"^\| `(\w+)` \| (\d+) \|(.*)\|$", beyond, re.MULTILINE)
     assert {name for name, _, _ in rows} == {folder.name for folder in STUDIES} - SHOWN_ABOVE
     for name, epochs, text in rows:
-        trials = pd.read_csv(publish.FOLDER / name / "trials.csv")
-        assert int(epochs) == trials["epochs"].max()
-        assert_accuracies_of(trials, text)
+        study = analysis.load(publish.FOLDER / name)
+        assert int(epochs) == study.trials["epochs"].max()
+        assert_accuracies_of(study, text)
 
 
-def assert_accuracies_of(trials, text):
-    known = {f"{value:.3f}" for test in ("base", "augmented") for value in trials[f"{test}_accuracy"].dropna()}
+def assert_accuracies_of(study, text):
+    """Each accuracy in `text` is that of a cell of the study, the mean of its seeds."""
+    metrics = [f"{test}_accuracy" for test in ("base", "augmented")]
+    cells = study.cells(metrics)
+    known = {f"{value:.3f}" for metric in metrics for value in cells[metric]}
     told = set(re.findall(r"\b0\.\d{3}\b", text))
     assert told
     assert told <= known
