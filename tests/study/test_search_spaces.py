@@ -2,18 +2,20 @@
 
 import itertools
 import re
+import statistics
 from pathlib import Path
 
 import pytest
 
 from study import space
+from study.jobs import Job
 from tivae.config import FIELD_NAMES, TrialConfig
 
 GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "paper_reading"]
 GRIDS += ["stn_training", "invariance", "example"]
 
 # Measured: a trial of the paper's grid, 20 epochs of 60,000 images, takes 14 minutes on one core.
-HOURS_PER_IMAGE = 14 / 60 / (20 * 60_000)
+PAPER_TRIAL_HOURS = 14 / 60
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -28,10 +30,13 @@ def test_each_opens_with_its_command_question_and_expected_cost(name: str) -> No
     assert expected is not None
     trials, time, unit = expected.groups()
     assert int(trials) == len(read.trials)
-    images = sum(trial.epochs * (trial.train_images or 60_000) for trial in read.trials)
+    paper_trial = statistics.fmean(Job("trial", trial).cost for trial in space.read(space.find("paper_grid")).trials)
+    hours = sum(Job("trial", trial).cost for trial in read.trials) / paper_trial * PAPER_TRIAL_HOURS / 2
     stated = float(time) / (60 if unit == "minutes" else 1)
-    # The example's trials are so short that their readout and tests count as well.
-    assert stated == pytest.approx(images * HOURS_PER_IMAGE / 2, rel=0.05 if unit == "hours" else 0.8)
+    if name == "example":  # its trials are so short that start, probes and tables take most of the time
+        assert hours < stated < 10 * hours
+    else:
+        assert stated == pytest.approx(hours, rel=0.05)
 
 
 @pytest.mark.parametrize("name", GRIDS)
