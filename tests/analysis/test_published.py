@@ -170,5 +170,22 @@ def test_what_each_reading_of_an_image_does_to_the_losses_is_told():
     assert (errors[no_matter] - errors[best]).abs().max() < seeds
 
 
+def test_what_is_told_of_the_images_that_the_probe_is_fitted_on_is_so():
+    trials = analysis.load(publish.FOLDER / "paper_grid").finished
+    differences = {(test, fit): [] for test in ("base", "augmented") for fit in ("base", "augmented")}
+    for cell in TABLE_1:
+        if cell.stn == "none":
+            own = trials[(trials[list(cell.factors)] == pd.Series(cell.factors)).all(axis=1)]
+            for (test, fit), found in differences.items():
+                ours, papers = own[f"{test}_accuracy_fit_{fit}"].mean(), getattr(cell, f"{test}_accuracy")
+                found.append(100 * (ours - papers))
+    text = _one_line(FOUND)
+    assert "without an STN are within 1.3 points of the paper's" in text
+    assert max(abs(value) for test in ("base", "augmented") for value in differences[test, test]) < 1.3
+    warped, base = differences["augmented", "base"], differences["base", "augmented"]
+    assert f"{-max(warped):.0f} to {-min(warped):.0f} points less than the paper's of warped images" in text
+    assert f"{-max(base):.0f} to {-min(base):.0f} less of base images" in text
+
+
 def _one_line(text):
     return " ".join(text.split())
