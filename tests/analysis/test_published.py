@@ -10,6 +10,7 @@ import pytest
 import analysis
 from analysis import publish, tables
 from analysis.paper import TABLE_1
+from analysis.recipe import Recipe
 from analysis.reprobed import reprobed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -17,7 +18,6 @@ README = (ROOT / "README.md").read_text()
 FOUND = (publish.FOLDER / "README.md").read_text()
 STUDIES = sorted(path for path in publish.FOLDER.glob("*") if path.is_dir())
 SHOWN_ABOVE = {"paper_grid", "paper_reading"}
-_WIDTHS = ("16-32-64", "64-128-256")
 _SEEDS = {1: "one seed", 3: "three seeds"}
 
 
@@ -124,24 +124,17 @@ def test_what_the_readme_says_of_the_papers_figures_is_so():
     study = analysis.load(publish.FOLDER / "paper_reading")
     trials = pd.concat([study.finished, reprobed(study)])
     reading = {"pixel_deviation": 0.3205, "interpolation": "nearest", "fill": "grey"}
-    defaults = {
-        "batch_size": 64,
-        "output_activation": "tanh",
-        "whole_pixel_shifts": False,
-        "hidden_widths": "32-64-128",
-    }
-    for name, value in {**reading, **defaults}.items():
-        trials = trials[trials[name] == value]
-    trials = trials[trials["training_warps"].fillna("redrawn") == "redrawn"]
     losses, accuracies = {}, {}
     for cell in TABLE_1:
-        own = trials[(trials[list(cell.factors)] == pd.Series(cell.factors)).all(axis=1)]
+        own = Recipe(reading).trials_of(trials, cell.factors)
+        assert len(own)
         for metric in ("base_loss", "augmented_loss"):
             ratio = own[metric].mean() / getattr(cell, metric)
             losses.setdefault(cell.stn, []).append(100 * abs(ratio - 1))
-        bypassed = own[own["probe_stn"] == "bypassed"]
-        for metric in ("base_accuracy", "augmented_accuracy"):
-            if cell.stn == "pretrained":
+        if cell.stn == "pretrained":
+            bypassed = Recipe({**reading, "probe_stn": "bypassed"}).trials_of(trials, cell.factors)
+            assert len(bypassed)
+            for metric in ("base_accuracy", "augmented_accuracy"):
                 distance = 100 * abs(bypassed[metric].mean() - getattr(cell, metric))
                 accuracies.setdefault(cell.model, []).append(distance)
     text = _one_line(README)
@@ -164,7 +157,8 @@ def test_what_each_reading_of_an_image_does_to_the_losses_is_told():
     ]
     no_matter = [f"{best}, {other}" for other in ("batch size 128", "whole pixel shifts True", "training warps fixed")]
     steps = ["the default recipe", "pixel deviation 0.3205", "pixel deviation 0.3205, fill grey", best]
-    fits_less = [f"{best}, {other}" for other in ("output activation linear", *(f"hidden widths {w}" for w in _WIDTHS))]
+    worse = ("output activation linear", "hidden widths 16-32-64", "hidden widths 64-128-256")
+    fits_less = [f"{best}, {other}" for other in worse]
     told_of = [*steps, *without_one, *fits_less, *no_matter]
     found = _one_line(FOUND)
     told = re.findall(r"\d+\.\d %", found.partition("comes one by one")[2].partition(" That the STN")[0])
@@ -183,7 +177,8 @@ def test_what_is_told_of_the_images_that_the_probe_is_fitted_on_is_so():
     differences = {(test, fit): [] for test in ("base", "augmented") for fit in ("base", "augmented")}
     for cell in TABLE_1:
         if cell.stn == "none":
-            own = trials[(trials[list(cell.factors)] == pd.Series(cell.factors)).all(axis=1)]
+            own = Recipe({}).trials_of(trials, cell.factors)
+            assert len(own)
             for (test, fit), found in differences.items():
                 ours, papers = own[f"{test}_accuracy_fit_{fit}"].mean(), getattr(cell, f"{test}_accuracy")
                 found.append(100 * (ours - papers))
