@@ -12,12 +12,12 @@ import pandas as pd
 import analysis
 from analysis import formats
 from analysis.formats import Table
-from analysis.labels import cell_label
-from analysis.statistics import ImageComparison, compare_images, compare_seeds, pair_by_seed
-from analysis.study import PAPER_FACTORS, Study
-from analysis.trial import Trial, config_of
+from analysis.frames.labels import cell_label
+from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.trial import Trial, config_of
+from analysis.inference import ImageComparison, compare_images, compare_seeds, pair_by_seed
 from tivae.config import FIELD_NAMES
-from tivae.fashion_mnist import CLASS_NAMES
+from tivae.data.fashion_mnist import CLASS_NAMES
 
 EXIT_BAD_INPUT = 2
 TEST_SETS = ("base", "augmented")

@@ -18,10 +18,10 @@ import pandas as pd
 
 import analysis
 from analysis import formats, tables
+from analysis.frames.search import journal_of
+from analysis.frames.study import Study
+from analysis.frames.trial import Trial
 from analysis.reprobe import FOLDER as REPROBED
-from analysis.search import journal_of
-from analysis.study import Study
-from analysis.trial import Trial
 
 EXIT_BAD_INPUT = 2
 FOLDER = Path(__file__).resolve().parent / "published"
@@ -99,7 +99,7 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
 
 
 def _copy_trial(trial: Trial, folder: Path) -> None:
-    from tivae import checkpoint, sealed_json
+    from tivae.io import checkpoint, sealed_json
 
     record = trial.record
     record.pop("digest", None)

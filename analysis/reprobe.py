@@ -14,14 +14,14 @@ import pandas as pd
 
 import analysis
 from analysis import formats
-from analysis.study import Study
-from analysis.trial import Trial
-from tivae import fashion_mnist
-from tivae.checkpoint import replacing
+from analysis.frames.study import Study
+from analysis.frames.trial import Trial
 from tivae.config import ConfigError, TrialConfig
-from tivae.datasets import TrialData
-from tivae.fashion_mnist import FashionMNIST
-from tivae.readout import read_out
+from tivae.data import fashion_mnist
+from tivae.data.datasets import TrialData
+from tivae.data.fashion_mnist import FashionMNIST
+from tivae.evaluation.readout import read_out
+from tivae.io.checkpoint import replacing
 
 EXIT_BAD_INPUT = 2
 # Of a results folder, with a table per probe.

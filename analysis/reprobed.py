@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.frames.study import Study
+from analysis.frames.trial import config_of
 from analysis.reprobe import FOLDER, PROBE_FIELDS
-from analysis.study import Study
-from analysis.trial import config_of
 
 
 def reprobed(study: Study) -> pd.DataFrame:

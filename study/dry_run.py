@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 from rich.console import Console
 
-from study import devices
-from study.devices import Pool
+from study.engine import devices
+from study.engine.devices import Pool
 from study.jobs import Job, plan
-from study.progress import duration, label
-from study.search import Search
+from study.monitor.progress import duration, label
+from study.space.search import Search
 from tivae import models
 from tivae.config import TrialConfig
-from tivae.randomness import generator
+from tivae.data.randomness import generator
 
 # Training steps that are timed, after as many to warm up.
 TIMED_STEPS = 12

@@ -17,23 +17,25 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis import formats
-from analysis.search import JOURNAL
-from analysis.table1 import table1, table1_text
-from study import address, devices, dry_run
-from study import space as spaces
-from study.folder import FolderError, Frames, Place, opened
+from analysis.frames.search import JOURNAL
+from analysis.tables.table1 import table1, table1_text
+from study import dry_run
+from study.engine import address, devices
 from study.jobs import Job, plan
-from study.mirror import Mirror
-from study.mlflow_log import MLflowError
-from study.progress import Progress
-from study.quick import QUICK_TRIALS, SUFFIX, WARNING, shrunk, shrunk_one
-from study.search import Search
-from study.storage import StorageError, of_study
-from tivae import fashion_mnist, records
+from study.monitor.mlflow_log import MLflowError
+from study.monitor.progress import Progress
+from study.space import search_space as spaces
+from study.space.quick import QUICK_TRIALS, SUFFIX, WARNING, shrunk, shrunk_one
+from study.space.search import Search
+from study.storage.folder import FolderError, Frames, StudyPaths, opened
+from study.storage.mirror import Mirror
+from study.storage.remote import StorageError, of_study
+from tivae import records
 from tivae.config import ConfigError, TrialConfig
+from tivae.data import fashion_mnist
 
 if TYPE_CHECKING:
-    from study.optuna_search import OptunaSearch
+    from study.search.optuna_search import OptunaSearch
 
 
 class NodesLost(RuntimeError):
@@ -133,14 +135,14 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         dry_run.show(trials, options.results_dir / name, options, console)
         return 0
     with opened(options.results_dir, name) as study:
-        place = Place(study, of_study(options.storage, study), Frames(study))
+        place = StudyPaths(study, of_study(options.storage, study), Frames(study))
         Mirror(place.storage, study).bring_all()
         if space.search is not None:
             return _search(space.search, place, options, console)
         return _study(trials, place, options, console)
 
 
-def _study(trials: Sequence[TrialConfig], place: Place, options: argparse.Namespace, console: Console) -> int:
+def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
     study = place.study
     jobs = plan(trials, study)
     waiting = {job.key for job in jobs if job.kind == "trial"}
@@ -160,10 +162,10 @@ def _study(trials: Sequence[TrialConfig], place: Place, options: argparse.Namesp
     return 0
 
 
-def _search(search: Search, place: Place, options: argparse.Namespace, console: Console) -> int:
+def _search(search: Search, place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
     # Optuna takes a second to import.
-    from study import search_results
-    from study.optuna_search import OptunaSearch
+    from study.search import results
+    from study.search.optuna_search import OptunaSearch
 
     study = place.study
     small = shrunk_one if options.quick else None
@@ -174,7 +176,7 @@ def _search(search: Search, place: Place, options: argparse.Namespace, console: 
     progress = _work([], [], place, options, console, running) if running.left else None
     place.frames.write()
     console.print()
-    console.print(search_results.text(running.optuna_study), highlight=False, markup=False, soft_wrap=True)
+    console.print(results.text(running.optuna_study), highlight=False, markup=False, soft_wrap=True)
     console.print(f"\nSearch: {study.resolve() / JOURNAL}", highlight=False, markup=False, soft_wrap=True)
     if running.ended < running.budget:
         raise _early_end(progress)
@@ -194,15 +196,15 @@ def _search_trials(search: Search, options: argparse.Namespace) -> int:
 def _work(
     jobs: Sequence[Job],
     finished: Sequence[TrialConfig],
-    place: Place,
+    place: StudyPaths,
     options: argparse.Namespace,
     console: Console,
     search: OptunaSearch | None = None,
 ) -> Progress:
     # Ray takes seconds to import: bad input is told before.
-    from study import working
+    from study.engine import session
 
-    return working.work(jobs, finished, place, options, console, search)
+    return session.work(jobs, finished, place, options, console, search)
 
 
 def _early_end(progress: Progress | None) -> BaseException:

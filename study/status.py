@@ -12,11 +12,11 @@ from typing import Any
 
 from rich.console import Console
 
-from study import status_file
-from study.display import failures_table, table_of
-from study.folder import LOCK
 from study.jobs import Job
-from study.progress import duration, label
+from study.monitor import status_file
+from study.monitor.display import failures_table, table_of
+from study.monitor.progress import duration, label
+from study.storage.folder import LOCK
 from tivae import records
 from tivae.config import ConfigError, TrialConfig
 

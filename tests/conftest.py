@@ -5,7 +5,7 @@ import gc
 import pytest
 import torch
 
-from tivae import fashion_mnist
+from tivae.data import fashion_mnist
 
 # Tests run beside other work, and figures must not depend on how many cores a machine has.
 torch.set_num_threads(1)

@@ -1,6 +1,7 @@
 """Imports run downwards only, and the top level of the repository is fixed."""
 
 import ast
+import graphlib
 import subprocess
 import sys
 from pathlib import Path
@@ -55,7 +56,43 @@ def test_analysis_imports_neither_study_nor_what_runs_studies():
 def test_analysis_uses_optuna_for_searches_alone():
     users = {file.as_posix() for file, names in of_package("analysis").items() if "optuna" in names}
     figures = {user for user in users if user.startswith("analysis/figures/")}
-    assert users - figures == {"analysis/search.py"}
+    assert users - figures == {"analysis/frames/search.py"}
+
+
+# As many modules as one takes in at a glance.
+MOST_MODULES = 12
+
+
+def folder_of(module):
+    """The folder of `package.folder.module`, as `package/folder`; None where it lies at the top of its package."""
+    package, *rest = module.split(".")
+    return f"{package}/{rest[0]}" if rest and (REPOSITORY / package / rest[0]).is_dir() else None
+
+
+def test_imports_between_folders_run_one_way():
+    """A folder's modules may use what lies beside the folders and other folders, never in a circle."""
+    graph = {}
+    for package in ("tivae", "analysis", "study"):
+        for file in sorted((REPOSITORY / package).rglob("*.py")):
+            own = folder_of(".".join(file.relative_to(REPOSITORY).with_suffix("").parts))
+            used = graph.setdefault(own, set())
+            for node in ast.walk(ast.parse(file.read_text())):
+                if isinstance(node, ast.ImportFrom):
+                    used |= {folder_of(f"{node.module}.{alias.name}") for alias in node.names} - {own, None}
+    graph.pop(None)
+    assert graph["tivae/training"] >= {"tivae/models"}
+    # Raises CycleError, which names the circle.
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
+def test_no_folder_has_more_modules_than_one_takes_in_at_a_glance():
+    folders = {file.parent for name in ("tivae", "study", "analysis") for file in (REPOSITORY / name).rglob("*.py")}
+    crowded = {
+        folder.relative_to(REPOSITORY).as_posix(): len(modules)
+        for folder in folders
+        if len(modules := [file for file in folder.glob("*.py") if file.name != "__init__.py"]) > MOST_MODULES
+    }
+    assert not crowded
 
 
 def test_study_imports_no_tests():
@@ -78,8 +115,8 @@ class Absent:
 
 sys.meta_path.insert(0, Absent())
 import tivae
-for module in pkgutil.iter_modules(tivae.__path__):
-    importlib.import_module(f"tivae.{{module.name}}")
+for module in pkgutil.walk_packages(tivae.__path__, "tivae."):
+    importlib.import_module(module.name)
 print(*sorted(name for name in sys.modules if "." not in name))
 """
 

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from study import space
 from study.run import main
+from study.space import search_space
 from tivae.config import FIELD_NAMES
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 TESTS = "\n".join(path.read_text() for path in sorted(ROOT.glob("tests/**/test_*.py")))
-SPACES = sorted(path.stem for path in space.available())
+SPACES = sorted(path.stem for path in search_space.available())
 
 
 def test_every_test_that_shows_a_promise_exists():

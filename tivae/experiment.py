@@ -9,20 +9,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tivae import final_scores, precision
-from tivae import interim as interims
-from tivae import measures as invariance
+from tivae import precision
 from tivae.config import CONTROLS, TrialConfig
-from tivae.datasets import Dataset, TrialData
-from tivae.fashion_mnist import FashionMNIST
-from tivae.fitting import ModelTraining
+from tivae.data.datasets import Dataset, TrialData
+from tivae.data.fashion_mnist import FashionMNIST
+from tivae.evaluation import intermediate as intermediates
+from tivae.evaluation import measures as invariance
+from tivae.evaluation.readout import KINDS, read_out
+from tivae.io.provenance import Stopwatch
 from tivae.models import Model, build_control
-from tivae.networks import kernels_of
-from tivae.pretraining import StnTraining
-from tivae.provenance import Stopwatch
-from tivae.readout import KINDS, read_out
-from tivae.stn import SpatialTransformer, freeze
-from tivae.training import EpochRow, OnEpoch, train
+from tivae.models.networks import kernels_of
+from tivae.models.stn import SpatialTransformer, freeze
+from tivae.training import final_metrics
+from tivae.training.autoencoder import ModelTraining
+from tivae.training.loop import EpochRow, OnEpoch, train
+from tivae.training.stn_pretraining import StnTraining
 
 __all__ = ["KINDS", "StnResult", "TrialResult", "pretrain", "run"]
 
@@ -67,15 +68,15 @@ def run(
     checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
     measures: str = "standard",
-    interim: str | None = None,
+    intermediate: str | None = None,
 ) -> TrialResult:
     """Trains the config's model and reads it out.
 
     The same config on the same kind of device gives the same figures, interrupted or not: `checkpoint` is written
     after every epoch and continued from where it exists. stn: the config's pretrained STN; without it one is
-    pretrained here first. measures: `none`, `standard` or `all` measures of invariance (`tivae.measures`), which
-    move no other figure. interim: one of `tivae.interim.FIGURES`, estimated after every epoch for the row that
-    `on_epoch` is given, and kept nowhere else. Nothing but `checkpoint` is written.
+    pretrained here first. measures: `none`, `standard` or `all` measures of invariance (`tivae.evaluation.measures`),
+    which move no other metric. intermediate: one of `evaluation.intermediate.METRICS`, estimated after every epoch for
+    the row that `on_epoch` is given, and kept nowhere else. Nothing but `checkpoint` is written.
 
     Raises `NonFiniteLoss`, and `ValueError` from the probe, from a degenerate warp and for another `measures`.
     """
@@ -89,7 +90,7 @@ def run(
         if config.model in CONTROLS:
             trained = _fit_control(config, data, frozen)
         else:
-            trained = _train(config, data, frozen, checkpoint, on_epoch, interim)
+            trained = _train(config, data, frozen, checkpoint, on_epoch, intermediate)
         readout = read_out(config, data, trained.model, trained.stn, trained.seen)
         measured = invariance.measure(config, data, trained.model, trained.stn, readout, measures)
     return TrialResult(
@@ -142,21 +143,21 @@ def _train(
     frozen: SpatialTransformer | None,
     checkpoint: Path | None,
     on_epoch: OnEpoch | None,
-    interim: str | None,
+    intermediate: str | None,
 ) -> _Trained:
     training = ModelTraining(config, data, frozen)
 
-    def with_interim(row: EpochRow) -> None:
+    def with_intermediate(row: EpochRow) -> None:
         assert on_epoch is not None
-        if interim is not None:
-            row = row | {interim: interims.accuracy(config, data, training.model, training.stn, interim)}
+        if intermediate is not None:
+            row = row | {intermediate: intermediates.accuracy(config, data, training.model, training.stn, intermediate)}
         on_epoch(row)
 
-    train(training, checkpoint, with_interim if on_epoch is not None else None)
+    train(training, checkpoint, with_intermediate if on_epoch is not None else None)
     last = training.rows[-1].items()
     metrics = {name: value for name, value in last if name.endswith(("_loss", "_reconstruction", "_kl"))}
     metrics |= {name: value for name, value in last if name in ("train_consistency", "train_alignment")}
-    metrics |= final_scores.of_training(training, data)
+    metrics |= final_metrics.of_training(training, data)
     stn = None if training.stn is None else freeze(training.stn)
     return _Trained(
         training.model, stn, metrics, training.rows, training.seen, training.seconds_before, training.resumed
@@ -168,4 +169,4 @@ def _fit_control(config: TrialConfig, data: TrialData, frozen: SpatialTransforme
     images = data.augmented_train("training warps") if config.train_dataset == "augmented" else data.base_train()
     model.fit(images.behind(frozen))
     seen = {name: images.behind(frozen) for name, images in data.evaluation_sets().items()}
-    return _Trained(model, frozen, final_scores.of_control(model, frozen, data, seen), [], seen)
+    return _Trained(model, frozen, final_metrics.of_control(model, frozen, data, seen), [], seen)

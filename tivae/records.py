@@ -19,16 +19,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from tivae import checkpoint, experiment, sealed_json
-from tivae.checkpoint import DamagedFile
+from tivae import experiment
 from tivae.config import CONTROLS, TrialConfig
+from tivae.data.fashion_mnist import FashionMNIST
 from tivae.experiment import TrialResult
-from tivae.fashion_mnist import FashionMNIST
+from tivae.io import checkpoint, sealed_json
+from tivae.io.checkpoint import DamagedFile
+from tivae.io.provenance import Stopwatch
 from tivae.models import Model, build, build_control
-from tivae.provenance import Stopwatch
-from tivae.stn import SpatialTransformer, freeze
-from tivae.stn import build as build_stn
-from tivae.training import EpochRow, OnEpoch
+from tivae.models.stn import SpatialTransformer, freeze
+from tivae.models.stn import build as build_stn
+from tivae.training.loop import EpochRow, OnEpoch
 
 FORMAT = 1
 RECORD = "record.json"
@@ -74,13 +75,13 @@ def run_trial(
     on_epoch: OnEpoch | None = None,
     *,
     measures: str = "standard",
-    interim: str | None = None,
+    intermediate: str | None = None,
 ) -> dict[str, Any]:
     """The trial's record, computed and written unless a finished one is there.
 
     A finished one is left as it is, also where it has fewer `measures` (see `experiment.run`) than are asked for.
-    interim: see `experiment.run`. An unfinished trial goes on from its last epoch. The STN is taken from the study's
-    folder, and pretrained there where it is missing. Whatever a trial raises is recorded, with the reason.
+    intermediate: see `experiment.run`. An unfinished trial goes on from its last epoch. The STN is taken from the
+    study's folder, and pretrained there where it is missing. Whatever a trial raises is recorded, with the reason.
 
     Raises `OSError` where the folder can't be written.
     """
@@ -104,7 +105,7 @@ def run_trial(
             checkpoint=folder / CHECKPOINT,
             on_epoch=on_epoch,
             measures=measures,
-            interim=interim,
+            intermediate=intermediate,
         )
     # A failed trial must be a row with a reason, never missing, whatever it was that failed.
     except Exception as error:

@@ -9,13 +9,14 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from tivae import evaluation, records, views
+from tivae import records
 from tivae.config import TrialConfig
-from tivae.datasets import Dataset, standardise, to_pixels
-from tivae.models import Model
-from tivae.randomness import generator
-from tivae.readout import probed_stn
-from tivae.stn import SpatialTransformer
+from tivae.data.datasets import Dataset, standardise, to_pixels
+from tivae.data.randomness import generator
+from tivae.evaluation import losses
+from tivae.evaluation.readout import probed_stn
+from tivae.models import Model, model_input
+from tivae.models.stn import SpatialTransformer
 
 
 class TrainedModel:
@@ -39,9 +40,7 @@ class TrainedModel:
         assert kind is not None
         batch = Dataset(self._standardised(images))
         noise = self.model.noise(len(batch), generator(seed, "encoding noise")) if kind == "sample" else None
-        return evaluation.features(
-            self.model, batch, kind, through=probed_stn(self.config, self.stn), noise=noise
-        ).numpy()
+        return losses.features(self.model, batch, kind, through=probed_stn(self.config, self.stn), noise=noise).numpy()
 
     @torch.no_grad()
     def reconstruct(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
@@ -50,7 +49,7 @@ class TrainedModel:
 
         Raises `ValueError` for a model that makes no reconstructions.
         """
-        view = views.look_of(self.config.stn, self.stn)(self._standardised(images))
+        view = model_input.transform_of(self.config.stn, self.stn)(self._standardised(images))
         decoded = self.model.reconstruct(view.seen)
         restored = decoded if view.restore is None else view.restore(decoded)
         return to_pixels(restored, self.config.deviation).numpy()

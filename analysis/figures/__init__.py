@@ -25,21 +25,17 @@ from analysis.figures import (
     effects,
     latent_space,
     learning_curves,
-    misclassified,
     optuna_plots,
-    reconstructions,
-    samples,
-    saving,
-    stn_images,
-    style,
     sweeps,
     warp_curves,
 )
-from analysis.figures.captions import is_quick
-from analysis.figures.saving import DrawnFigure, NotSupported, SavedFigure, SkippedFigure
-from analysis.figures.sources import Sources
-from analysis.study import Study
-from tivae.fashion_mnist import FashionMNIST
+from analysis.figures.drawing import saving, style
+from analysis.figures.drawing.captions import is_quick
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported, SavedFigure, SkippedFigure
+from analysis.figures.drawing.sources import Sources
+from analysis.figures.images import misclassified, reconstructions, samples, stn_images
+from analysis.frames.study import Study
+from tivae.data.fashion_mnist import FashionMNIST
 
 if TYPE_CHECKING:
     import optuna

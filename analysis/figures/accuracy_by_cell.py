@@ -7,16 +7,16 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.cells import cell_factors, with_cells
-from analysis.figures import representatives, style
-from analysis.figures.captions import described, intervals
-from analysis.figures.saving import DrawnFigure
-from analysis.figures.sources import Sources
-from analysis.labels import TEST_SET_NAMES
+from analysis.figures.drawing import representatives, style
+from analysis.figures.drawing.captions import described, intervals
+from analysis.figures.drawing.saving import DrawnFigure
+from analysis.figures.drawing.sources import Sources
+from analysis.frames.cells import cell_factors, with_cells
+from analysis.frames.labels import TEST_SET_NAMES
+from analysis.frames.recipe import recipe_of
+from analysis.frames.study import Study
+from analysis.inference import cell_summaries
 from analysis.paper import TABLE_1
-from analysis.recipe import recipe_of
-from analysis.statistics import cell_summaries
-from analysis.study import Study
 
 MAXIMUM_CELLS = 40
 PAPER_LABEL = "the paper's value"

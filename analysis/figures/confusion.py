@@ -10,13 +10,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.figures import representatives, style
-from analysis.figures.captions import counted, described
-from analysis.figures.saving import DrawnFigure
-from analysis.figures.sources import Sources
-from analysis.labels import TEST_SET_NAMES, cell_label
-from analysis.trial import TEST_SETS
-from tivae.fashion_mnist import CLASS_NAMES
+from analysis.figures.drawing import representatives, style
+from analysis.figures.drawing.captions import counted, described
+from analysis.figures.drawing.saving import DrawnFigure
+from analysis.figures.drawing.sources import Sources
+from analysis.frames.labels import TEST_SET_NAMES, cell_label
+from analysis.frames.trial import TEST_SETS
+from tivae.data.fashion_mnist import CLASS_NAMES
 
 
 def numbers(predictions: Sequence[pd.DataFrame], test_set: str) -> pd.DataFrame:

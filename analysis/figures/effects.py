@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from analysis.cells import beta, encoding_dim
-from analysis.figures import representatives, style
-from analysis.figures.captions import described
-from analysis.figures.saving import DrawnFigure, NotSupported
-from analysis.figures.sources import Sources
-from analysis.labels import CONTROL_NAMES, TEST_SET_NAMES, model_name, setting_name, stn_name
-from analysis.statistics import Factorial, factorial, factorial_over_images, holm
-from analysis.study import PAPER_FACTORS, Study
-from analysis.trial import TEST_SETS
+from analysis.figures.drawing import representatives, style
+from analysis.figures.drawing.captions import described
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.frames.cells import beta, encoding_dim
+from analysis.frames.labels import CONTROL_NAMES, TEST_SET_NAMES, model_name, setting_name, stn_name
+from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.trial import TEST_SETS
+from analysis.inference import Factorial, factorial, factorial_over_images, holm
 
 MAXIMUM_EFFECTS = 30
 # One file of predictions is read for each trial of a study of one seed.
@@ -33,7 +33,7 @@ def numbers(study: Study) -> tuple[pd.DataFrame, str]:
 
     Columns: test_set, term, contrast, order, effect, low, high, p_value, adjusted_p_value, over, n. effect, low, high:
     in accuracy points, with the 95 % interval; over: "seeds", or "test images" in a study of one seed. What an effect
-    is, `analysis.statistics.Factorial` says. adjusted_p_value: Holm's, over all effects on that test set.
+    is, `analysis.inference.Factorial` says. adjusted_p_value: Holm's, over all effects on that test set.
 
     Raises `NotSupported` where no trial has finished, no factor varies, or too few trials are there.
     """

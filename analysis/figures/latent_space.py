@@ -16,13 +16,13 @@ from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
 
-from analysis.figures import representatives, style
-from analysis.figures.captions import described
-from analysis.figures.saving import DrawnFigure, NotSupported
-from analysis.figures.sources import Sources
-from analysis.labels import TEST_SET_NAMES, cell_label, model_name
-from analysis.trial import TEST_SETS, Trial
-from tivae.fashion_mnist import CLASS_NAMES
+from analysis.figures.drawing import representatives, style
+from analysis.figures.drawing.captions import described
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.frames.labels import TEST_SET_NAMES, cell_label, model_name
+from analysis.frames.trial import TEST_SETS, Trial
+from tivae.data.fashion_mnist import CLASS_NAMES
 
 # Images of each test set that t-SNE places: the time grows faster than their number (1,000 take about 8 s on one core).
 SHOWN_IMAGES = 1000

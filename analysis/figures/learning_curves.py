@@ -7,14 +7,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from analysis.cells import cell_factors, with_cells
-from analysis.figures import style
-from analysis.figures.captions import described
-from analysis.figures.saving import DrawnFigure, NotSupported
-from analysis.figures.sources import Sources
-from analysis.labels import TEST_SET_NAMES
-from analysis.study import Study
-from analysis.trial import TEST_SETS
+from analysis.figures.drawing import style
+from analysis.figures.drawing.captions import described
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.frames.cells import cell_factors, with_cells
+from analysis.frames.labels import TEST_SET_NAMES
+from analysis.frames.study import Study
+from analysis.frames.trial import TEST_SETS
 
 PANELS_IN_A_ROW, MAXIMUM_PANELS = 4, 16
 

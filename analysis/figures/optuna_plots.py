@@ -18,10 +18,10 @@ from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Rectangle
 
-from analysis.figures import style
-from analysis.figures.saving import DrawnFigure, NotSupported
-from analysis.figures.sources import Sources
-from analysis.labels import setting_name
+from analysis.figures.drawing import style
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.frames.labels import setting_name
 
 if TYPE_CHECKING:
     import optuna

@@ -13,16 +13,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-from analysis.cells import beta, encoding_dim
-from analysis.columns import CONFIG_NAMES
-from analysis.figures import representatives, style
-from analysis.figures.captions import described, intervals
-from analysis.figures.saving import DrawnFigure, NotSupported
-from analysis.figures.sources import Sources
-from analysis.labels import CONTROL_NAMES, TEST_SET_NAMES, in_order, model_name, setting_label, stn_name
-from analysis.statistics import cell_summaries
-from analysis.study import PAPER_FACTORS, Study
-from analysis.trial import TEST_SETS
+from analysis.figures.drawing import representatives, style
+from analysis.figures.drawing.captions import described, intervals
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.frames.cells import beta, encoding_dim
+from analysis.frames.columns import CONFIG_NAMES
+from analysis.frames.labels import CONTROL_NAMES, TEST_SET_NAMES, in_order, model_name, setting_label, stn_name
+from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.trial import TEST_SETS
+from analysis.inference import cell_summaries
 from tivae.config import ConfigError, TrialConfig
 
 CONTROLS = tuple(CONTROL_NAMES)
@@ -229,7 +229,7 @@ def _shown_series(frame: pd.DataFrame) -> list[str]:
     return [name for name in own["series"].unique() if name in chosen]
 
 
-def _look(part: pd.DataFrame, number: int, names: Sequence[str], own: pd.DataFrame) -> style.Look:
+def _look(part: pd.DataFrame, number: int, names: Sequence[str], own: pd.DataFrame) -> style.Transform:
     """The model's own look where each series is a model; else one by number."""
     model = str(part["model"].iloc[0])
     drawn_models = own[own["series"].isin(names)].groupby("series")["model"].first()

@@ -21,24 +21,24 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures import known_warps, representatives, style
-from analysis.figures.captions import TEST_IMAGES, described
-from analysis.figures.known_warps import ALL_KINDS, KINDS, WarpKind
-from analysis.figures.saving import DrawnFigure, NotSupported
-from analysis.figures.sources import Sources
-from analysis.labels import CONTROL_NAMES, in_order, model_name, setting_name, stn_name
-from analysis.statistics import accuracy_interval, seed_interval
-from analysis.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
-from analysis.trial import Trial
-from tivae import evaluation, probe
+from analysis.figures.drawing import known_warps, representatives, style
+from analysis.figures.drawing.captions import TEST_IMAGES, described
+from analysis.figures.drawing.known_warps import ALL_KINDS, KINDS, WarpKind
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.frames.labels import CONTROL_NAMES, in_order, model_name, setting_name, stn_name
+from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
+from analysis.frames.trial import Trial
+from analysis.inference import accuracy_interval, seed_interval
 from tivae.config import TrialConfig
-from tivae.datasets import TrialData
-from tivae.fashion_mnist import FashionMNIST
-from tivae.readout import probed_stn
+from tivae.data.datasets import TrialData
+from tivae.data.fashion_mnist import FashionMNIST
+from tivae.evaluation import losses, probe
+from tivae.evaluation.readout import probed_stn
 
 SERIES = ("model", "train_dataset", "stn")
 RANGE = "range of the augmentation"
-# What `tivae.measures` calls them.
+# What `tivae.evaluation.measures` calls them.
 RECORDED_KINDS = {"rotation_degrees": "rotation", "shift_pixels": "shift", "scale": "scale"}
 COLUMNS = (*SERIES, "seed", "kind", "amount", "accuracy", "images")
 
@@ -64,7 +64,7 @@ def measure(
     fewer = dataclasses.replace(config, train_images=min(train_images, available), validation_images=None)
     sets = TrialData(data, fewer, "cpu")
     training = sets.base_train() if fit == "base" else sets.augmented_train("probe warps")
-    encodings = evaluation.features(trained.model, training, features, through=through).numpy()
+    encodings = losses.features(trained.model, training, features, through=through).numpy()
     fitted = probe.fit(encodings, sets.train_labels, config.probe_regularisation)
 
     originals = torch.tensor(data.test_images[:images])
@@ -74,7 +74,7 @@ def measure(
     for kind in KINDS:
         for amount in kind.amounts:
             warped = known_warps.warped(originals, kind.name, amount, config)
-            seen = evaluation.features(trained.model, warped, features, through=through).numpy()
+            seen = losses.features(trained.model, warped, features, through=through).numpy()
             accuracy = fitted.accuracy(seen, labels)
             rows.append(known | {"kind": kind.name, "amount": amount, "accuracy": accuracy, "images": len(labels)})
     return pd.DataFrame(rows, columns=list(COLUMNS))

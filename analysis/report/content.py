@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.figures import FigureSet, SavedFigure
-from analysis.figures.captions import QUICK, counted, described, is_quick
+from analysis.figures.drawing.captions import QUICK, counted, described, is_quick
 from analysis.formats import Table
-from analysis.labels import cell_label
+from analysis.frames.labels import cell_label
+from analysis.frames.study import Study
+from analysis.frames.trial import config_of
+from analysis.inference.verdicts import Judgement, judge
 from analysis.reproduce import command
-from analysis.study import Study
 from analysis.tables import StudyTable
-from analysis.trial import config_of
-from analysis.verdicts import Judgement, judge
 
 # More trials than this are left to trials.csv.
 MOST_TRIALS = 100

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from analysis.figures.saving import NotSupported
-from analysis.study import Study
+from analysis.figures.drawing.saving import NotSupported
+from analysis.frames.study import Study
 from analysis.tables.accuracy import controls, every_cell, kl_weight, latent_size, pareto_front, stn_mode
 from analysis.tables.endings import failures
 from analysis.tables.inference import analysis_of_variance, effects, paper, seeds_needed, verdicts

@@ -9,12 +9,12 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.cells import beta, encoding_dim
-from analysis.figures.saving import NotSupported
+from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
-from analysis.labels import model_name, setting_name, stn_name
-from analysis.statistics import cell_summaries
-from analysis.study import PAPER_FACTORS, VALUE_ORDER, Study
+from analysis.frames.cells import beta, encoding_dim
+from analysis.frames.labels import model_name, setting_name, stn_name
+from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
+from analysis.inference import cell_summaries
 from analysis.tables.study_table import StudyTable
 from tivae.config import CONTROLS
 

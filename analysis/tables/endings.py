@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
-from analysis.figures.saving import NotSupported
+from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
-from analysis.labels import cell_label
-from analysis.study import PAPER_FACTORS, Study
+from analysis.frames.labels import cell_label
+from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.tables.study_table import StudyTable
 
 

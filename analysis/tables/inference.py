@@ -9,15 +9,15 @@ import pandas as pd
 
 from analysis import formats
 from analysis.figures import effects as effects_figure
-from analysis.figures.saving import NotSupported
+from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
-from analysis.labels import TEST_SET_NAMES, setting_name
-from analysis.pilot import DIFFERENCES, seed_plans
-from analysis.statistics import holm
-from analysis.study import Study
-from analysis.table1 import paper_table, table1
+from analysis.frames.labels import TEST_SET_NAMES, setting_name
+from analysis.frames.study import Study
+from analysis.inference import holm
+from analysis.inference.verdicts import Judgement, judge
+from analysis.tables.pilot import DIFFERENCES, seed_plans
 from analysis.tables.study_table import StudyTable
-from analysis.verdicts import Judgement, judge
+from analysis.tables.table1 import paper_table, table1
 
 
 def verdicts(study: Study) -> StudyTable:

@@ -8,15 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.figures.saving import NotSupported
+from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
-from analysis.labels import setting_name
-from analysis.metric_columns import TEST_SETS
+from analysis.frames.labels import setting_name
+from analysis.frames.metric_columns import TEST_SETS
+from analysis.frames.recipe import Configs, Recipe, like_papers, recipe_of, seedless_configs, shown
+from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
+from analysis.inference import accuracy_interval
 from analysis.paper import TABLE_1, PaperCell
-from analysis.recipe import Configs, Recipe, like_papers, recipe_of, seedless_configs, shown
 from analysis.reprobed import reprobed
-from analysis.statistics import accuracy_interval
-from analysis.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.tables.study_table import StudyTable
 from tivae.config import FIELD_NAMES
 

@@ -7,11 +7,11 @@ from typing import Any
 import pandas as pd
 
 from analysis.figures import optuna_plots
-from analysis.figures.saving import NotSupported
-from analysis.figures.sources import Sources
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
 from analysis.formats import Table
-from analysis.labels import setting_name
-from analysis.study import Study
+from analysis.frames.labels import setting_name
+from analysis.frames.study import Study
 from analysis.tables.study_table import StudyTable
 
 PARAMETER = optuna_plots.PARAMETER

@@ -5,8 +5,8 @@ import torch
 
 from analysis.compare import EXIT_BAD_INPUT, compare, main
 from tests.analysis.synthetic import grid, record, write_record, write_study
-from tivae import checkpoint
 from tivae.config import TrialConfig
+from tivae.io import checkpoint
 
 LABELS = torch.arange(100) % 10
 

@@ -9,8 +9,8 @@ import pytest
 
 import analysis
 from analysis import publish, tables
+from analysis.frames.recipe import Recipe
 from analysis.paper import TABLE_1
-from analysis.recipe import Recipe
 from analysis.reprobed import reprobed
 
 ROOT = Path(__file__).resolve().parents[2]

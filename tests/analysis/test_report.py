@@ -8,13 +8,13 @@ from html.parser import HTMLParser
 
 import pytest
 
-from analysis.figures import saving
+from analysis.figures.drawing import saving
 from analysis.report import write
 from analysis.report.__main__ import EXIT_BAD_INPUT, main
 from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
 from tests.analysis.test_search import write_search
-from tivae import checkpoint
 from tivae.config import TrialConfig
+from tivae.io import checkpoint
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 VOID = {"meta", "img", "br", "hr", "input", "link"}

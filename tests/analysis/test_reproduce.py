@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from analysis.reproduce import command
-from study import space
+from study.space import search_space
 from tivae.config import TrialConfig
 
 CONFIGS = [
@@ -21,7 +21,7 @@ CONFIGS = [
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.key)
 def test_it_is_one_trial_and_the_right_one(config):
     words = shlex.split(command(config))
-    overrides = dict(space.parse_override(words[i + 1]) for i, word in enumerate(words) if word == "--set")
-    (trial,) = space.read(space.find("paper_grid"), overrides=overrides).trials
+    overrides = dict(search_space.parse_override(words[i + 1]) for i, word in enumerate(words) if word == "--set")
+    (trial,) = search_space.read(search_space.find("paper_grid"), overrides=overrides).trials
     assert trial == config
     assert words[:6] == ["uv", "run", "python", "-m", "study.run", "paper_grid"]

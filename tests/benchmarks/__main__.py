@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks import gpu, hardware, makespan, one_core, parts_of_a_trial, starting, throughput
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.scale import FULL, QUICK, Scale
-from tivae import fashion_mnist
+from tivae.data import fashion_mnist
 
 PARTS = ("one_core", "makespan", "throughput", "trial", "starting", "gpu")
 DEFAULT_FILE = Path("results/benchmarks.json")

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from tivae import provenance
+from tivae.io import provenance
 from tivae.native import library
 
 # A product of 1024 x 1024 matrices as a convolution: oneDNN uses the widest vectors on every processor, MKL does not.

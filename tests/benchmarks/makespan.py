@@ -8,10 +8,10 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from study import space
-from study.devices import Pool
-from study.dispatcher import Dispatcher
+from study.engine.devices import Pool
+from study.engine.dispatcher import Dispatcher
 from study.jobs import Job, plan
+from study.space import search_space
 from tests.benchmarks import hardware
 from tests.benchmarks.figures import Figure
 
@@ -25,7 +25,7 @@ def measure(rates: dict[str, float]) -> Iterator[Figure]:
     """
     slots = hardware.usable_cores()
     for seeds in (1, 5):
-        trials = space.read(space.find("paper_grid"), seeds=seeds).trials
+        trials = search_space.read(search_space.find("paper_grid"), seeds=seeds).trials
         with tempfile.TemporaryDirectory() as folder:
             jobs = plan(trials, Path(folder))
         seconds = {job.key: duration(job, rates) for job in jobs}

@@ -20,8 +20,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from study import bookkeeping
 from study.run import main as run_command
+from study.storage import recorder
 
 WARM_UP = 20
 SLOTS = 2
@@ -70,14 +70,14 @@ def measured(kind: str, trials: int) -> dict[str, float]:
 
 def _one(kind: str, trials: int) -> dict[str, float]:
     marks: list[tuple[float, float]] = []
-    ended = bookkeeping.Bookkeeping.ended
+    ended = recorder.Recorder.ended
 
     def marked(self: Any, job: Any, result: Any) -> None:
         assert result["status"] == "finished", result
         ended(self, job, result)
         marks.append((time.perf_counter(), time.process_time()))
 
-    bookkeeping.Bookkeeping.ended = marked  # type: ignore[method-assign]
+    recorder.Recorder.ended = marked  # type: ignore[method-assign]
     with tempfile.TemporaryDirectory() as folder:
         space = Path(folder) / "space.yaml"
         space.write_text({"grid": GRID, "search": SEARCH}[kind].replace("TRIALS", str(trials)))

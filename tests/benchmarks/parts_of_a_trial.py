@@ -11,14 +11,15 @@ import torch
 from tests.benchmarks import ways
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.scale import Scale
-from tivae import final_scores, measures, readout
 from tivae.config import TrialConfig
-from tivae.datasets import TrialData
-from tivae.fashion_mnist import FashionMNIST
-from tivae.fitting import ModelTraining
-from tivae.stn import build as build_stn
-from tivae.stn import freeze
-from tivae.training import train
+from tivae.data.datasets import TrialData
+from tivae.data.fashion_mnist import FashionMNIST
+from tivae.evaluation import measures, readout
+from tivae.models.stn import build as build_stn
+from tivae.models.stn import freeze
+from tivae.training import final_metrics
+from tivae.training.autoencoder import ModelTraining
+from tivae.training.loop import train
 
 AIM = 0.1
 EPOCHS = 20
@@ -51,7 +52,7 @@ def _figure(cell: str, scale: Scale, host: FashionMNIST) -> Figure:
     training: ModelTraining = timed("start", lambda: ModelTraining(config, data, frozen))
     timed("epoch", lambda: train(training))
     timed("evaluation of an epoch", lambda: training.measure(1))
-    timed("closing figures", lambda: final_scores.of_training(training, data))
+    timed("closing figures", lambda: final_metrics.of_training(training, data))
     read = timed(
         "encodings and probe", lambda: readout.read_out(config, data, training.model, training.stn, training.seen)
     )

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from tivae import fashion_mnist, native
+from tivae import native
 from tivae.config import TrialConfig
-from tivae.datasets import standardise
-from tivae.networks import Decoder, Encoder
+from tivae.data import fashion_mnist
+from tivae.data.datasets import standardise
+from tivae.models.networks import Decoder, Encoder
 
 # Batches of one of pythae's epochs here: it gives control back after an epoch only.
 EPOCH_BATCHES = 20

@@ -17,8 +17,9 @@ from torch.utils.data import DataLoader
 from torchvision import datasets
 from torchvision.transforms import v2
 
-from tivae import fashion_mnist, models, native
+from tivae import models, native
 from tivae.config import TrialConfig
+from tivae.data import fashion_mnist
 
 
 def steps(model_name: str, batch_size: int = 64) -> Iterator[int]:

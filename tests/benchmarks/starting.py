@@ -16,10 +16,10 @@ from tests.benchmarks.contestants import REPOSITORY
 from tests.benchmarks.figures import Figure, of
 from tests.benchmarks.scale import Scale
 from tivae.config import TrialConfig
-from tivae.datasets import TrialData
-from tivae.fashion_mnist import FashionMNIST
-from tivae.fitting import ModelTraining
-from tivae.training import take_step
+from tivae.data.datasets import TrialData
+from tivae.data.fashion_mnist import FashionMNIST
+from tivae.training.autoencoder import ModelTraining
+from tivae.training.loop import take_step
 
 AIM_STUDY_SECONDS = 15.0
 AIM_TRIAL_SECONDS = 0.3

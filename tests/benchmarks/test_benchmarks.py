@@ -14,9 +14,10 @@ from tests.benchmarks import __main__ as command
 from tests.benchmarks import figures, hardware, makespan, researcher_script, ways
 from tests.benchmarks.contestants import take_turns
 from tests.small import small
-from tivae import fashion_mnist, models, native
+from tivae import models, native
 from tivae.config import TrialConfig
-from tivae.networks import kernels_of
+from tivae.data import fashion_mnist
+from tivae.models.networks import kernels_of
 
 
 def test_a_figure_is_a_median_with_its_extremes_and_an_aim():

@@ -10,14 +10,16 @@ from typing import Any
 
 import torch
 
-from tivae import fashion_mnist, heap, native
+from tivae import native
 from tivae.config import TrialConfig
-from tivae.datasets import TrialData
-from tivae.fitting import ModelTraining
-from tivae.pretraining import StnTraining
-from tivae.stn import build as build_stn
-from tivae.stn import freeze
-from tivae.training import Training, take_step
+from tivae.data import fashion_mnist
+from tivae.data.datasets import TrialData
+from tivae.models.stn import build as build_stn
+from tivae.models.stn import freeze
+from tivae.training import heap
+from tivae.training.autoencoder import ModelTraining
+from tivae.training.loop import Training, take_step
+from tivae.training.stn_pretraining import StnTraining
 
 # What a trial of the grid trains, by name; all on augmented images.
 CELLS: dict[str, dict[str, Any]] = {

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
-from study import status_file
+from study.monitor import status_file
 
 ROOT = Path(__file__).resolve().parents[2]
 SECONDS = 300

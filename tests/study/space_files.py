@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-from study import space
+from study.space import search_space
 
 
-def read_text(folder: Path, text: str | bytes, **options: Any) -> space.SearchSpace:
+def read_text(folder: Path, text: str | bytes, **options: Any) -> search_space.SearchSpace:
     path = folder / "x.yaml"
     path.write_bytes(text.encode() if isinstance(text, str) else text)
-    return space.read(path, **options)
+    return search_space.read(path, **options)

@@ -2,8 +2,8 @@
 
 import pytest
 
-from study.devices import machine
 from study.dry_run import images_per_second, makespan
+from study.engine.devices import machine
 from study.jobs import Job
 from tivae.config import TrialConfig
 

@@ -11,11 +11,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from study import space
 from study.run import EXIT_BAD_INPUT, main
-from study.search_reading import KEYS, PRUNERS, SAMPLERS
-from study.space import SearchSpace, SpaceError
-from study.yaml_reader import MAX_MESSAGE
+from study.space import search_space
+from study.space.search_reading import KEYS, PRUNERS, SAMPLERS
+from study.space.search_space import SearchSpace, SpaceError
+from study.space.yaml_reader import MAX_MESSAGE
 from tivae.config import FIELD_NAMES, ConfigError
 
 FUZZ = settings(
@@ -53,7 +53,7 @@ documents = st.recursive(
     ),
     max_leaves=25,
 )
-spaces = st.sampled_from([path.read_text() for path in space.available()])
+spaces = st.sampled_from([path.read_text() for path in search_space.available()])
 
 
 @FUZZ
@@ -89,8 +89,8 @@ def test_any_damage_to_a_real_file_is_a_plan_or_one_line(tmp_path: Path, text: s
 def test_any_set_is_a_plan_or_one_line(space_name: str, name: str, value: str) -> None:
     began = time.process_time()
     try:
-        override = dict([space.parse_override(f"{name}={value}")])
-        read = space.read(space.find(space_name), overrides=override)
+        override = dict([search_space.parse_override(f"{name}={value}")])
+        read = search_space.read(search_space.find(space_name), overrides=override)
     except SpaceError as error:
         _check_line(str(error))
     else:
@@ -150,7 +150,7 @@ def _read(folder: Path, text: str) -> None:
     path.write_bytes(text.encode(errors="surrogatepass"))
     began = time.process_time()
     try:
-        read = space.read(path)
+        read = search_space.read(path)
     except SpaceError as error:
         _check_line(str(error))
     else:

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from study.jobs import Job, plan
-from tivae import checkpoint, records
+from tivae import records
 from tivae.config import TrialConfig
+from tivae.io import checkpoint
 
 VAE = TrialConfig()
 CATEGORICAL = TrialConfig(model="categorical_vae")

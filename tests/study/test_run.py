@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from study import run, space
+from study import run
 from study.run import EXIT_BAD_INPUT, main
+from study.space import search_space
 
 
 @pytest.fixture
@@ -74,16 +75,16 @@ def test_the_parser_exits_with_2_too(arguments):
 def test_list_names_every_space_with_its_question(capsys):
     assert main(["--list"]) == 0
     listed = capsys.readouterr().out
-    for path in space.available():
+    for path in search_space.available():
         assert f"{path.stem} " in listed
-        assert space.read(path).question[:60] in listed
+        assert search_space.read(path).question[:60] in listed
 
 
 def test_a_dry_run_shows_every_job_and_writes_nothing(capsys, tmp_path):
     results = tmp_path / "results"
     assert main(["paper_grid", "--seeds", "2", "--dry-run", "--results-dir", str(results)]) == 0
     shown = capsys.readouterr().out
-    trials = space.read(space.find("paper_grid"), seeds=2).trials
+    trials = search_space.read(search_space.find("paper_grid"), seeds=2).trials
     assert all(config.key in shown for config in trials)
     assert "16 trials, 0 of them finished already; 18 jobs to run" in shown
     assert "expected time" in shown

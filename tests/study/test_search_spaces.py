@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from study import space
 from study.jobs import plan
+from study.space import search_space
 from tivae.config import FIELD_NAMES, TrialConfig
 
 GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "paper_reading"]
@@ -19,9 +19,9 @@ PAPER_GRID_HOURS = 56 / 60
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_each_opens_with_its_command_question_and_expected_cost(name: str, tmp_path: Path) -> None:
-    path = space.find(name)
+    path = search_space.find(name)
     header = path.read_text().split("\nquestion:")[0]
-    read = space.read(path)
+    read = search_space.read(path)
     command = "my_grid.yaml" if name == "example" else name
     assert f"uv run python -m study.run {command}" in header
     assert read.question.endswith("?")
@@ -29,7 +29,7 @@ def test_each_opens_with_its_command_question_and_expected_cost(name: str, tmp_p
     assert expected is not None
     trials, time, unit = expected.groups()
     assert int(trials) == len(read.trials)
-    hours = cost(read, tmp_path) / cost(space.read(space.find("paper_grid")), tmp_path) * PAPER_GRID_HOURS
+    hours = cost(read, tmp_path) / cost(search_space.read(search_space.find("paper_grid")), tmp_path) * PAPER_GRID_HOURS
     stated = float(time) / (60 if unit == "minutes" else 1)
     if name == "example":  # its trials are so short that start, probes and tables take most of the time
         assert hours < stated < 10 * hours
@@ -37,20 +37,20 @@ def test_each_opens_with_its_command_question_and_expected_cost(name: str, tmp_p
         assert stated == pytest.approx(hours, rel=0.05)
 
 
-def cost(read: space.SearchSpace, nothing: Path) -> float:
+def cost(read: search_space.SearchSpace, nothing: Path) -> float:
     """Of all jobs of a search space, its STNs too, where nothing is computed yet."""
     return sum(job.cost for job in plan(read.trials, nothing))
 
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_each_trial_has_a_key_of_its_own(name: str) -> None:
-    keys = [trial.key for trial in space.read(space.find(name)).trials]
+    keys = [trial.key for trial in search_space.read(search_space.find(name)).trials]
     assert len(set(keys)) == len(keys)
 
 
 def test_the_paper_grid_is_table_1_in_its_order() -> None:
     """All eight cells, and nothing but the paper's recipe, which is the default."""
-    read = space.read(space.find("paper_grid"))
+    read = search_space.read(search_space.find("paper_grid"))
     rows = itertools.product(["vae", "categorical_vae"], ["base", "augmented"], ["none", "pretrained"])
     assert read.trials == tuple(
         TrialConfig(model=model, train_dataset=dataset, stn=stn) for model, dataset, stn in rows
@@ -59,7 +59,7 @@ def test_the_paper_grid_is_table_1_in_its_order() -> None:
 
 
 def test_invariance_is_chosen_on_validation_images_from_no_more_than_100_numbers() -> None:
-    trials = space.read(space.find("invariance")).trials
+    trials = search_space.read(search_space.find("invariance")).trials
     assert {trial.validation_images for trial in trials} == {10_000}
     assert {trial.train_dataset for trial in trials if trial.epochs} == {"augmented"}
     assert all(trial.encoding_dim <= 100 for trial in trials if trial.model != "pixels")
@@ -68,7 +68,7 @@ def test_invariance_is_chosen_on_validation_images_from_no_more_than_100_numbers
 
 
 def test_latent_size_gives_both_models_the_same_sizes() -> None:
-    read = space.read(space.find("latent_size"))
+    read = search_space.read(search_space.find("latent_size"))
     sizes = [2, 5, 10, 20, 50, 100]
     for model in ("vae", "categorical_vae"):
         trials = [trial for trial in read.trials if trial.model == model and trial.seed == 0]
@@ -78,7 +78,7 @@ def test_latent_size_gives_both_models_the_same_sizes() -> None:
 
 
 def test_kl_weight_gives_both_models_the_same_betas() -> None:
-    read = space.read(space.find("kl_weight"))
+    read = search_space.read(search_space.find("kl_weight"))
     betas: dict[str, list[float]] = {"vae": [], "categorical_vae": []}
     for trial in read.trials:
         if trial.seed == 0 and (trial.model, trial.kl_weight) != ("categorical_vae", 0.001):
@@ -91,7 +91,7 @@ def test_kl_weight_gives_both_models_the_same_betas() -> None:
 
 
 def test_matched_capacity_gives_every_model_100_numbers() -> None:
-    read = space.read(space.find("matched_capacity"))
+    read = search_space.read(search_space.find("matched_capacity"))
     assert {trial.encoding_dim for trial in read.trials} == {100}
     cells = {(t.train_dataset, t.model, t.latent_dim, t.categories) for t in read.trials if t.seed == 0}
     shapes = [("vae", 100, None), *(("categorical_vae", 100 // n, n) for n in (5, 10, 20))]
@@ -99,8 +99,8 @@ def test_matched_capacity_gives_every_model_100_numbers() -> None:
 
 
 def test_the_full_factorial_holds_the_paper_grid_and_equal_sizes_and_betas() -> None:
-    read = space.read(space.find("full_factorial"))
-    assert set(space.read(space.find("paper_grid")).trials) <= set(read.trials)
+    read = search_space.read(search_space.find("full_factorial"))
+    assert set(search_space.read(search_space.find("paper_grid")).trials) <= set(read.trials)
     cells: dict[str, set[tuple[object, ...]]] = {"vae": set(), "categorical_vae": set()}
     for t in read.trials:
         assert t.reconstruction_weight is not None
@@ -111,7 +111,7 @@ def test_the_full_factorial_holds_the_paper_grid_and_equal_sizes_and_betas() -> 
 
 
 def test_the_example_shows_every_part_and_lists_every_field() -> None:
-    path = space.find("example")
+    path = search_space.find("example")
     text = path.read_text()
     parts = ["question", "settings", "factors", "seeds", "blocks"]
     parts += ["values", "range", "linspace", "logspace", "where"]
@@ -122,5 +122,5 @@ def test_the_example_shows_every_part_and_lists_every_field() -> None:
 
 
 def test_each_folder_entry_is_a_search_space() -> None:
-    assert set(GRIDS) <= {path.stem for path in space.available()}
-    assert all(isinstance(path, Path) and path.suffix == ".yaml" for path in space.available())
+    assert set(GRIDS) <= {path.stem for path in search_space.available()}
+    assert all(isinstance(path, Path) and path.suffix == ".yaml" for path in search_space.available())

@@ -8,11 +8,12 @@ import re
 import pytest
 from rich.console import Console
 
-from study import status, status_file
-from study.folder import LOCK
+from study import status
 from study.jobs import Job
-from study.progress import Progress
-from study.status_file import INTERVAL, StatusFile
+from study.monitor import status_file
+from study.monitor.progress import Progress
+from study.monitor.status_file import INTERVAL, StatusFile
+from study.storage.folder import LOCK
 from tivae import records
 from tivae.config import TrialConfig
 
@@ -125,7 +126,7 @@ def test_a_damaged_file_is_none(tmp_path, content):
 
 
 def test_the_live_table_has_the_best_and_the_last_failures(progress):
-    from study.display import SHOWN_FAILURES, live_view
+    from study.monitor.display import SHOWN_FAILURES, live_view
 
     for number in range(SHOWN_FAILURES):
         progress.end(JOBS[3], {"status": "failed", "error": f"reason {number}"})

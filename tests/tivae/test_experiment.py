@@ -7,9 +7,10 @@ import torch
 
 from tests.small import small
 from tests.tivae.conftest import CONFIGS
-from tivae import experiment, probe
-from tivae.datasets import TrialData
-from tivae.training import NonFiniteLoss
+from tivae import experiment
+from tivae.data.datasets import TrialData
+from tivae.evaluation import probe
+from tivae.training.loop import NonFiniteLoss
 
 METRICS = {
     *("train_loss", "train_reconstruction", "train_kl", "base_loss", "base_reconstruction", "base_kl"),

@@ -7,9 +7,11 @@ import torch
 
 from tests.small import small
 from tests.tivae.conftest import CONFIGS
-from tivae import checkpoint, experiment, probe, records
-from tivae.checkpoint import DamagedFile
+from tivae import experiment, records
 from tivae.config import TrialConfig
+from tivae.evaluation import probe
+from tivae.io import checkpoint
+from tivae.io.checkpoint import DamagedFile
 
 QUICK = small(train_images=100, hidden_widths=(4,))
 BEHIND_STN = dataclasses.replace(QUICK, stn="pretrained", stn_epochs=2)

@@ -9,8 +9,9 @@ import torch
 import tivae
 from tests.tivae.conftest import CONFIGS
 from tests.tivae.test_checkpoint import RunsCode
-from tivae import records, sealed_json
-from tivae.datasets import TrialData, to_pixels
+from tivae import records
+from tivae.data.datasets import TrialData, to_pixels
+from tivae.io import sealed_json
 from tivae.trained import load
 
 each_trial = pytest.mark.parametrize("name", CONFIGS)

@@ -7,12 +7,12 @@ from collections.abc import Callable
 import torch
 
 from tivae.config import TrialConfig
+from tivae.data.randomness import own_draws
+from tivae.models.autoencoder import DeterministicAutoencoder
 from tivae.models.base import Autoencoder, ImageLosses, Model, Unsupported
 from tivae.models.categorical_vae import ANNEALING_INTERVAL, CategoricalVAE
 from tivae.models.controls import PCA, Control, Pixels, Untrained
-from tivae.models.deterministic import DeterministicAutoencoder
 from tivae.models.vae import VAE
-from tivae.randomness import own_draws
 
 __all__ = [
     "ANNEALING_INTERVAL",

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tivae.config import TrialConfig
-from tivae.networks import Decoder, Encoder
-from tivae.randomness import generator, initialise
-from tivae.views import View, plain
+from tivae.data.randomness import generator, initialise
+from tivae.models.model_input import ModelInput, plain
+from tivae.models.networks import Decoder, Encoder
 
 
 @dataclass(frozen=True)
@@ -119,12 +119,12 @@ class Autoencoder(Model):
         """Reconstruction of `images` themselves and KL, per image, with one posterior sample each."""
         return self.score(self.encode(images), plain(images), noise, step)
 
-    def score(self, parameters: Tensor, view: View, noise: Tensor, step: int) -> ImageLosses:
+    def score(self, parameters: Tensor, view: ModelInput, noise: Tensor, step: int) -> ImageLosses:
         """Reconstruction of the view's target and KL, per image, with one sample each of posterior `parameters`."""
         error = self.errors(self.latents(parameters, noise, step), view)
         return ImageLosses(error, self.kl(parameters))
 
-    def errors(self, latents: Tensor, view: View) -> Tensor:
+    def errors(self, latents: Tensor, view: ModelInput) -> Tensor:
         """Squared error (B,), mean over pixels, between the image of `latents` and the view's target."""
         decoded = self.decode(latents)
         restored = decoded if view.restore is None else view.restore(decoded)

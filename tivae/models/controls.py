@@ -6,10 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from tivae.config import IMAGE_PIXELS, TrialConfig
-from tivae.datasets import IMAGE_SIZE, Dataset
+from tivae.data.datasets import IMAGE_SIZE, Dataset
+from tivae.data.randomness import generator, initialise
 from tivae.models.base import Model
-from tivae.networks import Encoder
-from tivae.randomness import generator, initialise
+from tivae.models.networks import Encoder
 
 
 class Control(Model):

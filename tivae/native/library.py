@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tivae.native.kernels import Kernels, Level
 
-# Which kernels to use; `compiled` is `native` here, and on a GPU see `tivae.compilation`.
+# Which kernels to use; `compiled` is `native` here, and on a GPU see `tivae.models.compilation`.
 VARIABLE = "TIVAE_KERNELS"
 CHOICES = ("native", "torch", "compiled")
 # Sums may be contracted to fused multiply-adds and not reordered: vectors of all widths then give the same bits.

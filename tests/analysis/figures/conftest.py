@@ -7,10 +7,10 @@ import pytest
 import torch
 
 import analysis
-from analysis.figures import saving, style
+from analysis.figures.drawing import saving, style
 from tivae import records
 from tivae.config import TrialConfig
-from tivae.fashion_mnist import FashionMNIST
+from tivae.data.fashion_mnist import FashionMNIST
 
 SMALL = {"epochs": 1, "stn_epochs": 1, "batch_size": 50, "hidden_widths": (8, 16), "latent_dim": 3}
 

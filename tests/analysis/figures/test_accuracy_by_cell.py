@@ -5,10 +5,10 @@ from matplotlib.figure import Figure
 
 import analysis
 from analysis.figures import accuracy_by_cell
-from analysis.figures.saving import NotSupported
-from analysis.figures.sources import Sources
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.inference import accuracy_interval, seed_interval
 from analysis.paper import TABLE_1
-from analysis.statistics import accuracy_interval, seed_interval
 from tests.analysis import synthetic
 from tivae.config import TrialConfig
 

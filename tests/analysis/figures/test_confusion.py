@@ -6,7 +6,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures import confusion
-from analysis.figures.sources import Sources
+from analysis.figures.drawing.sources import Sources
 
 # Class 0: right, right, taken for 1. Class 1: right. Class 2: taken for 0.
 PREDICTIONS = pd.DataFrame({"image": range(5), "label": [0, 0, 0, 1, 2], "base": [0, 0, 1, 1, 0], "augmented": 0})

@@ -5,8 +5,8 @@ from matplotlib.figure import Figure
 
 import analysis
 from analysis.figures import effects
-from analysis.figures.saving import NotSupported
-from analysis.figures.sources import Sources
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
 from tests.analysis import synthetic
 from tivae.config import TrialConfig
 

@@ -8,7 +8,8 @@ import pytest
 
 import analysis
 from analysis import figures
-from analysis.figures import latent_space, representatives, sources
+from analysis.figures import latent_space
+from analysis.figures.drawing import representatives, sources
 from tests.analysis import synthetic
 from tests.analysis.figures.conftest import SMALL
 from tivae import records

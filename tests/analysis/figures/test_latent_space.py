@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.figures import latent_space, style
-from analysis.figures.saving import NotSupported
-from analysis.figures.sources import Sources
+from analysis.figures import latent_space
+from analysis.figures.drawing import style
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
 
 
 def made_up(count=60, dimensions=5, seed=0):

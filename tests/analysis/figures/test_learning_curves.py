@@ -5,9 +5,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import analysis
-from analysis.figures import learning_curves, style
-from analysis.figures.saving import NotSupported
-from analysis.figures.sources import Sources
+from analysis.figures import learning_curves
+from analysis.figures.drawing import style
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
 from tests.analysis import synthetic
 from tivae.config import TrialConfig
 

@@ -9,9 +9,10 @@ import pytest
 from matplotlib import pyplot as plt
 from optuna.distributions import FloatDistribution, IntDistribution
 
-from analysis.figures import optuna_plots, style
-from analysis.figures.saving import NotSupported
-from analysis.figures.sources import Sources
+from analysis.figures import optuna_plots
+from analysis.figures.drawing import style
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
 
 DISTRIBUTIONS = {"latent_dim": IntDistribution(2, 100), "learning_rate": FloatDistribution(1e-4, 1e-2, log=True)}
 

@@ -8,9 +8,10 @@ import pytest
 from matplotlib.figure import Figure
 
 import analysis
-from analysis.figures import style, sweeps
-from analysis.figures.saving import NotSupported
-from analysis.figures.sources import Sources
+from analysis.figures import sweeps
+from analysis.figures.drawing import style
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
 from analysis.figures.sweeps import BETA, KL_WEIGHT, LATENT_SIZE
 from tests.analysis import synthetic
 from tivae.config import TrialConfig

@@ -8,11 +8,12 @@ import pytest
 from matplotlib.figure import Figure
 
 import analysis
-from analysis.figures import style, warp_curves
-from analysis.figures.known_warps import KINDS
-from analysis.figures.saving import NotSupported
-from analysis.figures.sources import Sources
-from analysis.statistics import accuracy_interval, seed_interval
+from analysis.figures import warp_curves
+from analysis.figures.drawing import style
+from analysis.figures.drawing.known_warps import KINDS
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.inference import accuracy_interval, seed_interval
 from tests.analysis import synthetic
 from tivae.config import TrialConfig
 

@@ -5,8 +5,8 @@ import pytest
 
 import analysis
 from analysis import tables
-from analysis.pilot import seed_plans
-from analysis.statistics import plan_seeds
+from analysis.inference import plan_seeds
+from analysis.tables.pilot import seed_plans
 from tests.analysis.synthetic import grid, papers_figures, write_study
 from tivae.config import TrialConfig
 

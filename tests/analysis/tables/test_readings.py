@@ -5,7 +5,7 @@ import pytest
 
 import analysis
 from analysis import tables
-from analysis.figures.saving import NotSupported
+from analysis.figures.drawing.saving import NotSupported
 from analysis.paper import TABLE_1
 from analysis.reprobed import reprobed
 from analysis.tables.readings import STATED, UNSAID

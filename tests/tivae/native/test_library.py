@@ -8,10 +8,10 @@ from torch import nn
 from torch.nn import functional
 
 from tests.tivae.native.test_stacks import inputs, pair
+from tivae.data.randomness import generator
+from tivae.models.networks import Encoder
 from tivae.native import library, stacks
 from tivae.native.kernels import Activation
-from tivae.networks import Encoder
-from tivae.randomness import generator
 
 PLAN = stacks.plan((32,), (28, 14))
 

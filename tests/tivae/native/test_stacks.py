@@ -8,15 +8,15 @@ import torch
 from torch import nn
 
 from tests.small import small
-from tivae import experiment, native, networks
-from tivae.datasets import TrialData
-from tivae.fitting import ModelTraining
-from tivae.models import build
+from tivae import experiment, native
+from tivae.data.datasets import TrialData
+from tivae.data.randomness import generator, initialise, own_draws
+from tivae.models import build, networks
+from tivae.models.networks import Decoder, Encoder, kernels_of
 from tivae.native import library
 from tivae.native.kernels import Kernels
-from tivae.networks import Decoder, Encoder, kernels_of
-from tivae.randomness import generator, initialise, own_draws
-from tivae.training import train
+from tivae.training.autoencoder import ModelTraining
+from tivae.training.loop import train
 
 WIDTHS = (16, 32, 16, 48)
 # Images in a batch: 13 leave a rest in every grouping of images.

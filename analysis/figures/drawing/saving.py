@@ -1,0 +1,79 @@
+"""A figure on disk: PNG, PDF and SVG with the numbers it shows beside them as CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from analysis.figures.drawing import style
+from tivae.io.checkpoint import replacing
+
+# No dates in the files: the same figure gives the same bytes.
+FORMATS: Mapping[str, Mapping[str, Any]] = {
+    "png": {},
+    "pdf": {"CreationDate": None},
+    "svg": {"Date": None},
+}
+
+
+class NotSupported(ValueError):
+    """The data do not hold what a figure shows; the message says what is missing."""
+
+
+@dataclass(frozen=True, eq=False)
+class DrawnFigure:
+    """A figure in memory.
+
+    name: of its files, without ending. data: the numbers that it shows, pixels of images included.
+    """
+
+    name: str
+    title: str
+    caption: str
+    figure: Figure
+    data: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class SavedFigure:
+    """A figure on disk. paths: its file by format ("png", "pdf", "svg"); data_path: its CSV."""
+
+    name: str
+    title: str
+    caption: str
+    paths: Mapping[str, Path]
+    data_path: Path
+
+
+@dataclass(frozen=True)
+class SkippedFigure:
+    """A figure that the data do not support, and why."""
+
+    name: str
+    reason: str
+
+
+def save(drawn: DrawnFigure, folder: Path) -> SavedFigure:
+    """Writes all files of a figure into `folder`, which is made where it is missing.
+
+    Each file is replaced whole or not at all, the CSV first, so that no picture stands beside older numbers.
+
+    Raises `OSError` where the folder can't be written.
+    """
+    data_path = folder / f"{drawn.name}.csv"
+    with replacing(data_path) as file:
+        file.write(drawn.data.to_csv(index=False, lineterminator="\n").encode())
+    paths = {}
+    with style.applied():
+        for kind, metadata in FORMATS.items():
+            paths[kind] = folder / f"{drawn.name}.{kind}"
+            with replacing(paths[kind]) as file:
+                drawn.figure.savefig(file, format=kind, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
+            # Laid out once: most of the time of a figure with many panels is its layout.
+            drawn.figure.set_layout_engine("none")
+    return SavedFigure(drawn.name, drawn.title, drawn.caption, paths, data_path)

@@ -1,0 +1,53 @@
+"""What the figures of a study are made from."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.figures.drawing.saving import NotSupported
+from analysis.frames.search import search_of
+from analysis.frames.study import Study
+from tivae.data import fashion_mnist
+from tivae.data.fashion_mnist import DataError, FashionMNIST
+from tivae.data.fetching import SOURCES
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@dataclass(frozen=True, eq=False)
+class Sources:
+    """A study, and what does not stand in its folder.
+
+    data: the images; taken from this machine where they are not given, and never downloaded.
+    search: the Optuna study whose trials these are; that of the study's folders where it is not given.
+    warp_accuracies: accuracy under known warps, with the columns of `warp_curves.COLUMNS`.
+    """
+
+    study: Study
+    data: FashionMNIST | None = None
+    search: optuna.Study | None = None
+    warp_accuracies: pd.DataFrame | None = None
+
+    def images(self) -> FashionMNIST:
+        """The images. Raises `NotSupported` where they are not on this machine."""
+        return self.data if self.data is not None else _local_images()
+
+    def optuna_search(self) -> optuna.Study | None:
+        """The Optuna study; None where this is no search. Raises `NotSupported` where its journal is damaged."""
+        try:
+            return self.search if self.search is not None else search_of(self.study)
+        except ValueError as problem:
+            raise NotSupported(str(problem)) from problem
+
+
+@functools.cache
+def _local_images() -> FashionMNIST:
+    try:
+        return fashion_mnist.load(sources=[source for source in SOURCES if not callable(source.place)])
+    except DataError as problem:
+        raise NotSupported(str(problem)) from problem

@@ -1,0 +1,141 @@
+"""The one style of all figures: colours told apart by colour-blind readers, and never by colour alone.
+
+Colours are those of Okabe and Ito (2008), "Color Universal Design", and for ten classes Paul Tol's "muted" scheme
+(2021, "Introduction to colour schemes") with black. Each goes with a marker, a line style and a hatch of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+BLACK, GREY = "#000000", "#767676"
+ORANGE, SKY_BLUE, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
+
+# Inches: the text width of a journal page, and of one of its columns.
+FULL_WIDTH, HALF_WIDTH = 7.2, 3.5
+# Of PNG files: 300 dots per printed inch is what journals ask for.
+DOTS_PER_INCH = 300
+
+SETTINGS: Mapping[str, Any] = {
+    "font.family": "DejaVu Sans",  # comes with matplotlib: the same figure on every machine
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7,
+    "ytick.labelsize": 7,
+    "legend.fontsize": 7,
+    "figure.titlesize": 9,
+    "axes.linewidth": 0.6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "axes.axisbelow": True,
+    "grid.color": "#DDDDDD",
+    "grid.linewidth": 0.5,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
+    "patch.linewidth": 0.6,
+    "hatch.linewidth": 0.5,
+    "legend.frameon": False,
+    "image.cmap": "gray",
+    "image.interpolation": "nearest",
+    "figure.dpi": 100,
+    "savefig.dpi": DOTS_PER_INCH,
+    "pdf.fonttype": 42,  # text stays text: journals refuse the default, Type 3
+    "svg.fonttype": "path",  # the same letters where the font is missing
+    "svg.hashsalt": "tivae",  # the same file for the same figure
+}
+
+
+@dataclass(frozen=True)
+class Transform:
+    """How one series is drawn; no two of a family share colour, marker, line style or hatch."""
+
+    colour: str
+    marker: str
+    line: str | tuple[int, tuple[float, ...]]
+    hatch: str
+
+    def points(self, *, hollow: bool = False) -> dict[str, Any]:
+        """Arguments for `Axes.plot` that draw markers in this look, without a line."""
+        face = "white" if hollow else self.colour
+        return {"color": self.colour, "marker": self.marker, "linestyle": "none", "markerfacecolor": face}
+
+    def lines(self) -> dict[str, Any]:
+        """Arguments for `Axes.plot` that draw a line with markers in this look."""
+        return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
+
+
+TEST_SET_LOOKS = {
+    "base": Transform(BLUE, "o", "-", ""),
+    "augmented": Transform(VERMILLION, "s", (0, (4, 1.5)), "////"),
+}
+
+# Other colours than the test sets', so that a colour means one thing in all figures.
+MODEL_LOOKS = {
+    "vae": Transform(GREEN, "^", "-", ""),
+    "categorical_vae": Transform(PURPLE, "D", (0, (4, 1.5)), "////"),
+    "autoencoder": Transform(ORANGE, "v", (0, (1, 1)), "...."),
+    "pixels": Transform(BLACK, "P", (0, (6, 2)), "xxxx"),
+    "pca": Transform(GREY, "X", (0, (3, 1, 1, 1)), "++++"),
+    "untrained": Transform(SKY_BLUE, "*", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
+}
+
+_OTHER_LOOKS = (
+    Transform(BLUE, "o", "-", ""),
+    Transform(VERMILLION, "s", (0, (4, 1.5)), "////"),
+    Transform(GREEN, "^", (0, (1, 1)), "...."),
+    Transform(PURPLE, "D", (0, (3, 1, 1, 1)), "xxxx"),
+    Transform(BLACK, "v", (0, (6, 2)), "++++"),
+    Transform(ORANGE, "P", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
+    Transform(SKY_BLUE, "X", (0, (8, 1.5)), "\\\\\\\\"),
+    Transform(GREY, "*", (0, (1, 2)), "----"),
+)
+
+# In the order of `tivae.data.fashion_mnist.CLASS_NAMES`.
+CLASS_COLOURS = (
+    *("#332288", "#88CCEE", "#44AA99", "#117733", "#999933"),
+    *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#000000"),
+)
+CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
+
+
+def numbered_look(number: int) -> Transform:
+    """The look of the series `number`, counted from 0, of a family without fixed looks; repeats after eight."""
+    return _OTHER_LOOKS[number % len(_OTHER_LOOKS)]
+
+
+@contextlib.contextmanager
+def applied() -> Iterator[None]:
+    """Draws and saves inside are in this style; matplotlib's own settings are as before afterwards."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(dict[Any, Any](SETTINGS))
+        yield
+
+
+def new_figure(height: float, width: float = FULL_WIDTH) -> Figure:
+    """A figure of `width` x `height` inches, laid out so that nothing overlaps; unknown to pyplot."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def letter_panels(axes: list[Axes]) -> None:
+    """Adds (a), (b), ... to the left titles of the panels of one figure; a single panel stays as it is."""
+    if len(axes) > 1:
+        for number, ax in enumerate(axes):
+            ax.set_title(f"({chr(ord('a') + number % 26)})", loc="left", fontweight="bold")
+
+
+def mark_quick(figure: Figure) -> None:
+    """Writes above the figure that it shows a quick run, so that the picture says so wherever it is shown."""
+    figure.text(1, 1, "quick run: no result", ha="right", va="bottom", fontsize=6, color=GREY)

@@ -1,0 +1,209 @@
+"""What the models make of images, of samples from the prior and of one latent moved at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from analysis.figures.drawing import image_grids as grids
+from analysis.figures.drawing import representatives, style
+from analysis.figures.drawing.captions import described
+from analysis.figures.drawing.saving import DrawnFigure
+from analysis.figures.drawing.sources import Sources
+from analysis.figures.images.samples import first_of_each_class
+from analysis.frames.labels import cell_label, model_name
+from analysis.frames.trial import TEST_SETS, Trial
+from tivae import TrainedModel
+from tivae.data.datasets import TrialData, standardise, to_pixels
+from tivae.data.fashion_mnist import CLASS_NAMES, FashionMNIST
+from tivae.models import Autoencoder
+
+SAMPLES, SAMPLES_IN_A_ROW = 20, 10
+TRAVERSED_LATENTS = 10
+# Standard deviations of the prior, which holds 99.7 % of its samples between the ends.
+TRAVERSAL = tuple(np.linspace(-3, 3, 11))
+
+
+def numbers(data: FashionMNIST, models: Mapping[str, TrainedModel]) -> pd.DataFrame:
+    """A row per image shown: image, class, test_set, row ("input" or a name of `models`), pixels.
+
+    One image of each class from both test sets, as it goes in and as each model reconstructs it; a model with a
+    spatial transformer reconstructs what that makes of the image. The test sets are those of the first model.
+    """
+    config = next(iter(models.values())).config
+    sets = TrialData(data, config, "cpu")
+    chosen = first_of_each_class(sets.test_labels)
+    classes = [CLASS_NAMES[label] for label in sets.test_labels[chosen]]
+    parts = []
+    for test_set in TEST_SETS:
+        dataset = sets.base_test() if test_set == "base" else sets.augmented_test()
+        pixels = to_pixels(dataset.batch(torch.from_numpy(chosen)), dataset.deviation).numpy()
+        rows = {"input": pixels} | {name: model.reconstruct(pixels) for name, model in models.items()}
+        for row, shown in rows.items():
+            columns = {"image": chosen, "class": classes, "test_set": test_set, "row": row}
+            parts.append(grids.image_frame(shown, columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def sample_numbers(models: Mapping[str, TrainedModel], count: int = SAMPLES, seed: int = 0) -> pd.DataFrame:
+    """A row per sample from each model's prior: model (a name of `models`), sample, pixels."""
+    parts = [
+        grids.image_frame(model.sample(count, seed), {"model": name, "sample": range(count)})
+        for name, model in models.items()
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def traversal_numbers(
+    model: TrainedModel, image: np.ndarray, activity: np.ndarray, most: int = TRAVERSED_LATENTS
+) -> pd.DataFrame:
+    """One latent moved at a time, all others as in `image`: a row per latent and value, with pixels.
+
+    image: uint8 (28, 28). activity: (latents,), the `most` with the highest are moved, in that order. Columns:
+    latent (its number), activity, value, is_own, pixels. Gaussian latents take values from -3 to 3 standard
+    deviations of the prior, and is_own marks the value nearest to the image's own; a categorical variable takes
+    each of its classes, and is_own marks the image's.
+    """
+    config = model.config
+    chosen = np.argsort(-activity, kind="stable")[:most]
+    values = np.arange(config.categories) if config.categories else np.array(TRAVERSAL)
+    parts = []
+    with torch.no_grad():
+        seen = standardise(torch.tensor(image[None]), config.deviation)
+        seen = seen if model.stn is None else model.stn(seen)
+        assert isinstance(model.model, Autoencoder)
+        own = model.model.modes(model.model.encode(seen))
+        for latent in chosen:
+            moved = own.repeat(len(values), 1)
+            if config.categories:
+                block = slice(int(latent) * config.categories, (int(latent) + 1) * config.categories)
+                moved[:, block] = torch.eye(config.categories)
+                nearest = int(own[0, block].argmax())
+            else:
+                moved[:, latent] = torch.tensor(values, dtype=moved.dtype)
+                nearest = int(np.abs(values - float(own[0, latent])).argmin())
+            columns = {
+                "latent": int(latent),
+                "activity": float(activity[latent]),
+                "value": values,
+                "is_own": np.arange(len(values)) == nearest,
+            }
+            parts.append(grids.image_frame(to_pixels(model.model.decode(moved), config.deviation).numpy(), columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def latent_activity(encodings: np.ndarray, categories: int | None) -> np.ndarray:
+    """How much each latent tells images apart: the variance of its encodings (N, D), summed over its classes."""
+    variance = encodings.astype(np.float64).var(axis=0)
+    return variance if not categories else variance.reshape(-1, categories).sum(axis=1)
+
+
+def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
+    """Inputs and the models' reconstructions below one another, first of the base, then of the augmented test set."""
+    rows = list(dict.fromkeys(zip(frame["test_set"], frame["row"], strict=True)))
+    classes = list(dict.fromkeys(frame["class"]))
+    labels = [test_set if row == "input" else row for test_set, row in rows]
+    return grids.draw_grid(
+        ax,
+        grids.pixels_of(frame),
+        len(classes),
+        column_labels=classes,
+        row_labels=labels,
+        rows_apart=len(rows) // len(TEST_SETS),
+    )
+
+
+def draw_samples(ax: Axes, frame: pd.DataFrame) -> Axes:
+    """Samples of the prior, some rows for each model."""
+    names = list(dict.fromkeys(frame["model"]))
+    rows = len(frame) // len(names) // SAMPLES_IN_A_ROW
+    labels = [name if row == 0 else "" for name in names for row in range(rows)]
+    return grids.draw_grid(ax, grids.pixels_of(frame), SAMPLES_IN_A_ROW, row_labels=labels, rows_apart=rows)
+
+
+def draw_traversal(ax: Axes, frame: pd.DataFrame) -> Axes:
+    """A row per latent and a column per value; the image's own value is marked by a dot below."""
+    values = list(dict.fromkeys(frame["value"]))
+    is_categorical = pd.api.types.is_integer_dtype(frame["value"])
+    latents = list(dict.fromkeys(frame["latent"]))
+    kind = "variable" if is_categorical else "latent"
+    grids.draw_grid(
+        ax,
+        grids.pixels_of(frame),
+        len(values),
+        column_labels=[f"{value:g}" if is_categorical else f"{value:.1f}".replace("-", "−") for value in values],
+        row_labels=[f"{kind} {latent}" for latent in latents],
+    )
+    for number in np.flatnonzero(frame["is_own"]):
+        row, column = divmod(int(number), len(values))
+        top, left = row * (grids.SIZE + grids.GAP), column * (grids.SIZE + grids.GAP)
+        corners = [left - 1, left + grids.SIZE, left + grids.SIZE, left - 1, left - 1]
+        heights = [top - 1, top - 1, top + grids.SIZE, top + grids.SIZE, top - 1]
+        ax.plot(corners, heights, color=style.VERMILLION, clip_on=False)
+    ax.xaxis.set_label_position("top")
+    ax.set_xlabel("class of the variable" if is_categorical else "value (standard deviations of the prior)")
+    return ax
+
+
+def drawn(sources: Sources) -> list[DrawnFigure]:
+    """Reconstructions and samples of all models, and a traversal for each; of the first seed of its best cell."""
+    data = sources.images()
+    chosen = representatives.readable_by_model(sources.study, lambda trial: trial.model())
+    models = {model_name(name): model for name, (_, model) in chosen.items()}
+    keys = [trial.key for trial, _ in chosen.values()]
+    rows = sources.study.trials[sources.study.trials["key"].isin(keys)]
+    described_cells = "; ".join(f"{cell_label(trial.row)}, seed {trial.row['seed']}" for trial, _ in chosen.values())
+    origin = f"{described_cells}. {described(rows)}"
+    reconstructed, sampled = numbers(data, models), sample_numbers(models)
+    height = grids.grid_height(len(TEST_SETS) * (len(models) + 1), reconstructed["class"].nunique())
+    figures = [
+        DrawnFigure(
+            "reconstructions",
+            "Reconstructions",
+            f"One image of each class from the base and the augmented test set, and what each model makes of it; a "
+            f"model with a spatial transformer reconstructs that one's output. {origin}",
+            _one_axes(height, draw, reconstructed),
+            reconstructed,
+        ),
+        DrawnFigure(
+            "prior_samples",
+            "Samples from the prior",
+            f"Images decoded from samples of each model's prior. {origin}",
+            _one_axes(
+                grids.grid_height(len(models) * SAMPLES // SAMPLES_IN_A_ROW, SAMPLES_IN_A_ROW), draw_samples, sampled
+            ),
+            sampled,
+        ),
+    ]
+    return figures + [_traversal(data, trial, model, rows) for trial, model in chosen.values()]
+
+
+def _traversal(data: FashionMNIST, trial: Trial, model: TrainedModel, rows: pd.DataFrame) -> DrawnFigure:
+    encodings = trial.encodings("base")
+    image = 0
+    categories = model.config.categories
+    frame = traversal_numbers(model, data.test_images[image], latent_activity(encodings, categories))
+    latents, all_latents = frame["latent"].nunique(), model.config.latent_dim
+    columns = frame["value"].nunique()
+    name = model_name(model.config.model)
+    moved = "variable set to each of its classes" if categories else "latent moved"
+    which = f"The {latents} of {all_latents} that vary most between test images. " if latents < all_latents else ""
+    caption = (
+        f"Test image {image} decoded with one {moved} and all others kept; rows in the order of their variance between "
+        f"test images. {which}A frame marks the image's own value, or the nearest to it. {cell_label(trial.row)}, seed "
+        f"{trial.row['seed']}. {described(rows[rows['key'] == trial.key])}"
+    )
+    figure = _one_axes(grids.grid_height(latents, columns) + 0.2, draw_traversal, frame)
+    return DrawnFigure(f"traversal_{model.config.model}", f"Latent traversal of the {name}", caption, figure, frame)
+
+
+def _one_axes(height: float, drawing: object, frame: pd.DataFrame) -> Figure:
+    figure = style.new_figure(height)
+    assert callable(drawing)
+    drawing(figure.add_subplot(), frame)
+    return figure

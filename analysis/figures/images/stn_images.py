@@ -1,0 +1,203 @@
+"""Figure 3 of the paper: what goes into the spatial transformer and what comes out, at random and at known warps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.axes import Axes
+from scipy import stats
+from torch import Tensor
+
+from analysis.figures.drawing import image_grids as grids
+from analysis.figures.drawing import known_warps, representatives, style
+from analysis.figures.drawing.captions import described
+from analysis.figures.drawing.known_warps import KINDS
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.figures.images.samples import first_of_each_class
+from analysis.frames.trial import Trial
+from tivae.config import TrialConfig
+from tivae.data.datasets import Dataset, TrialData, standardise, to_pixels
+from tivae.data.fashion_mnist import CLASS_NAMES, FashionMNIST
+from tivae.models.stn import SpatialTransformer
+
+ROWS = ("base", "input", "output")
+ERROR_IMAGES = 1000
+
+
+def numbers(data: FashionMNIST, config: TrialConfig, stn: SpatialTransformer) -> pd.DataFrame:
+    """A row per image shown: number, label, `row` (base: the target; input: augmented; output: of the STN), pixels.
+
+    One test image per class.
+    """
+    sets = TrialData(data, config, "cpu")
+    chosen = first_of_each_class(sets.test_labels)
+    index = torch.from_numpy(chosen)
+    inputs = sets.augmented_test().batch(index)
+    labels = sets.test_labels[chosen]
+    known = {"image": chosen, "label": labels, "class": [CLASS_NAMES[label] for label in labels]}
+    shown = {"base": sets.base_test().batch(index), "input": inputs, "output": _transformed(stn, inputs)}
+    parts = [grids.image_frame(to_pixels(shown[row], config.deviation).numpy(), known | {"row": row}) for row in ROWS]
+    return pd.concat(parts, ignore_index=True)
+
+
+def known_warp_numbers(
+    data: FashionMNIST, config: TrialConfig, stn: SpatialTransformer, image: int = 0
+) -> pd.DataFrame:
+    """Test image `image` under each known warp: a row per kind, amount and `row` (input, output), with pixels."""
+    original = torch.tensor(data.test_images[image : image + 1])
+    parts = []
+    for kind in KINDS:
+        for row in ("input", "output"):
+            before = torch.cat(
+                [known_warps.warped(original, kind.name, amount, config).batch(slice(None)) for amount in kind.amounts]
+            )
+            shown = before if row == "input" else _transformed(stn, before)
+            columns = {"image": image, "kind": kind.name, "amount": kind.amounts, "row": row}
+            parts.append(grids.image_frame(to_pixels(shown, config.deviation).numpy(), columns))
+    return pd.concat(parts, ignore_index=True)
+
+
+def error_numbers(
+    data: FashionMNIST, config: TrialConfig, stn: SpatialTransformer, count: int = ERROR_IMAGES
+) -> pd.DataFrame:
+    """Distance to the base image before and after the STN: a row per kind, amount and `row` (input, output).
+
+    `error`: mean over the first `count` test images of the mean squared error per pixel, in squared standard
+    deviations; `low` and `high`: its 95 % interval over these images (Student's t); `images`: their number.
+    """
+    originals = torch.tensor(data.test_images[:count])
+    base = standardise(originals, config.deviation)
+    rows = []
+    for kind in KINDS:
+        for amount in kind.amounts:
+            before = known_warps.warped(originals, kind.name, amount, config).batch(slice(None))
+            for row, shown in (("input", before), ("output", _transformed(stn, before))):
+                errors = (shown - base).square().mean(dim=(1, 2, 3)).double().numpy()
+                rows.append([kind.name, float(amount), row, errors.mean(), *_interval(errors), len(errors)])
+    return pd.DataFrame(rows, columns=["kind", "amount", "row", "error", "low", "high", "images"])
+
+
+def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
+    """Base image, STN input and STN output below one another, a column per class."""
+    classes = list(dict.fromkeys(frame["class"]))
+    labels = ["base image\n(target)", "STN input\n(augmented)", "STN output"]
+    return grids.draw_grid(ax, grids.pixels_of(frame), len(classes), column_labels=classes, row_labels=labels)
+
+
+def draw_known_warps(ax: Axes, frame: pd.DataFrame, kind: known_warps.WarpKind) -> Axes:
+    """STN inputs above the outputs for one kind of warp, a column per amount."""
+    part = frame[frame["kind"] == kind.name]
+    labels = [kind.shown(amount) for amount in kind.amounts]
+    grids.draw_grid(
+        ax, grids.pixels_of(part), len(labels), column_labels=labels, row_labels=["STN input", "STN output"]
+    )
+    ax.set_title(kind.axis_label.split(" (")[0], loc="left")
+    return ax
+
+
+def draw_error(ax: Axes, frame: pd.DataFrame, kind: known_warps.WarpKind, config: TrialConfig | None = None) -> Axes:
+    """Error before and after the STN against the amount, intervals as bars; the augmentation's range shaded."""
+    for number, (row, label) in enumerate((("input", "STN input"), ("output", "STN output"))):
+        part = frame[(frame["kind"] == kind.name) & (frame["row"] == row)]
+        look = style.numbered_look(number)
+        bars = np.abs(part[["low", "high"]].to_numpy().T - part["error"].to_numpy())
+        ax.errorbar(part["amount"], part["error"], yerr=bars, label=label, capsize=2, elinewidth=0.8, **look.lines())
+    if config is not None:
+        ax.axvspan(*kind.trained_range(config), color="#EEEEEE", zorder=0, label="range of the augmentation")
+    ax.set_xlabel(kind.axis_label)
+    return ax
+
+
+def drawn(sources: Sources) -> list[DrawnFigure]:
+    """Inputs and outputs on the test set; one image at known warps; the error before and after at known warps."""
+    trial, (config, stn) = representatives.first_readable(_with_stn(sources), _loaded)
+    data = sources.images()
+    row = sources.study.trials[sources.study.trials["key"] == trial.key]
+    origin = f"STN of trial {trial.key} (seed {config.seed}). {described(row)}"
+    frames = (numbers(data, config, stn), known_warp_numbers(data, config, stn), error_numbers(data, config, stn))
+    return [
+        DrawnFigure(
+            "stn_images",
+            "Inputs and outputs of the spatial transformer",
+            f"One image of each class: the base image that the spatial transformer was trained to restore, its "
+            f"augmented version that goes in, and what comes out. {origin}",
+            _images_figure(frames[0]),
+            frames[0],
+        ),
+        DrawnFigure(
+            "stn_known_warps",
+            "The spatial transformer before and after, at known warps",
+            f"One test image, warped by a known amount, before and after the spatial transformer. Trained with "
+            f"rotations up to ±{config.rotation_degrees:g}°, shifts up to ±{config.shift_pixels:g} pixels and scales "
+            f"up to ±{config.scale_range:.0%}. {origin}",
+            _known_warps_figure(frames[1]),
+            frames[1],
+        ),
+        DrawnFigure(
+            "stn_error",
+            "Distance to the base image before and after the spatial transformer",
+            f"Mean squared error per pixel between the base image and its warped version before and after the "
+            f"spatial transformer, by the amount of the warp: mean over {frames[2]['images'].iloc[0]:,} test images "
+            f"with its 95 % interval over these images. Below the input's error the transformer repairs more than it "
+            f"blurs. {origin}",
+            _error_figure(frames[2], config),
+            frames[2],
+        ),
+    ]
+
+
+def _with_stn(sources: Sources) -> Iterable[Trial]:
+    trials = representatives.finished(sources.study)
+    with_stn = trials[trials["stn"] != "none"]
+    if with_stn.empty:
+        raise NotSupported("no finished trial has a spatial transformer")
+    return map(sources.study.trial, with_stn["key"])
+
+
+def _loaded(trial: Trial) -> tuple[TrialConfig, SpatialTransformer]:
+    model = trial.model()
+    if model.stn is None:
+        raise ValueError(f"trial {trial.key} has no stn.pt in {trial.folder}")
+    return trial.config, model.stn
+
+
+@torch.no_grad()
+def _transformed(stn: SpatialTransformer, images: Tensor) -> Tensor:
+    return Dataset(images).through(stn).images
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])
+    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    return float(low), float(high)
+
+
+def _images_figure(frame: pd.DataFrame) -> style.Figure:
+    figure = style.new_figure(grids.grid_height(len(ROWS), frame["label"].nunique()))
+    draw(figure.add_subplot(), frame)
+    return figure
+
+
+def _known_warps_figure(frame: pd.DataFrame) -> style.Figure:
+    figure = style.new_figure(len(KINDS) * grids.grid_height(2, len(KINDS[0].amounts)))
+    for ax, kind in zip(figure.subplots(len(KINDS)), KINDS, strict=True):
+        draw_known_warps(ax, frame, kind)
+    return figure
+
+
+def _error_figure(frame: pd.DataFrame, config: TrialConfig) -> style.Figure:
+    figure = style.new_figure(2.4)
+    axes = figure.subplots(1, len(KINDS), sharey=True)
+    for ax, kind in zip(axes, KINDS, strict=True):
+        draw_error(ax, frame, kind, config)
+    # Only now: a limit that is set stops the shared axis from following the other panels.
+    axes[0].set_ylim(bottom=0)
+    axes[0].set_ylabel("Squared error per pixel\n(squared standard deviations)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    return figure

@@ -1,0 +1,1 @@
+"""Results folders as tidy dataframes, and the trials behind their rows."""

@@ -1,0 +1,51 @@
+"""Cells of a study as figures name them, and the quantities that make different models comparable."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from analysis.frames.labels import cell_label, in_order, panel_label
+from analysis.frames.study import PAPER_FACTORS, Study
+
+PIXELS = 784
+
+
+def cell_factors(study: Study) -> list[str]:
+    """The paper's three factors and the other config fields that the study varies, without the seed."""
+    return list(dict.fromkeys([*PAPER_FACTORS, *study.factors()]))
+
+
+def with_cells(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
+    """`trials` with `cell`, a number, and `cell_label` and `panel_label`; by model, then in the frame's own order.
+
+    Rows without a model, damaged records, are left out.
+    """
+    readable = trials[trials["model"].notna()]
+    order = {model: position for position, model in enumerate(in_order(readable["model"]))}
+    readable = readable.sort_values("model", key=lambda models: models.map(order).astype("int64"), kind="stable")
+    cells = readable.groupby(factors, dropna=False, sort=False).ngroup()
+    firsts = readable[~cells.duplicated()]
+    labels = pd.DataFrame(
+        {
+            "cell_label": [cell_label(row, factors) for _, row in firsts.iterrows()],
+            "panel_label": [panel_label(row, factors) for _, row in firsts.iterrows()],
+        },
+        index=cells[~cells.duplicated()],
+    )
+    return readable.assign(cell=cells, **{name: cells.map(labels[name]) for name in labels})
+
+
+def encoding_dim(trials: pd.DataFrame) -> pd.Series:
+    """Numbers per image that the probe reads: latents, times their classes for the categorical VAE."""
+    sizes = trials["latent_dim"] * trials["categories"].fillna(1)
+    return sizes.mask(trials["model"] == "pixels", PIXELS)
+
+
+def beta(trials: pd.DataFrame) -> pd.Series:
+    """Weight of the KL relative to the ELBO of a Gaussian likelihood of variance 1 (Higgins et al. 2017).
+
+    That likelihood has half the sum of squared errors, 784 / 2 times the mean, so beta = kl_weight /
+    reconstruction_weight * 392. Rounded to three digits, so that equal ratios from rounded weights are equal.
+    """
+    ratio = trials["kl_weight"] / trials["reconstruction_weight"] * (PIXELS / 2)
+    return ratio.map(lambda value: float(f"{value:.3g}"))

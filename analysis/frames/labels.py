@@ -1,0 +1,93 @@
+"""Words for cells and axes: what the codes in the frames are called in a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER
+from analysis.paper import MODEL_NAMES
+
+TEST_SET_NAMES = {"base": "base test set", "augmented": "augmented test set"}
+# Controls learn nothing from the training images, or next to nothing: their cells are named by the model alone.
+CONTROL_NAMES = {"pixels": "raw pixels", "pca": "PCA", "untrained": "untrained encoder"}
+STN_NAMES = {"none": "no STN", "pretrained": "STN"}
+SETTING_NAMES = {
+    "latent_dim": "latents",
+    "categories": "classes",
+    "encoding_dim": "latent size",
+    "beta": "β",
+    "kl_weight": "KL weight",
+    "train_dataset": "training data",
+    "stn": "STN",
+    "probe_stn": "STN at the probe",
+}
+_COUNTED = {"latent_dim": "latent", "categories": "class"}
+
+# Letters of a line above a panel of which four stand side by side.
+PANEL_WIDTH = 26
+
+Cell: TypeAlias = Mapping[str, Any] | pd.Series
+
+
+def model_name(model: str) -> str:
+    """A model in a figure: VAE, CVAE, raw pixels, ..."""
+    return MODEL_NAMES.get(model) or CONTROL_NAMES.get(model, model.replace("_", " "))
+
+
+def in_order(models: Iterable[str]) -> list[str]:
+    """The models without repeats, in the order in which the config lists them; others behind, by name."""
+    known = VALUE_ORDER["model"]
+    return sorted(set(models), key=lambda model: (known.index(model) if model in known else len(known), model))
+
+
+def stn_name(stn: str) -> str:
+    """A mode of the spatial transformer in a figure: "no STN", "STN" for the paper's, "joint STN", ..."""
+    return STN_NAMES.get(stn, f"{stn} STN")
+
+
+def setting_name(name: str) -> str:
+    """A config field in a figure: "KL weight", "batch size", ..."""
+    return SETTING_NAMES.get(name, name.replace("_", " "))
+
+
+def setting_label(name: str, value: Any) -> str:
+    """A config field with its value, such as "20 latents" or "batch size 64"."""
+    if name in _COUNTED:
+        return f"{value} {_COUNTED[name] if value == 1 else setting_name(name)}"
+    shown = f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+    return f"{setting_name(name)} {shown}"
+
+
+def cell_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
+    """A cell in one line, such as "VAE, trained on base, no STN, 20 latents".
+
+    factors: the paper's three are always named, of the others those that are given.
+    """
+    return ", ".join(filter(None, [*_paper_parts(cell), _others(cell, factors)]))
+
+
+def panel_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
+    """The same in short lines, for the title of a small panel."""
+    model, *rest = _paper_parts(cell)
+    first = ", ".join([model, *rest[1:]])
+    others = _others(cell, factors)
+    if len(others) > PANEL_WIDTH:
+        others = others.replace(", ", "\n")
+    return "\n".join(filter(None, [first, *rest[:1], others]))
+
+
+def _paper_parts(cell: Cell) -> list[str]:
+    name = model_name(cell["model"])
+    if cell["model"] in CONTROL_NAMES:
+        return [name]
+    return [name, f"trained on {cell['train_dataset']}", stn_name(cell["stn"])]
+
+
+def _others(cell: Cell, factors: Sequence[str]) -> str:
+    if cell["model"] == "pixels":  # it has no latents, whatever its config says
+        return ""
+    named = [name for name in factors if name not in PAPER_FACTORS and not pd.isna(cell[name])]
+    return ", ".join(setting_label(name, cell[name]) for name in named)

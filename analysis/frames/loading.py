@@ -1,0 +1,139 @@
+"""Results folders -> a `Study` with tidy `trials` and `epochs` frames, and these frames to disk.
+
+import analysis
+
+study = analysis.load("results/paper_grid")
+study.trials                      # a row per trial; `study.columns()` says what each column holds
+study.where(model="vae").cells()  # a row per cell: mean and standard deviation over seeds
+study.trial("8ca64430").predictions()
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.frames.columns import CONFIG_NAMES
+from analysis.frames.records import read_trials, trial_folders
+from analysis.frames.study import MAIN_METRICS, VALUE_ORDER, Study
+from analysis.frames.typed import empty_frame, frame_of, read_frame, write_frames
+
+
+def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
+    """The trials of one or several results folders, finished or still running.
+
+    A folder is read from its records (`trials/<key>/record.json`); where it has none, as in a published copy,
+    from `trials.parquet` or `trials.csv`. A record that cannot be read is a row with status "damaged".
+
+    A trial is named by its `key`, so several folders that hold the same trial give one row: of the first
+    folder where it finished, or else of the first that has it. The column `study` says which.
+
+    running: include trials that have not ended yet, with what their checkpoint says.
+
+    Raises `ValueError` where a path is no results folder, or where no trial has ended.
+    """
+    if not paths:
+        raise ValueError("no results folder is given; for example load('results/paper_grid')")
+    folders = [Path(path) for path in paths]
+    for folder in folders:
+        if not folder.is_dir():
+            raise ValueError(f"{folder} is not a folder; give the results folder of a study")
+    names = _study_names(folders)
+    parts = [_read(folder, name, running) for folder, name in zip(folders, names, strict=True)]
+    trials = _concatenated([part[0] for part in parts], "trials")
+    if trials.empty:
+        raise ValueError(_nothing_line(folders))
+    _warn_of_disagreement(trials)
+    trials = _ordered(_one_row_per_trial(trials))
+    epochs = _epochs_of(trials, _concatenated([part[1] for part in parts], "epochs"))
+    return Study(trials, epochs, dict(zip(names, folders, strict=True)))
+
+
+def write(study: Study, folder: str | os.PathLike[str]) -> None:
+    """Writes trials.parquet, trials.csv, epochs.parquet, epochs.csv; each is replaced whole or not at all."""
+    write_frames(study.trials, study.epochs, Path(folder))
+
+
+def _study_names(folders: Sequence[Path]) -> list[str]:
+    """The last part of each path, or as many parts as tell the folders apart."""
+    paths = [folder.resolve() for folder in folders]
+    if len(set(paths)) < len(paths):
+        raise ValueError("the same results folder is given twice; give each once")
+    length = 1
+    while len({path.parts[-length:] for path in paths}) < len(paths):
+        length += 1
+    return ["/".join(path.parts[-length:]) for path in paths]
+
+
+def _read(folder: Path, name: str, running: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
+    if trial_folders(folder):
+        read = zip(("trials", "epochs"), read_trials(folder, running), strict=True)
+        trials, epochs = (frame_of(part.values, part.length, kind) for kind, part in read)
+    else:
+        trials, epochs = read_frame(folder, "trials"), read_frame(folder, "epochs")
+    for frame in (trials, epochs):
+        frame["study"] = pd.Series(name, index=frame.index, dtype="string")
+    return trials, epochs
+
+
+def _concatenated(parts: list[pd.DataFrame], name: str) -> pd.DataFrame:
+    filled = [part for part in parts if len(part)]
+    return pd.concat(filled, ignore_index=True) if filled else empty_frame(name)
+
+
+def _nothing_line(folders: Sequence[Path]) -> str:
+    named = ", ".join(str(folder) for folder in folders)
+    started = sum(len(trial_folders(folder)) for folder in folders)
+    if started:
+        return f"{named}: no finished trial yet ({started} started); wait, or load with running=True"
+    studies = [path for folder in folders for path in sorted(folder.iterdir()) if trial_folders(path)]
+    hint = f"; did you mean {studies[0]}?" if studies else ""
+    return f"{named}: no finished trial yet{hint}"
+
+
+def _warn_of_disagreement(trials: pd.DataFrame) -> None:
+    finished = trials[trials["status"] == "finished"]
+    repeated = finished[finished["key"].duplicated(keep=False)]
+    if repeated.empty:
+        return
+    figures = repeated.groupby("key")[list(MAIN_METRICS)].nunique().max(axis=1)
+    differing = figures.index[figures > 1]
+    if len(differing):
+        warnings.warn(
+            f"{len(differing)} trials finished in several of these folders with different figures "
+            f"({differing[0]} is one); those of the first folder are taken",
+            stacklevel=3,
+        )
+
+
+def _one_row_per_trial(trials: pd.DataFrame) -> pd.DataFrame:
+    unfinished = (trials["status"] != "finished").sort_values(kind="stable")
+    return trials.loc[unfinished.index].drop_duplicates("key")
+
+
+def _ordered(trials: pd.DataFrame) -> pd.DataFrame:
+    """By the fields of the config, in its order of fields and of values; then by key."""
+    ranks = pd.DataFrame(index=trials.index)
+    for name in CONFIG_NAMES:
+        if len(trials[name].unique()) > 1:
+            order = VALUE_ORDER.get(name)
+            ranks[name] = _ranks(trials[name], order)
+    ranks["key"] = trials["key"]
+    return trials.loc[ranks.sort_values(list(ranks.columns), kind="stable").index].reset_index(drop=True)
+
+
+def _ranks(values: pd.Series, order: Sequence[str] | None) -> pd.Series:
+    if order is None:
+        return values
+    return values.map({value: position for position, value in enumerate(order)}).astype("float64")
+
+
+def _epochs_of(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:
+    """The epochs of the rows of `trials`, in their order; not those of other folders' copies of them."""
+    order = trials[["study", "key"]].assign(order=range(len(trials)))
+    kept = epochs.merge(order, on=["study", "key"]).sort_values(["order", "epoch"], kind="stable")
+    return kept.drop(columns="order").reset_index(drop=True)

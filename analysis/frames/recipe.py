@@ -1,0 +1,151 @@
+"""Which trials belong to a cell: those that share every setting that the cell does not name."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from analysis.frames.columns import CONFIG_NAMES
+from analysis.frames.study import PAPER_FACTORS
+from analysis.frames.trial import config_of
+from tivae.config import ConfigError, TrialConfig
+
+Cell: TypeAlias = Mapping[str, Any]
+# A config per trial, seeds apart; None where it has none.
+Configs: TypeAlias = "Sequence[TrialConfig | None]"
+
+# What it means that the paper's recipe leaves a field unset.
+ABSENT = {"train_images": "all", "test_images": "all"}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings in which a study's cells are compared.
+
+    settings: fields that differ from the paper's recipe (`TrialConfig`'s defaults) in the same way in every trial
+    of the study, as with `--quick` or `--set epochs=5`. All other fields count only at the recipe's value.
+    """
+
+    settings: Mapping[str, Any]
+
+    @property
+    def is_papers(self) -> bool:
+        """Whether no setting differs from the paper's recipe."""
+        return not self.settings
+
+    def config(self, cell: Cell, seed: int) -> TrialConfig | None:
+        """The config of `cell` (some of `TrialConfig`'s fields) in this recipe; None where there is no such config."""
+        try:
+            return TrialConfig(**{**self.settings, **cell, "seed": seed})
+        except ConfigError:
+            return None
+
+    def trials_of(self, trials: pd.DataFrame, cell: Cell, configs: Configs | None = None) -> pd.DataFrame:
+        """The finished rows of `trials` that are `cell` in this recipe, one per seed.
+
+        configs: `seedless_configs(trials)`, for who asks for many cells of the same trials.
+
+        Raises `ValueError` where a seed occurs twice.
+        """
+        configs = seedless_configs(trials) if configs is None else configs
+        wanted = self.config(cell, seed=0)
+        fits = np.array([wanted is not None and config == wanted for config in configs], dtype=bool)
+        finished = (trials["status"] == "finished") & trials["seed"].notna()
+        rows = trials[fits & finished.to_numpy(dtype=bool)]
+        repeated = rows.loc[rows["seed"].duplicated(), "seed"]
+        if len(repeated):
+            raise ValueError(f"seed {repeated.iloc[0]} occurs twice in {dict(cell)}; give each trial once")
+        return rows
+
+    def differences(self) -> str:
+        """What differs from the paper's recipe, as "epochs 5 (paper: 20), ..."; "" where nothing does."""
+        return ", ".join(
+            f"{name} {shown(value)} (paper: {_paper_value(name)})" for name, value in self.settings.items()
+        )
+
+    def notes(self) -> list[str]:
+        """What a table says of it: a sentence with the differences, or nothing."""
+        return [] if self.is_papers else [f"These trials differ from the paper's recipe: {self.differences()}."]
+
+
+def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS, configs: Configs | None = None) -> Recipe:
+    """The recipe that the trials share, `vary` and the seed apart.
+
+    A field whose values differ between the trials is a factor of theirs: it counts at the paper's value only.
+    configs: `seedless_configs(trials)`, where it is known already.
+    """
+    # Failed and unfinished trials say as well as finished ones which settings the study has.
+    configs = seedless_configs(trials) if configs is None else configs
+    known = [config for config in dict.fromkeys(configs) if config is not None]
+    settings = {}
+    for name in CONFIG_NAMES:
+        value = None if name in (*vary, "seed") else _shared_value(known, name)
+        if value is not None and any(_differs(config, name) for config in known):
+            settings[name] = value
+    return Recipe(settings)
+
+
+def seedless_configs(trials: pd.DataFrame) -> list[TrialConfig | None]:
+    """The config of each row with seed 0; None where it has none, or one that this version does not know."""
+    names = tuple(name for name in CONFIG_NAMES if name in trials.columns and name != "seed")
+    found = []
+    for values in trials[list(names)].itertuples(index=False, name=None):
+        found.append(_config(names, tuple(None if pd.isna(value) else value for value in values)))
+    return found
+
+
+# A config is slow to check, and thousands of trials share a few.
+@functools.lru_cache(maxsize=10_000)
+def _config(names: tuple[str, ...], values: tuple[Any, ...]) -> TrialConfig | None:
+    try:
+        return config_of({**dict(zip(names, values, strict=True)), "seed": 0})
+    except ValueError:
+        return None
+
+
+def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:
+    """The value that all configs have, those apart that have no use for the field; None where there is none."""
+    for value in {getattr(config, name) for config in configs} - {None}:
+        if all(getattr(config, name) == value or not _takes(config, name, value) for config in configs):
+            return value
+    return None
+
+
+def _takes(config: TrialConfig, name: str, value: Any) -> bool:
+    """Whether `config` could have this value; where it has no use for the field, another value stands there."""
+    try:
+        return getattr(TrialConfig.from_dict(config.to_dict() | {name: value}), name) == value
+    except ConfigError:
+        return True
+
+
+def like_papers(config: TrialConfig) -> TrialConfig:
+    """The paper's recipe in the cell of `config`: its `PAPER_FACTORS`, all else as the defaults have it."""
+    return _like_papers(*(getattr(config, name) for name in PAPER_FACTORS))
+
+
+@functools.cache
+def _like_papers(*cell: Any) -> TrialConfig:
+    # A control that sees no images has no training data set.
+    known = {name: value for name, value in zip(PAPER_FACTORS, cell, strict=True) if value is not None}
+    return TrialConfig(**known)
+
+
+def _differs(config: TrialConfig, name: str) -> bool:
+    return bool(getattr(config, name) != getattr(like_papers(config), name))
+
+
+def _paper_value(name: str) -> str:
+    configs = [TrialConfig(model=model, stn="pretrained") for model in ("vae", "categorical_vae")]
+    values = dict.fromkeys(getattr(config, name) for config in configs)
+    return " or ".join(shown(value) for value in values if value is not None) or ABSENT.get(name, "none")
+
+
+def shown(value: Any) -> str:
+    """A config's value as the frames show it."""
+    return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)

@@ -1,0 +1,257 @@
+"""Trial records on disk -> plain rows. A record that cannot be read becomes a row with status "damaged"."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import stat
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
+from tivae.io import sealed_json
+from tivae.io.checkpoint import DamagedFile
+
+FORMAT = 1
+MAXIMUM_BYTES = 16 * 2**20
+
+Row = dict[str, Any]
+Part = dict[str, list[Any]]
+
+_SECTIONS: dict[str, dict[str, str]] = {
+    "config": {column.name: column.dtype for column in CONFIG},
+    "metrics": {column.name: column.dtype for column in METRICS},
+    "provenance": {column.name: column.dtype for column in PROVENANCE},
+}
+_EPOCH_DTYPES = {column.name: column.dtype for column in EPOCH_COLUMNS}
+_TAKEN = {column.name for column in COLUMNS["trials"]}
+
+
+class DamagedRecordError(ValueError):
+    """A record that cannot be read; the message is one line and names the file."""
+
+
+def trial_folders(folder: Path) -> list[Path]:
+    """The trials of a results folder that have a record or a checkpoint, by name; [] where it has none."""
+    try:
+        with os.scandir(folder / "trials") as entries:
+            found = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [folder / "trials" / name for name in sorted(found)]
+
+
+def read_trials(folder: Path, running: bool = False) -> tuple[Columns, Columns]:
+    """The `trials` and `epochs` values of every trial of `folder` that has ended, with `running` of the others too.
+
+    Nothing that has a record is missing: a damaged one gives a row with status "damaged" and its `error`.
+    """
+    trials: list[Row] = []
+    epochs = Columns()
+    for path in trial_folders(folder):
+        try:
+            trial, part = _checked(read_record(path), path)
+        except FileNotFoundError:
+            if not running or not (path / "checkpoint.pt").is_file():
+                continue
+            trial, part = _unfinished(path)
+        except DamagedRecordError as problem:
+            trial, part = {"key": path.name, "status": "damaged", "error": str(problem)}, {}
+        trials.append(trial)
+        epochs.extend(part)
+    return Columns.of(trials), epochs
+
+
+class Columns:
+    """Columns that grow by parts; a column that a part lacks is None there."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, list[Any]] = {}
+        self.length = 0
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Columns:
+        """The columns of `rows`."""
+        columns = cls()
+        names = tuple(rows[0]) if rows else ()
+        if all(tuple(row) == names for row in rows):
+            # As good as always, and twice as fast.
+            values = zip(*(row.values() for row in rows), strict=True)
+            columns.values = dict(zip(names, map(list, values), strict=True))
+        else:
+            found = dict.fromkeys(name for row in rows for name in row)
+            columns.values = {name: [row.get(name) for row in rows] for name in found}
+        columns.length = len(rows)
+        return columns
+
+    def extend(self, part: Part) -> None:
+        """Adds the rows of `part`, whose columns are of one length."""
+        rows = len(next(iter(part.values()), []))
+        for name in part.keys() - self.values.keys():
+            self.values[name] = [None] * self.length
+        for name, values in self.values.items():
+            values.extend(part.get(name) or [None] * rows)
+        self.length += rows
+
+
+def read_record(trial: Path) -> dict[str, Any]:
+    """The content of `trial/record.json`.
+
+    Raises FileNotFoundError, and `DamagedRecordError` where it is no record.
+    """
+    path = trial / "record.json"
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would block for ever
+        with open(descriptor, "rb", buffering=0) as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise DamagedRecordError(f"{path} is not a plain file")
+            if status.st_size > MAXIMUM_BYTES:
+                size = status.st_size / 2**20
+                raise DamagedRecordError(f"{path} has {size:.1f} MiB; a record has at most {MAXIMUM_BYTES // 2**20}")
+            content = file.read()
+    except (FileNotFoundError, NotADirectoryError):
+        raise FileNotFoundError(path) from None
+    except OSError as problem:
+        raise DamagedRecordError(f"{path} cannot be read: {problem.strerror}") from None
+    try:
+        sealed_json.check(content, path)
+        record = json.loads(content, parse_constant=_refuse_constant)
+    except DamagedFile as problem:
+        raise DamagedRecordError(str(problem)) from None
+    except (ValueError, RecursionError) as problem:
+        raise DamagedRecordError(f"{path} is not JSON: {_one_line(problem)}") from None
+    if not isinstance(record, dict):
+        raise DamagedRecordError(f"{path} holds no record, but a {type(record).__name__}")
+    return record
+
+
+def _checked(record: Mapping[str, Any], trial: Path) -> tuple[Row, Part]:
+    """The trial's row and the columns of its epochs, every value of its column's type."""
+    path = trial / "record.json"
+    if record.get("format") != FORMAT or record.get("kind") != "trial":
+        found = f"format {record.get('format')!r}, kind {record.get('kind')!r}"
+        raise DamagedRecordError(f"{path} has {_short(found)}; it must have format {FORMAT}, kind 'trial'")
+    if record.get("key") != trial.name:
+        found = _short(repr(record.get("key")))
+        raise DamagedRecordError(f"{path} has key {found}; its folder says {trial.name}")
+    if not isinstance(record.get("status"), str) or not record["status"]:
+        raise DamagedRecordError(f"{path} has no status")
+    row: Row = {"key": trial.name, "status": _text(record["status"])}
+    try:
+        row["error"] = _value(record.get("error"), "string", "error")
+        for section, dtypes in _SECTIONS.items():
+            row |= _section(record.get(section), section, dtypes)
+        epochs = _epochs(record.get("epochs"), trial.name)
+    except _WrongValueError as problem:
+        raise DamagedRecordError(f"{path}: {problem}") from None
+    if not record["config"]:
+        raise DamagedRecordError(f"{path} has an empty config")
+    return row, epochs
+
+
+def _unfinished(trial: Path) -> tuple[Row, Part]:
+    """What the checkpoint of an unfinished trial says of its config and epochs; its key and status at least."""
+    from tivae.io import checkpoint  # imports torch, which reading finished trials does not need
+
+    row: Row = {"key": trial.name, "status": "running"}
+    try:
+        state = checkpoint.load(trial / "checkpoint.pt")
+        config = _section(state.get("config", {}), "config", _SECTIONS["config"])
+        return row | config, _epochs(state.get("rows", []), trial.name)
+    except (OSError, ValueError):
+        return row, {}
+
+
+class _WrongValueError(ValueError):
+    pass
+
+
+def _section(value: object, name: str, dtypes: Mapping[str, str]) -> Row:
+    """The scalars of one section. Unknown ones are kept, unknown lists and objects stay in the record."""
+    if not isinstance(value, dict):
+        raise _WrongValueError(f"`{name}` is {_short(repr(value))}; it must be an object")
+    row: Row = {}
+    for field, content in value.items():
+        if field in dtypes:
+            row[field] = _value(content, dtypes[field], name, field)
+        elif field not in _TAKEN and _is_scalar(content):
+            row[_text(field)] = _text(content)
+    return row
+
+
+def _epochs(value: object, key: str) -> Part:
+    """The columns of a trial's epochs, `key` among them."""
+    if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+        raise _WrongValueError(f"`epochs` is {_short(repr(value))}; it must be a list of objects")
+    columns: Part = {"key": [key] * len(value)}
+    for field, found in Columns.of(value).values.items():
+        dtype = _EPOCH_DTYPES.get(field)
+        if dtype is not None and field not in columns:
+            columns[field] = _values(found, dtype, "epochs", field)
+        elif dtype is None and all(_is_scalar(content) for content in found):
+            columns[_text(field)] = [_text(content) for content in found]
+    return columns
+
+
+def _values(values: list[Any], dtype: str, *name: str) -> list[Any]:
+    """As `_value` for each of `values`, in a few steps for the usual list of finite floats."""
+    if dtype == "float64" and set(map(type, values)) == {float} and math.isfinite(sum(values)):
+        return values
+    return [_value(value, dtype, *name) for value in values]
+
+
+def _value(value: Any, dtype: str, *name: str) -> Any:
+    """`value` in the Python type of `dtype`, None for null; raises `_WrongValueError` for any other type.
+
+    name: where in the record it stands.
+    """
+    kind = type(value)
+    if value is None:
+        return None
+    if dtype == "float64" and kind is float and math.isfinite(value):
+        return value
+    if dtype == "string" and kind is str:
+        return _text(value)
+    if dtype == "boolean" and kind is bool:
+        return value
+    if dtype == "Int64" and kind is int and -(2**63) <= value < 2**63:
+        return value
+    if dtype == "float64" and kind is int and abs(value) < 2**1000:
+        return float(value)
+    if name[-1] == "hidden_widths" and kind is list:
+        return "-".join(str(_value(width, "Int64", *name)) for width in value)
+    raise _WrongValueError(f"`{'.'.join(name)}` is {_short(repr(value))}; it must be {_DTYPE_WORDS[dtype]}")
+
+
+_DTYPE_WORDS = {
+    "string": "a text",
+    "Int64": "a whole number",
+    "float64": "a finite number",
+    "boolean": "true or false",
+}
+
+
+def _is_scalar(value: object) -> bool:
+    return value is None or isinstance(value, str | int | float)
+
+
+def _text(value: Any) -> Any:
+    """`value`; a text without lone surrogates, which JSON can hold and neither Parquet nor CSV can."""
+    if not isinstance(value, str) or value.isascii():
+        return value
+    return value.encode("utf-8", "replace").decode("utf-8")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _one_line(problem: Exception) -> str:
+    return _short(" ".join(str(problem).split()) or type(problem).__name__, 120)
+
+
+def _short(text: str, length: int = 60) -> str:
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -1,0 +1,69 @@
+"""A study as a pilot: how much its seeds differ, and so how many a difference needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from analysis.figures.drawing.saving import NotSupported
+from analysis.frames.labels import CONTROL_NAMES
+from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
+from analysis.frames.trial import TEST_SETS
+from analysis.inference import plan_seeds
+
+# Points of accuracy.
+DIFFERENCES = (0.5, 1.0, 2.0)
+
+
+def seed_plans(study: Study) -> pd.DataFrame:
+    """A row per factor of two levels and test set: the seeds that show differences of 0.5, 1 and 2 points, and hours.
+
+    Columns: factor, contrast, test_set, n (seeds here), sd (between seeds, of the difference averaged over all other
+    factors, in points), seconds_per_seed (all trials of a seed that the difference rests on), and for each difference
+    d: seeds_<d>, seeds_cautious_<d>, hours_<d> (of `seeds_<d>`, on one slot), as `analysis.inference.plan_seeds` has
+    them.
+
+    Raises `NotSupported` where no factor has two levels in the same two or more seeds.
+    """
+    trials = study.finished[~study.finished["model"].isin(list(CONTROL_NAMES))]
+    if len(trials["seed"].unique()) < 2:
+        raise NotSupported("it needs two or more seeds, to know how much seeds differ (--seeds 3)")
+    rows = []
+    for factor, contrast, pairs in _contrasts(study, trials):
+        for test_set in TEST_SETS:
+            values = pairs[f"{test_set}_accuracy_second"] - pairs[f"{test_set}_accuracy_first"]
+            by_seed = 100 * values.groupby(pairs["seed"]).mean().dropna()
+            if len(by_seed) < 2:
+                continue
+            seconds = (pairs["wall_seconds_first"] + pairs["wall_seconds_second"]).groupby(pairs["seed"]).sum().mean()
+            row = {"factor": factor, "contrast": contrast, "test_set": test_set, "n": len(by_seed)}
+            row |= {"sd": float(by_seed.std()), "seconds_per_seed": float(seconds)}
+            for difference in DIFFERENCES:
+                plan = plan_seeds(by_seed, difference, float(seconds))
+                row |= {f"seeds_{difference:g}": plan.seeds, f"seeds_cautious_{difference:g}": plan.seeds_cautious}
+                row |= {f"hours_{difference:g}": plan.hours}
+            rows.append(row)
+    if not rows:
+        raise NotSupported("no factor has two values in the same two or more seeds")
+    return pd.DataFrame(rows)
+
+
+def _contrasts(study: Study, trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
+    """Each factor of two levels, with the trials of one level beside those that differ in nothing else."""
+    factors = study.factors()
+    figures = [f"{test_set}_accuracy" for test_set in TEST_SETS]
+    for factor in factors:
+        order = VALUE_ORDER.get(factor, ())
+        levels = sorted(
+            trials[factor].dropna().unique(), key=lambda level: (order.index(level) if level in order else 0, level)
+        )
+        if len(levels) != 2:
+            continue
+        others = [name for name in dict.fromkeys([*PAPER_FACTORS, *factors]) if name != factor]
+        parts = [trials.loc[trials[factor] == level, ["seed", *others, *figures, "wall_seconds"]] for level in levels]
+        pairs = parts[0].merge(parts[1], on=["seed", *others], suffixes=("_first", "_second"))
+        # A seed that lacks a cell would differ from the others by that cell's effect.
+        cells = pairs.groupby("seed").size()
+        pairs = pairs[pairs["seed"].isin(cells.index[cells == cells.max()])] if len(cells) else pairs
+        yield factor, f"{levels[1]} - {levels[0]}", pairs

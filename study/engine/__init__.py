@@ -1,0 +1,1 @@
+"""Execution: Ray Tune, devices, the cluster, and the worker that runs one job."""

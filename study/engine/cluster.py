@@ -1,0 +1,180 @@
+"""The connection to Ray: an instance of this machine's own, or a cluster that is there already."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import logging
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from study.engine import devices
+from study.engine.devices import ClusterError, Pool, SlotOptions
+from study.storage.remote import Storage, StorageError
+from tivae.io import provenance
+
+# A worker process on a busy node takes a while to start.
+PROBE_SECONDS = 90
+LOOK_INTERVAL = 1.0
+# Environment variables that change what a trial computes, or how fast.
+HANDED_ON = ("TIVAE_KERNELS",)
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Node:
+    """A machine of the cluster that is alive; resources: its total."""
+
+    id: str
+    name: str
+    resources: Mapping[str, float]
+
+
+@contextlib.contextmanager
+def session(address: str | None = None, cpus: int | None = None, dashboard: bool = False) -> Iterator[str | None]:
+    """A connection to Ray: a new local instance, or the cluster at `address`, which answers (`study.address`).
+
+    Gives the address of Ray's dashboard, None where there is none.
+
+    dashboard: of a local instance; it listens on this machine only. Nodes of a cluster need not have this repository:
+    its code is sent to them.
+
+    Raises `ClusterError` where Ray does not start, or the cluster can't be joined.
+    """
+    if address is None:
+        options = _local(cpus, dashboard)
+    else:
+        packages = [str(REPOSITORY / name) for name in ("tivae", "study")]
+        # What this process was told of how to compute holds for all nodes.
+        told = {name: value for name, value in os.environ.items() if name in HANDED_ON}
+        variables = told | {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
+        environment = {"py_modules": packages, "excludes": ["**/__pycache__"], "env_vars": variables}
+        options = {"address": address, "runtime_env": environment}
+    try:
+        context = ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    # Ray raises a bare Exception where its processes need more than half a minute to start.
+    except Exception as error:
+        raise ClusterError(_not_started(address, error)) from error
+    try:
+        yield context.dashboard_url or None
+    finally:
+        ray.shutdown()
+
+
+def nodes() -> list[Node]:
+    """The nodes that are alive."""
+    return [
+        Node(node["NodeID"], node.get("NodeManagerHostname") or node["NodeManagerAddress"], node["Resources"])
+        for node in ray.nodes()
+        if node["Alive"]
+    ]
+
+
+def check_storage(storage: Storage, options: SlotOptions) -> None:
+    """Has every node that can run trials write to the storage what the others can see.
+
+    Raises `StorageError` naming a node that can't, and why.
+    """
+    token = uuid.uuid4().hex
+    storage.lay_out(token)
+    able = [node for node in nodes() if options.available([node.resources])]
+    answers = _asked(storage, token, able)
+    came = storage.answers(token)
+    for node in able:
+        reason = answers.get(node.id, "it did not answer") or (None if node.id in came else "its file does not appear")
+        if reason is not None:
+            raise StorageError(
+                f"the node {node.name} can't use the storage {storage.shown} ({reason}); "
+                "give --storage a folder that every node shares, or a URL that every node can write"
+            )
+
+
+class LiveSlots:
+    """The pools of the cluster as it is now, looked up at most once a second.
+
+    options: what is wanted of its devices; say: told what has changed, when it changes.
+    """
+
+    def __init__(self, options: SlotOptions, say: Callable[[str], None], look: Callable[[], Sequence[Node]] = nodes):
+        self._options, self._say, self._look = options, say, look
+        self._looked = time.monotonic()
+        self._nodes = {node.id: node for node in look()}
+        self.pools = self._available()
+
+    def __call__(self) -> list[Pool]:
+        now = time.monotonic()
+        if now - self._looked >= LOOK_INTERVAL:
+            self._looked = now
+            self._update({node.id: node for node in self._look()})
+        return self.pools
+
+    def _update(self, found: dict[str, Node]) -> None:
+        gone = [node.name for key, node in self._nodes.items() if key not in found]
+        new = [node.name for key, node in found.items() if key not in self._nodes]
+        before, self._nodes = self.pools, found
+        self.pools = self._available()
+        if before != self.pools:
+            what = [f"{', '.join(names)} {verb}" for names, verb in ((new, "joined"), (gone, "left")) if names]
+            change = " and ".join(what) or "the nodes changed"
+            self._say(f"{change}: {devices.named(before)} before, now {devices.named(self.pools)}")
+
+    def _available(self) -> list[Pool]:
+        return self._options.available([node.resources for node in self._nodes.values()])
+
+
+def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
+    # Without this package Ray starts a dashboard that shows nothing.
+    if dashboard and importlib.util.find_spec("aiohttp") is None:
+        raise ClusterError("--dashboard needs the extra `cluster`: give the command with `uv run --extra cluster`")
+    paths = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    return {
+        "address": "local",
+        "num_cpus": cpus,
+        "resources": {"mps": 1} if "mps" in devices.machine() else None,
+        "include_dashboard": dashboard,
+        "dashboard_host": "127.0.0.1",
+        "runtime_env": {"env_vars": {"PYTHONPATH": paths}},
+    }
+
+
+def _not_started(address: str | None, error: Exception) -> str:
+    reason = " ".join(str(error).split())[:500]
+    if address is None:
+        return f"Ray did not start ({reason}); give the command again when this machine is less busy"
+    if "No node info found" in reason:
+        return (
+            f"this machine is no node of the cluster at {address}; give the command on one of its nodes, make this "
+            f"machine one with `ray start --address {address}`, or send the command as a Ray job (see README)"
+        )
+    return f"the Ray cluster at {address} can't be joined ({reason}); check that Python and Ray are the same there"
+
+
+def _asked(storage: Storage, token: str, able: Sequence[Node]) -> dict[str, str | None]:
+    """What each node says of the storage: None, or a reason; nodes that do not answer in time are missing."""
+    check = ray.remote(num_cpus=0, max_retries=0)(_check_from_there)
+    asked = {
+        check.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(
+            storage, token, node.id
+        ): node.id
+        for node in able
+    }
+    ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS)
+    answers: dict[str, str | None] = {}
+    for reference in ready:
+        try:
+            answers[asked[reference]] = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            answers[asked[reference]] = " ".join(str(error).split())[-300:]
+    return answers
+
+
+def _check_from_there(storage: Storage, token: str, node: str) -> str | None:
+    return storage.check_from_here(token, node)

@@ -1,0 +1,206 @@
+"""Hands jobs to Ray Tune: each to a free slot, and none before the STN that it needs is there."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from study.engine.devices import Pool
+from study.engine.load import Load
+from study.jobs import Job
+from study.search.searched_jobs import SearchedJobs
+
+# A job whose worker died is given out again this often; a trial that raises is recorded and not run again.
+MAX_RETRIES = 3
+
+
+class Dispatcher(Searcher):
+    """The order of a study's jobs, as a Tune searcher.
+
+    Tune asks for a trial whenever it can hold one more; the answer is a job on the fastest pool that has room, or
+    "not yet". A slow pool gets a job only while it would end it before the faster ones have done all that waits:
+    it helps a long study and does not hold up its end. Each pool may hold one job more than it has slots, because
+    Tune keeps a worker process only while another trial waits for it; not so for the last jobs, which would wait
+    for one pool beside a free other.
+
+    A job whose worker died, whose pool is gone or whose device lacks an operation is put back, and goes on from its
+    last epoch on whatever pool it is given to next.
+
+    give_up: called with each job that can't be run, and the reason.
+    more: a search, asked for further jobs when a slot would be idle without them.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        pools: Sequence[Pool],
+        give_up: Callable[[Job, str], None],
+        more: SearchedJobs | None = None,
+    ):
+        super().__init__()
+        self._give_up = give_up
+        self._more = more
+        self._intermediate = more.intermediate if more is not None else None
+        self._asked_costs: list[float] = []
+        self._load = Load(pools)
+        self._waiting = deque(jobs)
+        self._waiting_cost = sum(job.cost for job in jobs)
+        self._missing_stns = {job.key for job in jobs if job.kind == "stn"}
+        self._given: dict[str, tuple[Job, Pool]] = {}
+        self._deaths: Counter[str] = Counter()
+        self._put_back: set[str] = set()
+        self._withdrawn: set[str] = set()
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next job as Tune's config, None where it must wait, `FINISHED` where no job is left or can be run."""
+        for job in self._ready():
+            pool = self._load.room(job, *self._waiting_work())
+            if pool is not None:
+                return self._give(job, pool, trial_id)
+            if self._load.everything_runs_everywhere:
+                break
+        # What is given out may come back. With nothing given out a job waits only for slots that are gone for good.
+        return None if self._given else Searcher.FINISHED
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Learns the speed of the trial's kind of device, in cost per second."""
+        if trial_id not in self._given or not result.get("wall_seconds"):
+            return
+        job, pool = self._given[trial_id]
+        # Only deaths that no epoch came between count: on machines that come and go a long trial may see many.
+        self._deaths.pop(job.key, None)
+        self._load.measured(pool.kind, job.cost / job.epochs / result["wall_seconds"])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Frees the slot; after an STN, its trials may start, or are given up with its reason."""
+        job, pool = self._given.pop(trial_id)
+        self._load.free(pool.kind)
+        result = result or {}
+        if self._is_to_be_given_again(trial_id, job, pool, result, error):
+            self._put_back.add(trial_id)
+            self._waiting.appendleft(job)
+            self._waiting_cost += job.cost
+            return
+        if job.kind != "stn":
+            return
+        if not error and result.get("status") == "finished":
+            self._missing_stns.discard(job.key)
+            return
+        reason = result.get("error") or "its worker died"
+        self._give_up_where(
+            lambda waiting: waiting.needs == job.key, f"the STN {job.key} could not be pretrained ({reason})"
+        )
+
+    def job(self, trial_id: str) -> Job:
+        """The job that runs as Tune's trial `trial_id`."""
+        return self._given[trial_id][0]
+
+    def was_put_back(self, trial_id: str) -> bool:
+        """Whether the job of this Tune trial has not ended with it, and will be given out again."""
+        return trial_id in self._put_back
+
+    def resize(self, pools: Sequence[Pool]) -> None:
+        """From now on these are the pools; `stranded` trials are those on a kind of device that is gone."""
+        self._load.pools = list(pools)
+        if pools and not self._load.everything_runs_everywhere:
+            self._give_up_unfitting()
+
+    def stranded(self) -> list[str]:
+        """Tune's trials on a pool that has no slot any more."""
+        kinds = {pool.kind for pool in self._load.pools}
+        return [trial_id for trial_id, (_, pool) in self._given.items() if pool.kind not in kinds]
+
+    def withdraw(self, trial_id: str) -> None:
+        """The trial is about to be stopped before it has started; its job goes elsewhere."""
+        self._withdrawn.add(trial_id)
+
+    @property
+    def left(self) -> int:
+        """Jobs that wait; those that are given out are not counted."""
+        return len(self._waiting)
+
+    def _ready(self) -> Iterator[Job]:
+        """The jobs that may start, in order; a search is asked where all that waits waits for an STN."""
+        seen: set[tuple[str, ...]] = set()
+        for job in list(self._waiting):
+            # Where one job finds no room, none that is like it does.
+            if job.needs not in self._missing_stns and job.operations not in seen:
+                seen.add(job.operations)
+                yield job
+        # No more than could run: a search learns from trials that have ended.
+        while self._more is not None and not seen and len(self._waiting) < self._load.slots and self._load.has_room():
+            jobs = self._more.ask()
+            if not jobs:
+                self._more = None
+            for asked in jobs:
+                self._add(asked)
+            yield from (job for job in jobs if job in self._waiting and job.needs not in self._missing_stns)
+
+    def _waiting_work(self) -> tuple[float, float]:
+        """Number and cost of the jobs that wait, those included that a search will come upon."""
+        left = self._more.left if self._more is not None and self._asked_costs else 0
+        each = sum(self._asked_costs) / max(1, len(self._asked_costs))
+        return len(self._waiting), self._waiting_cost + left * each
+
+    def _give(self, job: Job, pool: Pool, trial_id: str) -> dict[str, Any]:
+        self._remove(job)
+        self._given[trial_id] = (job, pool)
+        self._load.take(pool.kind)
+        return {"job": job.to_text(), "pool": _as_config(pool), "intermediate": self._intermediate}
+
+    def _add(self, job: Job) -> None:
+        if job.kind == "stn":
+            if job.key in self._missing_stns:
+                return
+            self._missing_stns.add(job.key)
+        self._asked_costs.append(job.cost)
+        self._waiting.append(job)
+        self._waiting_cost += job.cost
+
+    def _is_to_be_given_again(self, trial_id: str, job: Job, pool: Pool, result: dict[str, Any], error: bool) -> bool:
+        if trial_id in self._withdrawn:
+            return True
+        if result.get("status") == "unsupported":
+            self._load.exclude(pool.kind, job)
+            self._give_up_unfitting()
+            return bool(self._load.fitting(job))
+        self._deaths[job.key] += error
+        return error and self._deaths[job.key] <= MAX_RETRIES
+
+    def _give_up_unfitting(self) -> None:
+        kinds = " and ".join(pool.kind for pool in self._load.pools)
+        reason = f"it needs an operation that {kinds} lacks, and there is no other device"
+        self._give_up_where(lambda waiting: not self._load.fitting(waiting), reason)
+
+    def _give_up_where(self, is_lost: Callable[[Job], bool], reason: str) -> None:
+        for job in [job for job in self._waiting if is_lost(job)]:
+            self._remove(job)
+            self._give_up(job, reason)
+
+    def _remove(self, job: Job) -> None:
+        self._waiting.remove(job)
+        self._waiting_cost -= job.cost
+
+    # Tune saves its searcher; ours has nothing to save, since the trials' records say what is left to do.
+    def save(self, checkpoint_path: str) -> None:
+        """Does nothing."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Does nothing."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Nothing."""
+        return {}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Does nothing."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Does nothing."""
+
+
+def _as_config(pool: Pool) -> dict[str, Any]:
+    return {"device": pool.device, "kind": pool.kind, "threads": pool.threads, "resources": pool.resources}

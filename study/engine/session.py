@@ -1,0 +1,113 @@
+"""A run's work: the connection to Ray, and everything that follows the jobs as they go on."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import ray
+from rich.console import Console
+
+from study.engine import devices, tune
+from study.jobs import Job
+from study.monitor.display import Display
+from study.monitor.mlflow_log import MLflow
+from study.monitor.progress import Progress, duration
+from study.monitor.status_file import StatusFile
+from study.monitor.tensorboard import TensorBoard
+from study.search.optuna_search import OptunaSearch
+from study.search.searched_jobs import SearchedJobs
+from study.storage.folder import StudyPaths
+from study.storage.recorder import Logger, Recorder
+from tivae import records
+from tivae.config import TrialConfig
+from tivae.data import fashion_mnist
+
+
+def work(
+    jobs: Sequence[Job],
+    finished: Sequence[TrialConfig],
+    place: StudyPaths,
+    options: argparse.Namespace,
+    console: Console,
+    search: OptunaSearch | None = None,
+) -> Progress:
+    """Runs the jobs, or those of the search, and returns how far they came: less than all where it was interrupted.
+
+    finished: trials that an earlier run finished.
+
+    Raises `ClusterError`, `DeviceError`, `StorageError`, `MLflowError` and `DataError` before anything runs.
+    """
+    study, storage = place.study, place.storage
+    wanted = devices.SlotOptions.of(options)
+    data = fashion_mnist.load(options.data)
+    with contextlib.ExitStack() as stack:
+        loggers = _loggers(study, options)
+        dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard))
+        wanted.pools([node.resources for node in tune.nodes()])
+        if options.address is not None:
+            tune.check_storage(storage, wanted)
+        unknown = 0 if search is None else search.left
+        before = len(finished) if search is None else search.ended
+        display = Display(Progress(jobs, 1, before, time.monotonic, unknown), console)
+        progress = display.progress
+        slots = tune.LiveSlots(wanted, display.say)
+        progress.resize(sum(pool.slots for pool in slots()))
+        _consider(finished, study, progress)
+        console.print(
+            f"{len(jobs) or unknown} {'trials' if search else 'jobs'} on {devices.named(slots())}; results in {study}",
+            highlight=False,
+            soft_wrap=True,
+        )
+        if options.dashboard and dashboard is not None:
+            console.print(
+                f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)",
+                highlight=False,
+            )
+        # The copy of this process would be one more of 55 MB.
+        shared = ray.put(data)
+        del data
+        recorder = Recorder(study, storage, place.frames, loggers, None if search is None else search.tell)
+        recorder.mirror.send_unfinished([part for job in jobs for part in job.parts])
+        more = None if search is None else SearchedJobs(search, study, progress)
+        with _status(study, progress) as status, contextlib.closing(recorder), display:
+            limit = None if options.time_limit is None else 60 * options.time_limit
+            watchers = tune.Watchers(recorder.ended, recorder.reported, status.update)
+            tune.run(jobs, slots, shared, study, display, watchers, options.measures, more, storage, limit)
+            progress.lost_nodes = progress.waiting > 0 and not slots()
+    console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
+    return progress
+
+
+def _loggers(study: Path, options: argparse.Namespace) -> list[Logger]:
+    loggers: list[Logger] = [TensorBoard(study)] if options.tensorboard else []
+    return loggers + ([MLflow(options.mlflow, study.name)] if options.mlflow is not None else [])
+
+
+def _consider(finished: Sequence[TrialConfig], study: Path, progress: Progress) -> None:
+    """The best of an earlier run is the best so far."""
+    for config in finished:
+        record = records.read(records.trial_folder(study, config.key)) or {}
+        progress.consider(Job("trial", config), record.get("metrics", {}).get("augmented_accuracy"))
+
+
+@contextlib.contextmanager
+def _status(study: Path, progress: Progress) -> Iterator[StatusFile]:
+    status = StatusFile(study, progress)
+    state = "interrupted"
+    try:
+        yield status
+        state = "interrupted" if progress.waiting or progress.running else "ended"
+    finally:
+        status.write(state)
+
+
+def _in_trials(progress: Progress) -> str:
+    whole, filled = progress.utilisation.share(), progress.utilisation.share_while_filled()
+    if whole is None or not progress.ended_jobs:
+        return ""
+    waiting = "" if filled is None else f", {filled:.1%} while trials were waiting"
+    return f"; {whole:.1%} of the slots' time was spent inside trials{waiting}"

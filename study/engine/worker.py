@@ -1,0 +1,147 @@
+"""What a worker process does with a job; runs under Ray Tune."""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from ray import tune
+
+from study.jobs import Job
+from study.storage.remote import Storage
+from tivae import device_support, records
+from tivae.data.fashion_mnist import FashionMNIST
+from tivae.evaluation.intermediate import METRICS
+from tivae.training import heap
+from tivae.training.loop import EpochRow
+
+STDERR = 2
+
+# The figures of an epoch that the driver shows.
+REPORTED = (
+    *("epoch", "wall_seconds", "images_per_second"),
+    *("train_loss", "train_alignment_loss", "base_loss", "augmented_loss"),
+)
+
+
+def work(
+    config: dict[str, Any], *, data: FashionMNIST, storage: Storage, measures: str, time_limit: float | None = None
+) -> None:
+    """Runs one job, reporting each epoch; its record and checkpoint are left on the storage.
+
+    config: `job` (`Job.to_text`) and `pool` (device, threads), as the dispatcher makes it; `intermediate`: the metric
+    that a search prunes by, to be reported after every epoch, or None.
+    measures: none, standard or all measures of invariance; they move no other figure. time_limit: seconds from one
+    report to the next, after which this process ends itself.
+
+    What the device lacks is reported as the status `unsupported`, and nothing is recorded.
+    """
+    with _watched(time_limit) as alive:
+        _work(config, data, storage, measures, alive)
+
+
+def _work(
+    config: dict[str, Any], data: FashionMNIST, storage: Storage, measures: str, alive: Callable[[], None]
+) -> None:
+    began = time.perf_counter()
+    job, pool = Job.from_text(config["job"]), config["pool"]
+    _prepare(pool["threads"])
+    lacking = device_support.missing(job.config, pool["device"], pretraining=job.kind == "stn")
+    if lacking is not None:
+        tune.report({"status": "unsupported", "error": lacking})
+        return
+    try:
+        record = _run(job, config, data, storage, measures, alive)
+    except OSError:
+        # Nothing could be written: Tune must know, or the job would count as done.
+        raise
+    except Exception as error:
+        # An STN's failure is told, not raised: Tune would run the same bug again.
+        tune.report({"status": "failed", "error": records.reason(error)})
+        return
+    # Tune would keep statistics of each of the metrics.
+    told = {"status": record["status"], "error": record["error"], "metrics": json.dumps(record["metrics"])}
+    tune.report(told | {"busy_seconds": time.perf_counter() - began})
+
+
+def _run(
+    job: Job,
+    config: dict[str, Any],
+    data: FashionMNIST,
+    storage: Storage,
+    measures: str,
+    alive: Callable[[], None],
+) -> dict[str, Any]:
+    """The record of the job, which is on the storage when this returns."""
+    trial, device, intermediate = job.config, config["pool"]["device"], config.get("intermediate")
+    reported = REPORTED if intermediate is None else (*REPORTED, intermediate)
+    with storage.at_hand(*job.parts) as (study, send), _noted() as notices:
+
+        def report(row: EpochRow) -> None:
+            try:
+                send(records.CHECKPOINT)
+            except OSError as error:
+                # The next epoch's may pass; a result is worth more than a checkpoint.
+                logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
+            figures = {name: row[name] for name in reported if name in row}
+            # Given in every row, as Tune carries over what a row leaves out.
+            tune.report(figures | {"notices": "\n".join(notices)})
+            notices.clear()
+            alive()
+
+        if job.kind == "stn":
+            record = records.run_stn(trial, data, device, study, report)
+        else:
+            estimated = intermediate if intermediate in METRICS else None
+            record = records.run_trial(trial, data, device, study, report, measures=measures, intermediate=estimated)
+        send()
+    return record
+
+
+@contextlib.contextmanager
+def _noted() -> Iterator[list[str]]:
+    """The warnings of `tivae` as they come, to be told where the user sees them: what this process prints is not."""
+    handler = _Notes()
+    logger = logging.getLogger("tivae")
+    logger.addHandler(handler)
+    try:
+        yield handler.notices
+    finally:
+        logger.removeHandler(handler)
+
+
+class _Notes(logging.Handler):
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.notices: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.notices.append(record.getMessage())
+
+
+@contextlib.contextmanager
+def _watched(time_limit: float | None) -> Iterator[Callable[[], None]]:
+    """Gives a call that starts the time anew; the process ends when it runs out, whatever hangs in it."""
+
+    def alive() -> None:
+        if time_limit is not None:
+            # Python's own watchdog is a thread that needs no interpreter lock.
+            faulthandler.dump_traceback_later(time_limit, exit=True, file=STDERR)
+
+    alive()
+    try:
+        yield alive
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _prepare(threads: int) -> None:
+    """Sets up this process for a trial; Ray gives workers one thread, whatever their CPUs."""
+    torch.set_num_threads(threads)
+    heap.keep_freed_memory()

@@ -1,0 +1,141 @@
+"""The live table of a running study, or plain lines where the output is not a terminal."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
+
+from study.jobs import Job
+from study.monitor.progress import Progress, duration, label
+
+# Seconds between two lines, or two pictures, about the same thing.
+LINE_INTERVAL = 30.0
+REFRESH_INTERVAL = 0.5
+# Lines of the live table; all failures are in the dataframe.
+SHOWN_FAILURES = 3
+
+
+class Display:
+    """Shows `progress` while the block runs; in a terminal as a table, else as lines."""
+
+    def __init__(self, progress: Progress, console: Console):
+        self.progress, self.console = progress, console
+        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._shown = -float("inf")
+
+    def __enter__(self) -> Display:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def tick(self) -> None:
+        """Redraws the table, or prints a line about where the study stands, if it is time."""
+        interval = REFRESH_INTERVAL if self._live is not None else LINE_INTERVAL
+        if time.monotonic() - self._shown < interval:
+            return
+        self._shown = time.monotonic()
+        if self._live is not None:
+            self._live.update(live_view(self.progress), refresh=True)
+        elif self.progress.running:
+            states = "; ".join(_in_words(running.job, running.row) for running in self.progress.running.values())
+            self.say(f"{summary(self.progress)} | {states}")
+
+    def ended(self, job: Job, result: dict[str, Any]) -> None:
+        """Says how a job ended."""
+        if result["status"] == "pruned":
+            self.say(f"pruned {job.key} {label(job)}, after {result['epoch']} of {job.epochs} epochs")
+        elif result["status"] != "finished":
+            self.say(f"FAILED {job.key} {label(job)}: {result['error']}")
+        elif job.kind == "stn":
+            aligned, identity = result.get("alignment_loss", 0.0), result.get("identity_loss", 0.0)
+            self.say(f"done {job.key} {label(job)}: test MSE to the base image {identity:.3f} -> {aligned:.3f}")
+        else:
+            base, augmented = result["base_accuracy"], result["augmented_accuracy"]
+            self.say(f"done {job.key} {label(job)}: accuracy {base:.4f} base, {augmented:.4f} augmented")
+
+    def say(self, text: str) -> None:
+        """A line that stays, above the table."""
+        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def live_view(progress: Progress) -> Group:
+    """What runs, what failed last, the best so far and the counts."""
+    parts: list[Table | str] = [running_table(progress)]
+    if progress.failures:
+        last = progress.failures[-SHOWN_FAILURES:]
+        parts.append(failures_table((job.key, label(job), reason) for job, reason in last))
+    if progress.best is not None:
+        accuracy, job = progress.best
+        parts.append(f"best so far: {job.key} {label(job)}, augmented accuracy {accuracy:.4f}")
+    return Group(*parts, summary(progress))
+
+
+def running_table(progress: Progress) -> Table:
+    """A row for each running job."""
+    return table_of(
+        (key, label(running.job), running.device, running.job.epochs, running.row)
+        for key, running in progress.running.items()
+    )
+
+
+def table_of(running: Iterable[tuple[str, str, str, int, dict[str, Any]]]) -> Table:
+    """A row for each of (key, label, device, epochs in all, figures of the last epoch)."""
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("trial", "what", "device", "epoch", "train loss", "base loss", "augmented loss", "images/s"):
+        # On a narrow terminal the words wrap, and the numbers stay whole.
+        words, heading = name in ("trial", "what", "device"), name.replace(" ", "\n")
+        table.add_column(heading, justify="left" if words else "right", no_wrap=name != "what")
+    for key, what, device, epochs, row in running:
+        train = row.get("train_loss", row.get("train_alignment_loss"))
+        losses = (_number(value) for value in (train, row.get("base_loss"), row.get("augmented_loss")))
+        speed = f"{row['images_per_second']:,.0f}" if "images_per_second" in row else ""
+        table.add_row(key, what, device, f"{int(row.get('epoch', 0))}/{epochs}", *losses, speed)
+    return table
+
+
+def failures_table(failures: Iterable[tuple[str, str, str]]) -> Table:
+    """A row for each of (key, label, reason)."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("failed", no_wrap=True)
+    table.add_column("what", no_wrap=True)
+    table.add_column("reason")
+    for failure in failures:
+        table.add_row(*(escape(part) for part in failure))
+    return table
+
+
+def summary(progress: Progress) -> str:
+    """One line: done, running, waiting, failed, best, elapsed and left."""
+    parts = [f"{progress.finished}/{progress.trials} trials done"]
+    parts += [f"{len(progress.running)} running", f"{progress.waiting} waiting"]
+    if progress.pruned:
+        parts.append(f"{progress.pruned} pruned")
+    if progress.failed:
+        parts.append(f"{progress.failed} failed")
+    if progress.best is not None:
+        parts.append(f"best augmented accuracy {progress.best[0]:.4f}")
+    parts += [f"{duration(progress.elapsed)} so far", f"{duration(progress.seconds_left())} left"]
+    return ", ".join(parts)
+
+
+def _in_words(job: Job, row: dict[str, Any]) -> str:
+    loss = row.get("train_loss", row.get("train_alignment_loss"))
+    figures = f", loss {_number(loss)}" if loss is not None else ""
+    return f"{label(job)}: epoch {int(row.get('epoch', 0))}/{job.epochs}{figures}"
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"

@@ -1,0 +1,180 @@
+"""What of a study is done, what runs and how long the rest takes; pure bookkeeping, drawn elsewhere."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from analysis.frames.recipe import like_papers, shown
+from study.jobs import Job
+from study.monitor.utilisation import Utilisation
+from tivae.config import FIELD_NAMES
+
+
+@dataclass
+class RunningJob:
+    """A job that a worker has; `row` holds the figures of its last epoch."""
+
+    job: Job
+    device: str
+    row: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return int(self.row.get("epoch", 0))
+
+    @property
+    def share(self) -> float:
+        """The share of the job that is done, in [0, 1]."""
+        return min(1.0, self.epoch / max(1, self.job.epochs))
+
+
+class Progress:
+    """Counts jobs as they start, report and end.
+
+    clock: seconds; slots: how many jobs run at once; finished_before: trials that an earlier run finished;
+    unknown: trials that a search has yet to come upon.
+    """
+
+    def __init__(
+        self,
+        jobs: Sequence[Job],
+        slots: int,
+        finished_before: int,
+        clock: Callable[[], float],
+        unknown: int = 0,
+    ):
+        self._clock = clock
+        self._started = clock()
+        self._slots = slots
+        self.utilisation = Utilisation(slots, clock)
+        # Cost per second and slot, of the last epochs that were reported.
+        self._speeds: deque[float] = deque(maxlen=4 * slots)
+        self._unfinished_cost = sum(job.cost for job in jobs)
+        self.jobs = list(jobs)
+        self.unknown = unknown
+        self.trials = sum(job.kind == "trial" for job in jobs) + finished_before + unknown
+        self.finished = finished_before
+        self.failed = 0
+        self.pruned = 0
+        self.ended_jobs = 0
+        self.running: dict[str, RunningJob] = {}
+        self.best: tuple[float, Job] | None = None
+        # Whether it ended early because no node was left for its jobs.
+        self.lost_nodes = False
+        self.failures: list[tuple[Job, str]] = []
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that no worker has yet."""
+        return len(self.jobs) - self.ended_jobs - len(self.running) + self.unknown
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return self._clock() - self._started
+
+    def add(self, job: Job) -> None:
+        """A search has come upon a job; a trial is one of the `unknown`."""
+        self.jobs.append(job)
+        self._unfinished_cost += job.cost
+        self.unknown -= job.kind == "trial"
+
+    def know(self, left: int) -> None:
+        """A search has `left` trials still to come upon: some that it came upon had been run before."""
+        self.finished += self.unknown - left
+        self.unknown = left
+
+    def start(self, job: Job, device: str) -> None:
+        """A worker has the job."""
+        self.running[job.key] = RunningJob(job, device)
+        self.utilisation.started()
+
+    def report(self, job: Job, row: dict[str, Any]) -> None:
+        """An epoch of the job is done; `wall_seconds` of the row is the time it took."""
+        self.running[job.key].row = row
+        if row.get("wall_seconds"):
+            self._speeds.append(job.cost / job.epochs / row["wall_seconds"])
+
+    def put_back(self, job: Job) -> None:
+        """The job has lost its worker and waits again."""
+        self.running.pop(job.key, None)
+
+    def resize(self, slots: int) -> None:
+        """From now on so many jobs run at once."""
+        self._slots = max(1, slots)
+        self.utilisation.resize(slots)
+
+    def end(self, job: Job, result: dict[str, Any]) -> None:
+        """The job ended; `result` has its `status` and, where it finished, its metrics."""
+        self.running.pop(job.key, None)
+        self.ended_jobs += 1
+        self.utilisation.ended(result.get("busy_seconds", 0.0))
+        self._unfinished_cost -= job.cost
+        if job.kind != "trial":
+            return
+        if result["status"] != "finished":
+            if result["status"] == "failed":
+                self.failed += 1
+                self.failures.append((job, result["error"]))
+            self.pruned += result["status"] == "pruned"
+            return
+        self.finished += 1
+        self.consider(job, result.get("augmented_accuracy"))
+
+    def consider(self, job: Job, accuracy: float | None) -> None:
+        """A finished trial has this augmented accuracy, which may be the best so far."""
+        if accuracy is not None and (self.best is None or accuracy > self.best[0]):
+            self.best = (accuracy, job)
+
+    def seconds_left(self) -> float | None:
+        """Expected seconds until the last job ends; None until an epoch is done."""
+        if not self._speeds:
+            return None
+        speed = sum(self._speeds) / len(self._speeds)
+        rests = [running.job.cost * (1 - running.share) for running in self.running.values()]
+        waiting = self._unfinished_cost - sum(running.job.cost for running in self.running.values())
+        if self.unknown and self.jobs:
+            waiting += self.unknown * sum(job.cost for job in self.jobs) / len(self.jobs)
+        # Neither all slots together nor the job with most left to do can be faster than this.
+        return max((waiting + sum(rests)) / self._slots, max(rests, default=0.0)) / speed
+
+
+def label(job: Job) -> str:
+    """A job in a few words: what distinguishes it within a study, its settings unlike the paper's among it."""
+    config = job.config
+    if job.kind == "stn":
+        return f"STN pretraining, seed {config.seed}"
+    size = "x".join(str(number) for number in (config.latent_dim, config.categories) if number)
+    # A control leaves out what it does not have.
+    cell = " ".join(part for part in (config.train_dataset, config.model, size) if part)
+    usual = like_papers(config)
+    pairs = ((name, getattr(config, name)) for name in FIELD_NAMES if name not in _NOT_IN_LABELS)
+    unusual = [
+        f"{name} {_short(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)
+    ]
+    return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}"])
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else shown(value)
+
+
+# Named in every label, or alike in all trials as a rule.
+_NOT_IN_LABELS = (
+    *("train_dataset", "model", "latent_dim", "categories", "stn", "seed", "epochs", "stn_epochs"),
+    *("train_images", "test_images", "validation_images"),
+)
+
+
+def duration(seconds: float | None) -> str:
+    """Seconds as 45 s, 12 min or 1 h 20 min; "?" for None."""
+    if seconds is None:
+        return "?"
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

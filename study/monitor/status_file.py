@@ -1,0 +1,78 @@
+"""A small file in the results folder that says where a run stands, for other processes to read."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from study.monitor.progress import Progress, label
+from tivae.io import checkpoint
+
+NAME = "status.json"
+# Seconds between two writes while a study runs.
+INTERVAL = 2.0
+
+
+class StatusFile:
+    """Keeps `study`/status.json up with `progress`; clock: seconds."""
+
+    def __init__(self, study: Path, progress: Progress, clock: Callable[[], float] = time.monotonic):
+        self._path, self._progress, self._clock = study / NAME, progress, clock
+        self._written = -float("inf")
+
+    def update(self) -> None:
+        """Writes it anew if it has not been for a while."""
+        if self._clock() - self._written >= INTERVAL:
+            self.write("running")
+
+    def write(self, state: str) -> None:
+        """Writes it now; state: running, ended or interrupted."""
+        self._written = self._clock()
+        content = snapshot(self._progress) | {
+            "state": state,
+            "updated_at": time.time(),
+            "process": os.getpid(),
+            "host": socket.gethostname(),
+        }
+        with checkpoint.replacing(self._path) as file:
+            file.write(json.dumps(content, indent=1).encode())
+
+
+def read(study: Path) -> dict[str, Any] | None:
+    """What the last run wrote; None where there is nothing that can be read."""
+    try:
+        content = json.loads((study / NAME).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return content if isinstance(content, dict) and "state" in content else None
+
+
+def snapshot(progress: Progress) -> dict[str, Any]:
+    """Where a study stands, as plain values."""
+    best = progress.best
+    return {
+        "trials": progress.trials,
+        "finished": progress.finished,
+        "failed": progress.failed,
+        "pruned": progress.pruned,
+        "waiting": progress.waiting,
+        "elapsed_seconds": progress.elapsed,
+        "seconds_left": progress.seconds_left(),
+        "best": None if best is None else {"key": best[1].key, "label": label(best[1]), "accuracy": best[0]},
+        "running": [
+            {
+                "key": key,
+                "label": label(running.job),
+                "device": running.device,
+                "epochs": running.job.epochs,
+                "row": {name: value for name, value in running.row.items() if isinstance(value, int | float)},
+            }
+            for key, running in progress.running.items()
+        ],
+        "failures": [{"key": job.key, "label": label(job), "error": error} for job, error in progress.failures],
+    }

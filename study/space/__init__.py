@@ -1,0 +1,1 @@
+"""Search spaces: YAML files read into grids or searches of trial configs."""

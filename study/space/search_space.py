@@ -1,0 +1,208 @@
+"""Search spaces: which trials a file of `search_spaces/` asks for, or what it searches."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from study.space import factors, grid, search_reading, yaml_reader
+from study.space.factors import Factor, Value
+from study.space.grid import Grid
+from study.space.search import Search
+from study.space.yaml_reader import Node, SpaceError
+from tivae.config import TrialConfig
+
+__all__ = ["SearchSpace", "SpaceError", "available", "find", "parse_override", "read"]
+
+FOLDER = Path(__file__).resolve().parents[2] / "search_spaces"
+
+_GRID_KEYS = ("settings", "factors", "seeds")
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """The trials that one file asks for, each once, all of one seed before the next; none where it is a search."""
+
+    name: str
+    question: str
+    trials: tuple[TrialConfig, ...]
+    factors: tuple[str, ...]
+    """The fields that the file varies, in its order, `seed` last."""
+    source: Path
+    document: Mapping[str, Any]
+    """The file as plain values, before overrides."""
+    search: Search | None = None
+
+
+def available() -> list[Path]:
+    """The files in `search_spaces/`, by name."""
+    return sorted(FOLDER.glob("*.yaml"))
+
+
+def find(name_or_path: str) -> Path:
+    """The file of a search space given by its name in `search_spaces/`, from any folder, or by its path.
+
+    Raises `SpaceError` with the known names where there is none.
+    """
+    known = {path.stem: path for path in available()}
+    if name_or_path in known:
+        return known[name_or_path]
+    for path in (Path(name_or_path), FOLDER.parent / name_or_path, FOLDER / name_or_path):
+        if _is_file(path):
+            return path
+    near = difflib.get_close_matches(Path(name_or_path).stem, known, n=1)
+    hint = f"did you mean `{near[0]}`? " if near else ""
+    rule = f"{hint}give one of {', '.join(known)}, or the path of a .yaml file"
+    raise SpaceError(f"there is no search space `{name_or_path}`; {rule}")
+
+
+def read(
+    path: Path, *, overrides: Mapping[str, Any] | None = None, seeds: int | list[int] | None = None
+) -> SearchSpace:
+    """The search space in a file, with fields and seeds replaced in every trial.
+
+    An override puts its value in place of the setting or factor of that name wherever it stands; a list of
+    values, or a mapping of ranges, makes it a factor. `seeds` is a count or a list.
+
+    Raises `SpaceError` with file and line, whatever bytes the file holds.
+    """
+    path = Path(path)
+    source = _shown(path)
+    document = yaml_reader.parse(_bytes(path, source), source)
+    if isinstance(document.value, dict) and "search" in document.value:
+        search = search_reading.read(document, source, overrides or {}, seeds)
+        varied = tuple(item.name for item in search.parameters)
+        return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, search)
+    grids = _grids(document)
+    grid.check_conditions(grids)
+    replaced = _replacement(overrides or {}, seeds)
+    grids = [grid.updated(replaced) for grid in grids]
+    trials = grid.trials(grids, source)
+    return SearchSpace(
+        name=path.stem,
+        question=_question(document),
+        trials=trials,
+        factors=grid.varied_fields([*_named_fields(document), *(overrides or {}), "seed"], grids, trials),
+        source=path,
+        document=document.plain,
+    )
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """("epochs", 5) from "epochs=5"; the value is read as in a file, as may be [2, 4] or {range: [2, 8, 2]}.
+
+    Raises `SpaceError` where there is no name, no "=" or no readable value.
+    """
+    name, equals, value = text.partition("=")
+    name = name.strip()
+    if not equals or not name:
+        raise SpaceError(f"`{text}` is not of the form name=value, such as epochs=5", "--set")
+    place = f"--set {name}"
+    return name, yaml_reader.parse(value.encode(errors="surrogatepass"), place).plain
+
+
+def _grids(document: Node) -> list[Grid]:
+    value = document.value
+    if value is None or value == {}:
+        raise SpaceError("the file is empty; copy search_spaces/example.yaml to begin with", document.place)
+    if not isinstance(value, dict):
+        kind = "a list" if isinstance(value, list) else "a single value"
+        rule = "it must hold `settings` and `factors`, as search_spaces/example.yaml does"
+        raise SpaceError(f"the file is {kind}; {rule}", document.place)
+    factors.check_keys(document, ("question", "search", *_GRID_KEYS, "blocks"), "a search space")
+    shared = _grid(document)
+    if "blocks" not in value:
+        if not set(value) & set(_GRID_KEYS):
+            raise SpaceError("the file asks for no trials; give it `factors` or `settings`", document.place)
+        return [shared]
+    blocks = value["blocks"]
+    if not isinstance(blocks.value, list) or not blocks.value:
+        raise SpaceError("`blocks` holds no blocks; it must be a list of them, or be left out", blocks.place)
+    return [shared.updated(_block(block)) for block in blocks.value]
+
+
+def _block(node: Node) -> Grid:
+    if not isinstance(node.value, dict) or not node.value:
+        rule = "it must hold `settings`, `factors` or `seeds`"
+        raise SpaceError(f"a block of `blocks` is {node.plain!r}; {rule}", node.place)
+    factors.check_keys(node, _GRID_KEYS, "a block")
+    return _grid(node)
+
+
+def _grid(node: Node) -> Grid:
+    """The settings, factors and seeds that stand directly in a document or a block."""
+    settings = {name: factors.setting(name, part) for name, part in _entries(node, "settings").items()}
+    varied = {name: factors.factor(name, part) for name, part in _entries(node, "factors").items()}
+    if "seeds" in node.value:
+        if "seed" in varied or "seed" in settings:
+            message = "both `seeds` and `seed` are given; keep one of them"
+            raise SpaceError(message, node.value["seeds"].place)
+        varied["seed"] = factors.seeds(node.value["seeds"])
+    for name, factor in varied.items():
+        if name in settings and not factor.where:
+            message = f"`{name}` is a setting and a factor as well; remove one of them"
+            raise SpaceError(message, factor.place)
+    return Grid(settings, varied)
+
+
+def _entries(node: Node, key: str) -> dict[str, Node]:
+    return factors.entries(node, key, "it must hold lines of `name: value`, or be left out")
+
+
+def _named_fields(document: Node) -> Iterator[str]:
+    blocks = document.value["blocks"].value if "blocks" in document.value else []
+    for node in (document, *blocks):
+        for key in node.value:
+            if key in ("settings", "factors"):
+                yield from _entries(node, key)
+
+
+def _question(document: Node) -> str:
+    node = document.value.get("question")
+    if node is None:
+        return ""
+    if not isinstance(node.value, str) or not node.value.strip():
+        raise SpaceError(f"`question` is {node.plain!r}; it must be a sentence", node.place)
+    return yaml_reader.one_line(node.value)
+
+
+def _replacement(overrides: Mapping[str, Any], seeds: int | list[int] | None) -> Grid:
+    settings: dict[str, Value] = {}
+    varied: dict[str, Factor] = {}
+    for name, value in overrides.items():
+        replaced = factors.override(name, yaml_reader.place_all(value, f"--set {name}"))
+        if isinstance(replaced, Factor):
+            varied[name] = replaced
+        else:
+            settings[name] = replaced
+    if seeds is not None:
+        if "seed" in overrides:
+            raise SpaceError("both --seeds and --set seed are given; keep one of them")
+        varied["seed"] = factors.seeds(yaml_reader.place_all(seeds, "--seeds"))
+    return Grid(settings, varied)
+
+
+def _bytes(path: Path, source: str) -> bytes:
+    if not _is_file(path):
+        raise SpaceError("there is no such file; give the path of a .yaml file", source)
+    try:
+        with path.open("rb") as file:
+            return file.read(yaml_reader.MAX_BYTES + 1)
+    except OSError as error:
+        raise SpaceError(f"the file cannot be read ({error.strerror}); make it readable", source) from None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name too long, a folder that may not be entered
+        return False
+
+
+def _shown(path: Path) -> str:
+    full = Path(os.path.abspath(path))
+    return str(full.relative_to(FOLDER.parent)) if full.is_relative_to(FOLDER.parent) else str(path)

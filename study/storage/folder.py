@@ -1,0 +1,89 @@
+"""A study's folder on storage: one run at a time in it, and dataframes that follow its records."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import analysis
+from study.storage.remote import Storage
+
+# Seconds between two rewrites of the dataframes while trials end; always rewritten at the end.
+FRAMES_INTERVAL = 60.0
+# Of the time, at most, that is spent on them: in a study of thousands of trials a rewrite takes a while.
+FRAMES_SHARE = 0.05
+LOCK = ".lock"
+
+
+class FolderError(ValueError):
+    """A results folder that can't be used."""
+
+
+@contextlib.contextmanager
+def opened(results: Path, name: str) -> Iterator[Path]:
+    """The folder of the study `name`, made where it is missing, held by this process alone.
+
+    Raises `FolderError` where it can't be written, or where another process runs the same study.
+    """
+    study = results / name
+    try:
+        study.mkdir(parents=True, exist_ok=True)
+        lock = open(study / LOCK, "a+")  # noqa: SIM115 (its error is told apart from those of the block)
+    except OSError as error:
+        raise FolderError(
+            f"the results folder {study} can't be written ({error.strerror}); choose another with --results-dir"
+        ) from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            owner = lock.read().strip() or "another process"
+            raise FolderError(f"{study} is being filled by {owner}; wait for it, or choose another --name") from error
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}")
+        lock.flush()
+        yield study
+
+
+@dataclass(frozen=True)
+class StudyPaths:
+    """Where a study's results go: its folder on this machine, what all nodes write to, and the dataframes."""
+
+    study: Path
+    storage: Storage
+    frames: Frames
+
+
+class Frames:
+    """The `trials` and `epochs` dataframes of a study, kept up with its records."""
+
+    def __init__(self, study: Path):
+        self._study = study
+        self._written = time.monotonic()
+        self._took = 0.0
+
+    def update(self) -> None:
+        """Rewrites both if they have not been for a while: a minute, or longer where it takes long."""
+        if time.monotonic() - self._written >= max(FRAMES_INTERVAL, self._took / FRAMES_SHARE):
+            self.write()
+
+    def write(self) -> analysis.Study | None:
+        """Rewrites both and returns them; None where no trial has ended yet."""
+        started = time.monotonic()
+        try:
+            study = analysis.load(self._study)
+        except ValueError:
+            return None
+        else:
+            analysis.write(study, self._study)
+            return study
+        finally:
+            self._written = time.monotonic()
+            self._took = self._written - started

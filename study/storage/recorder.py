@@ -1,0 +1,80 @@
+"""What is kept of each job as it ends: its record on this machine, the dataframes, and what a search learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from study.jobs import Job
+from study.storage.folder import Frames
+from study.storage.mirror import Mirror
+from study.storage.remote import Storage
+from tivae import records
+from tivae.config import TrialConfig
+
+
+class Logger(Protocol):
+    """Writes figures for a tool to show, in this process."""
+
+    def reported(self, job: Job, row: dict[str, Any]) -> None:
+        """An epoch has ended."""
+
+    def ended(self, job: Job, record: dict[str, Any]) -> None:
+        """The job has ended with this record."""
+
+    def close(self) -> None:
+        """Writes what is not written yet."""
+
+
+class Recorder:
+    """Brings the results of ended jobs to the folder `study` and hands them on.
+
+    Every trial that ends has a record there, and on the storage: its worker's, or one with the reason why there is
+    none. tell: called with each trial that has ended, and how.
+    """
+
+    def __init__(
+        self,
+        study: Path,
+        storage: Storage,
+        frames: Frames,
+        loggers: Sequence[Logger] = (),
+        tell: Callable[[TrialConfig, dict[str, Any]], None] | None = None,
+    ):
+        self._study, self._storage, self._frames = study, storage, frames
+        self._loggers, self._tell = loggers, tell
+        self.mirror = Mirror(storage, study)
+
+    def reported(self, job: Job, row: dict[str, Any]) -> None:
+        """An epoch has ended."""
+        for logger in self._loggers:
+            logger.reported(job, row)
+
+    def ended(self, job: Job, result: dict[str, Any]) -> None:
+        """A job has ended; `result` as of `engine.Watchers`."""
+        part = job.part
+        self.mirror.bring(part)
+        if job.kind == "trial" and not result["recorded"]:
+            # What it left of epochs belongs to its record.
+            self.mirror.finish()
+            if result["status"] == "pruned":
+                records.record_pruned(job.config, self._study)
+            else:
+                records.record_failure(job.config, self._study, result["error"])
+            self.mirror.send(part, records.RECORD)
+        if self._loggers:
+            self.mirror.finish()
+            record = records.read(self._study / part)
+            for logger in self._loggers if record is not None else ():
+                logger.ended(job, record or {})
+        if job.kind == "trial" and self._tell is not None:
+            self._tell(job.config, result)
+        self._frames.update()
+
+    def close(self) -> None:
+        """Waits until everything is here. Raises `StorageError` where something can't be brought."""
+        for logger in self._loggers:
+            logger.close()
+        self.mirror.finish()
+        self.mirror.bring_all()

@@ -1,0 +1,233 @@
+"""Where the workers of all nodes leave what they compute: a shared folder, or a URL that pyarrow's file systems know.
+
+A worker writes to a shared folder directly. For a URL it works in a folder of its own, to which what is there already
+is brought before and from which each checkpoint and record is sent, the record last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from tivae import records
+from tivae.io import checkpoint
+
+# Seconds to wait before another attempt, since a network fails now and then.
+PAUSES = (1.0, 4.0)
+_PROBE = ".probe"
+# These show an object whole or not at all; renaming one would copy it.
+_OBJECT_STORES = ("s3", "gcs", "abfs")
+_T = TypeVar("_T")
+
+
+class StorageError(ValueError):
+    """A storage that can't be used; one line with what is wrong and the remedy."""
+
+
+@dataclass(frozen=True)
+class Storage:
+    """The place of a study, its `trials/` and `stns/`, on the storage.
+
+    place: an absolute path, or a URL with its scheme. Picklable: a worker opens its own connection.
+    """
+
+    place: str
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder that all nodes share; None for a URL."""
+        return None if "://" in self.place else Path(self.place)
+
+    @property
+    def shown(self) -> str:
+        """The place without a password that its URL may hold."""
+        return self.without_password(self.place)
+
+    def without_password(self, text: str) -> str:
+        """`text`, which may quote the place, on one line and fit to be shown."""
+        owner = urlsplit(self.place).netloc.rpartition("@")[0]
+        return " ".join((text.replace(f"{owner}@", "") if owner else text).split())[:300]
+
+    @contextlib.contextmanager
+    def at_hand(self, *parts: str) -> Iterator[tuple[Path, Callable[..., None]]]:
+        """A local folder for the study, holding what the storage has of its folders `parts` (such as trials/KEY).
+
+        With it comes a function that sends files of these folders: the one named, or, without a name, all, checkpoints
+        that are gone here being removed there. A shared folder is given as it is, and nothing needs to be sent.
+
+        Raises `OSError` where the storage does not answer.
+        """
+        if self.folder is not None:
+            yield self.folder, _nothing
+            return
+        with tempfile.TemporaryDirectory(prefix="tivae-", ignore_cleanup_errors=True) as scratch:
+            study = Path(scratch)
+            for part in parts:
+                self.bring(part, study)
+            brought = {path: path.stat().st_mtime_ns for path in study.glob("*/*/*")}
+
+            def send(*names: str) -> None:
+                for part in parts:
+                    if any(brought.get(path) != path.stat().st_mtime_ns for path in (study / part).glob("*")):
+                        self.send(part, study, *names)
+
+            yield study, send
+
+    def send(self, part: str, study: Path, *names: str) -> None:
+        """Sends the files of `study`/`part`, all or those named, the record last."""
+        files = _record_last(path for path in (study / part).glob("*") if path.is_file() and path.name[0] != ".")
+        for path in files:
+            if not names or path.name in names:
+                _patiently(functools.partial(self._write, f"{part}/{path.name}", path.read_bytes()))
+        if names or not files:
+            return
+        for name in self._files(part):
+            # Checkpoints are of no use beside the record that they led to.
+            if name.startswith(Path(records.CHECKPOINT).stem) and not (study / part / name).exists():
+                with contextlib.suppress(FileNotFoundError):
+                    self._system.delete_file(f"{self._root}/{part}/{name}")
+
+    def has(self, part: str) -> bool:
+        """Whether there is any file in the folder `part`."""
+        return bool(self._files(part))
+
+    def recorded(self) -> Iterator[tuple[str, Any]]:
+        """The folder of each record, such as trials/KEY, and what the file system knows of the record."""
+        from pyarrow import fs
+
+        for kind in ("trials", "stns"):
+            selector = fs.FileSelector(f"{self._root}/{kind}", allow_not_found=True, recursive=True)
+            for info in self._system.get_file_info(selector):
+                if info.base_name == records.RECORD:
+                    yield f"{kind}/{info.path.split('/')[-2]}", info
+
+    def check_from_here(self, token: str, node: str) -> str | None:
+        """Whether this machine sees what `lay_out` wrote there, and can write beside it; else why not."""
+        try:
+            if self._read(f"{_PROBE}/{token}") != token.encode():
+                return "it holds another file there"
+            self._write(f"{_PROBE}/{token}.{node}", node.encode(), make_folders=False)
+        except (OSError, ValueError) as error:
+            return self.without_password(str(error)) or type(error).__name__
+        return None
+
+    def lay_out(self, token: str) -> None:
+        """Writes the file that `check_from_here` looks for. Raises `StorageError` where that can't be."""
+        try:
+            self._write(f"{_PROBE}/{token}", token.encode())
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"--storage {self.shown} can't be written ({self.without_password(str(error))}); "
+                "give a folder or URL that this machine and all nodes can write"
+            ) from error
+
+    def answers(self, token: str) -> set[str]:
+        """The nodes whose files have come, and nothing left behind."""
+        prefix = f"{token}."
+        found = {name.removeprefix(prefix) for name in self._files(_PROBE) if name.startswith(prefix)}
+        with contextlib.suppress(OSError):
+            self._system.delete_dir(f"{self._root}/{_PROBE}")
+        return found
+
+    def bring(self, part: str, study: Path) -> None:
+        """Brings the files of the folder `part` to `study`, the record last. Raises `OSError`."""
+        names = _patiently(lambda: self._files(part))
+        for name in sorted(names, key=lambda name: name == records.RECORD):
+            content = _patiently(functools.partial(self._read, f"{part}/{name}"))
+            with checkpoint.replacing(study / part / name) as file:
+                file.write(content)
+
+    def _files(self, part: str) -> dict[str, Any]:
+        """The files directly in `part` by name, with what the file system knows of each."""
+        from pyarrow import fs
+
+        found = self._system.get_file_info(fs.FileSelector(f"{self._root}/{part}", allow_not_found=True))
+        return {info.base_name: info for info in found if info.type == fs.FileType.File and info.base_name[0] != "."}
+
+    def _read(self, name: str) -> bytes:
+        with self._system.open_input_stream(f"{self._root}/{name}") as file:
+            content: bytes = file.read()
+            return content
+
+    def _write(self, name: str, content: bytes, *, make_folders: bool = True) -> None:
+        path = f"{self._root}/{name}"
+        whole_at_once = self._system.type_name in _OBJECT_STORES
+        folder, _, last = path.rpartition("/")
+        written = path if whole_at_once else f"{folder}/.{last}.{os.getpid()}.tmp"
+        if make_folders and not whole_at_once:
+            self._system.create_dir(folder, recursive=True)
+        with self._system.open_output_stream(written) as file:
+            file.write(content)
+        if written != path:
+            self._system.move(written, path)
+
+    @functools.cached_property
+    def opened(self) -> tuple[Any, str]:
+        from pyarrow import fs
+
+        if self.folder is not None:
+            return fs.LocalFileSystem(), self.place
+        system, root = fs.FileSystem.from_uri(self.place)
+        return system, root.rstrip("/")
+
+    @property
+    def _system(self) -> Any:
+        return self.opened[0]
+
+    @property
+    def _root(self) -> str:
+        return self.opened[1]
+
+    # The connection stays in the process that made it.
+    def __getstate__(self) -> dict[str, Any]:
+        return {"place": self.place}
+
+
+def of_study(given: str | None, study: Path) -> Storage:
+    """The storage of the results folder `study`: that folder itself, or its namesake in what `--storage` says.
+
+    Raises `StorageError` for a URL that pyarrow does not know.
+    """
+    if given is None:
+        return Storage(str(study.resolve()))
+    if "://" not in given:
+        return Storage(str(Path(given).expanduser().resolve() / study.name))
+    url, mark, query = given.partition("?")
+    storage = Storage(f"{url.rstrip('/')}/{study.name}{mark}{query}")
+    try:
+        if not urlsplit(given).path.strip("/") and not urlsplit(given).netloc:
+            raise ValueError("it names no bucket and no path")
+        assert storage._root
+    except (ValueError, OSError, NotImplementedError) as error:
+        raise StorageError(
+            f"--storage {storage.shown} is not usable ({storage.without_password(str(error))}); "
+            "it must be a folder, or a URL such as s3://bucket/path, gs://bucket/path or file:///path"
+        ) from error
+    return storage
+
+
+def _nothing(*names: str) -> None:
+    """Does nothing."""
+
+
+def _record_last(files: Iterator[Path]) -> list[Path]:
+    return sorted(files, key=lambda path: (path.name == records.RECORD, path.name))
+
+
+def _patiently(action: Callable[[], _T]) -> _T:
+    for pause in PAUSES:
+        try:
+            return action()
+        except FileNotFoundError:
+            raise
+        except OSError:
+            time.sleep(pause)
+    return action()

@@ -1,0 +1,101 @@
+"""Reconstructions, samples and traversals: the models' own, at their places."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.figures.drawing import image_grids as grids
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
+from analysis.figures.images import reconstructions
+
+
+def trained(study, model, stn="none"):
+    return study.trial(study.where(model=model, stn=stn).trials["key"].iloc[0]).model()
+
+
+@pytest.fixture(scope="module")
+def models(study):
+    return {"VAE": trained(study, "vae"), "CVAE": trained(study, "categorical_vae")}
+
+
+def as_pixels(images):
+    return np.rint(images * 255).astype(np.uint8)
+
+
+def test_each_image_stands_with_its_reconstructions(images, models):
+    frame = reconstructions.numbers(images, models)
+    base = frame[frame["test_set"] == "base"]
+
+    assert list(dict.fromkeys(frame["row"])) == ["input", "VAE", "CVAE"]
+    assert np.array_equal(grids.pixels_of(base[base["row"] == "input"]), images.test_images[:10])
+    for name, model in models.items():
+        shown = grids.pixels_of(base[base["row"] == name]).astype(int)
+        assert np.abs(shown - as_pixels(model.reconstruct(images.test_images[:10]))).max() <= 1
+
+
+def test_samples_are_the_models_own_and_the_same_each_time(models):
+    frame = reconstructions.sample_numbers(models, count=10)
+
+    assert np.array_equal(grids.pixels_of(frame[frame["model"] == "VAE"]), as_pixels(models["VAE"].sample(10)))
+    assert frame.equals(reconstructions.sample_numbers(models, count=10))
+
+
+def test_a_categorical_variable_takes_each_of_its_classes(images, models):
+    model = models["CVAE"]
+    frame = reconstructions.traversal_numbers(model, images.test_images[0], np.array([1.0, 3.0, 2.0]))
+    own = frame[frame["is_own"]]
+
+    assert list(dict.fromkeys(frame["latent"])) == [1, 2, 0]
+    assert frame["value"].tolist() == [0, 1, 2, 3] * 3
+    # Each variable at its own class is the reconstruction itself.
+    expected = as_pixels(model.reconstruct(images.test_images[:1]))[0].astype(int)
+    assert len(own) == 3
+    for picture in grids.pixels_of(own).astype(int):
+        assert np.abs(picture - expected).max() <= 1
+
+
+def test_a_gaussian_latent_goes_through_the_prior(images, models):
+    frame = reconstructions.traversal_numbers(models["VAE"], images.test_images[0], np.array([1.0, 3.0, 2.0]), most=2)
+
+    assert list(dict.fromkeys(frame["latent"])) == [1, 2]
+    assert frame["value"].iloc[[0, 10]].tolist() == [-3, 3]
+    assert frame.groupby("latent")["is_own"].sum().tolist() == [1, 1]
+    own = models["VAE"].encode(images.test_images[:1])[0]
+    marked = frame[frame["is_own"]].set_index("latent")["value"]
+    assert np.abs(marked - np.clip(own[marked.index], -3, 3)).max() <= 0.3 + 1e-6
+
+
+def test_a_moved_latent_moves_the_image_through_the_stn(study, images):
+    model = trained(study, "vae", "pretrained")
+    frame = reconstructions.traversal_numbers(model, images.test_images[0], np.ones(3))
+
+    assert len(np.unique(grids.pixels_of(frame), axis=0)) > 3
+
+
+@pytest.mark.parametrize(("categories", "expected"), [(None, [0, 1, 4, 0]), (2, [1, 4])])
+def test_activity_is_the_variance_between_images(categories, expected):
+    encodings = np.array([[0, 0, 0, 7], [0, 2, 4, 7]])
+
+    assert reconstructions.latent_activity(encodings, categories) == pytest.approx(expected)
+
+
+def test_the_images_own_value_is_framed(images, models):
+    frame = reconstructions.traversal_numbers(models["CVAE"], images.test_images[0], np.ones(3))
+    ax = reconstructions.draw_traversal(Figure().subplots(), frame)
+
+    assert len(ax.lines) == 3
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["variable 0", "variable 1", "variable 2"]
+
+
+def test_a_study_gives_a_traversal_for_each_model(study, images):
+    assert [figure.name for figure in reconstructions.drawn(Sources(study, images))] == [
+        *("reconstructions", "prior_samples", "traversal_vae", "traversal_categorical_vae")
+    ]
+
+
+def test_trials_without_weights_are_told(study, images, tmp_path):
+    copy = type(study)(study.trials, study.epochs, {"small": tmp_path})
+
+    with pytest.raises(NotSupported, match="has no folder"):
+        reconstructions.drawn(Sources(copy, images))

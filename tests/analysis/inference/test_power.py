@@ -1,0 +1,68 @@
+"""How many seeds a difference needs, and what they cost."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from analysis.inference import compare_seeds, plan_seeds, seeds_for_paired_t, smallest_seeds
+
+
+@pytest.mark.parametrize(
+    ("effect", "power", "seeds"),
+    [(0.2, 0.80, 199), (0.5, 0.80, 34), (0.8, 0.80, 15), (0.5, 0.95, 54)],  # G*Power 3.1, matched pairs, two tails
+)
+def test_seeds_of_a_paired_t_test_are_g_powers(effect: float, power: float, seeds: int) -> None:
+    assert seeds_for_paired_t(1.0, effect, power) == seeds
+    assert seeds_for_paired_t(0.02, -0.02 * effect, power) == seeds
+
+
+@pytest.mark.parametrize(
+    ("sd", "difference", "seeds"), [(0.0, 1.0, 2), (1.0, 1e6, 2), (1.0, 50.0, 2), (1.0, 1e-9, 100_000)]
+)
+def test_extreme_effects(sd: float, difference: float, seeds: int) -> None:
+    assert seeds_for_paired_t(sd, difference) == seeds
+
+
+@pytest.mark.parametrize(
+    "values", [{"sd": -1}, {"sd": math.nan}, {"difference": 0}, {"power": 1}, {"alpha": 0}, {"difference": math.inf}]
+)
+def test_values_without_sense_are_refused(values: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="sd must be at least 0"):
+        seeds_for_paired_t(**{"sd": 1, "difference": 1} | values)
+
+
+@pytest.mark.parametrize(("alpha", "seeds"), [(0.05, 6), (0.01, 8), (0.25, 3)])
+def test_fewest_seeds_of_a_sign_flip_test(alpha: float, seeds: int) -> None:
+    assert smallest_seeds(alpha) == seeds
+    differences = np.arange(1.0, 1 + seeds)
+    assert compare_seeds(differences).p_value <= alpha < compare_seeds(differences[:-1]).p_value
+
+
+def test_the_plan_costs_seeds_in_hours() -> None:
+    pilot = [0.3, -0.1, 0.5, 0.1]
+    plan = plan_seeds(pilot, difference=0.2, seconds_per_seed=1800, slots=2)
+    assert plan.sd == pytest.approx(np.std(pilot, ddof=1))
+    assert plan.seeds == seeds_for_paired_t(plan.sd, 0.2)
+    assert plan.hours == pytest.approx(plan.seeds * 1800 / 2 / 3600)
+    # Browne: sd times the root of 3 / chi squared (20 %, 3 degrees of freedom) = 1.005.
+    assert plan.seeds_cautious == seeds_for_paired_t(plan.sd * math.sqrt(3 / 1.005174), 0.2)
+    assert plan.seeds_cautious > plan.seeds
+    assert math.isnan(plan_seeds(pilot, difference=0.2).hours)
+
+
+def test_the_plan_is_never_below_what_the_test_needs() -> None:
+    assert plan_seeds([1.0, 1.0, 1.0], difference=5).seeds == 6
+
+
+def test_planned_seeds_reach_their_power() -> None:
+    random = np.random.default_rng(0)
+    seeds = seeds_for_paired_t(1.0, 0.8)
+    found = stats.ttest_1samp(random.normal(0.8, 1, (400, seeds)), 0.0, axis=1).pvalue <= 0.05
+    assert np.mean(found) == pytest.approx(0.8, abs=3 * math.sqrt(0.16 / 400))
+
+
+def test_a_pilot_of_one_seed_is_refused() -> None:
+    with pytest.raises(ValueError, match="the pilot has 1 seed; it needs at least 2"):
+        plan_seeds([0.1], difference=1)

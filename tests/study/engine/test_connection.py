@@ -1,0 +1,130 @@
+"""The connection to Ray, and slots that follow the nodes of a cluster."""
+
+import pytest
+
+from study.engine import cluster
+from study.engine.cluster import LiveSlots, Node
+from study.engine.devices import ClusterError, SlotOptions
+from study.storage.remote import StorageError, of_study
+
+SMALL = Node("1", "first", {"CPU": 1.0})
+LARGE = Node("2", "second", {"CPU": 2.0, "GPU": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("reason", "told"),
+    [
+        (
+            "No node info found matching attributes",
+            "this machine is no node of the cluster at head:6379; give the command on",
+        ),
+        ("Version mismatch: Python 3.11 and 3.12", r"can't be joined \(Version mismatch.*check that Python and Ray"),
+    ],
+)
+def test_a_cluster_that_answers_and_can_not_be_joined_is_told(monkeypatch, reason, told):
+
+    def init(**options):
+        raise RuntimeError(reason)
+
+    monkeypatch.setattr(cluster.ray, "init", init)
+    with pytest.raises(ClusterError, match=told):
+        cluster.session("head:6379").__enter__()
+
+
+def test_the_dashboard_is_for_this_machine_only(monkeypatch):
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: object())
+    options = cluster._local(None, dashboard=True)
+    assert options["include_dashboard"]
+    assert options["dashboard_host"] == "127.0.0.1"
+    assert not cluster._local(None, dashboard=False)["include_dashboard"]
+
+
+def test_a_dashboard_that_is_not_installed_is_told(monkeypatch):
+    monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(ClusterError, match="--dashboard needs the extra `cluster`"):
+        cluster._local(None, dashboard=True)
+
+
+def test_a_mac_has_its_mps(monkeypatch):
+    monkeypatch.setattr(cluster.devices, "machine", lambda: {"CPU": 8, "mps": 1})
+    assert cluster._local(None, dashboard=False)["resources"] == {"mps": 1}
+    monkeypatch.setattr(cluster.devices, "machine", lambda: {"CPU": 8})
+    assert cluster._local(None, dashboard=False)["resources"] is None
+
+
+@pytest.fixture
+def slots(monkeypatch):
+    """Slots of nodes that the test changes, the time, and what is said."""
+    now, nodes, said = [0.0], [SMALL], []
+    monkeypatch.setattr(cluster.time, "monotonic", lambda: now[0])
+    return LiveSlots(SlotOptions(), said.append, transform=lambda: list(nodes)), now, nodes, said
+
+
+def test_slots_follow_the_nodes_and_changes_are_told_once(slots):
+    live, now, nodes, said = slots
+    assert [pool.slots for pool in live()] == [1]
+    nodes.append(LARGE)
+    now[0] += 2
+    assert [(pool.kind, pool.slots) for pool in live()] == [("cuda", 1), ("cpu", 2)]
+    nodes.remove(SMALL)
+    now[0] += 2
+    assert [(pool.kind, pool.slots) for pool in live()] == [("cuda", 1), ("cpu", 1)]
+    now[0] += 2
+    live()
+    assert said == [
+        "second joined: 1 x cpu before, now 1 x cuda, 2 x cpu",
+        "first left: 1 x cuda, 2 x cpu before, now 1 x cuda, 1 x cpu",
+    ]
+    nodes.clear()
+    now[0] += 2
+    assert live() == []
+    assert said[-1] == "second left: 1 x cuda, 1 x cpu before, now none"
+
+
+def test_the_cluster_is_asked_once_a_second_at_most(slots):
+    live, now, nodes, _ = slots
+    before = live()
+    nodes.append(LARGE)
+    now[0] += 0.5
+    assert live() is before
+
+
+def _fake_ray(monkeypatch, answers):
+    monkeypatch.setattr(cluster, "nodes", lambda: [SMALL, LARGE, Node("3", "head", {"CPU": 0.0})])
+    asked = []
+
+    def ask(storage, token, able):
+        asked.extend(node.id for node in able)
+        for node in able:
+            if answers.get(node.id, "silent") is None:
+                storage.check_from_here(token, node.id)
+        return answers
+
+    monkeypatch.setattr(cluster, "_asked", ask)
+    return asked
+
+
+def test_every_node_that_runs_trials_is_asked_whether_it_can_write(monkeypatch, tmp_path):
+    asked = _fake_ray(monkeypatch, {"1": None, "2": None})
+    cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())
+    assert asked == ["1", "2"], "the head runs none"
+
+
+@pytest.mark.parametrize(
+    ("answers", "told"),
+    [
+        ({"1": None, "2": "Permission denied"}, r"the node second can't use the storage .*grid \(Permission denied\)"),
+        ({"1": None}, r"the node second can't use the storage .*\(it did not answer\); give --storage a folder"),
+    ],
+)
+def test_a_storage_that_a_node_can_not_write_is_told_with_its_name(monkeypatch, tmp_path, answers, told):
+    _fake_ray(monkeypatch, answers)
+    with pytest.raises(StorageError, match=told):
+        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())
+
+
+def test_a_node_whose_files_do_not_come_is_told(monkeypatch, tmp_path):
+    _fake_ray(monkeypatch, {"1": None, "2": None})
+    monkeypatch.setattr("study.storage.remote.Storage.answers", lambda self, token: {"1"})
+    with pytest.raises(StorageError, match=r"the node second .*its file does not appear"):
+        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())

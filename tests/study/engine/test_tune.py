@@ -1,0 +1,45 @@
+"""What is told of a worker that has gone."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from study.engine.tune import _forget_statistics, _reason
+
+RAISED = """Failure # 1 (occurred at 2026-01-01_00-00-00)
+ray::ImplicitFunc.train() (pid=1, ip=10.0.0.1)
+  File "worker.py", line 3, in work
+    raise OSError("disk full")
+OSError: disk full
+"""
+DIED = """Failure # 1 (occurred at 2026-01-01_00-00-00)
+The actor died unexpectedly before finishing this task.
+\tclass_name: ImplicitFunc
+The actor died because its node has died. Node Id: abc
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (RAISED, "OSError: disk full"),
+        (DIED, "The actor died unexpectedly before finishing this task."),
+        (DIED + RAISED, "OSError: disk full"),
+        ("", "its worker died"),
+        ("Failure # 1 (occurred at 2026-01-01_00-00-00)\n", "its worker died"),
+    ],
+)
+def test_the_reason_is_one_line(tmp_path, text, reason):
+    (tmp_path / "error.txt").write_text(text)
+    assert _reason(SimpleNamespace(error_file=str(tmp_path / "error.txt"))) == reason
+
+
+@pytest.mark.parametrize("file", [None, "/nowhere/error.txt"])
+def test_without_a_file_the_worker_has_died(file):
+    assert _reason(SimpleNamespace(error_file=file)) == "its worker died"
+
+
+def test_tunes_statistics_of_an_ended_trial_are_freed():
+    trial = SimpleNamespace(metric_analysis={"loss": {"max": 1}}, metric_n_steps={"loss": {"5": 1}})
+    _forget_statistics(trial)
+    assert trial.metric_analysis == trial.metric_n_steps == {}

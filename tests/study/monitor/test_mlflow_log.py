@@ -1,0 +1,112 @@
+"""What MLflow is given of a study, by a client of the same shape; with the real one where it is installed."""
+
+import sys
+import types
+
+import pytest
+
+from study.jobs import Job
+from study.monitor.mlflow_log import MLflow, MLflowError
+from tivae.config import TrialConfig
+
+JOB = Job("trial", TrialConfig())
+RECORD = {
+    "status": "finished",
+    "error": None,
+    "config": {"model": "vae", "categories": None},
+    "epochs": [{"epoch": 1, "train_loss": 0.5}, {"epoch": 2, "train_loss": 0.25, "temperature": None}],
+    "metrics": {"base_accuracy": 0.75, "probe_converged": True, "broken": None},
+}
+
+
+def test_without_the_extra_the_remedy_is_told(monkeypatch):
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(MLflowError, match=r"--mlflow needs the extra `mlflow`; .*--extra mlflow"):
+        MLflow("sqlite://", "grid")
+
+
+def test_a_store_that_is_none_is_told_in_one_line():
+    pytest.importorskip("mlflow")
+    with pytest.raises(MLflowError, match=r"--mlflow nosuch://x can't be used \("):
+        MLflow("nosuch://x", "grid")
+
+
+class Client:
+    """Keeps what MLflow's own client would send."""
+
+    runs: dict  # id -> (tags, metrics, status)
+
+    def __init__(self, tracking_uri):
+        self.runs = {}
+
+    def get_experiment_by_name(self, name):
+        return None
+
+    def create_experiment(self, name):
+        return name
+
+    def search_runs(self, experiments, condition):
+        key = condition.split("'")[1]
+        return [_run(number) for number, run in self.runs.items() if run["tags"]["trial"] == key]
+
+    def delete_run(self, number):
+        del self.runs[number]
+
+    def create_run(self, experiment, run_name, tags):
+        number = len(self.runs) + 1
+        self.runs[number] = {"tags": tags, "metrics": [], "params": {}, "status": "RUNNING", "name": run_name}
+        return _run(number)
+
+    def log_batch(self, number, metrics=(), params=()):
+        self.runs[number]["metrics"] += [(item.key, item.value, item.step) for item in metrics]
+        self.runs[number]["params"] |= {item.key: item.value for item in params}
+
+    def set_terminated(self, number, status):
+        self.runs[number]["status"] = status
+
+
+def _run(number):
+    return types.SimpleNamespace(info=types.SimpleNamespace(run_id=number))
+
+
+@pytest.fixture
+def stand_in(monkeypatch):
+    entities = types.ModuleType("mlflow.entities")
+    entities.Metric = lambda key, value, timestamp, step: types.SimpleNamespace(key=key, value=value, step=step)
+    entities.Param = lambda key, value: types.SimpleNamespace(key=key, value=value)
+    package = types.ModuleType("mlflow")
+    package.MlflowClient, package.entities = Client, entities
+    monkeypatch.setitem(sys.modules, "mlflow", package)
+    monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
+    return MLflow("http://somewhere", "grid")
+
+
+def test_a_run_holds_settings_epochs_and_final_figures(stand_in):
+    stand_in.ended(JOB, RECORD)
+    (run,) = stand_in._client.runs.values()
+    assert run["metrics"] == [
+        *(("epoch/epoch", 1.0, 1), ("epoch/train_loss", 0.5, 1)),
+        *(("epoch/epoch", 2.0, 2), ("epoch/train_loss", 0.25, 2)),
+        *(("base_accuracy", 0.75, 2), ("probe_converged", 1.0, 2)),
+    ]
+    assert run["params"] == {"model": "vae"}
+    assert (run["tags"]["trial"], run["status"]) == (JOB.key, "FINISHED")
+
+
+def test_a_trial_that_ends_again_has_one_run(stand_in):
+    stand_in.ended(JOB, RECORD | {"status": "failed", "error": "why"})
+    assert next(iter(stand_in._client.runs.values()))["status"] == "FAILED"
+    stand_in.ended(JOB, RECORD)
+    assert [run["status"] for run in stand_in._client.runs.values()] == ["FINISHED"]
+
+
+def test_a_server_that_fails_later_is_told_once_and_ends_nothing(stand_in, caplog, monkeypatch):
+    def fail(*_, **__):
+        raise ConnectionError("gone")
+
+    monkeypatch.setattr(stand_in._client, "create_run", fail)
+    for _ in range(3):
+        stand_in.ended(JOB, RECORD)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"MLflow does not take {JOB.key} (gone); the study goes on"
+    ]

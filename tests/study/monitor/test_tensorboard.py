@@ -1,0 +1,90 @@
+"""What TensorBoard would show of a study."""
+
+import pytest
+from tensorboardX.proto.event_pb2 import Event
+
+from study.jobs import Job
+from study.monitor.tensorboard import FOLDER, TensorBoard
+from tivae.config import TrialConfig
+
+JOB = Job("trial", TrialConfig())
+
+
+def _row(epoch):
+    return {"epoch": epoch, "wall_seconds": 9.0, "train_loss": 1 / epoch, "temperature": None}
+
+
+def _record(epochs):
+    metrics = {"base_accuracy": 0.75, "probe_converged": True}
+    return {"epochs": [_row(epoch) for epoch in range(1, epochs + 1)], "metrics": metrics, "config": {"seed": 0}}
+
+
+def _scalars(study):
+    """(tag, step, value) of each scalar in the trial's folder, as TensorBoard reads its files."""
+    found = []
+    for path in sorted((study / FOLDER / JOB.key).glob("events.*")):
+        content = path.read_bytes()
+        while content:
+            length = int.from_bytes(content[:8], "little")
+            event = Event.FromString(content[12 : 12 + length])
+            content = content[16 + length :]
+            found += [
+                (value.tag, event.step, value.simple_value)
+                for value in event.summary.value
+                if value.HasField("simple_value")
+            ]
+    return found
+
+
+def _losses(study):
+    return [(step, value) for tag, step, value in _scalars(study) if tag == "epoch/train_loss"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a run's epochs `first` to `last`, and its end where there is a record."""
+
+    def write(first, last, record=None):
+        board = TensorBoard(tmp_path)
+        for epoch in range(first, last + 1):
+            board.reported(JOB, _row(epoch))
+        if record is not None:
+            board.ended(JOB, record)
+        board.close()
+        return tmp_path
+
+    return write
+
+
+def test_each_epoch_and_the_final_figures_are_shown(write):
+    study = write(1, 3, _record(3))
+    assert _losses(study) == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
+    tags = {tag for tag, _, _ in _scalars(study)}
+    assert tags == {"epoch/train_loss", "final/base_accuracy", "final/probe_converged"}
+
+
+def test_an_interrupted_trial_goes_on_without_a_gap_or_an_epoch_twice(write):
+    write(1, 2)
+    study = write(3, 4)
+    assert [step for step, _ in _losses(study)] == [1, 2, 3, 4]
+    study = write(5, 5, _record(5))
+    assert [step for step, _ in _losses(study)] == [1, 2, 3, 4, 5]
+
+
+def test_epochs_that_were_never_told_are_taken_from_the_record(write):
+    write(1, 1)
+    assert [step for step, _ in _losses(write(4, 4, _record(4)))] == [1, 2, 3, 4]
+
+
+def test_a_trial_that_starts_again_is_not_shown_twice(write, tmp_path):
+    write(1, 3)
+    assert [step for step, _ in _losses(write(1, 2, _record(2)))] == [1, 2]
+    board = TensorBoard(tmp_path)
+    for epoch in (1, 2, 1, 2):
+        board.reported(JOB, _row(epoch))
+    board.ended(JOB, _record(2))
+    assert [step for step, _ in _losses(tmp_path)] == [1, 2]
+
+
+def test_a_trial_that_ended_without_a_word_has_its_figures(write):
+    assert [step for step, _ in _losses(write(1, 0, _record(2)))] == [1, 2]

@@ -1,0 +1,95 @@
+"""A study's folder: one run at a time, and dataframes that follow the records."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from study.storage.folder import FolderError, Frames, opened
+from tivae import records
+from tivae.config import TrialConfig
+
+
+def test_the_folder_is_made_and_can_be_opened_again(tmp_path):
+    for _ in range(2):
+        with opened(tmp_path / "new", "grid") as study:
+            assert study == tmp_path / "new" / "grid"
+            assert study.is_dir()
+
+
+def test_a_second_run_is_told_who_has_the_folder(tmp_path):
+    script = (
+        "import sys; from pathlib import Path; from study.folder import opened\n"
+        "with opened(Path(sys.argv[1]), 'grid'): print('held', flush=True); sys.stdin.read()"
+    )
+    other = subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert other.stdout.readline() == "held\n"
+        with (
+            pytest.raises(FolderError, match=rf"being filled by process {other.pid} on .*another --name"),
+            opened(tmp_path, "grid"),
+        ):
+            pass
+        with opened(tmp_path, "other"):
+            pass
+        other.kill()
+        other.wait()
+        with opened(tmp_path, "grid"):
+            pass
+    finally:
+        other.kill()
+        other.communicate()
+
+
+def test_a_folder_that_is_a_file_is_told(tmp_path):
+    (tmp_path / "results").write_text("mine")
+    with pytest.raises(FolderError, match=r"can.t be written .*--results-dir"), opened(tmp_path / "results", "grid"):
+        pass
+    assert (tmp_path / "results").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_told(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(FolderError, match="can't be written"), opened(tmp_path, "grid"):
+        pass
+
+
+def test_frames_follow_the_records(tmp_path):
+    frames = Frames(tmp_path)
+    assert frames.write() is None
+    records.record_failure(TrialConfig(), tmp_path, "ValueError: odd")
+    frames.update()
+    assert not (tmp_path / "trials.csv").exists(), "rewritten although it has just been written"
+    study = frames.write()
+    assert list(study.trials["error"]) == ["ValueError: odd"]
+    assert {path.name for path in tmp_path.glob("*.*")} >= {
+        "trials.csv",
+        "trials.parquet",
+        "epochs.csv",
+        "epochs.parquet",
+    }
+
+
+def test_rewriting_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
+    now, written = [0.0], []
+    monkeypatch.setattr("study.storage.folder.time.monotonic", lambda: now[0])
+
+    def slow(folder):
+        now[0] += 30.0
+        raise ValueError("nothing yet")
+
+    monkeypatch.setattr("study.storage.folder.analysis.load", slow)
+    frames = Frames(tmp_path)
+    frames.write()
+    for _ in range(100):
+        before = now[0]
+        now[0] += 10.0
+        frames.update()
+        if now[0] > before + 10.0:
+            written.append(before + 10.0)
+    assert written, "never written again"
+    assert min(later - earlier for earlier, later in zip([30.0, *written], written, strict=False)) >= 30 / 0.05

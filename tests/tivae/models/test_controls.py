@@ -1,0 +1,213 @@
+"""The deterministic autoencoder, and controls that are not trained: pixels, PCA, an untrained encoder."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from sklearn import decomposition
+
+import tivae
+from tests.small import small
+from tivae import records
+from tivae.config import CONTROLS, MODEL_FEATURES, ConfigError, TrialConfig
+from tivae.data.datasets import TrialData
+from tivae.data.randomness import generator
+from tivae.models import AUTOENCODERS, Unsupported, build, build_control
+from tivae.models import CONTROLS as CONTROL_MODELS
+
+FIXED = {"train_images": 200, "test_images": 100}
+
+
+def control(name, **changes):
+    return TrialConfig(model=name, **(FIXED | changes))
+
+
+@pytest.fixture(scope="module")
+def recorded_control(host, tmp_path_factory):
+    """Gives the record and folder of a control's trial, computed once."""
+    study, known = tmp_path_factory.mktemp("controls"), {}
+
+    def of(name, **changes):
+        config = control(name, **changes)
+        if config.key not in known:
+            known[config.key] = records.run_trial(config, host, "cpu", study, measures="none")
+        return known[config.key], records.trial_folder(study, config.key)
+
+    return of
+
+
+def images_of(host, config):
+    return TrialData(host, config, "cpu").base_train().batch(slice(0, 200))
+
+
+def test_every_model_of_a_config_can_be_built():
+    assert set(MODEL_FEATURES) == {*AUTOENCODERS, *CONTROL_MODELS}
+    assert set(CONTROLS) == set(CONTROL_MODELS)
+
+
+@pytest.mark.parametrize("name", CONTROLS)
+def test_controls_go_the_way_of_every_trial(host, recorded_control, name):
+    record, folder = recorded_control(name)
+    assert record["status"] == "finished", record["error"]
+    assert record["epochs"] == []
+    assert record["config"]["epochs"] == 0
+    assert record["metrics"]["base_accuracy"] > 0.25
+    assert record["metrics"]["base_loss"] is record["metrics"]["base_kl"] is record["metrics"]["train_loss"] is None
+    assert TrialConfig.from_dict(record["config"]).key == record["key"]
+    loaded = tivae.load(folder)
+    stored = torch.load(folder / "encodings.pt", weights_only=True)["base"][:10].numpy()
+    np.testing.assert_allclose(loaded.encode(host.test_images[:10]), stored, rtol=1e-4, atol=1e-5)
+    assert stored.shape == (10, loaded.config.encoding_dim)
+
+
+def test_pixels_are_the_images(host):
+    config = control("pixels")
+    images = images_of(host, config)
+    model = build_control(config)
+    assert torch.equal(model.features(model.encode(images), "pixels"), images.reshape(200, 784))
+    assert config.encoding_dim == 784
+
+
+def test_pca_is_that_of_scikit_learn(host):
+    config = control("pca", latent_dim=5)
+    model = build_control(config)
+    model.fit(TrialData(host, config, "cpu").base_train())
+    images = images_of(host, config)
+    plain = decomposition.PCA(5, svd_solver="full").fit(images.flatten(1).double().numpy())
+    expected = plain.transform(images.flatten(1).double().numpy())
+    found = model.encode(images).numpy()
+    # The sign of a direction means nothing.
+    signs = np.sign((expected * found).sum(axis=0))
+    np.testing.assert_allclose(found, expected * signs, rtol=1e-3, atol=1e-3)
+    back = plain.inverse_transform(expected)
+    np.testing.assert_allclose(model.reconstruct(images).flatten(1).numpy(), back, rtol=1e-3, atol=1e-3)
+
+
+def test_pca_has_a_reconstruction_and_no_other_loss(recorded_control):
+    record, folder = recorded_control("pca")
+    metrics = record["metrics"]
+    assert 0.05 < metrics["base_reconstruction"] < metrics["augmented_reconstruction"] < 1
+    assert metrics["base_original_frame_reconstruction"] == metrics["base_reconstruction"]
+    assert tivae.load(folder).reconstruct(np.zeros((2, 28, 28), np.uint8)).shape == (2, 28, 28)
+
+
+def test_pca_learns_from_the_images_it_is_told_to(recorded_control):
+    augmented, _ = recorded_control("pca", train_dataset="augmented")
+    base, _ = recorded_control("pca")
+    assert augmented["metrics"]["augmented_reconstruction"] < base["metrics"]["augmented_reconstruction"]
+    assert augmented["metrics"]["base_reconstruction"] > base["metrics"]["base_reconstruction"]
+
+
+def test_the_untrained_encoder_is_the_vae_before_its_first_step(host):
+    config = control("untrained", hidden_widths=(8, 16), seed=4)
+    model = build_control(config).eval()
+    vae = build(small(seed=4)).eval()
+    images = images_of(host, config)
+    with torch.no_grad():
+        expected = vae.features(vae.encode(images), "mean")
+        torch.testing.assert_close(model.features(model.encode(images), "mean"), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_control_behind_an_stn_reads_its_output(recorded_control):
+    record, folder = recorded_control("pca", stn="pretrained", stn_epochs=1)
+    assert record["status"] == "finished", record["error"]
+    assert (folder / "stn.pt").exists()
+    metrics = record["metrics"]
+    assert metrics["base_original_frame_reconstruction"] != metrics["base_reconstruction"]
+    assert 0 < metrics["stn_frame_kept"] <= 1
+
+
+UNUSED = {
+    **{"learning_rate": 0.1, "kl_weight": 1.0, "batch_size": 7, "weight_decay": 0.5, "epochs": 3},
+    **{"output_activation": "linear", "learning_rate_schedule": "cosine", "reconstruction_weight": 2.0},
+    **{"consistency_weight": 1.0, "reconstruction_target": "base", "training_warps": "fixed"},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "unused"),
+    [
+        ("pixels", UNUSED | {"latent_dim": 3, "hidden_widths": (4,), "train_dataset": "augmented"}),
+        ("pca", UNUSED | {"hidden_widths": (4,)}),
+        ("untrained", UNUSED | {"train_dataset": "augmented"}),
+    ],
+)
+def test_fields_without_use_make_no_other_trial(name, unused):
+    assert TrialConfig(model=name, **unused) == TrialConfig(model=name)
+    for field in unused:
+        assert getattr(TrialConfig(model=name), field) == (0 if field == "epochs" else None)
+
+
+@pytest.mark.parametrize(
+    ("name", "used"),
+    [
+        ("pixels", {"probe_fit": "training", "train_dataset": "augmented"}),
+        ("pca", {"train_dataset": "augmented"}),
+        ("pca", {"latent_dim": 3}),
+        ("untrained", {"latent_dim": 3}),
+        ("untrained", {"hidden_widths": (4,)}),
+        ("pixels", {"stn": "pretrained", "batch_size": 7}),
+    ],
+)
+def test_fields_with_use_are_kept(name, used):
+    config = TrialConfig(model=name, **used)
+    assert config != TrialConfig(model=name, **({"stn": "pretrained"} if "stn" in used else {}))
+    assert TrialConfig.from_dict(config.to_dict()) == config
+    for field, value in used.items():
+        assert getattr(config, field) == value
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": "pca", "latent_dim": 785}, "`latent_dim` is 785; it must be at most 784"),
+        ({"model": "pixels", "probe_features": "mean"}, "`probe_features` is mean, which a pixels does not have"),
+        ({"model": "pixels", "learning_rate": -1}, "`learning_rate` is -1; it must be a number above 0"),
+        ({"learning_rate": None}, "`learning_rate` is None; it must be a number"),
+        ({"epochs": 0}, "`epochs` is 0; it must be a whole number at least 1"),
+    ],
+)
+def test_bad_values_are_refused(changes, message):
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        TrialConfig(**changes)
+
+
+@pytest.mark.parametrize("name", ["pixels", "untrained"])
+def test_what_a_control_does_not_have_is_told(name):
+    model = build_control(control(name))
+    with pytest.raises(Unsupported, match=f"{name} makes no reconstructions"):
+        model.reconstruct(torch.zeros(1, 1, 28, 28))
+    with pytest.raises(Unsupported, match=f"{name} has no prior to sample from"):
+        model.sample(1, generator(0, "test"))
+    with pytest.raises(Unsupported, match=f"feature is logits; a {name} has "):
+        model.features(torch.zeros(1, 784), "logits")
+
+
+class TestAutoencoder:
+    CONFIG = small(model="autoencoder")
+
+    def test_its_loss_is_the_reconstruction_alone(self, host, tmp_path):
+        record = records.run_trial(self.CONFIG, host, "cpu", tmp_path, measures="none")
+        assert record["status"] == "finished", record["error"]
+        row = record["epochs"][-1]
+        for kind in ("train", "base", "augmented"):
+            assert row[f"{kind}_loss"] == pytest.approx(row[f"{kind}_reconstruction"], rel=1e-6)
+            assert row[f"{kind}_kl"] is None
+            assert record["metrics"][f"{kind}_kl"] is None
+        assert record["epochs"][1]["train_loss"] < record["epochs"][0]["train_loss"]
+        assert record["config"]["kl_weight"] is None
+        with pytest.raises(Unsupported, match="autoencoder has no prior"):
+            tivae.load(records.trial_folder(tmp_path, self.CONFIG.key)).sample(1)
+
+    def test_it_decodes_its_code_without_noise(self, host):
+        model = build(self.CONFIG).eval()
+        images = images_of(host, self.CONFIG)[:10]
+        noises = (model.noise(10, generator(seed, "test")) for seed in (0, 1))
+        first, second = (model.losses(images, noise, 0).reconstruction for noise in noises)
+        assert torch.equal(first, second)
+        expected = (model.reconstruct(images) - images).square().mean(dim=(1, 2, 3))
+        torch.testing.assert_close(first, expected)
+
+    def test_the_kl_weight_makes_no_other_trial(self):
+        assert dataclasses.replace(self.CONFIG, kl_weight=1.0) == self.CONFIG

@@ -1,0 +1,1 @@
+"""Images: fetched, verified, standardised and warped; and the random generators behind them."""

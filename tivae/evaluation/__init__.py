@@ -1,0 +1,1 @@
+"""Evaluation of trained models: losses, probes, collapse diagnostics and measures of invariance."""

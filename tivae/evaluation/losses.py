@@ -1,0 +1,87 @@
+"""Losses and features over whole datasets; every image counts once, whatever the batch size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from tivae.data.datasets import Dataset
+from tivae.models import Autoencoder, Model
+from tivae.models.model_input import Transform, plain
+
+BATCH_SIZE = 500
+
+
+@torch.no_grad()
+def losses(
+    model: Autoencoder,
+    images: Dataset,
+    noise: Tensor,
+    step: int,
+    batch_size: int = BATCH_SIZE,
+    *,
+    transform: Transform = plain,
+    targets: Dataset | None = None,
+) -> dict[str, float | None]:
+    """Mean `loss` (weighted as in training), `reconstruction` and `kl` over `images`; the model must be in `eval()`.
+
+    noise: one posterior sample's noise per image, as `model.noise(len(images), ...)` draws it.
+    transform: what the model sees of `images`; targets: what is reconstructed, where `transform` differs.
+    `kl` is None for a model without a posterior. Alignment and consistency terms of the training loss are left out.
+    """
+    sums = []
+    for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
+        part = slice(start, start + batch_size)
+        view = transform(batch)
+        if targets is not None:
+            view = replace(view, target=targets.batch(part))
+        parts = model.score(model.encode(view.seen), view, noise[part], step)
+        sums.append(torch.stack([parts.reconstruction.sum(), parts.kl.sum()]))
+    # The only wait for the device; summed in double precision, which MPS does not have.
+    error, divergence = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
+    weight = model.config.reconstruction_weight
+    assert weight is not None
+    if not model.has_posterior:
+        return {"loss": weight * error, "reconstruction": error, "kl": None}
+    return {"loss": weight * error + model.config.kl_weight * divergence, "reconstruction": error, "kl": divergence}
+
+
+@torch.no_grad()
+def reconstruction(
+    model: Model, images: Dataset, *, transform: Transform = plain, targets: Dataset | None = None
+) -> float:
+    """Mean squared error per pixel of `model.reconstruct`, without noise; `transform` and `targets` as for `losses`."""
+    total = 0.0
+    for start, batch in zip(range(0, len(images), BATCH_SIZE), images.batches(BATCH_SIZE), strict=True):
+        view = transform(batch)
+        if targets is not None:
+            view = replace(view, target=targets.batch(slice(start, start + BATCH_SIZE)))
+        decoded = model.reconstruct(view.seen)
+        restored = decoded if view.restore is None else view.restore(decoded)
+        total += float(functional.mse_loss(restored, view.target)) * len(batch)
+    return total / len(images)
+
+
+@torch.no_grad()
+def features(
+    model: Model,
+    images: Dataset,
+    kind: str,
+    through: Callable[[Tensor], Tensor] | None = None,
+    batch_size: int = BATCH_SIZE,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """Encodings (N, D) float32 of all images in order, on the host; the model must be in `eval()`.
+
+    through: what the images pass before the model, an STN for example. noise: one sample's per image, for `sample`.
+    """
+    parts = []
+    for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
+        seen = batch if through is None else through(batch)
+        drawn = None if noise is None else noise[start : start + batch_size]
+        parts.append(model.features(model.encode(seen), kind, drawn).cpu())
+    return torch.cat(parts)

@@ -1,0 +1,142 @@
+"""What is read from a trained model: encodings, probes, predictions and their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tivae.config import TrialConfig
+from tivae.data.datasets import Dataset, TrialData
+from tivae.data.randomness import generator
+from tivae.evaluation import classification, losses, probe
+from tivae.evaluation.probe import Probe
+from tivae.models import Model
+from tivae.models.stn import SpatialTransformer
+
+KINDS = ("base", "augmented")
+
+
+@dataclass(frozen=True)
+class Readout:
+    """metrics: accuracies and scores by column; predictions and encodings: as of `TrialResult`.
+
+    probes: by the training encodings they are fitted on, `base`, `augmented` and, where the config asks for it, `both`.
+    """
+
+    metrics: dict[str, Any]
+    predictions: dict[str, Tensor]
+    encodings: dict[str, Tensor]
+    probes: dict[str, Probe]
+
+
+def read_out(
+    config: TrialConfig,
+    data: TrialData,
+    model: Model,
+    stn: SpatialTransformer | None,
+    seen_already: dict[str, Dataset] | None = None,
+) -> Readout:
+    """Both probes (fitted on base and on augmented training encodings), each on all evaluation sets, from one pass.
+
+    With `probe_fit` both there is a third, fitted on the base and the augmented encoding of each training image.
+    seen_already: sets behind the STN that have been computed: evaluation sets by name, and `base_train`.
+
+    Raises `ValueError` where encodings are not finite, or a class to be recognised has no training image.
+    """
+    known = (seen_already or {}) if stn is probed_stn(config, stn) else {}
+
+    def encoded(name: str, images: Dataset, purpose: str) -> NDArray[np.float32]:
+        through = None if name in known else stn
+        return encode(config, data, model, known.get(name, images), through, purpose).numpy()
+
+    sets = data.evaluation_sets().items()
+    encodings = {name: encoded(name, images, f"{name} encodings") for name, images in sets}
+    _check_classes(data)
+    training_sets = {"base": data.base_train(), "augmented": data.augmented_train("probe warps")}
+    probes, both = {}, []
+    for name, images in training_sets.items():
+        # One batch at a time through the STN: the whole set would be kept twice.
+        seen = encoded(f"{name}_train", images, f"{name} training encodings")
+        probes[name] = _fit(config, seen, data.train_labels)
+        if config.probe_fit == "both":
+            both.append(seen)
+    if both:
+        probes["both"] = _fit(config, np.concatenate(both), np.tile(data.train_labels, len(both)))
+
+    metrics: dict[str, Any] = {}
+    for name, features in encodings.items():
+        metrics |= _scores(config, name, features, data.evaluation_labels(name), probes)
+    metrics["probe_iterations"] = max(fitted.iterations for fitted in probes.values())
+    metrics["probe_converged"] = all(fitted.converged for fitted in probes.values())
+    predictions = {"labels": torch.from_numpy(data.test_labels)}
+    for test in KINDS:
+        predictions[test] = torch.from_numpy(probes[fitted_on(test, config)].predict(encodings[test]))
+    return Readout(metrics, predictions, {test: torch.from_numpy(encodings[test]) for test in KINDS}, probes)
+
+
+def probed_stn(config: TrialConfig, stn: SpatialTransformer | None) -> SpatialTransformer | None:
+    """The STN before the encoder as the config's probe reads it; None where it is bypassed."""
+    return None if config.probe_stn == "bypassed" else stn
+
+
+def encode(
+    config: TrialConfig,
+    data: TrialData,
+    model: Model,
+    images: Dataset,
+    stn: SpatialTransformer | None,
+    purpose: str,
+) -> Tensor:
+    """The features of `images` that the config's probe reads, (N, D) on the host; `purpose` names a sample's noise.
+
+    `stn` is left out where the config says so.
+    """
+    assert config.probe_features is not None
+    noise, through = None, probed_stn(config, stn)
+    if config.probe_features == "sample":
+        noise = model.noise(len(images), generator(config.seed, f"{purpose} noise", data.device))
+    return losses.features(model, images, config.probe_features, through=through, noise=noise)
+
+
+def _fit(config: TrialConfig, features: NDArray[np.float32], labels: NDArray[np.int64]) -> Probe:
+    return probe.fit(features, labels, config.probe_regularisation, config.probe or "logistic_regression")
+
+
+def fitted_on(test: str, config: TrialConfig) -> str:
+    """The training encodings that the headline probe for images of the kind `test` is fitted on: a key of `probes`."""
+    return {"matched": test, "training": config.train_dataset}.get(config.probe_fit, config.probe_fit)
+
+
+def _scores(
+    config: TrialConfig, name: str, features: NDArray[np.float32], labels: NDArray[np.int64], probes: dict[str, Probe]
+) -> dict[str, Any]:
+    """The columns of one evaluation set; of a validation set its headline accuracy alone."""
+    kind = name.removeprefix("validation_")
+    headline = probes[fitted_on(kind, config)]
+    predicted = headline.predict(features)
+    metrics: dict[str, Any] = {f"{name}_accuracy": float((predicted == labels).mean())}
+    if name != kind:
+        return metrics
+    metrics |= {f"{name}_accuracy_fit_{fitted}": probes[fitted].accuracy(features, labels) for fitted in KINDS}
+    found = classification.scores(predicted, labels)
+    probabilities = headline.probabilities(features)
+    if probabilities is None:
+        found |= {"log_loss": None, "calibration_error": None}
+    else:
+        columns = np.searchsorted(headline.classes, labels)
+        found["log_loss"] = classification.log_loss(probabilities, columns)
+        found["calibration_error"] = classification.calibration_error(probabilities, columns)
+    return metrics | {f"{name}_{score}": value for score, value in found.items()}
+
+
+def _check_classes(data: TrialData) -> None:
+    missing = sorted(set(data.test_labels.tolist()) - set(data.train_labels.tolist()))
+    if missing:
+        raise ValueError(
+            f"class {missing[0]} has no training image, so no probe can recognise it; use more training images"
+        )

@@ -1,0 +1,1 @@
+"""Files: checkpoints, JSON with a digest, and provenance."""

@@ -1,0 +1,61 @@
+"""What a model sees of a batch of images, and what its reconstruction is compared with, in each STN mode."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from tivae.models.stn import SpatialTransformer
+
+
+@dataclass(frozen=True)
+class ModelInput:
+    """One batch for a model; all images are standardised (B, 1, 28, 28).
+
+    seen: the model's input; target: what the reconstruction is compared with; restore: what the reconstruction
+    passes before that, where it is not in the frame of the target.
+    """
+
+    seen: Tensor
+    target: Tensor
+    restore: Callable[[Tensor], Tensor] | None = None
+
+
+Transform = Callable[[Tensor], ModelInput]
+
+
+def plain(images: Tensor) -> ModelInput:
+    """The model sees, and reconstructs, the images themselves."""
+    return ModelInput(images, images)
+
+
+def through(stn: SpatialTransformer) -> Transform:
+    """The model sees, and reconstructs, the STN's output (the paper's arrangement)."""
+
+    def transform(images: Tensor) -> ModelInput:
+        seen = stn(images)
+        return ModelInput(seen, seen)
+
+    return transform
+
+
+def through_and_back(stn: SpatialTransformer) -> Transform:
+    """The model sees the STN's output; its reconstruction is warped back and compared with the STN's input.
+
+    Looking raises `DegenerateWarp` where a warp of the STN has no inverse.
+    """
+
+    def transform(images: Tensor) -> ModelInput:
+        matrices = stn.matrices(images)
+        return ModelInput(stn.apply_matrices(images, matrices), images, lambda decoded: stn.undo(decoded, matrices))
+
+    return transform
+
+
+def transform_of(mode: str, stn: SpatialTransformer | None) -> Transform:
+    """How a model in the STN mode `mode` looks at the images that come to its STN."""
+    if stn is None:
+        return plain
+    return through_and_back(stn) if mode == "inverse" else through(stn)

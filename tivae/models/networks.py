@@ -1,0 +1,104 @@
+"""Convolutional encoder and decoder in PyTorch-VAE's layout (Subramanian 2020), for 28 x 28 images.
+
+Three hidden layers as in the paper (section 3.2), their widths from the config. Strided 3 x 3 convolutions halve the
+image, 28 -> 14 -> 7 -> 4 -> 2; the decoder goes back the same way with transposed convolutions.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from tivae import native
+from tivae.data.datasets import IMAGE_SIZE
+from tivae.models import compilation
+
+
+class Encoder(nn.Module):
+    """Images (B, 1, 28, 28) to hidden features (B, `features`)."""
+
+    def __init__(self, widths: Sequence[int]):
+        super().__init__()
+        layers: list[nn.Module] = []
+        for channels_in, channels_out in zip((1, *widths), widths, strict=False):
+            layers += [
+                nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=2, padding=1),
+                nn.BatchNorm2d(channels_out),
+                nn.LeakyReLU(),
+            ]
+        self.layers = nn.Sequential(*layers)
+        self.features = widths[-1] * _sizes(len(widths))[-1] ** 2
+        self.plan = native.plan(widths, _sizes(len(widths)))
+
+    def forward(self, images: Tensor) -> Tensor:
+        return _run(self, images).flatten(1)
+
+
+class Decoder(nn.Module):
+    """Latents (B, `inputs`) to standardised images (B, 1, 28, 28).
+
+    With `output_activation="tanh"` the image lies in (-1, 1), although standardised pixels reach 2.02: PyTorch-VAE
+    ends so, and the paper's losses suggest that it kept that. `linear` has no bound.
+    """
+
+    def __init__(self, inputs: int, widths: Sequence[int], output_activation: str):
+        super().__init__()
+        sizes = _sizes(len(widths))
+        self.shape = (widths[-1], sizes[-1], sizes[-1])
+        self.input = nn.Linear(inputs, widths[-1] * sizes[-1] ** 2)
+        channels = (*reversed(widths), widths[0])
+        layers: list[nn.Module] = []
+        for depth, (channels_in, channels_out) in enumerate(itertools.pairwise(channels)):
+            size, target = sizes[-1 - depth], sizes[-2 - depth]
+            layers += [
+                nn.ConvTranspose2d(
+                    channels_in,
+                    channels_out,
+                    kernel_size=3,
+                    stride=2,
+                    padding=1,
+                    output_padding=target + 1 - 2 * size,
+                ),
+                nn.BatchNorm2d(channels_out),
+                nn.LeakyReLU(),
+            ]
+        layers.append(nn.Conv2d(widths[0], 1, kernel_size=3, padding=1))
+        if output_activation == "tanh":
+            layers.append(nn.Tanh())
+        self.layers = nn.Sequential(*layers)
+        self.plan = native.plan(widths, sizes)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        return _run(self, self.input(latents).view(-1, *self.shape))
+
+
+def kernels_of(model: nn.Module) -> str:
+    """What computes the convolutions of `model` in training, where it is: `native`, `compiled` by torch, or `torch`."""
+    networks = [part for part in model.modules() if isinstance(part, Encoder | Decoder)]
+    on_host = all(parameter.device.type == "cpu" for parameter in model.parameters())
+    if networks and on_host and all(native.available(network.plan) for network in networks):
+        return "native"
+    return "compiled" if networks and all(compilation.wanted(p.device) for p in model.parameters()) else "torch"
+
+
+def _run(network: Encoder | Decoder, inputs: Tensor) -> Tensor:
+    if network.plan is not None and native.fits(network, inputs):
+        outputs = native.run(network.plan, network.layers, inputs)
+        if outputs is not None:
+            return outputs
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    if network.training and compilation.wanted(inputs.device):
+        return compilation.prepare(network.layers)(inputs)
+    # Not a call, which may be compiled: for the shapes of training alone.
+    return network.layers.forward(inputs)
+
+
+def _sizes(depth: int) -> list[int]:
+    """Height and width before and after each stride-2 convolution: 28, 14, 7, 4, 2."""
+    sizes = [IMAGE_SIZE]
+    for _ in range(depth):
+        sizes.append((sizes[-1] + 1) // 2)
+    return sizes

@@ -1,0 +1,106 @@
+"""Spatial transformers (Jaderberg et al. 2015), in the layout of the tutorial that the paper builds on (Hamrouni).
+
+A localisation network predicts one affine matrix per image, from which a grid and a bilinear sampler make the output.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from tivae.config import TrialConfig
+from tivae.data import warps
+from tivae.data.datasets import fill_value
+from tivae.data.randomness import generator, initialise, own_draws
+from tivae.data.warps import WarpParameters
+
+
+class SpatialTransformer(nn.Module):
+    """Images (B, 1, 28, 28) to images of the same shape, by any affine warp; at first the identity.
+
+    Has no batch statistics: the output of an image depends on that image alone.
+    """
+
+    # Numbers that the localisation network predicts, and those that make the identity.
+    start: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+    def __init__(self, config: TrialConfig):
+        super().__init__()
+        self.fill = fill_value(config.fill, config.deviation)
+        self.localisation = nn.Sequential(
+            nn.Conv2d(1, 8, kernel_size=7),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Conv2d(8, 10, kernel_size=5),
+            nn.MaxPool2d(2),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(10 * 3 * 3, 32),
+            nn.ReLU(),
+        )
+        self.affine = nn.Linear(32, len(self.start))
+        initialise(self, generator(config.seed, "stn weights"))
+        nn.init.zeros_(self.affine.weight)
+        with torch.no_grad():
+            self.affine.bias.copy_(torch.tensor(self.start))
+
+    def matrices(self, images: Tensor) -> Tensor:
+        """(B, 2, 3) matrices from output to input coordinates (see `tivae.data.warps`)."""
+        return self.affine(self.localisation(images)).view(-1, 2, 3)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.apply_matrices(images, self.matrices(images))
+
+    def apply_matrices(self, images: Tensor, matrices: Tensor) -> Tensor:
+        """`images` warped by `matrices` as this transformer's own output is."""
+        return warps.warp(images, matrices, fill=self.fill)
+
+    def undo(self, images: Tensor, matrices: Tensor) -> Tensor:
+        """`images` in the frame of this transformer's output, back in the frame of its input.
+
+        Raises `DegenerateWarp` where one of `matrices` has no inverse.
+        """
+        warps.check_invertible(matrices)
+        return self.apply_matrices(images, warps.inverse(matrices))
+
+
+class BoundedTransformer(SpatialTransformer):
+    """A transformer that undoes a rotation, a scale and a shift of its own estimate; at first the identity.
+
+    The estimate lies within the ranges of the augmentation, range * tanh(...), so that every warp of the augmentation
+    can be undone and every output can be warped back: the determinant is in (1 - scale_range)^2 to (1 + scale_range)^2.
+    """
+
+    start = (0.0, 0.0, 0.0, 0.0)
+
+    def __init__(self, config: TrialConfig):
+        super().__init__(config)
+        self.ranges = (config.rotation_degrees, config.shift_pixels, config.shift_pixels, config.scale_range)
+
+    def estimates(self, images: Tensor) -> WarpParameters:
+        """The warp that each image (B, 1, 28, 28) is taken to have undergone."""
+        bounded = torch.tanh(self.affine(self.localisation(images)))
+        rotation, shift_x, shift_y, scale = (size * bounded[:, i] for i, size in enumerate(self.ranges))
+        return WarpParameters(
+            rotation_degrees=rotation, shift_x_pixels=shift_x, shift_y_pixels=shift_y, scale=1 + scale
+        )
+
+    def matrices(self, images: Tensor) -> Tensor:
+        return warps.inverse(warps.sampling_matrices(self.estimates(images)))
+
+    def undo(self, images: Tensor, matrices: Tensor) -> Tensor:
+        """As for every transformer; never degenerate, so that no training step waits for a check."""
+        return self.apply_matrices(images, warps.inverse(matrices))
+
+
+def build(config: TrialConfig) -> SpatialTransformer:
+    """The config's STN with the weights that its seed decides, on the host."""
+    with own_draws():
+        stn = BoundedTransformer(config) if config.stn == "inverse" else SpatialTransformer(config)
+    # Pooling is four times as fast so on a CPU.
+    return stn.to(memory_format=torch.channels_last)
+
+
+def freeze(stn: SpatialTransformer) -> SpatialTransformer:
+    """`stn` itself, in evaluation mode and without gradients."""
+    return stn.eval().requires_grad_(False)

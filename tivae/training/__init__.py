@@ -1,0 +1,1 @@
+"""Training: the loop, autoencoders with or without an STN, and pretraining of the STN."""

@@ -1,0 +1,179 @@
+"""The training loop: epochs of shuffled batches, a row of figures and a checkpoint after each."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tivae import precision
+from tivae.data.datasets import Dataset
+from tivae.io import checkpoint
+from tivae.models import compilation
+from tivae.training import heap
+
+EpochRow = dict[str, Any]
+OnEpoch = Callable[[EpochRow], None]
+_log = logging.getLogger("tivae")
+
+
+class NonFiniteLoss(ValueError):
+    """The training loss became NaN or infinite."""
+
+
+class Training(ABC):
+    """A module in training: what it learns from, its loss, and what is measured after each epoch.
+
+    key: names the work; a checkpoint of other work is not used.
+    generators: all randomness of the training, saved with it.
+    resumed: how often it was; seconds_before: spent on its epochs before it was last resumed.
+    """
+
+    key: str
+    module: nn.Module
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    generators: dict[str, torch.Generator]
+    epochs: int
+    batch_size: int
+    # `TrialConfig.precision`.
+    precision: str | None = None
+    # What `loss` reports of each batch.
+    figure_names: tuple[str, ...]
+
+    def __init__(self) -> None:
+        self.rows: list[EpochRow] = []
+        self.resumed = 0
+        self.seconds_before = 0.0
+
+    @abstractmethod
+    def images(self) -> Dataset:
+        """The training set of the next epoch."""
+
+    @abstractmethod
+    def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """The loss of the batch at `index`, and one tensor of the figures to report; nothing may wait for them."""
+
+    @abstractmethod
+    def measure(self, step: int) -> EpochRow:
+        """Figures of the module as it stands after `step` optimiser steps; changes no weight."""
+
+    def state(self) -> dict[str, Any]:
+        """Everything that the rest of the training depends on."""
+        return {
+            "key": self.key,
+            "module": self.module.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generators": {name: source.get_state() for name, source in self.generators.items()},
+            "rows": self.rows,
+            "resumed": self.resumed,
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """The inverse of `state`."""
+        if state["key"] != self.key:
+            raise ValueError(f"it belongs to {state['key']}, not {self.key}")
+        self.module.load_state_dict(state["module"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        for name, source in self.generators.items():
+            source.set_state(state["generators"][name].cpu())
+        self.rows, self.resumed = list(state["rows"]), state["resumed"]
+
+
+def train(training: Training, file: Path | None = None, on_epoch: OnEpoch | None = None) -> None:
+    """Trains for all of `training.epochs`, or for those that the checkpoint `file` leaves to do.
+
+    Resumed equals uninterrupted, bit for bit on the same kind of device. `on_epoch` is called with each new row
+    after its checkpoint is written.
+
+    Raises `NonFiniteLoss`, naming the optimiser step; the checkpoint then still holds the last good epoch.
+    """
+    heap.keep_freed_memory()
+    if file is not None:
+        # A damaged checkpoint costs an epoch, not the trial.
+        any(_resumed(training, candidate) for candidate in (file, checkpoint.previous(file)))
+    for epoch in range(len(training.rows) + 1, training.epochs + 1):
+        training.rows.append(_epoch(training, epoch))
+        if file is not None:
+            checkpoint.advance(file, training.state())
+        if on_epoch is not None:
+            on_epoch(training.rows[-1])
+    training.module.eval()
+
+
+def take_step(training: Training, images: Dataset, index: Tensor, step: int) -> Tensor:
+    """One optimiser step on the batch at `index`; gives the batch's figures, for which nothing waits here."""
+    compilation.begin_step(index.device)
+    with precision.forward(training.precision, index.device):
+        loss, figures = training.loss(images, index, step)
+    training.optimiser.zero_grad(set_to_none=True)
+    loss.backward()
+    training.optimiser.step()
+    return figures.detach()
+
+
+def _epoch(training: Training, epoch: int) -> EpochRow:
+    started = time.perf_counter()
+    images = training.images()
+    device = next(training.module.parameters()).device
+    order = torch.randperm(len(images), generator=training.generators["shuffle"])
+    batches = order.to(device).split(training.batch_size)
+    first_step = (epoch - 1) * len(batches)
+    figures = []
+    training.module.train()
+    for number, index in enumerate(batches):
+        figures.append(take_step(training, images, index, first_step + number))
+    # The only wait for the device in an epoch: nothing above reads a value back.
+    per_batch = torch.stack(figures).cpu().double()
+    training_seconds = time.perf_counter() - started
+    _check_finite(per_batch, first_step)
+
+    sizes = torch.tensor([len(index) for index in batches], dtype=torch.float64)
+    means = (per_batch * sizes[:, None]).sum(0) / len(images)
+    step = first_step + len(batches)
+    row: EpochRow = {"epoch": epoch, "step": step, "learning_rate": training.optimiser.param_groups[0]["lr"]}
+    row |= dict(zip(training.figure_names, means.tolist(), strict=True))
+    training.schedule.step()
+    training.module.eval()
+    row |= training.measure(step)
+    seconds = time.perf_counter() - started
+    return row | {"wall_seconds": seconds, "images_per_second": len(images) / training_seconds}
+
+
+def _resumed(training: Training, file: Path) -> bool:
+    """Whether `file` is there and the training goes on from it."""
+    if not file.exists():
+        return False
+    device = next(training.module.parameters()).device
+    fresh = copy.deepcopy(training.state())
+    try:
+        training.load_state(checkpoint.load(file, device))
+        training.resumed += 1
+        training.seconds_before = sum(row["wall_seconds"] for row in training.rows)
+    # A readable file with other content raises whatever its first unexpected part causes.
+    except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
+        training.load_state(fresh)
+        before = checkpoint.previous(file).exists()
+        rest = "goes on from the one before" if before else "starts again from its first epoch"
+        _log.warning("%s is not used (%s); training %s", file, str(error).strip(), rest)
+        return False
+    return True
+
+
+def _check_finite(per_batch: Tensor, first_step: int) -> None:
+    wrong = (~torch.isfinite(per_batch).all(dim=1)).nonzero()
+    if len(wrong):
+        number = int(wrong[0])
+        raise NonFiniteLoss(
+            f"the training loss is {per_batch[number, 0].item()} at step {first_step + number}; "
+            "a smaller `learning_rate` may help"
+        )
