@@ -25,6 +25,7 @@ from study.storage.recorder import Logger, Recorder
 from tivae import records
 from tivae.config import TrialConfig
 from tivae.data import fashion_mnist
+from tivae.stages import Wanted
 
 
 def work(
@@ -76,7 +77,8 @@ def work(
         with _status(study, progress) as status, contextlib.closing(recorder), display:
             limit = None if options.time_limit is None else 60 * options.time_limit
             watchers = tune.Watchers(recorder.ended, recorder.reported, status.update)
-            tune.run(jobs, slots, shared, study, display, watchers, options.measures, more, storage, limit)
+            computed = Wanted(measures=options.measures, keep=options.checkpoints)
+            tune.run(jobs, slots, shared, study, display, watchers, computed, more, storage, limit)
             progress.lost_nodes = progress.waiting > 0 and not slots()
     console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
     return progress

@@ -34,7 +34,7 @@ class StorageError(ValueError):
 
 @dataclass(frozen=True)
 class Storage:
-    """The place of a study, its `trials/` and `stns/`, on the storage.
+    """The place of a study, its `trials/`, `trainings/` and `stns/`, on the storage.
 
     place: an absolute path, or a URL with its scheme. Picklable: a worker opens its own connection.
     """
@@ -103,7 +103,7 @@ class Storage:
         """The folder of each record, such as trials/KEY, and what the file system knows of the record."""
         from pyarrow import fs
 
-        for kind in ("trials", "stns"):
+        for kind in ("trials", "trainings", "stns"):
             selector = fs.FileSelector(f"{self._root}/{kind}", allow_not_found=True, recursive=True)
             for info in self._system.get_file_info(selector):
                 if info.base_name == records.RECORD:

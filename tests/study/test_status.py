@@ -86,8 +86,8 @@ def test_the_folders_lock_says_whether_a_run_is_alive(tmp_path):
 
 
 def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys):
-    records.record_failure(TrialConfig(), tmp_path, "ValueError: odd")
-    record = records.record_failure(TrialConfig(seed=1), tmp_path, "later")
+    records.write_unfinished(TrialConfig(), tmp_path, "failed", "ValueError: odd")
+    record = records.write_unfinished(TrialConfig(seed=1), tmp_path, "failed", "later")
     best = {**record, "status": "finished", "error": None, "metrics": {"augmented_accuracy": 0.75}}
     (records.trial_folder(tmp_path, record["key"]) / records.RECORD).write_text(json.dumps(best))
     records.trial_folder(tmp_path, "unfinished").mkdir()

@@ -22,6 +22,7 @@ from tivae.data.warps import WarpParameters
 from tivae.evaluation import losses
 from tivae.evaluation.measures import canonicalisation, consistency, curves, equivariance, local_invariance
 from tivae.evaluation.measures.subject import Subject
+from tivae.evaluation.memo import Memo
 from tivae.evaluation.readout import Readout, fitted_on, probed_stn
 from tivae.models import Model
 from tivae.models.stn import SpatialTransformer
@@ -52,6 +53,7 @@ def measure(
     stn: SpatialTransformer | None,
     readout: Readout,
     level: str,
+    memo: Memo | None = None,
 ) -> Measured:
     """The measures of `level` on the test images: `standard` is all but the local invariance.
 
@@ -61,13 +63,16 @@ def measure(
     (`consistency`); rotation_, shift_x_, shift_y_, scale_r_squared (`equivariance`); with an STN
     stn_residual_* and stn_undone_* (`canonicalisation`); and local_sensitivity_* (`local_invariance`).
 
+    memo: of other readouts of the same model, whose encodings are used again.
+
     Raises `DegenerateWarp` where an STN has collapsed.
     """
     check_level(level)
     if level == "none":
         return Measured()
     started = time.perf_counter()
-    subject = Subject(config, data, model, probed_stn(config, stn), readout.probes[fitted_on("augmented", config)])
+    probe = readout.probes[fitted_on("augmented", config)]
+    subject = Subject(config, data, model, probed_stn(config, stn), probe, memo or Memo())
     unwarped = subject.encodings(data.base_test())
     columns = _consistency(subject, unwarped) | _equivariance(subject)
     found, areas = _curves(subject)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import hashlib
+from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
 from tivae.evaluation import readout
+from tivae.evaluation.memo import Memo
 from tivae.evaluation.probe import Probe
 from tivae.models import Model
 from tivae.models.stn import SpatialTransformer
@@ -28,10 +31,23 @@ class Subject:
     model: Model
     stn: SpatialTransformer | None
     probe: Probe
+    memo: Memo = field(default_factory=Memo)
 
     def encodings(self, images: Dataset) -> NDArray[np.float32]:
-        """(N, D); of `sample` features with the same noise for an image in every call."""
-        return readout.encode(self.config, self.data, self.model, images, self.stn, "measured").numpy()
+        """(N, D); of `sample` features with the same noise for an image in every call.
+
+        Of the images of `data` themselves they are kept in `memo`.
+        """
+
+        def encoded() -> NDArray[np.float32]:
+            return readout.encode(self.config, self.data, self.model, images, self.stn, "measured").numpy()
+
+        if images.front is not None or images.images.dtype != torch.uint8:
+            return encoded()
+        matrices = b"" if images.matrices is None else images.matrices.cpu().numpy().tobytes()
+        warps = images.interpolation, images.fill, hashlib.sha256(matrices).digest()
+        of_data = images.images.data_ptr(), len(images)
+        return self.memo.get((self.config.probe_features, self.config.probe_stn, of_data, warps), encoded)
 
     def encode(self, batch: Tensor) -> Tensor:
         """Encodings (B, D) of standardised images (B, 1, 28, 28), differentiable where `is_smooth`."""
