@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tivae.config import TrialConfig
 
@@ -34,7 +35,7 @@ def shrunk(trials: Iterable[TrialConfig], given: Collection[str] = ()) -> tuple[
 
 def shrunk_one(config: TrialConfig, given: Collection[str] = ()) -> TrialConfig:
     """The same trial with few images and epochs; the fields `given` stay as they are."""
-    small = {
+    small: dict[str, Any] = {
         "train_images": min(TRAIN_IMAGES, config.train_images or TRAIN_IMAGES),
         "validation_images": min(VALIDATION_IMAGES, config.validation_images) if config.validation_images else None,
         "test_images": min(TEST_IMAGES, config.test_images or TEST_IMAGES),
