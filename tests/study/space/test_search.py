@@ -13,6 +13,7 @@ from study.space.yaml_reader import Node
 from tests.study.space_files import read_text
 from tivae.config import FIELD_NAMES
 
+
 def choices(*values: object) -> Choices:
     return Choices(tuple(map(Node, values)))
 
