@@ -23,6 +23,7 @@ from tivae.models import Model, build, build_control, model_input
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
+from tivae.placement import place
 from tivae.training import final_metrics
 from tivae.training.autoencoder import ModelTraining, as_module, without_evaluation
 from tivae.training.evaluation_losses import EvaluationLosses
@@ -108,7 +109,7 @@ def run(
     data = TrialData(host, config, device)
     frozen = None
     if config.stn == "pretrained":
-        frozen = freeze((stn or pretrain(config, host, device).stn).to(data.device))
+        frozen = freeze(place(stn or pretrain(config, host, device).stn, data.device))
     if config.model in CONTROLS:
         trained = fit_control(config, data, frozen)
     else:
@@ -175,8 +176,8 @@ def restored(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | 
             f"it holds epoch {len(state['rows'])} of the training {state['key']}, not epoch {config.epochs} of "
             f"{config.training_key}"
         )
-    model = build(config).to(data.device)
-    own = build_stn(config).to(data.device) if config.stn in ("joint", "inverse") else None
+    model = place(build(config), data.device)
+    own = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
     module = as_module(model, own)
     module.load_state_dict(state["module"])
     module.eval()

@@ -24,6 +24,7 @@ from tivae.io import checkpoint
 from tivae.io.provenance import Stopwatch
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer
+from tivae.placement import place as placed
 from tivae.records import CHECKPOINT
 from tivae.training.loop import OnEpoch
 
@@ -266,4 +267,4 @@ def _frozen_stn(config: TrialConfig, place: Place) -> SpatialTransformer | None:
         return None
     run_stn(config, place)
     stn = records.load_stn(config, records.stn_folder(place.study, config.stn_key))
-    return stn.to(torch.device(place.device))
+    return placed(stn, place.device)

@@ -18,9 +18,11 @@ from tivae.models.consistency import consistency
 from tivae.models.model_input import ModelInput
 from tivae.models.stn import SpatialTransformer
 from tivae.models.stn import build as build_stn
+from tivae.placement import place
 from tivae.training.epoch_sets import EpochSets
 from tivae.training.evaluation_losses import EvaluationLosses
 from tivae.training.loop import EpochRow, Training
+from tivae.training.noise import StepNoise
 
 
 class ModelTraining(Training):
@@ -40,9 +42,9 @@ class ModelTraining(Training):
         self.key, self.epochs, self.batch_size = config.training_key, config.epochs, config.batch_size
         self.precision = config.precision
         self.config, self.data = config, data
-        self.model: Autoencoder = build(config).to(data.device)
+        self.model: Autoencoder = place(build(config), data.device)
         self.frozen_stn = frozen_stn
-        self.trained_stn = build_stn(config).to(data.device) if config.stn in ("joint", "inverse") else None
+        self.trained_stn = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
         self.transform = model_input.transform_of(config.stn, self.trained_stn)
         self.module = as_module(self.model, self.trained_stn)
         self.optimiser = torch.optim.AdamW(
@@ -55,13 +57,14 @@ class ModelTraining(Training):
         self.generators = {
             "shuffle": generator(config.seed, "shuffle"),
             "warps": generator(config.seed, "training warps"),
-            "noise": generator(config.seed, "noise", data.device),
+            "noise": generator(config.seed, "noise"),
         }
         if config.consistency_weight is not None:
             self.generators["second view"] = generator(config.seed, "second view warps")
         if config.stn == "joint":
             self.generators["alignment"] = generator(config.seed, "alignment warps")
         self.evaluation = EvaluationLosses(config, data, self.model, frozen_stn, self.transform)
+        self._noise = StepNoise(self.model, self.generators["noise"], data.device)
         self._epoch_sets = EpochSets(config, data, frozen_stn, self.generators)
         self.figure_names = tuple(self._figures())
 
@@ -72,6 +75,7 @@ class ModelTraining(Training):
 
     def images(self) -> Dataset:
         self._epoch_sets.renew()
+        self._noise.begin_epoch(len(self._epoch_sets.first), self.batch_size)
         return self._epoch_sets.first
 
     def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
@@ -79,7 +83,7 @@ class ModelTraining(Training):
         view = self.transform(batch)
         if self.config.reconstruction_target == "base":
             view = replace(view, target=self._epoch_sets.base.batch(index))
-        noise = self.model.noise(len(batch), self.generators["noise"])
+        noise = self._noise.take(len(batch))
         losses, extra = self._scored(view, noise, index, step)
         total = self.model.total(losses)
         figures = [losses.reconstruction.mean()]

@@ -30,6 +30,7 @@ class EvaluationLosses:
         transform: Transform,
     ):
         self.config, self.data, self.model, self.transform = config, data, model, transform
+        self._noise: dict[str, Tensor] = {}
         self.sets = data.evaluation_sets()
         if frozen_stn is not None:
             self.sets = {name: images.through(frozen_stn) for name, images in self.sets.items()}
@@ -56,5 +57,7 @@ class EvaluationLosses:
 
     def noise(self, name: str) -> Tensor:
         """The noise of the one posterior sample of each image in the set `name`."""
-        source = generator(self.config.seed, f"{name} test noise", self.data.device)
-        return self.model.noise(len(self.sets[name]), source)
+        if name not in self._noise:
+            source = generator(self.config.seed, f"{name} test noise")
+            self._noise[name] = self.model.noise(len(self.sets[name]), source).to(self.data.device)
+        return self._noise[name]
