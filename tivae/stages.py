@@ -140,7 +140,10 @@ def run_training(
     Raises `NonFiniteLoss`, of which the record tells as well, and `OSError` where the folder can't be written.
     """
     wanted = wanted or Wanted()
-    missing = {config.epochs: config for config in configs if records.trained_state(config, place.study) is None}
+    missing: dict[int, TrialConfig] = {}
+    for each in configs:
+        if records.trained_state(each, place.study) is None:
+            missing.setdefault(each.epochs, each)
     if not missing:
         return
     config = missing[max(missing)]

@@ -193,8 +193,11 @@ def _resumed(training: Training, file: Path, last: int) -> bool:
     fresh = copy.deepcopy(training.state())
     try:
         state = checkpoint.load(file, device)
-        if "optimiser" not in state and file.stem.startswith("epoch-"):
-            return False
+        if file.stem.startswith("epoch-"):
+            if "optimiser" not in state:
+                return False
+            if file != epoch_file(file, len(state["rows"])):
+                raise ValueError(f"it holds epoch {len(state['rows'])}")
         if state["key"] == training.key and not len(training.rows) < len(state["rows"]) <= last:
             return len(state["rows"]) <= last
         training.load_state(state)
