@@ -1,5 +1,6 @@
 import pytest
 import torch
+from tivae.models.vae import VAE
 
 from tests.small import small
 from tivae.data.datasets import TrialData
@@ -7,7 +8,6 @@ from tivae.data.randomness import generator
 from tivae.evaluation import losses
 from tivae.models import build
 from tivae.models.stn import SpatialTransformer, freeze
-from tivae.models.vae import VAE
 
 COUNT = 503
 CONFIGS = [

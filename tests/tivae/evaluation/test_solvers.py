@@ -5,7 +5,9 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
+from tivae.config import TrialConfig
 from tivae.evaluation import probe, solvers
+from tivae.evaluation.probes import logistic_regression
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ def test_the_tolerance_of_many_features_is_no_worse_than_that_of_few(correlated,
     """Both ways of fitting a probe end near the same minimum, and predict the same."""
     features, labels = correlated[0].astype(np.float32), correlated[1]
     one = probe.fit(features, labels)
-    monkeypatch.setattr(probe, "MANY_FEATURES", 1)
+    monkeypatch.setattr(logistic_regression, "MANY_FEATURES", 1)
     other = probe.fit(features, labels)
     assert not np.array_equal(one.classifier.coef_, other.classifier.coef_)
     assert (one.predict(features) == other.predict(features)).mean() > 0.99
@@ -56,18 +58,18 @@ def test_the_tolerance_of_many_features_is_no_worse_than_that_of_few(correlated,
 @pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_few_classes_are_told_apart_whatever_the_number_of_features(correlated, monkeypatch, kind, classes):
-    monkeypatch.setattr(probe, "MANY_FEATURES", 1)
+    monkeypatch.setattr(logistic_regression, "MANY_FEATURES", 1)
     features, labels = correlated[0].astype(np.float32), correlated[1] % classes * 5 + 2
-    fitted = probe.fit(features + 20 * labels[:, None], labels, kind=kind)
+    fitted = probe.fit(features + 20 * labels[:, None], labels, TrialConfig(probe=kind))
     assert fitted.accuracy(features + 20 * labels[:, None], labels) == 1
     assert fitted.classes.tolist() == [2, 7, 12][:classes]
 
 
 @pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
 def test_a_fit_that_is_cut_short_is_not_converged(correlated, monkeypatch, kind):
-    monkeypatch.setattr(probe, "MANY_FEATURES", 1)
+    monkeypatch.setattr(logistic_regression, "MANY_FEATURES", 1)
     monkeypatch.setattr(probe, "MAX_ITERATIONS", 2)
-    cut = probe.fit(correlated[0].astype(np.float32), correlated[1], kind=kind)
+    cut = probe.fit(correlated[0].astype(np.float32), correlated[1], TrialConfig(probe=kind))
     assert cut.iterations == 2
     assert not cut.converged
 
