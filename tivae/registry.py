@@ -68,7 +68,8 @@ class Registry(Generic[Entry]):
         """The entry `name`. Raises `ConfigError` where there is none, or its module may not be imported."""
         if isinstance(name, str) and name in self._entries:
             return self._entries[name]
-        entry = self._in_repository(name) if name in self.names else self._elsewhere(name)
+        known = isinstance(name, str) and name in self.names
+        entry = self._in_repository(name) if known else self._elsewhere(name)
         self._entries[str(name)] = entry
         return entry
 

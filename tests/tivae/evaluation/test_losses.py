@@ -1,12 +1,12 @@
 import pytest
 import torch
-from tivae.models.vae import VAE
 
 from tests.small import small
 from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import losses
 from tivae.models import build
+from tivae.models.autoencoders.vae import VAE
 from tivae.models.stn import SpatialTransformer, freeze
 
 COUNT = 503
