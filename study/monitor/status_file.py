@@ -6,11 +6,13 @@ import json
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from study.monitor.progress import Progress, label
+from tivae import records
 from tivae.io import checkpoint
 
 NAME = "status.json"
@@ -33,12 +35,10 @@ class StatusFile:
     def write(self, state: str) -> None:
         """Writes it now; state: running, ended or interrupted."""
         self._written = self._clock()
-        content = snapshot(self._progress) | {
-            "state": state,
-            "updated_at": time.time(),
-            "process": os.getpid(),
-            "host": socket.gethostname(),
-        }
+        content = snapshot(self._progress)
+        if state != "running":
+            content = settled(content, self._path.parent)
+        content |= {"state": state, "updated_at": time.time(), "process": os.getpid(), "host": socket.gethostname()}
         with checkpoint.replacing(self._path) as file:
             file.write(json.dumps(content, indent=1).encode())
 
@@ -52,6 +52,19 @@ def read(study: Path) -> dict[str, Any] | None:
     return content if isinstance(content, dict) and "state" in content else None
 
 
+def settled(content: dict[str, Any], study: Path) -> dict[str, Any]:
+    """The content of a run that goes on no more: what it still calls running is counted by its record, or waits."""
+    counts = Counter(
+        (records.read(records.trial_folder(study, row["key"])) or {}).get("status", "waiting")
+        for row in content["running"]
+        if row.get("is_trial", True)
+    )
+    names = ("finished", "failed", "pruned")
+    known = {name: content[name] + counts[name] for name in names}
+    others = sum(counts.values()) - sum(counts[name] for name in names)
+    return content | known | {"waiting": content["waiting"] + others, "running": []}
+
+
 def snapshot(progress: Progress) -> dict[str, Any]:
     """Where a study stands, as plain values."""
     best = progress.best
@@ -60,13 +73,21 @@ def snapshot(progress: Progress) -> dict[str, Any]:
         "finished": progress.finished,
         "failed": progress.failed,
         "pruned": progress.pruned,
-        "waiting": progress.waiting,
+        "waiting": progress.waiting_trials,
         "elapsed_seconds": progress.elapsed,
         "seconds_left": progress.seconds_left(),
-        "best": None if best is None else {"key": best[1].key, "label": label(best[1]), "accuracy": best[0]},
+        "best": None
+        if best is None
+        else {
+            "key": best[1].key,
+            "label": label(best[1]),
+            "metric": progress.score.name,
+            "value": progress.score.shown(best[0]),
+        },
         "running": [
             {
                 "key": key,
+                "is_trial": running.job.kind == "trial",
                 "label": label(running.job),
                 "device": running.device,
                 "epochs": running.job.epochs,

@@ -98,7 +98,7 @@ class Model(nn.Module, ABC):
         """
 
     def noise(self, count: int, source: torch.Generator) -> Tensor:  # noqa: ARG002
-        """Noise for `count` posterior samples, on the device of `source`."""
+        """Noise for `count` posterior samples, on the host."""
         raise Unsupported(f"{self.config.model} has no posterior to sample from")
 
     def reconstruct(self, images: Tensor) -> Tensor:  # noqa: ARG002
@@ -136,9 +136,9 @@ class Autoencoder(Model):
     def encode(self, images: Tensor) -> Tensor:
         return self.posterior(self.encoder(images))
 
-    def noise(self, count: int, source: torch.Generator) -> Tensor:
-        """Noise for `count` posterior samples, on the device of `source`."""
-        return torch.zeros(count, 0, device=source.device)
+    def noise(self, count: int, source: torch.Generator) -> Tensor:  # noqa: ARG002
+        """Noise for `count` posterior samples, on the host."""
+        return torch.zeros(count, 0)
 
     def latents(self, parameters: Tensor, noise: Tensor, step: int) -> Tensor:  # noqa: ARG002
         """Posterior samples (B, D), differentiable in `parameters`; `step` counts optimiser steps."""
