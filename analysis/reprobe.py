@@ -21,7 +21,7 @@ from tivae.data import fashion_mnist
 from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation.readout import read_out
-from tivae.io.checkpoint import replacing
+from tivae.io.files import replacing
 
 EXIT_BAD_INPUT = 2
 # Of a results folder, with a table per probe.

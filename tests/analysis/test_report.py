@@ -11,8 +11,8 @@ import pytest
 from analysis.figures.drawing import saving
 from analysis.report import write
 from analysis.report.__main__ import EXIT_BAD_INPUT, main
+from tests.analysis.frames.test_search import write_search
 from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
-from tests.analysis.test_search import write_search
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
 

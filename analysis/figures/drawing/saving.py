@@ -11,7 +11,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import style
-from tivae.io.checkpoint import replacing
+from tivae.io.files import replacing
 
 # No dates in the files: the same figure gives the same bytes.
 FORMATS: Mapping[str, Mapping[str, Any]] = {

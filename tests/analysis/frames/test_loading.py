@@ -14,10 +14,10 @@ import pytest
 
 import analysis
 from analysis.frames.columns import COLUMNS
-from analysis.frames.records import MAXIMUM_BYTES
 from tests.analysis.synthetic import epoch, grid, papers_figures, record, write_record, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
+from tivae.io.files import MAXIMUM_BYTES
 
 
 @pytest.fixture
@@ -134,7 +134,7 @@ KEY = TrialConfig(epochs=1).key
             GOOD.replace(ACCURACY, ACCURACY.replace(b"0.5", b"1e999")),
             "`metrics.base_accuracy` is inf; it must be a finite number",
         ),
-        (b" " * (MAXIMUM_BYTES + 1), "MiB; a record has at most 16"),
+        (b" " * (MAXIMUM_BYTES + 1), "MiB; it may have 16"),
         (b"[1, 2]", "holds no record, but a list"),
         (with_value("format", 2), "has format 2"),
         (with_value("kind", "stn"), "kind 'stn'"),
@@ -299,9 +299,9 @@ def test_frames_are_replaced_whole_or_not_at_all(results: Path, monkeypatch: pyt
     analysis.write(study, results)
     before = (results / "trials.csv").read_bytes()
 
-    def failing(_: pd.DataFrame, path: Path, **options: object) -> None:
+    def failing(_: pd.DataFrame, file: BinaryIO, **options: object) -> None:
         assert options == {"index": False}
-        Path(path).write_text("half a li")
+        file.write(b"half a li")
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", failing)
