@@ -53,7 +53,7 @@ class Watchers:
 def run(
     jobs: Sequence[Job],
     slots: Callable[[], Sequence[Pool]],
-    data: ray.ObjectRef,
+    data: ray.ObjectRef[Any],
     study: Path,
     display: Display,
     watchers: Watchers,
