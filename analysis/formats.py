@@ -15,6 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.spreadsheet import guarded
+
 MISSING = "-"
 # Letters of a row that fit a line of 6.5 inches, a letter paper's, in each size of LaTeX's type.
 LATEX_SIZES = {
@@ -118,10 +120,10 @@ def _latex_width(columns: list[_Column]) -> int:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """Comma-separated values in full precision, one header line."""
+    """Comma-separated values in full precision, one header line; texts as of `spreadsheet.guarded`."""
     plain = frame.copy()
     plain.columns = pd.Index([" ".join(filter(None, _label_parts(label))) for label in frame.columns])
-    return str(plain.to_csv(index=False, lineterminator="\n"))
+    return str(guarded(plain).to_csv(index=False, lineterminator="\n"))
 
 
 def p_value(value: float) -> str | None:

@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def write(frame: pd.DataFrame) -> None:
             with replacing(path) as file:
-                file.write(frame.to_csv(index=False).encode())
+                file.write(formats.csv(frame).encode())
 
         # After each trial: what is interrupted keeps the rows it has.
         data = fashion_mnist.load(options.data)

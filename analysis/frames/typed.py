@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pandas as pd
 
+from analysis import spreadsheet
 from analysis.frames.columns import COLUMNS
 from tivae.io import files
 
@@ -52,7 +53,7 @@ def write_frames(trials: pd.DataFrame, epochs: pd.DataFrame, folder: Path) -> No
         with files.replacing(folder / f"{name}.parquet") as file:
             frame.to_parquet(file, index=False)
         with files.replacing(folder / f"{name}.csv") as file:
-            frame.to_csv(file, index=False)
+            spreadsheet.guarded(frame).to_csv(file, index=False)
 
 
 def read_frame(folder: Path, name: str) -> pd.DataFrame:
@@ -79,7 +80,7 @@ def _readable(read: Callable[[BinaryIO], pd.DataFrame], path: Path) -> pd.DataFr
 
 def _read_csv(file: BinaryIO) -> pd.DataFrame:
     # Everything as text: only the column's own dtype decides what "None", "007" or "1e5" means.
-    return pd.read_csv(file, dtype="string", keep_default_na=False, na_values=[""])
+    return spreadsheet.unguarded(pd.read_csv(file, dtype="string", keep_default_na=False, na_values=[""]))
 
 
 def _typed(frame: pd.DataFrame, name: str, path: Path) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis import formats
 from analysis.figures.drawing import style
 from tivae.io.files import replacing
 
@@ -67,7 +68,7 @@ def save(drawn: DrawnFigure, folder: Path) -> SavedFigure:
     """
     data_path = folder / f"{drawn.name}.csv"
     with replacing(data_path) as file:
-        file.write(drawn.data.to_csv(index=False, lineterminator="\n").encode())
+        file.write(formats.csv(drawn.data).encode())
     paths = {}
     with style.applied():
         for kind, metadata in FORMATS.items():

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import pytest
@@ -275,6 +276,14 @@ def test_a_damaged_published_frame_names_its_file(results: Path, tmp_path: Path,
     (copy / f"trials{suffix}").write_bytes(b'PAR1 "no frame')
     with pytest.raises(ValueError, match=rf"trials{suffix}"):
         analysis.load(copy)
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_text_that_a_spreadsheet_would_run_is_guarded_and_read_as_it_was(tmp_path: Path, suffix: str) -> None:
+    results = write_record(tmp_path / "grid", record(TrialConfig(), "failed", "=HYPERLINK(1)")).parents[1]
+    analysis.write(analysis.load(results), results)
+    assert ",'=HYPERLINK(1)," in (results / "trials.csv").read_text()
+    assert analysis.load(as_published(results, tmp_path / "copy", suffix)).trials["error"][0] == "=HYPERLINK(1)"
 
 
 def test_a_published_frame_with_wrong_values_names_the_column(results: Path, tmp_path: Path) -> None:
