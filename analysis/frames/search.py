@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from analysis.frames.columns import METRIC_NAMES
 from tivae.io import files
 
 if TYPE_CHECKING:
@@ -53,6 +54,15 @@ def load_search(folder: Path) -> optuna.Study | None:
         raise ValueError(f"{path} cannot be read as an Optuna journal ({reason}); copy it again") from problem
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+def objectives(search: optuna.Study | None) -> dict[str, bool]:
+    """The search's objectives that a trial's metrics hold, and whether each is to be large; {} for no search."""
+    if search is None:
+        return {}
+    names = search.metric_names or []
+    directions = [direction.name == "MAXIMIZE" for direction in search.directions]
+    return {name: up for name, up in zip(names, directions, strict=False) if name in METRIC_NAMES}
 
 
 def journal_of(study: Study) -> Path | None:

@@ -6,11 +6,13 @@ import json
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from study.monitor.progress import Progress, label
+from tivae import records
 from tivae.io import files
 
 NAME = "status.json"
@@ -33,12 +35,10 @@ class StatusFile:
     def write(self, state: str) -> None:
         """Writes it now; state: running, ended or interrupted."""
         self._written = self._clock()
-        content = snapshot(self._progress) | {
-            "state": state,
-            "updated_at": time.time(),
-            "process": os.getpid(),
-            "host": socket.gethostname(),
-        }
+        content = snapshot(self._progress)
+        if state != "running":
+            content = settled(content, self._path.parent)
+        content |= {"state": state, "updated_at": time.time(), "process": os.getpid(), "host": socket.gethostname()}
         with files.replacing(self._path) as file:
             file.write(json.dumps(content, indent=1).encode())
 
@@ -56,6 +56,10 @@ def _is_number(value: Any) -> bool:
     return type(value) in (int, float) and abs(value) < 1e12
 
 
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str) and value.isalnum()
+
+
 def _is_row(value: Any) -> bool:
     return isinstance(value, dict) and all(map(_is_number, value.values()))
 
@@ -65,9 +69,9 @@ _SHAPE = {
     **{"state": str, "host": str, "updated_at": _is_number, "elapsed_seconds": _is_number},
     **dict.fromkeys(("trials", "finished", "failed", "pruned", "waiting"), _is_number),
     "seconds_left": lambda value: value is None or _is_number(value),
-    "best": lambda value: value is None or _has_shape(value, {"key": str, "label": str, "accuracy": _is_number}),
-    "running": [{"key": str, "label": str, "device": str, "epochs": _is_number, "row": _is_row}],
-    "failures": [{"key": str, "label": str, "error": str}],
+    "best": lambda value: value is None or _has_shape(value, dict.fromkeys(("key", "label", "metric", "value"), str)),
+    "running": [{"key": _is_key, "label": str, "device": str, "epochs": _is_number, "row": _is_row}],
+    "failures": [{"key": _is_key, "label": str, "error": str}],
 }
 
 
@@ -79,6 +83,19 @@ def _has_shape(value: Any, shape: Any) -> bool:
     return isinstance(value, shape) if isinstance(shape, type) else bool(shape(value))
 
 
+def settled(content: dict[str, Any], study: Path) -> dict[str, Any]:
+    """The content of a run that goes on no more: what it still calls running is counted by its record, or waits."""
+    counts = Counter(
+        (records.read(records.trial_folder(study, row["key"])) or {}).get("status", "waiting")
+        for row in content["running"]
+        if row.get("is_trial", True)
+    )
+    names = ("finished", "failed", "pruned")
+    known = {name: content[name] + counts[name] for name in names}
+    others = sum(counts.values()) - sum(counts[name] for name in names)
+    return content | known | {"waiting": content["waiting"] + others, "running": []}
+
+
 def snapshot(progress: Progress) -> dict[str, Any]:
     """Where a study stands, as plain values."""
     best = progress.best
@@ -87,13 +104,21 @@ def snapshot(progress: Progress) -> dict[str, Any]:
         "finished": progress.finished,
         "failed": progress.failed,
         "pruned": progress.pruned,
-        "waiting": progress.waiting,
+        "waiting": progress.waiting_trials,
         "elapsed_seconds": progress.elapsed,
         "seconds_left": progress.seconds_left(),
-        "best": None if best is None else {"key": best[1].key, "label": label(best[1]), "accuracy": best[0]},
+        "best": None
+        if best is None
+        else {
+            "key": best[1].key,
+            "label": label(best[1]),
+            "metric": progress.score.name,
+            "value": progress.score.shown(best[0]),
+        },
         "running": [
             {
                 "key": key,
+                "is_trial": running.job.kind == "trial",
                 "label": label(running.job),
                 "device": running.device,
                 "epochs": running.job.epochs,

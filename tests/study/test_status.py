@@ -54,14 +54,36 @@ def test_a_running_study_is_shown(progress, tmp_path, capsys, monkeypatch):
     assert re.search(rf"{JOBS[2].key}.*7/20.*0.25", printed)
     assert re.search(rf"{JOBS[1].key}.*NonFiniteLoss: \[nan\] at step 7", printed)
     assert f"best so far: {JOBS[0].key}" in printed
-    assert "0.7000" in printed
+    assert "augmented accuracy 70.00 %" in printed
 
 
 def test_an_ended_study_is_shown_without_what_ran(progress, tmp_path, capsys):
     StatusFile(tmp_path, progress).write("interrupted")
     printed = _shown(tmp_path, capsys)
-    assert printed.startswith("interrupted: 2/6 trials done, 2 waiting, 1 failed\n")
+    assert printed.startswith("interrupted: 2/6 trials done, 3 waiting, 1 failed\n")
     assert JOBS[2].key not in printed
+
+
+@pytest.mark.parametrize("state", ["interrupted", "running"])
+def test_what_ended_without_being_reported_is_counted_once_a_run_is_over(state, progress, tmp_path, capsys):
+    """Two of eight trials were done at Ctrl-C, and the counts said one done and five waiting."""
+    StatusFile(tmp_path, progress).write("running")
+    content = json.loads((tmp_path / status_file.NAME).read_text()) | {"state": state, "updated_at": 0.0}
+    (tmp_path / status_file.NAME).write_text(json.dumps(content))
+    record = records.record_failure(JOBS[2].config, tmp_path, "later")
+    ended = {**record, "status": "finished", "error": None}
+    (records.trial_folder(tmp_path, record["key"]) / records.RECORD).write_text(json.dumps(ended))
+    counts = re.search(r": (\d)/6 trials done, (\d) waiting, (\d) failed", _shown(tmp_path, capsys))
+    assert counts
+    assert [int(count) for count in counts.groups()] == [3, 2, 1]
+
+
+def test_an_stn_that_is_pretrained_is_no_trial_that_waits(tmp_path, capsys):
+    stn = Job("stn", TrialConfig(stn="pretrained"))
+    progress = Progress([stn, Job("trial", stn.config)], 2, 0, Clock())
+    progress.start(stn, "cpu")
+    StatusFile(tmp_path, progress).write("interrupted")
+    assert _shown(tmp_path, capsys).startswith("interrupted: 0/1 trials done, 1 waiting\n")
 
 
 @pytest.mark.parametrize(
@@ -95,7 +117,7 @@ def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys
     printed = _shown(tmp_path, capsys)
     assert "1/3 trials done, 1 waiting, 1 failed" in printed
     assert "ValueError: odd" in printed
-    assert re.search(r"best so far: \w+ base vae 10, STN none, seed 1, augmented accuracy 0\.7500", printed)
+    assert re.search(r"best so far: \w+ base vae 10, STN none, seed 1, augmented accuracy 75\.00 %", printed)
 
 
 def test_a_folder_that_is_no_study_is_told_with_the_nearest_one(tmp_path, capsys):
@@ -150,7 +172,7 @@ PARTS = [
     ("running", [{"key": "x", "label": "x", "device": "cpu", "epochs": 2, "row": {"epoch": "[/b]"}}]),
     ("running", [{"key": "x", "label": "x", "device": "cpu", "epochs": 2, "row": {"epoch": float("inf")}}]),
     *(("failures", value) for value in (5, [5], [{"key": 1, "label": "", "error": ""}])),
-    *(("best", value) for value in (5, {}, {"key": "x", "label": "x", "accuracy": "high"})),
+    *(("best", value) for value in (5, {}, {"key": "x", "label": "x", "metric": "x", "value": 1})),
     *(("updated_at", value) for value in (None, "now", float("nan"))),
     *(("trials", value) for value in (None, [], True)),
 ]
