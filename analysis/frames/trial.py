@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.frames.records import read_record
 from tivae.config import TrialConfig, known_fields
+from tivae.io import files
 from tivae.registry import MODELS
 
 TEST_SETS = ("base", "augmented")
@@ -79,13 +80,13 @@ class Trial:
         {} where the trial did not measure them. Raises `ValueError` where the file is damaged.
         """
         path = self.folder / "measures.json"
-        if not path.is_file():
-            return {}
         try:
-            curves = json.loads(path.read_bytes())["curves"]
+            curves = json.loads(files.read(path))["curves"]
             return {
                 kind: {name: list(curve[name]) for name in ("values", "accuracy")} for kind, curve in curves.items()
             }
+        except FileNotFoundError:
+            return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
             raise ValueError(f"{path} does not hold curves of accuracy") from problem
 
