@@ -129,7 +129,7 @@ def test_pruned_trials_alone_are_a_report(tmp_path):
 
 
 def test_hostile_text_is_shown_and_not_run(tmp_path):
-    results = write_study(tmp_path / "grid", grid())
+    results = write_study(tmp_path / "[odd](x)", grid())
     content = record(TrialConfig(seed=9), "failed", HOSTILE)
     content["provenance"]["device_name"] = HOSTILE
     write_record(results, content)
