@@ -66,7 +66,8 @@ def search(**parts: str) -> str:
 GOOD = [
     "factors: {hidden_widths: [[16], [16, 32]], kl_weight: {values: [0], logspace: [1e-4, 1e-2, 3]}}",
     "seeds: [0, 7]\nblocks: [{settings: {epochs: 60_000}}]",
-    "factors: {model: [vae], epochs: {range: [1, 5, 2], where: {model: [vae], hidden_widths: [16, 32]}}, hidden_widths: [[16, 32]]}",
+    "factors: {model: [vae], stn: [none], epochs: {range: [1, 5, 2], where: {model: [vae], stn: none}}}",
+    "factors: {hidden_widths: [[16, 32]], epochs: {values: [1], where: {hidden_widths: [16, 32]}}}",
     search(),
     search(parameters="{kl_weight: {log_uniform: [1e-5, 1e-1], where: {model: vae}}, model: [vae]}"),
     search(sampler="{name: nsga2, population: 7}", pruner="asha", start="[{model: vae}]"),
