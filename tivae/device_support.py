@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from tivae.config import CONTROLS, TrialConfig
+from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.models import stn
@@ -26,7 +26,7 @@ def missing(config: TrialConfig, device: torch.device | str, *, pretraining: boo
     One step on a few images of noise is tried, and its outcome kept for this process: trials with the same model and
     STN use the same operations. The CPU can do everything, and controls are not trained.
     """
-    if torch.device(device).type == "cpu" or (config.model in CONTROLS and not pretraining):
+    if torch.device(device).type == "cpu" or not (config.is_trained or pretraining):
         return None
     return _tried(config.model, config.stn, config.consistency_weight is not None, str(device), pretraining)
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from analysis.frames.labels import cell_label, percent, setting_label, setting_name
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.inference.verdicts import Judgement
-
-ABOUT = "about.json"
-SPACES = Path(__file__).resolve().parents[2] / "search_spaces"
 
 # The claims that answer the study's question, and what each is about.
 _LEADS = {
@@ -27,15 +21,6 @@ _LEADS = {
     "categorical_wins_only_by_size": "What the categorical VAE gains over a VAE of its size",
     "joint_stn_beats_pretrained": "What joint training of the STN gains over pretraining",
 }
-
-
-def question(study: Study) -> str:
-    """The question that the study was run for; "" where neither its folder nor a search space of its name says."""
-    for name, folder in study.folders.items():
-        for read in (_of_folder(folder), _of_space(name.removesuffix("-quick"))):
-            if read:
-                return read
-    return ""
 
 
 def answers(study: Study, judged: list[Judgement]) -> list[tuple[str, str]]:
@@ -122,20 +107,3 @@ def _search(study: Study) -> list[tuple[str, str]]:
         shown = f"{percent(row['base_accuracy'])} base, {percent(row['augmented_accuracy'])} augmented."
         told.append(("That trial on the test images, which had no part in the search", shown))
     return told
-
-
-def _of_folder(folder: Path) -> str:
-    try:
-        content = json.loads((folder / ABOUT).read_bytes())
-        return " ".join(str(content.get("question", "")).split())
-    except (OSError, ValueError, AttributeError):
-        return ""
-
-
-def _of_space(name: str) -> str:
-    path = SPACES / f"{Path(name).name}.yaml"
-    try:
-        content = yaml.safe_load(path.read_text())
-        return " ".join(str(content.get("question", "")).split())
-    except (OSError, ValueError, AttributeError, yaml.YAMLError):
-        return ""

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures import FigureSet, SavedFigure
 from analysis.figures.drawing.captions import QUICK, counted, described, is_quick
-from analysis.formats import Table
+from analysis.formats import Table, printable
 from analysis.frames.labels import cell_label, percent
 from analysis.frames.study import Study
 from analysis.frames.trial import config_of
@@ -111,7 +111,7 @@ def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str],
 def _summary(study: Study, judged: list[Judgement]) -> list[Block]:
     counts = study.trials["status"].value_counts()
     parts = [f"{count} {status}" for status, count in counts.items()]
-    blocks: list[Block] = [Answers(answer.question(study), answer.answers(study, judged))]
+    blocks: list[Block] = [Answers(study.question, answer.answers(study, judged))]
     if is_quick(study.trials):
         blocks.insert(0, Paragraph(QUICK, strong=True))
     if "running" in counts.index:
@@ -172,7 +172,7 @@ def _trials(study: Study) -> list[Block]:
         try:
             commands.append(command(config_of(row)))
         except ValueError as problem:
-            commands.append(f"# {row['key']}: {problem}")
+            commands.append(printable(f"# {row['key']}: {problem}"))
     return [*blocks, Code("\n".join(commands))]
 
 

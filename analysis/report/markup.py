@@ -116,7 +116,7 @@ def _html_section(section: Section) -> str:
 
 def markdown(report: Report, folder: Path) -> str:
     """The same in Markdown; pictures are linked relative to `folder`."""
-    parts = [f"# {report.title}"]
+    parts = [f"# {_escaped(report.title)}"]
     for section in report.sections:
         parts.append(f"## {section.title}")
         shown = [*section.blocks, *([section.beside] if section.beside is not None else [])]
@@ -209,16 +209,20 @@ def _html_row(values: list[Any], aligned: list[str]) -> str:
 
 def _markdown_block(block: Block, folder: Path) -> str:
     if isinstance(block, Paragraph):
-        lead = f"**{formats.markdown_escape(block.lead)}** " if block.lead else ""
-        text = formats.markdown_escape(block.text)
+        lead = f"**{_escaped(block.lead)}** " if block.lead else ""
+        text = _escaped(block.text)
         return f"**{text}**" if block.strong else lead + text
     if isinstance(block, Code):
-        return f"```sh\n{block.text}\n```"
+        return "```sh\n{}\n```".format(block.text.replace("```", "'''"))
     if isinstance(block, Table | StudyTable):
         return (block if isinstance(block, Table) else block.table).markdown().strip()
     if isinstance(block, Answers):
-        escaped = formats.markdown_escape
-        lines = [f"- **{escaped(lead)}**: {escaped(text)}" for lead, text in block.sentences]
-        return "\n".join([f"*{escaped(block.question)}*\n" if block.question else "", *lines]).strip()
-    title, caption = formats.markdown_escape(block.title), formats.markdown_escape(block.caption)
+        lines = [f"- **{_escaped(lead)}**: {_escaped(text)}" for lead, text in block.sentences]
+        return "\n".join([f"*{_escaped(block.question)}*\n" if block.question else "", *lines]).strip()
+    title, caption = _escaped(block.title), _escaped(block.caption)
     return f"![{title}]({block.paths['png'].relative_to(folder).as_posix()})\n\n*{title}.* {caption}"
+
+
+def _escaped(text: str) -> str:
+    """`text`, which may be a stranger's, as one line of Markdown."""
+    return formats.markdown_escape(formats.printable(text))

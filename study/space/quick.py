@@ -57,7 +57,7 @@ def warning(trials: Sequence[TrialConfig]) -> str:
         parts.append(f"{_span(stn_epochs)} epochs of the STN")
     seeds = len({config.seed for config in trials})
     parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")
-    return f"QUICK VERSION: {', '.join(parts)}. It shows that everything works; its numbers are no results."
+    return f"QUICK VERSION: {', '.join(parts)}. It shows that everything works; its numbers are not meaningful."
 
 
 def _span(values: Sequence[int | None]) -> str:

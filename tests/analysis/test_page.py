@@ -1,10 +1,14 @@
 """The page in a real browser: what one can do with it, how fast, and that nothing leaves it."""
 
+import hashlib
+import re
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
+import analysis.report
 from analysis.report import write
 from tests.analysis.synthetic import grid, record, write_record, write_study
 from tivae.config import TrialConfig
@@ -13,6 +17,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 driver = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
+VENDOR = Path(analysis.report.__file__).with_name("page") / "vendor"
 HOSTILE = "<img src=x onerror=\"document.title='hit'\"></script><script>document.title='hit'</script>"
 ROWS = "#table .tabulator-row"
 
@@ -224,3 +229,10 @@ def test_table_1_is_whole_on_a4(grid_page, show):
     widths = page.evaluate("[...document.querySelectorAll('#table-1 table')].map((t) => t.scrollWidth)")
     assert widths
     assert max(widths) <= inside
+
+
+def test_the_libraries_are_those_that_were_released():
+    listed = re.findall(r"\| `([\w.]+)` \| .*`([0-9a-f]{64})`", (VENDOR / "README.md").read_text())
+    assert {name for name, _ in listed} == {path.name for path in VENDOR.glob("*.min.*")}
+    for name, digest in listed:
+        assert hashlib.sha256((VENDOR / name).read_bytes()).hexdigest() == digest

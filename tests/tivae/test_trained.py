@@ -8,7 +8,7 @@ import torch
 
 import tivae
 from tests.tivae.conftest import CONFIGS
-from tests.tivae.test_checkpoint import RunsCode
+from tests.tivae.io.test_checkpoint import RunsCode
 from tivae import records
 from tivae.data.datasets import TrialData, to_pixels
 from tivae.io import sealed_json
