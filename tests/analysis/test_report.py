@@ -83,7 +83,7 @@ def test_every_trial_can_be_run_again(grid_page):
 
 def test_the_markdown_says_the_same(grid_page):
     text = (grid_page.parent / "report.md").read_text()
-    assert text.startswith("# Study paper_grid\n")
+    assert text.startswith("# Study paper\\_grid\n")
     for title in ("## In short", "## Verdicts on the paper's claims", "## Table 1", "## What was run"):
         assert title in text
 
