@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from tivae import experiment, precision
-from tivae.config import CONTROLS, TrialConfig
+from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.models import stn
@@ -114,7 +114,7 @@ def _try(config: TrialConfig, device: str, pretraining: bool, measures: str) -> 
         experiment.pretrain(config, host, device)
     else:
         experiment.run(config, host, device, measures=measures)
-    if pretraining or config.model not in CONTROLS:
+    if pretraining or config.is_trained:
         _compare(_gradients(config, host, device, pretraining), _gradients(config, host, "cpu", pretraining))
 
 

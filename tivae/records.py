@@ -20,13 +20,13 @@ import torch
 from torch import nn
 
 from tivae import device_support, experiment
-from tivae.config import CONTROLS, RECIPE, TrialConfig
+from tivae.config import RECIPE, TrialConfig
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.experiment import TrialResult
 from tivae.io import checkpoint, files, sealed_json
 from tivae.io.files import DamagedFile
 from tivae.io.provenance import Stopwatch
-from tivae.models import Model, build, build_control
+from tivae.models import Model, build
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
 from tivae.training.loop import EpochRow, OnEpoch
@@ -193,7 +193,7 @@ def load_model(config: TrialConfig, folder: Path) -> Model:
 
     Raises `FileNotFoundError` and `DamagedFile`.
     """
-    model: Model = build_control(config) if config.model in CONTROLS else build(config)
+    model = build(config)
     _load_weights(model, folder / "model.pt")
     return model.eval().requires_grad_(False)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames.columns import CONFIG_NAMES, columns_frame
+from analysis.frames.columns import columns_frame, config_names
 from analysis.frames.trial import Trial
 from tivae.config import TrialConfig
 
@@ -84,7 +84,7 @@ class Study:
         readable = self.trials[self.trials["model"].notna()]
         groups = readable.groupby(list(PAPER_FACTORS), dropna=False)
         paper = [name for name in PAPER_FACTORS if len(readable[name].unique()) > 1]
-        rest = [name for name in CONFIG_NAMES if name not in (*PAPER_FACTORS, "seed")]
+        rest = [name for name in config_names(self.trials) if name not in (*PAPER_FACTORS, "seed")]
         values = groups[rest].nunique(dropna=False).max()
         return paper + [name for name in rest if values[name] > 1]
 

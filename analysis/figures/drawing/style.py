@@ -7,6 +7,7 @@ Colours are those of Okabe and Ito (2008), "Color Universal Design", and for ten
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -108,6 +109,11 @@ CLASS_COLOURS = (
     *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#000000"),
 )
 CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
+
+
+def model_look(model: str) -> Transform:
+    """The look of a model; of one without a fixed look, that of a numbered series, the same wherever it is drawn."""
+    return MODEL_LOOKS.get(model) or numbered_look(zlib.crc32(model.encode()))
 
 
 def numbered_look(number: int) -> Transform:
