@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import fields, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,7 +76,7 @@ def _works(device: torch.device | str) -> bool:
 def _smallest(config: TrialConfig) -> TrialConfig:
     """A trial with the same operations: names and switches decide which these are, and numbers how many."""
     kept = {item.name: getattr(config, item.name) for item in fields(config)}
-    values = {name: value for name, value in kept.items() if isinstance(value, str | bool)}
+    values: dict[str, Any] = {name: value for name, value in kept.items() if isinstance(value, str | bool)}
     values |= {"train_images": _IMAGES, "test_images": _IMAGES}
     small = {"epochs": 1, "stn_epochs": 1, "latent_dim": 2, "categories": 3, "consistency_weight": 1.0}
     values |= {name: value for name, value in small.items() if kept[name]}
@@ -105,7 +106,7 @@ def _tried(config: TrialConfig, device: str, pretraining: bool, measures: str) -
 
 def _is_there(device: str) -> bool:
     backend = torch.cuda if torch.device(device).type == "cuda" else torch.backends.mps
-    return backend.is_available()
+    return bool(backend.is_available())
 
 
 def _try(config: TrialConfig, device: str, pretraining: bool, measures: str) -> None:
