@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tivae import records
-from tivae.config import CONTROLS, TrialConfig
+from tivae.config import TrialConfig
 
 # Forward and backward passes over one image, in units of a forward pass.
 _TRAINING_PASSES = 3
@@ -108,7 +108,7 @@ class Job:
         config = self.config
         if self.kind == "stn":
             return self._images * _STN_SHARE
-        if config.model in CONTROLS:
+        if not config.is_trained:
             return 0.0
         tests = 2 * (config.test_images or 10_000)
         # A second view is encoded, which is half of the work, and not decoded.
@@ -123,7 +123,7 @@ class Job:
             return 0.0
         groups = len({(trial.config.epochs, trial.config.evaluation_key) for trial in self.trials})
         # Without a training, a control is fitted and encoded in about the time of an epoch.
-        encoding = self._images * (1.0 if self.config.model in CONTROLS else _ENCODING_SHARE * self._per_image)
+        encoding = self._images * (_ENCODING_SHARE * self._per_image if self.config.is_trained else 1.0)
         return groups * encoding + len(self.trials) * self._images * _PROBE_SHARE
 
     @property

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tivae import precision
-from tivae.config import CONTROLS, TrialConfig
+from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation import intermediate as intermediates
@@ -19,7 +19,7 @@ from tivae.evaluation import measures as invariance
 from tivae.evaluation.memo import SHARED_BYTES, Memo
 from tivae.evaluation.readout import read_out
 from tivae.io.provenance import Stopwatch
-from tivae.models import Model, build, build_control, model_input
+from tivae.models import Control, Model, build, build_autoencoder, model_input
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
@@ -110,11 +110,11 @@ def run(
     frozen = None
     if config.stn == "pretrained":
         frozen = freeze(place(stn or pretrain(config, host, device).stn, data.device))
-    if config.model in CONTROLS:
-        trained = fit_control(config, data, frozen)
-    else:
+    if config.is_trained:
         training = train(config, data, frozen, checkpoint, on_epoch, intermediate)
         trained = _closed(config, training.evaluation, frozen, training.trained_stn, training.rows, training.resumed)
+    else:
+        trained = fit_control(config, data, frozen)
     return Readouts(data, trained, host.source).of(config, measures)
 
 
@@ -176,7 +176,7 @@ def restored(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | 
             f"it holds epoch {len(state['rows'])} of the training {state['key']}, not epoch {config.epochs} of "
             f"{config.training_key}"
         )
-    model = place(build(config), data.device)
+    model = place(build_autoencoder(config), data.device)
     own = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
     module = as_module(model, own)
     module.load_state_dict(state["module"])
@@ -191,7 +191,8 @@ def restored(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | 
 def fit_control(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | None) -> Trained:
     """The config's control, fitted on what comes through its pretrained STN."""
     with precision.of(config.precision, data.device):
-        model = build_control(config).to(data.device).eval()
+        model = build(config).to(data.device).eval()
+        assert isinstance(model, Control)
         images = data.augmented_train("training warps") if config.train_dataset == "augmented" else data.base_train()
         model.fit(images.behind(frozen))
         seen = {name: images.behind(frozen) for name, images in data.evaluation_sets().items()}
@@ -248,7 +249,8 @@ def _closed(
         last = rows[-1]
         if "base_loss" not in last:
             last = last | evaluation.columns(last["step"])
-        metrics = {name: value for name, value in last.items() if name.endswith(("_loss", "_reconstruction", "_kl"))}
+        kept = ("_loss", "_reconstruction", "_kl", *(f"_{term.name}" for term in evaluation.model.loss_terms))
+        metrics = {name: value for name, value in last.items() if name.endswith(kept)}
         metrics |= {name: value for name, value in last.items() if name in ("train_consistency", "train_alignment")}
         metrics |= final_metrics.of_model(evaluation, stn, own is None, last)
     return Trained(evaluation.model, stn, metrics, [*rows[:-1], last], resumed)

@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from tivae.config import CONTROLS, RECIPE, TrialConfig
+from tivae.config import RECIPE, TrialConfig
 from tivae.evaluation.measures import LEVELS
 from tivae.experiment import TrialResult
-from tivae.io import checkpoint, sealed_json
-from tivae.io.checkpoint import DamagedFile
+from tivae.io import checkpoint, files, sealed_json
+from tivae.io.files import DamagedFile
 from tivae.io.provenance import Stopwatch
-from tivae.models import Model, build, build_control
+from tivae.models import Model, build
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
 from tivae.training.loop import EpochRow, epoch_file
@@ -60,11 +60,14 @@ def read(folder: Path) -> dict[str, Any] | None:
     """The record in `folder`; None where there is none, or, with a warning that names it, none that can be read."""
     path = folder / RECORD
     try:
-        record = sealed_json.parse(path.read_bytes(), path)
+        record = sealed_json.parse(files.read(path), path)
     except DamagedFile as error:
         warn_once(f"{error}; it counts as missing")
         return None
-    except OSError:
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        warn_once(f"{path} can't be read ({error.strerror}); it counts as missing")
         return None
     return record if record.get("format") == FORMAT else None
 
@@ -162,7 +165,7 @@ def load_model(config: TrialConfig, folder: Path) -> Model:
 
     Raises `FileNotFoundError` and `DamagedFile`.
     """
-    model: Model = build_control(config) if config.model in CONTROLS else build(config)
+    model = build(config)
     _load_weights(model, folder / "model.pt")
     return model.eval().requires_grad_(False)
 
@@ -242,7 +245,7 @@ def _level(record: Mapping[str, Any], folder: Path) -> str:
     if level is None:
         # Before there were stages, it stood in the file of the curves alone.
         try:
-            level = sealed_json.parse((folder / MEASURES).read_bytes(), folder / MEASURES).get("level")
+            level = sealed_json.parse(files.read(folder / MEASURES), folder / MEASURES).get("level")
         except (OSError, DamagedFile):
             level = None
     return level if level in LEVELS else "none"

@@ -14,13 +14,13 @@ from typing import Any
 
 import torch
 
-from tivae import experiment, records
+from tivae import device_support, experiment, records
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation.measures import check_level
 from tivae.experiment import Readouts, Trained
-from tivae.io import checkpoint
+from tivae.io import checkpoint, files
 from tivae.io.provenance import Stopwatch
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer
@@ -89,7 +89,8 @@ def run_trials(
 
     on_epoch: called with each new row of the training; on_trial: with each record, as it is there.
 
-    Raises `OSError` where the folder can't be written.
+    Raises `OSError` where the folder can't be written, and what a full or broken device raises, which says nothing of
+    the trials.
     """
     wanted = wanted or Wanted()
     assert len({config.training_key for config in configs}) == 1
@@ -153,7 +154,7 @@ def run_training(
         Stopwatch(place.device, place.host.source),
     )
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.clear(folder)
+    files.clear(folder)
     file, data = folder / CHECKPOINT, TrialData(place.host, config, place.device)
     try:
         training = experiment.train(
@@ -181,7 +182,7 @@ def run_training(
 def _begin(config: TrialConfig, study: Path) -> None:
     folder = records.trial_folder(study, config.key)
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.clear(folder)
+    files.clear(folder)
     if records.finished(folder) is None:
         records.write_running(config, study)
 
@@ -200,7 +201,7 @@ def _computed(
     # A failed trial must be a row with a reason, never missing, whatever it was that failed.
     except Exception as error:
         failure = error
-        if isinstance(error, OSError):
+        if isinstance(error, OSError) or device_support.is_to_blame(place.device, error):
             raise
     groups = itertools.groupby(sorted(configs, key=_order), key=_group)
     for group in (list(members) for _, members in groups):
@@ -234,6 +235,8 @@ def _read_out(
                 readouts = Readouts(data, trained, place.host.source, shared=len(group) > 1)
             result = readouts.of(config, wanted.measures)
         except Exception as error:
+            if device_support.is_to_blame(place.device, error):
+                raise
             yield _failed(config, place.study, error, watch)
             continue
         yield records.write(records.trial_folder(place.study, config.key), result)

@@ -146,7 +146,7 @@ def test_a_killed_worker_is_replaced_and_the_figures_are_those_of_the_trial_alon
     )
     study = tmp_path / "results" / "small"
     try:
-        _wait(lambda: list(study.glob("trials/*/checkpoint.pt")), process)
+        _wait(lambda: list(study.glob("trainings/*/checkpoint.pt")), process)
         workers = [child for child in psutil.Process(process.pid).children(recursive=True) if _is_worker(child)]
         assert workers
         for worker in workers:

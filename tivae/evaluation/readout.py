@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -49,13 +49,14 @@ def read_out(
     """
     memo = memo or Memo()
     read = (config.probe_features, config.probe_stn)
+    # Configs that differ in `probe_fit` alone have the same probes.
+    alike = replace(config, probe_fit="matched").key
 
     def encoded(images: Dataset, purpose: str) -> NDArray[np.float32]:
         return memo.get((read, purpose), lambda: encode(config, data, model, images, stn, purpose).numpy())
 
     def fitted(name: str, seen: Callable[[], NDArray[np.float32]], labels: NDArray[np.int64]) -> Probe:
-        kind, regularisation = config.probe or "logistic_regression", config.probe_regularisation
-        return memo.get((read, name, kind, regularisation), lambda: probe.fit(seen(), labels, regularisation, kind))
+        return memo.get((read, name, alike), lambda: probe.fit(seen(), labels, config))
 
     sets = data.evaluation_sets().items()
     encodings = {name: encoded(images, f"{name} encodings") for name, images in sets}

@@ -8,7 +8,7 @@ from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import losses
-from tivae.models import Autoencoder, CategoricalVAE
+from tivae.models import Autoencoder
 from tivae.models.model_input import Transform
 from tivae.models.stn import SpatialTransformer
 from tivae.training.loop import EpochRow
@@ -38,9 +38,7 @@ class EvaluationLosses:
 
     def row(self, step: int) -> EpochRow:
         """The columns of an epoch's row after `step` optimiser steps; changes no weight."""
-        row: EpochRow = {
-            "temperature": self.model.temperature(step) if isinstance(self.model, CategoricalVAE) else None
-        }
+        row: EpochRow = {"temperature": None, **self.model.annealed(step)}
         if not self.model.has_posterior:
             row["train_kl"] = None
         return row | self.columns(step)

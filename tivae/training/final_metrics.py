@@ -6,7 +6,7 @@ from typing import Any
 
 from tivae.data.datasets import Dataset, TrialData
 from tivae.evaluation import collapse, losses
-from tivae.models import CategoricalVAE, Control, Unsupported, model_input
+from tivae.models import Control, Unsupported, model_input
 from tivae.models.stn import SpatialTransformer
 from tivae.training.evaluation_losses import EvaluationLosses
 from tivae.training.loop import EpochRow
@@ -25,7 +25,7 @@ def of_model(
     *_original_frame_reconstruction: squared error per pixel in the frame of the images that come to the STN; without
     an STN, and for the inverse one, which is trained so, *_reconstruction itself.
     *_reconstruction_hard: *_reconstruction decoded from one-hot codes of the most probable classes in place of relaxed
-    samples; *_hard_soft_gap: the hard one minus the soft one. For the categorical VAE, else None.
+    samples; *_hard_soft_gap: the hard one minus the soft one. For a model that relaxes its latents, else None.
     Collapse diagnostics: see `tivae.evaluation.collapse`.
     """
     model, transform = evaluation.model, evaluation.transform
@@ -39,16 +39,15 @@ def of_model(
             original = losses.losses(model, raw[kind], evaluation.noise(kind), last["step"], transform=back)
             found[f"{kind}_original_frame_reconstruction"] = original["reconstruction"]
         hard = None
-        if isinstance(model, CategoricalVAE):
+        if model.relaxes:
             targets = evaluation.targets.get(kind)
             hard = losses.reconstruction(model, evaluation.sets[kind], transform=transform, targets=targets)
         found[f"{kind}_reconstruction_hard"] = hard
         found[f"{kind}_hard_soft_gap"] = None if hard is None else hard - soft
     if stn is not None:
         found |= collapse.of_stn(stn, raw["augmented"], raw["base"])
-    if model.has_posterior:
-        seen = evaluation.sets["augmented"] if frozen or stn is None else raw["augmented"].behind(stn)
-        found |= collapse.of_posterior(model, seen)
+    seen = evaluation.sets["augmented"] if frozen or stn is None else raw["augmented"].behind(stn)
+    found |= collapse.of_latents(model, seen)
     return found
 
 
