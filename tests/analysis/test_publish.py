@@ -18,7 +18,7 @@ def results(host, tmp_path_factory):
     for seed in (0, 1):
         for model in ("vae", "categorical_vae"):
             stages.run_trial(small(model=model, seed=seed, epochs=1), host, "cpu", folder, measures="none")
-    records.write_unfinished(small(seed=2, epochs=1), "failed", folder, "its worker died")
+    records.write_unfinished(small(seed=2, epochs=1), folder, "failed", "its worker died")
     (folder / "reprobe").mkdir()
     (folder / "reprobe" / "stn_bypassed.csv").write_text(
         "key,error,probe,probe_features,probe_stn,probe_fit,probe_regularisation\n"
