@@ -7,7 +7,9 @@ import re
 SECRET = "***"
 # What stands before the last @ of a host: a user, a password, or a token alone. A password may hold / or @ by mistake.
 _OWNER = re.compile(r"(?<=://)(?:[^\s/@:'\"]*:[^\s'\"]*|[^\s/'\"]*)@")
-_PARAMETER = re.compile(r"([?&][^=&\s]*(?:key|token|secret|password|passwd|sig|signature|credential)[^=&\s]*=)[^&\s'\"]+", re.I)
+_PARAMETER = re.compile(
+    r"([?&][^=&\s]*(?:key|token|secret|password|passwd|sig|signature|credential)[^=&\s]*=)[^&\s'\"]+", re.I
+)
 
 
 def redacted(text: str) -> str:
