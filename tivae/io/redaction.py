@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-SECRET = "***"  # nosec B105 (it stands for one)
+# It stands for a secret.
+SECRET = "***"  # nosec B105
 # What stands before the last @ of a host: a user, a password, or a token alone. A password may hold / or @ by mistake.
 _OWNER = re.compile(r"(?<=://)(?:[^\s/@:'\"]*:[^\s'\"]*|[^\s/'\"]*)@")
 _PARAMETER = re.compile(

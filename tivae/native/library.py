@@ -145,10 +145,11 @@ def compiled(source: str) -> Path:
             raise OSError(f"{compiler}: {(done.stderr.strip().splitlines() or ['failed'])[0]}")
         library = (Path(workshop) / "kernels.so").read_bytes()
     # Several processes may compile at the same time: as each library has its own digest, one is found whole at the end.
-    for path, content in ((file, library), (_digest_file(file), hashlib.sha256(library).hexdigest().encode())):
+    digest = hashlib.sha256(library).hexdigest().encode()
+    for path, whole in ((file, library), (_digest_file(file), digest)):
         with files.replacing(path) as written:
             os.fchmod(written.fileno(), 0o600)
-            written.write(content)
+            written.write(whole)
     return file
 
 
