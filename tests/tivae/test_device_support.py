@@ -145,7 +145,7 @@ def test_a_full_or_broken_device_says_nothing_of_the_trial(error, monkeypatch, t
     monkeypatch.setattr(device_support, "_works", lambda device: not broken)
     monkeypatch.setattr(device_support, "_is_there", lambda device: True)
     monkeypatch.setattr(experiment, "run", fails)
-    monkeypatch.setattr(experiment, "train", fails)
+    monkeypatch.setattr(stages, "TrialData", fails)
     with pytest.raises(type(error)):
         device_support.missing(TrialConfig(), "cuda")
     monkeypatch.setattr("tivae.io.provenance._device_name", lambda device: "pretended")
