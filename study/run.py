@@ -93,7 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--trials-per-gpu", type=_positive, default=4, help="trials that share a GPU; default: 4")
     parser.add_argument(
-        "--measures", choices=("none", "standard", "all"), default="standard", help="of invariance; default: standard"
+        "--measures", default="standard", help="none, standard (the default), all, or names of measures, see README"
     )
     parser.add_argument(
         "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"

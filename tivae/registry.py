@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
 from tivae.fields import ConfigError
 
 if TYPE_CHECKING:
+    from tivae.evaluation.measure import Measure
     from tivae.evaluation.probe import Classifier
     from tivae.models.base import Model
 
@@ -159,4 +160,10 @@ MODELS: Registry[type[Model]] = Registry(
 )
 PROBES: Registry[type[Classifier]] = Registry(
     "probe", ("evaluation/probes",), "tivae.evaluation.probe:Classifier", first=("logistic_regression", "linear_svm")
+)
+MEASURES: Registry[Measure] = Registry(
+    "measures",
+    ("evaluation/measures",),
+    "tivae.evaluation.measure:Measure",
+    first=("curves", "consistency", "equivariance", "canonicalisation", "local_invariance"),
 )
