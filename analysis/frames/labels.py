@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -36,6 +37,11 @@ def model_name(model: str) -> str:
     return model.rpartition(":")[2].replace("_", " ") if entry is None else entry.label
 
 
+def file_name(model: str) -> str:
+    """A model as part of the name of a file."""
+    return re.sub(r"\W+", "_", model)
+
+
 def is_control(model: str) -> bool:
     """Whether the model is a control, which is not trained; what can't be loaded here is taken to be trained."""
     entry = MODELS.get(model)
@@ -67,8 +73,15 @@ def setting_label(name: str, value: Any) -> str:
     """A config field with its value, such as "20 latents" or "batch size 64"."""
     if name in _COUNTED:
         return f"{value} {_COUNTED[name] if value == 1 else setting_name(name)}"
-    shown = f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+    if name == "model":
+        return model_name(value)
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", " ")
     return f"{setting_name(name)} {shown}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share as it is written everywhere, such as "77.9 %"."""
+    return f"{100 * value:.{digits}f} %"
 
 
 def cell_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:

@@ -45,7 +45,7 @@ class VQVAE(Autoencoder):
     """`latent_dim` positions, each the nearest of `codebook_size` vectors of 4 numbers."""
 
     label = "VQ-VAE"
-    feature_names = ("quantised", "encoder_output")
+    feature_names = ("encoder_output", "quantised")
     hard_features = ("quantised",)
     loss_terms = (
         Metric("codebook", "squared distance from the encoder's output to its code, for the codebook", low=0),
