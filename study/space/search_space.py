@@ -76,9 +76,8 @@ def read(
     document = yaml_reader.parse(_bytes(path, source), source)
     # Who runs a search space trusts the modules that it names.
     with registry.importing():
-        _import_entries(document)
-        for name, value in (overrides or {}).items():
-            _import_entries(Node({name: Node(value, f"--set {name}")}, "--set"))
+        _import_entries(document.plain, source)
+        _import_entries(overrides or {}, "--set")
         return _read(path, source, document, overrides or {}, seeds)
 
 
@@ -104,19 +103,19 @@ def _read(
     )
 
 
-def _import_entries(node: Node, field: str | None = None) -> None:
-    """Imports the models and probes from elsewhere that `node` names anywhere, so that their own fields are known."""
-    if isinstance(node.value, dict):
-        for name, part in node.value.items():
-            _import_entries(part, name if name in _REGISTRIES else field)
-    elif isinstance(node.value, list):
-        for part in node.value:
-            _import_entries(part, field)
-    elif field is not None and registry.ELSEWHERE.fullmatch(str(node.value)):
+def _import_entries(part: Any, source: str, field: str | None = None) -> None:
+    """Imports the models and probes from elsewhere that `part` names anywhere, so that their own fields are known."""
+    if isinstance(part, Mapping):
+        for name, value in part.items():
+            _import_entries(value, source, name if name in _REGISTRIES else field)
+    elif isinstance(part, list | tuple):
+        for value in part:
+            _import_entries(value, source, field)
+    elif field is not None and isinstance(part, str) and registry.ELSEWHERE.fullmatch(part):
         try:
-            _REGISTRIES[field][node.value]
+            _REGISTRIES[field][part]
         except ConfigError as error:
-            raise SpaceError(str(error), node.place) from None
+            raise SpaceError(str(error), source) from None
 
 
 def parse_override(text: str) -> tuple[str, Any]:
