@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tivae import records
+from tivae import records, registry
 from tivae.config import TrialConfig
 
 # Forward and backward passes over one image, in units of a forward pass.
@@ -38,7 +38,9 @@ class Job:
     def from_text(cls, text: str) -> Job:
         """The inverse of `to_text`."""
         content = json.loads(text)
-        config, *others = map(TrialConfig.from_dict, content["configs"])
+        # What the driver asks for names what the user asked for.
+        with registry.importing():
+            config, *others = map(TrialConfig.from_dict, content["configs"])
         return cls(content["kind"], config, tuple(others), content["trained"])
 
     def to_text(self) -> str:

@@ -43,7 +43,7 @@ class TrialResult:
 
     metrics: final metrics by name; epochs: a row per epoch; predictions: `labels`, and the headline probe's classes
     for `base` and `augmented`, each int64 (N,); encodings: of both test sets, float32 (N, D), as the probe read them.
-    level: of the measures of invariance; measures: the curves behind them, None where they were not asked for.
+    measured: the names of its measures of invariance; measures: the curves behind them, None where there are none.
     """
 
     config: TrialConfig
@@ -54,7 +54,7 @@ class TrialResult:
     predictions: dict[str, Tensor]
     encodings: dict[str, Tensor]
     provenance: dict[str, Any]
-    level: str = "none"
+    measured: tuple[str, ...] = ()
     measures: dict[str, Any] | None = None
 
 
@@ -105,7 +105,7 @@ def run(
 
     Raises `NonFiniteLoss`, and `ValueError` from the probe, from a degenerate warp and for another `measures`.
     """
-    invariance.check_level(measures)
+    invariance.chosen(measures)
     data = TrialData(host, config, device)
     frozen = None
     if config.stn == "pretrained":
@@ -230,7 +230,7 @@ class Readouts:
             predictions=readout.predictions,
             encodings=readout.encodings,
             provenance=origin | {"training_key": config.training_key, "training_seconds": seconds},
-            level=measures,
+            measured=tuple(invariance.wanted_of(config, measures)),
             measures=measured.details,
         )
 

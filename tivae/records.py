@@ -14,7 +14,7 @@ from __future__ import annotations
 import functools
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ import torch
 from torch import nn
 
 from tivae.config import RECIPE, TrialConfig
-from tivae.evaluation.measures import LEVELS
+from tivae.evaluation.measures import wanted_of
 from tivae.experiment import TrialResult
 from tivae.io import checkpoint, files, sealed_json
 from tivae.io.files import DamagedFile
@@ -79,11 +79,11 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 
 def finished_trial(config: TrialConfig, study: Path, measures: str = "none") -> dict[str, Any] | None:
-    """The record of a finished trial with at least the measures of this level; None where there is none."""
-    folder = trial_folder(study, config.key)
-    record = finished(folder)
-    enough = record is not None and LEVELS.index(_level(record, folder)) >= LEVELS.index(measures)
-    return record if enough else None
+    """The record of a finished trial that has at least these measures; None where there is none."""
+    record = finished(trial_folder(study, config.key))
+    return (
+        record if record is not None and wanted_of(config, measures).keys() <= set(record.get("measures", ())) else None
+    )
 
 
 def trained_state(config: TrialConfig, study: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
@@ -128,7 +128,7 @@ def write(folder: Path, result: TrialResult) -> dict[str, Any]:
     if result.measures is not None:
         _write_json(folder / MEASURES, result.measures)
     content = (result.metrics, result.epochs, result.provenance)
-    return write_record(folder, "trial", result.config, *content, measures=result.level)
+    return write_record(folder, "trial", result.config, *content, measures=result.measured)
 
 
 def write_running(config: TrialConfig, study: Path) -> None:
@@ -217,11 +217,11 @@ def write_record(
     *,
     status: str = "finished",
     error: str | None = None,
-    measures: str | None = None,
+    measures: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Writes the record of a stage and returns it; kind: stn, training or trial.
 
-    measures: the level of a finished trial's measures of invariance.
+    measures: the names of a finished trial's measures of invariance.
     """
     record = {
         "format": FORMAT,
@@ -235,20 +235,9 @@ def write_record(
         "epochs": epochs,
         "provenance": origin,
     }
-    written = _write_json(folder / RECORD, record if measures is None else record | {"measures": measures})
+    written = _write_json(folder / RECORD, record if measures is None else record | {"measures": list(measures)})
     (folder / RUNNING).unlink(missing_ok=True)
     return written
-
-
-def _level(record: Mapping[str, Any], folder: Path) -> str:
-    level = record.get("measures")
-    if level is None:
-        # Before there were stages, it stood in the file of the curves alone.
-        try:
-            level = sealed_json.parse(files.read(folder / MEASURES), folder / MEASURES).get("level")
-        except (OSError, DamagedFile):
-            level = None
-    return level if level in LEVELS else "none"
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tivae import device_support, experiment, records
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
-from tivae.evaluation.measures import check_level
+from tivae.evaluation.measures import chosen
 from tivae.experiment import Readouts, Trained
 from tivae.io import checkpoint, files
 from tivae.io.provenance import Stopwatch
@@ -35,7 +35,7 @@ Record = dict[str, Any]
 class Wanted:
     """What is computed of trials besides what their configs say; it moves no number.
 
-    measures: `none`, `standard` or `all` measures of invariance. intermediate: see `experiment.run`. keep: whether
+    measures: of invariance (`tivae.evaluation.measures.chosen`). intermediate: see `experiment.run`. keep: whether
     trainings stay such that more epochs can go on from them.
     """
 
@@ -44,7 +44,7 @@ class Wanted:
     keep: bool = True
 
     def __post_init__(self) -> None:
-        check_level(self.measures)
+        chosen(self.measures)
 
 
 @dataclass(frozen=True)
@@ -233,13 +233,19 @@ def _read_out(
                 data = TrialData(place.host, config, place.device)
                 trained = _trained(config, data, frozen, place, failure)
                 readouts = Readouts(data, trained, place.host.source, shared=len(group) > 1)
-            result = readouts.of(config, wanted.measures)
+            result = readouts.of(config, _with_measured(config, place.study, wanted.measures))
         except Exception as error:
             if device_support.is_to_blame(place.device, error):
                 raise
             yield _failed(config, place.study, error, watch)
             continue
         yield records.write(records.trial_folder(place.study, config.key), result)
+
+
+def _with_measured(config: TrialConfig, study: Path, measures: str) -> str:
+    """The measures that are wanted of a trial, and those that it has already."""
+    known = records.finished(records.trial_folder(study, config.key))
+    return measures if known is None else ",".join([*known.get("measures", ()), measures])
 
 
 def _trained(
