@@ -17,9 +17,9 @@ from analysis import formats
 from analysis.frames.study import Study
 from analysis.frames.trial import Trial
 from tivae.config import ConfigError, TrialConfig
-from tivae.data import fashion_mnist
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
+from tivae.data.loading import load
 from tivae.evaluation.readout import read_out
 from tivae.io.checkpoint import replacing
 
@@ -32,7 +32,7 @@ SHOWN = ("key", "model", "train_dataset", "stn", "seed", *PROBE_FIELDS, "base_ac
 
 def reprobe(
     study: Study,
-    data: FashionMNIST,
+    data: Images,
     device: str = "cpu",
     on_trial: Callable[[int, int, str], None] | None = None,
     on_row: Callable[[pd.DataFrame], None] | None = None,
@@ -74,7 +74,7 @@ def _changes(config: TrialConfig, probe: dict[str, Any]) -> bool:
         return True
 
 
-def _metrics(trial: Trial, config: TrialConfig, data: FashionMNIST, device: str) -> dict[str, Any]:
+def _metrics(trial: Trial, config: TrialConfig, data: Images, device: str) -> dict[str, Any]:
     trained = trial.model()
     stn = None if trained.stn is None else trained.stn.to(device)
     return read_out(config, TrialData(data, config, device), trained.model.to(device), stn).metrics

@@ -5,19 +5,18 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
 from tivae import resolution
-from tivae.fields import ConfigError, checked, choice, number
-from tivae.resolution import CONTROLS, MODEL_FEATURES
+from tivae.data import catalogue
+from tivae.data.image_set import DataError, ImageSet
+from tivae.data.standardisation import Standardisation
+from tivae.fields import ConfigError, checked, choice, number, text
+from tivae.resolution import CONTROLS, LEAST_IMAGES, MODEL_FEATURES
 
 __all__ = ["CONTROLS", "FIELD_NAMES", "MODEL_FEATURES", "STN_FIELDS", "ConfigError", "TrialConfig", "check_field_name"]
-
-IMAGE_PIXELS = 28 * 28
-# Of the 60,000 training images, in units of the brightest pixel.
-PIXEL_DEVIATION = 0.3530
 
 # Part of every key. Raise it when a change of code changes the figures of an unchanged config.
 RECIPE = 1
@@ -50,20 +49,29 @@ class TrialConfig:
     seed: int = number(0, 0, 2**31 - 1, help="of weights, shuffling, warps and noise; zero is a valid seed")
 
     # Data
-    dataset: str = choice("fashion_mnist", "fashion_mnist", help="the images")
-    train_images: int | None = number(None, 100, 60_000, help="first N training images; None: all 60,000")
-    test_images: int | None = number(None, 100, 10_000, help="first N test images; None: all 10,000")
+    dataset: str = text(
+        catalogue.DEFAULT,
+        help="the images: fashion_mnist, mnist, kmnist, qmnist, emnist, the path of a .npz file or of a folder of "
+        "images, or package.module:Name",
+    )
+    dataset_facts: str | None = text(
+        None, help="size, classes and digest of images that are in no catalogue; filled in from `dataset`"
+    )
+    train_images: int | None = number(None, LEAST_IMAGES, help="first N training images; None: all")
+    test_images: int | None = number(None, LEAST_IMAGES, help="first N test images; None: all")
     validation_images: int | None = number(
-        None, 1, 59_900, help="the last N training images, held out of all training; None: no validation set"
+        None, 1, help="the last N training images, held out of all training; None: no validation set"
     )
 
-    pixel_deviation: float | None = number(
-        None, above=0, high=10, help="images are divided by it; default 0.353, that of all training pixels"
+    pixel_std: float | None = number(
+        None, above=0, high=10, help="images are divided by it; default: that of all training pixels of the data set"
     )
 
     # Warps of the augmented dataset (paper, section 3.1), each applied with `warp_probability`
     rotation_degrees: float = number(10.0, 0, 180, help="uniform in +-this")
-    shift_pixels: float = number(4.0, 0, 28, help="uniform in +-this, along x and along y, one coin for both")
+    shift_pixels: float = number(
+        4.0, 0, help="uniform in +-this, along x and along y, one coin for both; pixels whatever the size of an image"
+    )
     scale_range: float = number(0.2, 0, 0.9, help="scale uniform in 1 +- this")
     warp_probability: float = number(0.5, 0, 1, help="of rotation, of shift and of scale, independently")
     interpolation: str = choice("bilinear", "bilinear", "nearest", help="of warped images")
@@ -106,7 +114,7 @@ class TrialConfig:
 
     # Optimiser
     epochs: int = number(20, 1, 100_000, help="passes over the training images")
-    batch_size: int = number(64, 2, 60_000, help="images; the last, smaller batch of an epoch is used too")
+    batch_size: int = number(64, 2, help="images; the last, smaller batch of an epoch is used too")
     learning_rate: float = number(1e-3, above=0, help="of AdamW")
     weight_decay: float = number(0.01, 0, help="of AdamW; torch's default")
     learning_rate_schedule: str = choice("constant", "constant", "cosine", help="cosine falls to 0 at the end")
@@ -144,6 +152,7 @@ class TrialConfig:
     probe_regularisation: float = number(1.0, above=0, help="scikit-learn's C, the inverse strength of the L2 penalty")
 
     def __post_init__(self) -> None:
+        self._resolve_dataset()
         unused = resolution.unused(self)
         for item in fields(self):
             value = getattr(self, item.name)
@@ -157,7 +166,7 @@ class TrialConfig:
     @property
     def key(self) -> str:
         """12 hexadecimal digits that name this trial by its content."""
-        return _digest(self.to_dict())
+        return _digest(self, FIELD_NAMES)
 
     @property
     def stn_key(self) -> str | None:
@@ -167,17 +176,22 @@ class TrialConfig:
         """
         if self.stn != "pretrained":
             return None
-        return _digest({name: getattr(self, name) for name in STN_FIELDS})
+        return _digest(self, STN_FIELDS)
 
     @property
-    def deviation(self) -> float:
-        """What standardised images were divided by, in units of the brightest pixel."""
-        return PIXEL_DEVIATION if self.pixel_deviation is None else self.pixel_deviation
+    def images(self) -> ImageSet:
+        """The data set: its size, classes, counts and files."""
+        return catalogue.named(self.dataset, self.dataset_facts)
+
+    @property
+    def standardisation(self) -> Standardisation:
+        """What a model sees of a pixel."""
+        return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
     def encoding_dim(self) -> int:
         """Numbers per image in the encodings, whichever features are read."""
-        return IMAGE_PIXELS if self.model == "pixels" else self.latent_dim * (self.categories or 1)
+        return self.images.pixels if self.model == "pixels" else self.latent_dim * (self.categories or 1)
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
@@ -186,15 +200,38 @@ class TrialConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
-        """The inverse of `to_dict`; refuses unknown fields."""
+        """The inverse of `to_dict`; refuses unknown fields.
+
+        It may be of a stranger: no images are read, and no module is run, that it may name.
+        """
+        values = {RENAMED.get(name, name): value for name, value in values.items()}
         for name in values:
             check_field_name(name)
+        try:
+            catalogue.named(values.get("dataset", catalogue.DEFAULT), values.get("dataset_facts"))
+        except DataError as problem:
+            raise ConfigError(str(problem), "dataset") from None
         return cls(**values)
+
+    def _resolve_dataset(self) -> None:
+        """Puts a name and facts in the place of a path or a `package.module:Name`."""
+        dataset, facts = self.dataset, self.dataset_facts
+        try:
+            if not isinstance(dataset, str):
+                raise DataError(f"`dataset` is {dataset!r}; it must be a name or a path")
+            if catalogue.is_resolved(dataset, facts):
+                catalogue.named(dataset, facts)
+            else:
+                dataset, facts = catalogue.resolved(dataset)
+        except DataError as problem:
+            raise ConfigError(str(problem), "dataset") from None
+        object.__setattr__(self, "dataset", dataset)
+        object.__setattr__(self, "dataset_facts", facts)
 
 
 # What decides a pretrained STN.
 STN_FIELDS = (
-    *("dataset", "train_images", "validation_images", "pixel_deviation"),
+    *("dataset", "train_images", "validation_images", "pixel_std"),
     *(
         "rotation_degrees",
         "shift_pixels",
@@ -208,6 +245,9 @@ STN_FIELDS = (
     *("batch_size", "weight_decay", "precision", "stn_epochs", "stn_learning_rate", "seed"),
 )
 
+# Fields that earlier records have under another name.
+RENAMED = {"pixel_deviation": "pixel_std"}
+
 FIELD_NAMES = tuple(item.name for item in fields(TrialConfig))
 
 
@@ -220,7 +260,10 @@ def check_field_name(name: object) -> None:
     raise ConfigError(f"`{name}` is not a field of a trial; {hint}", str(name))
 
 
-def _digest(values: Mapping[str, Any]) -> str:
+def _digest(config: TrialConfig, names: Iterable[str]) -> str:
+    values = {name: value for name, value in config.to_dict().items() if name in names and name != "dataset_facts"}
+    # Own images are what their content says, wherever they lie and whatever they are called.
+    values["dataset"] = catalogue.identity(config.dataset, config.dataset_facts)
     # Unset fields are left out, so that a field added later leaves the keys of finished trials as they are.
     content = {name: value for name, value in values.items() if value is not None} | {"recipe": RECIPE}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

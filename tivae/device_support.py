@@ -10,7 +10,7 @@ import torch
 
 from tivae.config import CONTROLS, TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.models import stn
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import Training
@@ -48,7 +48,7 @@ def _tried(model: str, spatial: str, consistent: bool, device: str, pretraining:
 
 
 def _one_step(config: TrialConfig, device: torch.device, pretraining: bool) -> None:
-    data = TrialData(_noise(), config, device)
+    data = TrialData(_noise(config), config, device)
     training: Training
     if pretraining:
         training = StnTraining(config, data)
@@ -62,8 +62,9 @@ def _one_step(config: TrialConfig, device: torch.device, pretraining: bool) -> N
     training.measure(1)
 
 
-def _noise() -> FashionMNIST:
+def _noise(config: TrialConfig) -> Images:
     source = np.random.default_rng(0)
-    images = source.integers(0, 256, (_IMAGES, 28, 28), dtype=np.uint8)
-    labels = source.integers(0, 10, _IMAGES, dtype=np.uint8)
-    return FashionMNIST(images, labels, images, labels, "noise")
+    known = config.images
+    images = source.integers(0, 256, (_IMAGES, known.size, known.size), dtype=np.uint8)
+    labels = source.integers(0, len(known.classes), _IMAGES, dtype=np.uint8)
+    return Images(images, labels, images, labels, "noise", config.dataset)

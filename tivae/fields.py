@@ -20,6 +20,10 @@ def choice(default: str | None, *allowed: str, help: str) -> Any:
     return field(default=default, metadata={"allowed": allowed, "help": help})
 
 
+def text(default: str | None, *, help: str) -> Any:
+    return field(default=default, metadata={"help": help, "text": True})
+
+
 def number(
     default: float | None,
     low: float | None = None,
@@ -42,6 +46,10 @@ def checked(item: dataclasses.Field[Any], value: Any) -> Any:
         if value not in item.metadata["allowed"] or not isinstance(value, str):
             rule = f"it must be {' or '.join(item.metadata['allowed'])}"
             raise ConfigError(f"`{item.name}` is {value!r}; {rule}", item.name)
+        return value
+    if "text" in item.metadata:
+        if not isinstance(value, str):
+            raise ConfigError(f"`{item.name}` is {value!r}; it must be a text", item.name)
         return value
     if isinstance(item.default, bool):
         if not isinstance(value, bool):

@@ -21,7 +21,7 @@ from torch import nn
 
 from tivae import experiment
 from tivae.config import CONTROLS, TrialConfig
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.experiment import TrialResult
 from tivae.io import checkpoint, sealed_json
 from tivae.io.checkpoint import DamagedFile
@@ -69,7 +69,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 def run_trial(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str,
     study: Path,
     on_epoch: OnEpoch | None = None,
@@ -116,7 +116,7 @@ def run_trial(
 
 def run_stn(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str,
     study: Path,
     on_epoch: OnEpoch | None = None,

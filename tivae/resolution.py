@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tivae.data.image_set import LEAST_IMAGES
 from tivae.fields import ConfigError
 
 if TYPE_CHECKING:
@@ -21,11 +22,6 @@ MODEL_FEATURES = {
 
 # Models of the same grid that no gradient step is made for.
 CONTROLS = ("pixels", "pca", "untrained")
-
-# Images that are left to train on beside a validation set, as many as `train_images` is at least.
-LEAST_TRAINING_IMAGES = 100
-_ALL_TRAINING_IMAGES = 60_000
-_IMAGE_PIXELS = 28 * 28
 
 # Fields of gradient training, without those that a pretrained STN needs as well.
 _TRAINING_FIELDS = (
@@ -61,7 +57,7 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
     reconstruction_weight = default("reconstruction_weight", 30.0 if categorical else 1.0)
     consistency = trained and bool(config.consistency_weight)
     return {
-        "pixel_deviation": None if config.pixel_deviation == 0.3530 else config.pixel_deviation,
+        "pixel_std": None if config.pixel_std == config.images.std else config.pixel_std,
         "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency),
         "categories": default("categories", 10, categorical),
         "temperature": temperature,
@@ -97,13 +93,7 @@ def check(config: TrialConfig) -> None:
             f"which is {config.temperature}",
             "minimum_temperature",
         )
-    most = (config.train_images or _ALL_TRAINING_IMAGES) - LEAST_TRAINING_IMAGES
-    if config.validation_images is not None and config.validation_images > most:
-        raise ConfigError(
-            f"`validation_images` is {config.validation_images}; it must be at most {max(most, 0)}, "
-            f"so that {LEAST_TRAINING_IMAGES} training images are left",
-            "validation_images",
-        )
+    _check_images(config)
     if model in CONTROLS and config.stn in ("joint", "inverse"):
         raise ConfigError(
             f"`stn` is {config.stn}, which is trained with the model, and {model} is not trained; "
@@ -119,11 +109,29 @@ def check(config: TrialConfig) -> None:
         raise ConfigError(
             "`consistency_form` is kl, but an autoencoder has no posterior; it must be distance", "consistency_form"
         )
-    if model == "pca" and config.latent_dim > _IMAGE_PIXELS:
+    if model == "pca" and config.latent_dim > config.images.pixels:
         raise ConfigError(
-            f"`latent_dim` is {config.latent_dim}; it must be at most {_IMAGE_PIXELS}, the components of an image",
+            f"`latent_dim` is {config.latent_dim}; it must be at most {config.images.pixels}, the components of an image",
             "latent_dim",
         )
+
+
+def _check_images(config: TrialConfig) -> None:
+    """Refuses more images, and longer shifts, than the data set has room for."""
+    images = config.images
+    left = max((config.train_images or images.train_images) - LEAST_IMAGES, 0)
+    all_train, all_test = (f"the {count:,} of {images.title}" for count in (images.train_images, images.test_images))
+    bounds = {
+        "train_images": (images.train_images, all_train),
+        "test_images": (images.test_images, all_test),
+        "batch_size": (images.train_images, all_train),
+        "shift_pixels": (images.size, f"the size of the images of {images.title}"),
+        "validation_images": (left, f"so that {LEAST_IMAGES} training images are left"),
+    }
+    for name, (most, why) in bounds.items():
+        value = getattr(config, name)
+        if value is not None and value > most:
+            raise ConfigError(f"`{name}` is {value}; it must be at most {most}, {why}", name)
 
 
 def _unless(default: str, value: str | None) -> str | None:

@@ -168,7 +168,7 @@ def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
         "Hollow markers: the same size with another number of classes than the paper's."
         if not first["on_line"].all()
         else "",
-        "β = KL weight / reconstruction weight × 784 / 2." if BETA in sweeps else "",
+        f"β = KL weight / reconstruction weight × {_pixels(study)} / 2." if BETA in sweeps else "",
         "Weight 0 stands beyond the break of the axis." if (first["x"] == 0).any() else "",
         "Controls are lines." if first["is_control"].any() else "",
         described(study.trials),

@@ -46,7 +46,8 @@ def kl_weight(study: Study) -> StudyTable:
     if cells["kl_weight"].nunique() < 2:
         raise NotSupported("all finished trials have the same KL weight")
     cells = _sorted(cells, ["model", "train_dataset", "stn", "beta"])
-    note = "beta = kl_weight / reconstruction_weight x 784 / 2: the KL's weight beside a Gaussian log-likelihood."
+    pixels = "-".join(map(str, sorted(set(of_each(study.finished, "pixels")))))
+    note = f"beta = kl_weight / reconstruction_weight x {pixels} / 2: the KL's weight beside a Gaussian log-likelihood."
     return _cells_table(study, "kl_weight", "Accuracy by KL weight", cells, ["kl_weight", "beta"], [note])
 
 

@@ -113,7 +113,7 @@ def _closer(figures: Mapping[PaperCell, pd.Series], ours: Mapping[PaperCell, pd.
 
 
 def _half_width(accuracy: float) -> float:
-    interval = accuracy_interval(accuracy, _TEST_IMAGES)
+    interval = accuracy_interval(accuracy, FASHION_MNIST.test_images)
     return (interval.high - interval.low) / 2
 
 
@@ -146,4 +146,3 @@ def _table(frame: pd.DataFrame, shared: Reading) -> Table:
 
 _PLURALS = {"accuracy": "accuracies", "loss": "losses"}
 _COUNTS = [f"{plural}_{way}" for plural in _PLURALS.values() for way in ("closer", "farther")]
-_TEST_IMAGES = 10_000

@@ -10,7 +10,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -53,7 +53,7 @@ class Watchers:
 def run(
     jobs: Sequence[Job],
     slots: Callable[[], Sequence[Pool]],
-    data: ray.ObjectRef,
+    data: Mapping[str, ray.ObjectRef],
     study: Path,
     display: Display,
     watchers: Watchers,
@@ -64,7 +64,7 @@ def run(
 ) -> None:
     """Runs all jobs on the pools that `slots` gives at each time.
 
-    data: a `FashionMNIST` in Ray's object store, from where each node has its copy. measures, time_limit: see
+    data: the `Images` of each data set, in Ray's object store, from where each node has its copy. measures, time_limit: see
     `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
     the workers leave their records; the folder `study` unless given.
 

@@ -33,9 +33,9 @@ def shrunk_one(config: TrialConfig) -> TrialConfig:
     """The same trial with few images and epochs."""
     return replace(
         config,
-        train_images=min(TRAIN_IMAGES, config.train_images or TRAIN_IMAGES),
+        train_images=min(TRAIN_IMAGES, config.train_images or config.images.train_images),
         validation_images=min(VALIDATION_IMAGES, config.validation_images) if config.validation_images else None,
-        test_images=min(TEST_IMAGES, config.test_images or TEST_IMAGES),
+        test_images=min(TEST_IMAGES, config.test_images or config.images.test_images),
         epochs=min(EPOCHS, config.epochs),
         stn_epochs=min(EPOCHS, config.stn_epochs) if config.stn_epochs is not None else None,
     )

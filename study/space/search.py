@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from study.space.factors import Value
-from study.space.parameters import Parameter
+from study.space.parameters import Choices, Parameter
 from study.space.yaml_reader import SpaceError
 from tivae.config import ConfigError, TrialConfig
+from tivae.data.image_set import ImageSet
 
 # Only of validation images: a search that saw the test sets would report what it overfitted them by.
 VALIDATION_FIGURES = tuple(
@@ -49,6 +50,14 @@ class Search:
     sampler_seed: int
     start: tuple[Mapping[str, Any], ...]
     source: str
+
+    @property
+    def image_sets(self) -> list[ImageSet]:
+        """The data sets that the search may come to."""
+        given = [self.settings["dataset"].plain] if "dataset" in self.settings else []
+        for item in self.parameters:
+            given += item.domain.values if item.name == "dataset" and isinstance(item.domain, Choices) else ()
+        return [TrialConfig(dataset=dataset).images for dataset in given or [TrialConfig().dataset]]
 
     def config(self, chosen: Mapping[str, Any]) -> TrialConfig:
         """The trial of the parameters' values. Raises `ConfigError` where they do not go together."""

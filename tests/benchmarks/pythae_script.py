@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from tivae import native
 from tivae.config import TrialConfig
-from tivae.data import fashion_mnist
+from tivae.data.loading import load
 from tivae.data.datasets import standardise
 from tivae.models.networks import Decoder, Encoder
 
@@ -36,7 +36,7 @@ def steps() -> Iterator[int]:
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     logging.disable(logging.INFO)
-    images = standardise(torch.tensor(fashion_mnist.load().train_images[: EPOCH_BATCHES * BATCH_SIZE]))
+    images = standardise(torch.tensor(load().train_images[: EPOCH_BATCHES * BATCH_SIZE]))
     sizes = TrialConfig()
     with contextlib.redirect_stdout(sys.stderr):
         model = VAE(

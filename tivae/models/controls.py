@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from tivae.config import IMAGE_PIXELS, TrialConfig
-from tivae.data.datasets import IMAGE_SIZE, Dataset
+from tivae.config import TrialConfig
+from tivae.data.datasets import Dataset
 from tivae.data.randomness import generator, initialise
 from tivae.models.base import Model
 from tivae.models.networks import Encoder
@@ -20,7 +20,7 @@ class Control(Model):
 
 
 class Pixels(Control):
-    """The standardised pixels themselves (B, 784)."""
+    """The standardised pixels themselves (B, H * W)."""
 
     def encode(self, images: Tensor) -> Tensor:
         return images.flatten(1)
@@ -42,15 +42,15 @@ class PCA(Control):
 
     def __init__(self, config: TrialConfig):
         super().__init__(config)
-        self.register_buffer("mean", torch.zeros(IMAGE_PIXELS))
-        self.register_buffer("directions", torch.zeros(config.latent_dim, IMAGE_PIXELS))
+        self.register_buffer("mean", torch.zeros(config.images.pixels))
+        self.register_buffer("directions", torch.zeros(config.latent_dim, config.images.pixels))
 
     @torch.no_grad()
     def fit(self, images: Dataset) -> None:
         """Mean and directions of `images`; each direction's largest component is positive."""
         # On the host, in double precision, which not every device has.
-        total = torch.zeros(IMAGE_PIXELS, dtype=torch.float64)
-        products = torch.zeros(IMAGE_PIXELS, IMAGE_PIXELS, dtype=torch.float64)
+        total = torch.zeros(len(self.mean), dtype=torch.float64)
+        products = torch.zeros(len(total), len(total), dtype=torch.float64)
         for batch in images.batches(1000):
             pixels = batch.flatten(1).cpu().double()
             total += pixels.sum(0)
@@ -68,7 +68,7 @@ class PCA(Control):
     def reconstruct(self, images: Tensor) -> Tensor:
         """The images' projections on the directions."""
         pixels = self.encode(images) @ self.directions + self.mean
-        return pixels.view(-1, 1, IMAGE_SIZE, IMAGE_SIZE)
+        return pixels.view(-1, *images.shape[1:])
 
     def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
         if kind != "components":
@@ -81,7 +81,7 @@ class Untrained(Control):
 
     def __init__(self, config: TrialConfig):
         super().__init__(config)
-        self.encoder = Encoder(config.hidden_widths)
+        self.encoder = Encoder(config.images.size, config.hidden_widths)
         # The VAE's whole layer, mean and log variance, so that the same numbers are drawn for it.
         self.posterior = nn.Linear(self.encoder.features, 2 * config.latent_dim)
         initialise(self, generator(config.seed, "weights"))

@@ -16,7 +16,7 @@ import torch
 
 from tivae.config import TrialConfig
 from tivae.data import warps
-from tivae.data.datasets import TEST_SET_SEED, TrialData, fill_value
+from tivae.data.datasets import TEST_SET_SEED, TrialData
 from tivae.data.randomness import generator
 from tivae.data.warps import WarpParameters
 from tivae.evaluation import losses
@@ -128,12 +128,13 @@ def _equivariance(subject: Subject) -> dict[str, float]:
 @torch.no_grad()
 def _canonicalisation(subject: Subject, stn: SpatialTransformer) -> dict[str, float]:
     parameters = next(_random_warps(subject))
-    own = warps.sampling_matrices(parameters)
+    size = subject.config.images.size
+    own = warps.sampling_matrices(parameters, size)
     warped, base = subject.data.warped_test(parameters), subject.data.base_test()
     on_warped = torch.cat([stn.matrices(batch).cpu() for batch in warped.batches(losses.BATCH_SIZE)])
     on_base = torch.cat([stn.matrices(batch).cpu() for batch in base.batches(losses.BATCH_SIZE)])
-    left = canonicalisation.sizes(canonicalisation.residuals(on_warped, on_base, own))
-    shares = canonicalisation.undone(left, canonicalisation.sizes(own))
+    left = canonicalisation.sizes(canonicalisation.residuals(on_warped, on_base, own), size)
+    shares = canonicalisation.undone(left, canonicalisation.sizes(own, size))
     names = {"rotation_degrees": "rotation", "shift_pixels": "shift", "log_scale": "scale"}
     columns = {f"stn_residual_{name}": value for name, value in left.items()}
     return columns | {f"stn_undone_{names[name]}": value for name, value in shares.items()}
@@ -143,7 +144,7 @@ def _local_invariance(subject: Subject, unwarped: np.ndarray) -> dict[str, float
     if not subject.is_smooth:
         return {f"local_sensitivity_{name}": None for name in local_invariance.GENERATORS}
     batches = subject.data.base_test().batches(losses.BATCH_SIZE)
-    outside = fill_value(subject.config.fill, subject.config.deviation)
+    outside = subject.config.standardisation.outside(subject.config.fill)
     speeds = local_invariance.squared_speeds(subject.encode, batches, outside)
     distance = consistency.pair_distance(unwarped)
     return {

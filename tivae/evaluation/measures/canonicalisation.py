@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from tivae.data import warps
-from tivae.data.datasets import IMAGE_SIZE
 
 
 def residuals(on_warped: Tensor, on_base: Tensor, undone_warps: Tensor) -> Tensor:
@@ -22,15 +21,15 @@ def residuals(on_warped: Tensor, on_base: Tensor, undone_warps: Tensor) -> Tenso
     return warps.compose(warps.inverse(on_base), warps.compose(undone_warps, on_warped))
 
 
-def sizes(matrices: Tensor) -> dict[str, float]:
+def sizes(matrices: Tensor, image_size: int) -> dict[str, float]:
     """Means over images of the absolute size of each part of `matrices` (N, 2, 3); all are 0 for the identity.
 
     rotation_degrees: |angle| of the nearest rotation (atan2(c - b, a + d) of [[a, b], [c, d]]), in [0, 180];
-    shift_pixels: length of the shift; log_scale: |log of the square root of |determinant||, natural logarithm.
+    shift_pixels: length of the shift, of images `image_size` pixels wide; log_scale: |log of the square root of |determinant||, natural logarithm.
     """
     matrices = matrices.double()
     (a, b), (c, d) = (matrices[:, row, :2].unbind(1) for row in range(2))
-    shift = matrices[:, :, 2] * (IMAGE_SIZE / 2)
+    shift = matrices[:, :, 2] * (image_size / 2)
     log_scale = 0.5 * warps.determinants(matrices).abs().log()
     return {
         "rotation_degrees": float(torch.rad2deg(torch.atan2(c - b, a + d)).abs().mean()),

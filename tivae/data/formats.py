@@ -1,0 +1,75 @@
+"""The file formats of data sets: idx files as MNIST has them, packed or not, and .npz."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import stat
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from tivae.data.image_set import Arrays, UnavailableError
+
+# Values of idx files that occur in labels and images.
+_TYPES = {8: np.dtype(np.uint8), 12: np.dtype(">i4")}
+MOST_BYTES = 2_000_000_000
+
+
+def idx_arrays(contents: Mapping[str, bytes]) -> Arrays:
+    """Of four idx files, in the order of `Arrays`; a label of several numbers (QMNIST's) is its first.
+
+    Raises `UnavailableError` where a file is no idx file.
+    """
+    arrays = (idx_array(unpacked(content, name), name) for name, content in contents.items())
+    train, train_labels, test, test_labels = arrays
+    return Arrays(train, _digits(train_labels), test, _digits(test_labels))
+
+
+def idx_array(content: bytes, name: str) -> npt.NDArray[np.uint8]:
+    """The array of an idx file: two zero bytes, type, number of axes, the length of each, the values."""
+    try:
+        kind, axes = content[2:4]
+        shape = struct.unpack_from(f">{axes}I", content, offset=4)
+        # A view of bytes: read-only, and nobody can make it writable.
+        values: npt.NDArray[np.uint8] = np.frombuffer(content, _TYPES[kind], offset=4 + 4 * axes).reshape(shape)
+    except (ValueError, KeyError, struct.error) as problem:
+        raise UnavailableError(f"{name} is no idx file ({problem})") from None
+    return values
+
+
+def unpacked(content: bytes, name: str, most_bytes: int = MOST_BYTES) -> bytes:
+    """`content`, of a .gz file what is packed in it. Raises `UnavailableError` where it is damaged or too large."""
+    if not name.endswith(".gz"):
+        return content
+    try:
+        with gzip.open(io.BytesIO(content)) as file:
+            plain = file.read(most_bytes + 1)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        raise UnavailableError(f"{name} is damaged or no gzip file ({problem})") from None
+    if len(plain) > most_bytes:
+        raise UnavailableError(f"{name} unpacks to more than the {most_bytes:,} bytes that it may have")
+    return plain
+
+
+def opened(path: Path) -> BinaryIO:
+    """The file at `path`; a pipe or device in its place blocks nobody.
+
+    Raises `UnavailableError` where it is no regular file, and `OSError`.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
+    mode = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(mode):
+        file.close()
+        raise UnavailableError(f"{path} is no regular file")
+    return file
+
+
+def _digits(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    return labels if labels.dtype == np.uint8 else labels[:, 0].astype(np.uint8)
