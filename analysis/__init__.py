@@ -1,7 +1,8 @@
 """From results folders to frames, tables and statements: `analysis.load("results/paper_grid").trials`."""
 
 from analysis.frames.columns import COLUMNS, Column, columns_markdown
-from analysis.frames.loading import Study, load, write
+from analysis.frames.loading import load, write
+from analysis.frames.study import Study
 from analysis.frames.trial import Trial
 
 __all__ = ["COLUMNS", "Column", "Study", "Trial", "columns_markdown", "load", "write"]

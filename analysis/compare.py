@@ -151,7 +151,9 @@ def _trial(path: Path) -> Trial:
 def _pair_of_predictions(first: Trial, second: Trial) -> tuple[pd.DataFrame, pd.DataFrame]:
     one, two = first.predictions(), second.predictions()
     if image_set_of(first.row) != image_set_of(second.row) or not one["label"].equals(two["label"]):
-        raise ValueError(f"{first.key} and {second.key} were tested on other images; their `dataset` and `test_images` must agree")
+        raise ValueError(
+            f"{first.key} and {second.key} were tested on other images; their `dataset` and `test_images` must agree"
+        )
     return one, two
 
 

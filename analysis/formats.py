@@ -121,7 +121,7 @@ def csv(frame: pd.DataFrame) -> str:
     """Comma-separated values in full precision, one header line."""
     plain = frame.copy()
     plain.columns = pd.Index([" ".join(filter(None, _label_parts(label))) for label in frame.columns])
-    return plain.to_csv(index=False, lineterminator="\n")
+    return str(plain.to_csv(index=False, lineterminator="\n"))
 
 
 def p_value(value: float) -> str | None:

@@ -4,9 +4,11 @@ import ast
 import graphlib
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 # What one trial may need: it must run on a machine that has nothing else.
@@ -139,6 +141,32 @@ def test_the_top_level_of_the_repository_is_fixed():
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this is no checkout, so nothing tells the repository's files from others")
     entries = {name.partition("/")[0] for name in done.stdout.splitlines()}
-    allowed = {"pyproject.toml", "README.md", "study", "tivae", "search_spaces", "tests", "analysis"}
+    allowed = {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CITATION.cff",
+        "study",
+        "tivae",
+        "search_spaces",
+        "tests",
+        "analysis",
+    }
     assert {name for name in entries if not name.startswith(".")} <= allowed
     assert {"pyproject.toml", "study", "tivae", "search_spaces", "tests", "analysis"} <= entries
+
+
+def test_the_citation_is_of_this_version_and_licence():
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    citation = yaml.safe_load((REPOSITORY / "CITATION.cff").read_text())
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    assert (REPOSITORY / "LICENSE").read_text().startswith(f"{project['license']} License")
+
+
+def test_each_commit_is_checked_with_the_tools_of_ci():
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    ci = (REPOSITORY / ".ci/run").read_text()
+    assert len(hooks) >= 3
+    for hook in hooks:
+        tool = " ".join(word for word in hook["entry"].split()[:4] if not word.startswith("-"))
+        assert tool in ci, hook["id"]

@@ -5,31 +5,46 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from typing import Any
 
 from tivae import resolution
 from tivae.data import catalogue
-from tivae.data.image_set import DataError, ImageSet
+from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
 from tivae.data.standardisation import Standardisation
-from tivae.fields import ConfigError, checked, choice, number, text
-from tivae.resolution import CONTROLS, LEAST_IMAGES, MODEL_FEATURES
+from tivae.fields import STAGES, ConfigError, checked, choice, number, other, stage_of, text
+from tivae.resolution import CONTROLS, MODEL_FEATURES
 
-__all__ = ["CONTROLS", "FIELD_NAMES", "MODEL_FEATURES", "STN_FIELDS", "ConfigError", "TrialConfig", "check_field_name"]
+__all__ = ["CONTROLS", "FIELD_NAMES", "MODEL_FEATURES", "ConfigError", "TrialConfig", "check_field_name"]
 
-# Part of every key. Raise it when a change of code changes the figures of an unchanged config.
-RECIPE = 1
+# Part of every key. Raise it when a change of code changes the numbers of an unchanged config.
+RECIPE = 2
+
+
+def _warps_stage(config: TrialConfig) -> str:
+    if config.stn == "pretrained":
+        return "stn"
+    # The bounds and the fill of an STN are those of the warps.
+    return "evaluation" if config.training_warps is None and config.stn == "none" else "training"
+
+
+def _epochs_stage(config: TrialConfig) -> str:
+    # With a constant learning rate the first 5 of 20 epochs are those of 5.
+    return "readout" if config.learning_rate_schedule == "constant" else "training"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
     """What is trained, on what, and how it is read out.
 
-    Two configs with equal fields are the same trial (`key`). A field that the chosen model or mode does not
-    use is set to None, so that a grid crossing it with that model makes one trial and not several equal ones.
-    Fields left at None take the default of the chosen model. The controls (`pixels`, `pca`, `untrained`) are not
-    trained: their `epochs` is 0, and only they hold None in fields that are typed without it.
+    Two configs with equal fields are the same trial (`key`). Each field declares the first stage that it decides (see
+    `fields.STAGES`); trials that agree in all fields of a stage and of those before it share that stage's work.
+
+    A field that the chosen model or mode does not use is set to None, so that a grid crossing it with that model makes
+    one trial and not several equal ones. Fields left at None take the default of the chosen model. The controls
+    (`pixels`, `pca`, `untrained`) are not trained: their `epochs` is 0, and only they hold None in fields that are
+    typed without it.
 
     Raises `ConfigError` (a `ValueError`) naming value, rule and field.
     """
@@ -46,49 +61,68 @@ class TrialConfig:
         *("none", "pretrained", "joint", "inverse"),
         help="spatial transformer in front of the model; joint and inverse are trained with it",
     )
-    seed: int = number(0, 0, 2**31 - 1, help="of weights, shuffling, warps and noise; zero is a valid seed")
+    seed: int = number(
+        0, 0, 2**31 - 1, stage="stn", help="of weights, shuffling, warps and noise; zero is a valid seed"
+    )
 
     # Data
     dataset: str = text(
         catalogue.DEFAULT,
+        stage="stn",
         help="the images: fashion_mnist, mnist, kmnist, qmnist, emnist, the path of a .npz file or of a folder of "
         "images, or package.module:Name",
     )
     dataset_facts: str | None = text(
-        None, help="size, classes and digest of images that are in no catalogue; filled in from `dataset`"
+        None,
+        stage="stn",
+        help="size, classes and digest of images that are in no catalogue; filled in from `dataset`",
     )
-    train_images: int | None = number(None, LEAST_IMAGES, help="first N training images; None: all")
-    test_images: int | None = number(None, LEAST_IMAGES, help="first N test images; None: all")
+    train_images: int | None = number(None, LEAST_IMAGES, stage="stn", help="first N training images; None: all")
+    test_images: int | None = number(None, LEAST_IMAGES, stage="evaluation", help="first N test images; None: all")
     validation_images: int | None = number(
-        None, 1, help="the last N training images, held out of all training; None: no validation set"
+        None, 1, stage="stn", help="the last N training images, held out of all training; None: no validation set"
     )
 
     pixel_std: float | None = number(
-        None, above=0, high=10, help="images are divided by it; default: that of all training pixels of the data set"
+        None,
+        above=0,
+        high=10,
+        stage="stn",
+        help="images are divided by it; default: that of all training pixels of the data set",
     )
 
     # Warps of the augmented dataset (paper, section 3.1), each applied with `warp_probability`
-    rotation_degrees: float = number(10.0, 0, 180, help="uniform in +-this")
+    rotation_degrees: float = number(10.0, 0, 180, stage=_warps_stage, help="uniform in +-this")
     shift_pixels: float = number(
-        4.0, 0, help="uniform in +-this, along x and along y, one coin for both; pixels whatever the size of an image"
+        4.0,
+        0,
+        stage=_warps_stage,
+        help="uniform in +-this, along x and along y, one coin for both; in pixels, whatever the size of an image",
     )
-    scale_range: float = number(0.2, 0, 0.9, help="scale uniform in 1 +- this")
-    warp_probability: float = number(0.5, 0, 1, help="of rotation, of shift and of scale, independently")
-    interpolation: str = choice("bilinear", "bilinear", "nearest", help="of warped images")
-    fill: str = choice("black", "black", "grey", help="outside the frame: pixel 0, or the data set's mean")
-    whole_pixel_shifts: bool = field(
-        default=False, metadata={"help": "round shifts to whole pixels, as torchvision's RandomAffine does"}
+    scale_range: float = number(0.2, 0, 0.9, stage=_warps_stage, help="scale uniform in 1 +- this")
+    warp_probability: float = number(
+        0.5, 0, 1, stage=_warps_stage, help="of rotation, of shift and of scale, independently"
+    )
+    interpolation: str = choice("bilinear", "bilinear", "nearest", stage=_warps_stage, help="of warped images")
+    fill: str = choice(
+        "black", "black", "grey", stage=_warps_stage, help="outside the frame: pixel 0, or the data set's mean"
+    )
+    whole_pixel_shifts: bool = other(
+        False, stage=_warps_stage, help="round shifts to whole pixels, as torchvision's RandomAffine does"
     )
     training_warps: str | None = choice(
-        None, "redrawn", "fixed", help="augmented training images: new warps every epoch (default) or one set"
+        None,
+        "redrawn",
+        "fixed",
+        stage="stn",
+        help="augmented training images: new warps every epoch (default) or one set",
     )
 
     # Model
     latent_dim: int = number(10, 1, 10_000, help="Gaussian latents, or categorical variables")
     categories: int | None = number(None, 2, 10_000, help="classes of each categorical variable; default 10")
-    hidden_widths: tuple[int, ...] = field(
-        default=(32, 64, 128),
-        metadata={"help": "channels of the encoder's stride-2 convolutions, 1 to 4 of them"},
+    hidden_widths: tuple[int, ...] = other(
+        (32, 64, 128), help="channels of the encoder's stride-2 convolutions, 1 to 4 of them"
     )
     output_activation: str = choice("tanh", "tanh", "linear", help="of the decoder; PyTorch-VAE ends in tanh")
     temperature: float | None = number(
@@ -113,43 +147,53 @@ class TrialConfig:
     )
 
     # Optimiser
-    epochs: int = number(20, 1, 100_000, help="passes over the training images")
-    batch_size: int = number(64, 2, help="images; the last, smaller batch of an epoch is used too")
+    epochs: int = number(20, 1, 100_000, stage=_epochs_stage, help="passes over the training images")
+    batch_size: int = number(64, 2, stage="stn", help="images; the last, smaller batch of an epoch is used too")
     learning_rate: float = number(1e-3, above=0, help="of AdamW")
-    weight_decay: float = number(0.01, 0, help="of AdamW; torch's default")
+    weight_decay: float = number(0.01, 0, stage="stn", help="of AdamW; torch's default")
     learning_rate_schedule: str = choice("constant", "constant", "cosine", help="cosine falls to 0 at the end")
 
     precision: str | None = choice(
-        None, "tf32", "float32", "bf16", help="of products and convolutions on a GPU; default tf32; see `precision.py`"
+        None,
+        "tf32",
+        "float32",
+        "bf16",
+        stage="stn",
+        help="of products and convolutions on a GPU; default tf32; see `precision.py`",
     )
 
     # STN: pretrained augmented -> base with MSE (paper, section 3.2), or trained with the model
-    stn_epochs: int | None = number(None, 1, 100_000, help="of pretraining; default 20")
-    stn_learning_rate: float | None = number(None, above=0, help="of AdamW; default 1e-3")
+    stn_epochs: int | None = number(None, 1, 100_000, stage="stn", help="of pretraining; default 20")
+    stn_learning_rate: float | None = number(None, above=0, stage="stn", help="of AdamW; default 1e-3")
     alignment_weight: float | None = number(
         None, 0, help="joint STN: of the MSE augmented -> base in the loss; default `reconstruction_weight`"
     )
 
     # Probe: a linear classifier of the encodings of the training images
     probe: str | None = choice(
-        None, "logistic_regression", "linear_svm", help="the classifier; default logistic_regression"
+        None, "logistic_regression", "linear_svm", stage="readout", help="the classifier; default logistic_regression"
     )
     probe_features: str | None = choice(
         None,
         *("mean", "logits", "probabilities", "one_hot", "sample", "code", "pixels", "components"),
+        stage="readout",
         help="default: mean (vae, untrained), logits (categorical_vae), code (autoencoder), pixels, components (pca)",
     )
     probe_stn: str | None = choice(
         None,
         *("used", "bypassed"),
+        stage="readout",
         help="whether the STN stands before the encoder as the probe reads it (default), or only as it was trained",
     )
     probe_fit: str = choice(
         "matched",
         *("matched", "base", "augmented", "both", "training"),
+        stage="readout",
         help="training encodings it is fitted on; matched: the kind of each test set; training: `train_dataset`'s",
     )
-    probe_regularisation: float = number(1.0, above=0, help="scikit-learn's C, the inverse strength of the L2 penalty")
+    probe_regularisation: float = number(
+        1.0, above=0, stage="readout", help="scikit-learn's C, the inverse strength of the L2 penalty"
+    )
 
     def __post_init__(self) -> None:
         self._resolve_dataset()
@@ -166,7 +210,7 @@ class TrialConfig:
     @property
     def key(self) -> str:
         """12 hexadecimal digits that name this trial by its content."""
-        return _digest(self, FIELD_NAMES)
+        return self._key_of("readout")
 
     @property
     def stn_key(self) -> str | None:
@@ -174,9 +218,21 @@ class TrialConfig:
 
         Trials that differ only in what does not reach the STN's pretraining share one STN.
         """
-        if self.stn != "pretrained":
-            return None
-        return _digest(self, STN_FIELDS)
+        return self._key_of("stn") if self.stn == "pretrained" else None
+
+    @property
+    def training_key(self) -> str | None:
+        """12 hexadecimal digits that name the training this trial reads out; None for a control.
+
+        All that moves a weight decides it, but for the number of epochs where the learning rate is constant: trials
+        that differ in `epochs` alone are read out along one training.
+        """
+        return None if self.model in CONTROLS else self._key_of("training")
+
+    @property
+    def evaluation_key(self) -> str | None:
+        """12 hexadecimal digits that name the training with the images its losses are measured on after each epoch."""
+        return None if self.model in CONTROLS else self._key_of("evaluation")
 
     @property
     def images(self) -> ImageSet:
@@ -192,6 +248,12 @@ class TrialConfig:
     def encoding_dim(self) -> int:
         """Numbers per image in the encodings, whichever features are read."""
         return self.images.pixels if self.model == "pixels" else self.latent_dim * (self.categories or 1)
+
+    def _key_of(self, stage: str) -> str:
+        # Own images are what their content says, wherever they lie and whatever they are called.
+        values = self.to_dict() | {"dataset": self.images.sha256 or self.dataset, "dataset_facts": None}
+        last = STAGES.index(stage)
+        return _digest({item.name: values[item.name] for item in fields(self) if stage_of(item, self) <= last})
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
@@ -229,22 +291,6 @@ class TrialConfig:
         object.__setattr__(self, "dataset_facts", facts)
 
 
-# What decides a pretrained STN.
-STN_FIELDS = (
-    *("dataset", "train_images", "validation_images", "pixel_std"),
-    *(
-        "rotation_degrees",
-        "shift_pixels",
-        "scale_range",
-        "warp_probability",
-        "interpolation",
-        "fill",
-        "whole_pixel_shifts",
-        "training_warps",
-    ),
-    *("batch_size", "weight_decay", "precision", "stn_epochs", "stn_learning_rate", "seed"),
-)
-
 # Fields that earlier records have under another name.
 RENAMED = {"pixel_deviation": "pixel_std"}
 
@@ -260,10 +306,7 @@ def check_field_name(name: object) -> None:
     raise ConfigError(f"`{name}` is not a field of a trial; {hint}", str(name))
 
 
-def _digest(config: TrialConfig, names: Iterable[str]) -> str:
-    values = {name: value for name, value in config.to_dict().items() if name in names and name != "dataset_facts"}
-    # Own images are what their content says, wherever they lie and whatever they are called.
-    values["dataset"] = catalogue.identity(config.dataset, config.dataset_facts)
+def _digest(values: Mapping[str, Any]) -> str:
     # Unset fields are left out, so that a field added later leaves the keys of finished trials as they are.
     content = {name: value for name, value in values.items() if value is not None} | {"recipe": RECIPE}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import field
 from typing import Any
+
+# What a field decides, and with it all that follows: the weights of a pretrained STN, those of the model, what the
+# losses after each epoch are measured on, and what is read from the trained model. Where it depends on other fields of
+# the config, a function of the config says it.
+STAGES = ("stn", "training", "evaluation", "readout")
+Stage = str | Callable[[Any], str]
 
 
 class ConfigError(ValueError):
@@ -16,12 +23,17 @@ class ConfigError(ValueError):
         self.field_name = field_name
 
 
-def choice(default: str | None, *allowed: str, help: str) -> Any:
-    return field(default=default, metadata={"allowed": allowed, "help": help})
+def choice(default: str | None, *allowed: str, stage: Stage = "training", help: str) -> Any:
+    return field(default=default, metadata={"allowed": allowed, "stage": stage, "help": help})
 
 
-def text(default: str | None, *, help: str) -> Any:
-    return field(default=default, metadata={"help": help, "text": True})
+def other(default: Any, *, stage: Stage = "training", help: str) -> Any:
+    """A field that is neither a choice nor a number."""
+    return field(default=default, metadata={"stage": stage, "help": help})
+
+
+def text(default: str | None, *, stage: Stage = "training", help: str) -> Any:
+    return field(default=default, metadata={"text": True, "stage": stage, "help": help})
 
 
 def number(
@@ -30,10 +42,17 @@ def number(
     high: float | None = None,
     *,
     above: float | None = None,
+    stage: Stage = "training",
     help: str,
 ) -> Any:
     """`low` and `high` are legal values themselves, `above` is not."""
-    return field(default=default, metadata={"low": low, "high": high, "above": above, "help": help})
+    return field(default=default, metadata={"low": low, "high": high, "above": above, "stage": stage, "help": help})
+
+
+def stage_of(item: dataclasses.Field[Any], config: Any) -> int:
+    """The position in `STAGES` of the first stage that the field decides in `config`."""
+    stage = item.metadata["stage"]
+    return STAGES.index(stage if isinstance(stage, str) else stage(config))
 
 
 def checked(item: dataclasses.Field[Any], value: Any) -> Any:

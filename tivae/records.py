@@ -20,7 +20,7 @@ import torch
 from torch import nn
 
 from tivae import experiment
-from tivae.config import CONTROLS, TrialConfig
+from tivae.config import CONTROLS, RECIPE, TrialConfig
 from tivae.data.image_set import Images
 from tivae.experiment import TrialResult
 from tivae.io import checkpoint, sealed_json
@@ -237,6 +237,7 @@ def _write_record(
 ) -> dict[str, Any]:
     record = {
         "format": FORMAT,
+        "recipe": RECIPE,
         "kind": kind,
         "key": config.key if kind == "trial" else config.stn_key,
         "status": status if error is None else "failed",

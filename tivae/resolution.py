@@ -110,9 +110,9 @@ def check(config: TrialConfig) -> None:
             "`consistency_form` is kl, but an autoencoder has no posterior; it must be distance", "consistency_form"
         )
     if model == "pca" and config.latent_dim > config.images.pixels:
+        most = config.images.pixels
         raise ConfigError(
-            f"`latent_dim` is {config.latent_dim}; it must be at most {config.images.pixels}, the components of an image",
-            "latent_dim",
+            f"`latent_dim` is {config.latent_dim}; it must be at most {most}, the components of an image", "latent_dim"
         )
 
 

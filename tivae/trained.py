@@ -22,8 +22,8 @@ from tivae.models.stn import SpatialTransformer
 class TrainedModel:
     """A trained model with its STN, on the host.
 
-    Images go in as pixels, (N, H, W) of the data set's size: uint8 from 0 to 255, or floats from 0 to 1; a float batch whose values leave
-    [0, 1] is refused. Images come out as float32 pixels from 0 to 1, (N, H, W).
+    Images go in as pixels, (N, H, W) of the data set's size: uint8 from 0 to 255, or floats from 0 to 1; a float batch
+    whose values leave [0, 1] is refused. Images come out as float32 pixels from 0 to 1, (N, H, W).
     """
 
     def __init__(self, config: TrialConfig, model: Model, stn: SpatialTransformer | None):

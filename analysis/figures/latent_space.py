@@ -153,9 +153,7 @@ def draw_all(figure: Figure, space: LatentSpace) -> Figure:
             ax.set_title(f"{'PCA' if method == 'pca' else 't-SNE'}, {TEST_SET_NAMES[test_set]}")
     style.letter_panels(list(axes.flat))
     known = space.points.groupby("label")["class"].first()
-    handles = [
-        Line2D([], [], linestyle="none", **style.class_points(label)) for label in known.index
-    ]
+    handles = [Line2D([], [], linestyle="none", **style.class_points(label)) for label in known.index]
     names = [f"{label} {name}" for label, name in known.items()]
     figure.legend(handles, names, loc="outside lower center", ncols=5)
     return figure

@@ -26,6 +26,7 @@ from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.known_warps import ALL_KINDS, KINDS, WarpKind
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
+from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import CONTROL_NAMES, in_order, model_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
 from analysis.frames.trial import Trial

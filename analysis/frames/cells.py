@@ -44,7 +44,8 @@ def beta(trials: pd.DataFrame) -> pd.Series:
     """Weight of the KL relative to the ELBO of a Gaussian likelihood of variance 1 (Higgins et al. 2017).
 
     That likelihood has half the sum of squared errors, pixels / 2 times the mean, so beta = kl_weight /
-    reconstruction_weight * pixels / 2, which is 392 times the ratio for 28 x 28 pixels. Rounded to three digits, so that equal ratios from rounded weights are equal.
+    reconstruction_weight * pixels / 2; for 28 x 28 pixels the factor is 392. Rounded to three digits, so that equal
+    ratios from rounded weights are equal.
     """
     ratio = trials["kl_weight"] / trials["reconstruction_weight"] * (of_each(trials, "pixels") / 2)
     return ratio.map(lambda value: float(f"{value:.3g}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pandas as pd
 
@@ -18,7 +19,7 @@ def _config_columns() -> tuple[Column, ...]:
     )
 
 
-def _config_dtype(item: dataclasses.Field) -> str:
+def _config_dtype(item: dataclasses.Field[Any]) -> str:
     for annotation, dtype in (("int", "Int64"), ("float", "float64"), ("bool", "boolean")):
         if str(item.type).startswith(annotation):
             return dtype

@@ -37,3 +37,9 @@ def of_each(trials: pd.DataFrame, what: Literal["train_images", "test_images", "
 def images_of(trials: pd.DataFrame, field: Literal["train_images", "test_images"]) -> pd.Series:
     """How many images each row's trial used: the field, or all of its data set."""
     return trials[field].fillna(of_each(trials, field)) if field in trials else of_each(trials, field)
+
+
+def pixels_in_words(trials: pd.DataFrame) -> str:
+    """The pixels of an image, such as "784"; "pixels" where the trials' data sets have images of several sizes."""
+    found = set(of_each(trials, "pixels"))
+    return str(found.pop()) if len(found) == 1 else "pixels"

@@ -119,7 +119,7 @@ def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:
 def _takes(config: TrialConfig, name: str, value: Any) -> bool:
     """Whether `config` could have this value; where it has no use for the field, another value stands there."""
     try:
-        return getattr(TrialConfig.from_dict(config.to_dict() | {name: value}), name) == value
+        return bool(getattr(TrialConfig.from_dict(config.to_dict() | {name: value}), name) == value)
     except ConfigError:
         return True
 

@@ -69,7 +69,7 @@ class Trial:
             raise ValueError(f"`test_set` is {test_set!r}; it must be base or augmented")
         content = self._load("encodings.pt")
         try:
-            return content[test_set].float().numpy()
+            return np.asarray(content[test_set].float())
         except (KeyError, AttributeError) as problem:
             raise ValueError(f"{self.folder / 'encodings.pt'} does not hold {test_set} encodings") from problem
 

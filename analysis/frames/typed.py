@@ -35,7 +35,7 @@ def _array(values: list[Any], dtype: str) -> Any:
         return np.array(values, dtype=np.float64)  # None becomes NaN
     if dtype == "string":
         values = [value if value is None or isinstance(value, str) else str(value) for value in values]
-    return pd.array(values, dtype=dtype)  # type: ignore[call-overload]
+    return pd.array(values, dtype=dtype)
 
 
 def _dtype_of(values: list[Any]) -> str:
@@ -112,7 +112,7 @@ def _typed(frame: pd.DataFrame, name: str, path: Path) -> pd.DataFrame:
 
 def _cast(values: pd.Series, dtype: str) -> pd.Series:
     if not pd.api.types.is_string_dtype(values.dtype):
-        return values.astype(dtype)  # type: ignore[call-overload]
+        return values.astype(dtype)
     parsed = [None if pd.isna(value) else _PARSERS[dtype](value) for value in values]
     return pd.Series(_array(parsed, dtype), index=values.index)
 

@@ -217,7 +217,7 @@ def _block_columns(frame: pd.DataFrame, block: str | None) -> Matrix:
         return np.zeros((len(frame), 0))
     levels = sorted(frame[block].unique())
     codes = np.vstack([np.eye(len(levels) - 1), -np.ones(len(levels) - 1)])
-    return codes[frame[block].map({level: i for i, level in enumerate(levels)}).to_numpy(dtype=np.int64)]
+    return np.asarray(codes[frame[block].map({level: i for i, level in enumerate(levels)}).to_numpy(dtype=np.int64)])
 
 
 @dataclass(frozen=True)

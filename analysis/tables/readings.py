@@ -19,6 +19,7 @@ from analysis.paper import TABLE_1, PaperCell
 from analysis.reprobed import reprobed
 from analysis.tables.study_table import StudyTable
 from tivae.config import FIELD_NAMES
+from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
 
 # What the paper says of a trial (sections 3.1 and 3.2); every other field is left to its reader.
 STATED = (

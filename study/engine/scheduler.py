@@ -18,7 +18,7 @@ class Scheduler(FIFOScheduler):
     """
 
     def __init__(self, dispatcher: Dispatcher, should_prune: Callable[[Trial, dict[str, Any]], bool]):
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._dispatcher, self._should_prune = dispatcher, should_prune
         self._trials: dict[str, Trial] = {}
 

@@ -53,7 +53,7 @@ class Watchers:
 def run(
     jobs: Sequence[Job],
     slots: Callable[[], Sequence[Pool]],
-    data: Mapping[str, ray.ObjectRef],
+    data: Mapping[str, ray.ObjectRef[Any]],
     study: Path,
     display: Display,
     watchers: Watchers,
@@ -64,8 +64,8 @@ def run(
 ) -> None:
     """Runs all jobs on the pools that `slots` gives at each time.
 
-    data: the `Images` of each data set, in Ray's object store, from where each node has its copy. measures, time_limit: see
-    `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
+    data: the `Images` of each data set, in Ray's object store, from where each node has its copy.
+    measures, time_limit: see `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
     the workers leave their records; the folder `study` unless given.
 
     Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials; the

@@ -33,7 +33,7 @@ REPORTED = (
 def work(
     config: dict[str, Any],
     *,
-    data: Mapping[str, ray.ObjectRef],
+    data: Mapping[str, ray.ObjectRef[Any]],
     storage: Storage,
     measures: str,
     time_limit: float | None = None,
@@ -54,7 +54,7 @@ def work(
 
 def _work(
     config: dict[str, Any],
-    data: Mapping[str, ray.ObjectRef],
+    data: Mapping[str, ray.ObjectRef[Any]],
     storage: Storage,
     measures: str,
     alive: Callable[[], None],
@@ -83,7 +83,7 @@ def _work(
 def _run(
     job: Job,
     config: dict[str, Any],
-    data: Mapping[str, ray.ObjectRef],
+    data: Mapping[str, ray.ObjectRef[Any]],
     storage: Storage,
     measures: str,
     alive: Callable[[], None],

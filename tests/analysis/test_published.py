@@ -123,7 +123,7 @@ def test_the_five_lines_hold_the_numbers_of_the_published_trials():
 def test_what_the_readme_says_of_the_papers_figures_is_so():
     study = analysis.load(publish.FOLDER / "paper_reading")
     trials = pd.concat([study.finished, reprobed(study)])
-    reading = {"pixel_deviation": 0.3205, "interpolation": "nearest", "fill": "grey"}
+    reading = {"pixel_std": 0.3205, "interpolation": "nearest", "fill": "grey"}
     losses, accuracies = {}, {}
     for cell in TABLE_1:
         own = Recipe(reading).trials_of(trials, cell.factors)

@@ -12,8 +12,8 @@ import torch
 
 from tivae import native
 from tivae.config import TrialConfig
-from tivae.data.loading import load
 from tivae.data.datasets import TrialData
+from tivae.data.loading import load
 from tivae.models.stn import build as build_stn
 from tivae.models.stn import freeze
 from tivae.training import heap

@@ -57,7 +57,18 @@ def test_a_finished_trials_folder_holds_its_files_and_record(recorded, name):
     assert (record["kind"], record["key"]) == ("trial", trial.config.key)
     assert (record["status"], record["error"]) == ("finished", None)
     assert TrialConfig.from_dict(record["config"]) == trial.config
-    assert set(record) == {"format", "kind", "key", "status", "error", "config", "metrics", "epochs", "provenance"}
+    assert set(record) == {
+        "format",
+        "recipe",
+        "kind",
+        "key",
+        "status",
+        "error",
+        "config",
+        "metrics",
+        "epochs",
+        "provenance",
+    }
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -96,7 +96,9 @@ class TrialData:
 
     def __init__(self, host: Images, config: TrialConfig, device: torch.device | str):
         if host.dataset != config.dataset:
-            raise DataError(f"the images are those of {host.dataset}; they must be those of `dataset`, {config.dataset}")
+            raise DataError(
+                f"the images are those of {host.dataset}; they must be those of `dataset`, {config.dataset}"
+            )
         known = config.train_images or len(host.train_images)
         train = known - (config.validation_images or 0)
         test = config.test_images or len(host.test_images)
@@ -157,7 +159,9 @@ class TrialData:
     def redrawn_train(self, source: torch.Generator) -> Dataset:
         """The training images with the next warps from `source`."""
         parameters = warps.draw(len(self._train_images), self.config, source)
-        return self._warped(self._train_images, warps.sampling_matrices(parameters, self.config.images.size).to(self.device))
+        return self._warped(
+            self._train_images, warps.sampling_matrices(parameters, self.config.images.size).to(self.device)
+        )
 
     def _unwarped(self, images: Tensor) -> Dataset:
         return Dataset(images, standardisation=self.config.standardisation)

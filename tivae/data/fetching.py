@@ -14,7 +14,7 @@ COMMAND_SECONDS = 600.0
 
 
 def mirror(address: str, *, suffix: str = "", timeout_s: float = 5.0) -> Source:
-    """A web server's folder that has the files under their names with `suffix`; silent for `timeout_s` it is given up."""
+    """A web server's folder that has the files, `suffix` behind each name; given up when silent for `timeout_s`."""
 
     def fetch(files: Sequence[File], work: Path) -> Path:
         for file in files:
@@ -51,6 +51,9 @@ def _download(address: str, path: Path, most_bytes: int, timeout_s: float) -> No
                 if file.tell() + len(part) > most_bytes:
                     raise UnavailableError(f"{address} has more than the {most_bytes:,} bytes that it may have")
                 file.write(part)
+    except urllib.error.HTTPError as problem:
+        with problem:
+            raise UnavailableError(f"{address} gives no file ({problem.code} {problem.reason})") from None
     except urllib.error.URLError as problem:
         raise UnavailableError(f"{address} gives no file ({problem.reason})") from None
     except (OSError, http.client.HTTPException) as problem:

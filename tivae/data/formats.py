@@ -10,7 +10,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tivae.data.image_set import Arrays, UnavailableError
 
 # Values of idx files that occur in labels and images.
-_TYPES = {8: np.dtype(np.uint8), 12: np.dtype(">i4")}
+_TYPES: dict[int, np.dtype[Any]] = {8: np.dtype(np.uint8), 12: np.dtype(">i4")}
 MOST_BYTES = 2_000_000_000
 
 
@@ -63,12 +63,11 @@ def opened(path: Path) -> BinaryIO:
 
     Raises `UnavailableError` where it is no regular file, and `OSError`.
     """
-    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb")
-    mode = os.fstat(file.fileno()).st_mode
-    if not stat.S_ISREG(mode):
-        file.close()
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
         raise UnavailableError(f"{path} is no regular file")
-    return file
+    return os.fdopen(descriptor, "rb")
 
 
 def _digits(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -137,7 +137,7 @@ _FACTS: dict[str, type] = {
 
 
 def _fits(value: Any, kind: type) -> bool:
-    return type(value) is kind and (kind is not float or math.isfinite(value))
+    return type(value) is kind and not (isinstance(value, float) and not math.isfinite(value))
 
 
 @dataclass(frozen=True, eq=False)

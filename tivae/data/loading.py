@@ -119,8 +119,7 @@ def _verified(path: Path, file: File, images: ImageSet) -> bytes:
         size = f"{len(content):,}" if len(content) <= file.most_bytes else f"more than {file.most_bytes:,}"
         shown = "SHA-256" if algorithm == "sha256" else algorithm.upper()
         raise UnavailableError(
-            f"{path} is not {images.title}'s file (its {size} bytes have {shown} {found[:12]}..., "
-            f"not {digest[:12]}...)"
+            f"{path} is not {images.title}'s file (its {size} bytes have {shown} {found[:12]}..., not {digest[:12]}...)"
         )
     return content
 

@@ -20,7 +20,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tivae.data.formats import opened
-from tivae.data.image_set import LEAST_IMAGES, MOST_CLASSES, SIZES, Arrays, DataError, Images, ImageSet, UnavailableError
+from tivae.data.image_set import (
+    LEAST_IMAGES,
+    MOST_CLASSES,
+    SIZES,
+    Arrays,
+    DataError,
+    Images,
+    ImageSet,
+    UnavailableError,
+)
 
 SUFFIX = ".npz"
 SPLITS = ("train", "test")
@@ -133,7 +142,9 @@ def _of_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
         # numpy documents no errors; damaged files raised BadZipFile, ValueError, EOFError, zlib.error ...
         except Exception as problem:
             raise DataError(f"{path} is damaged or no .npz file ({' '.join(str(problem).split())})") from None
-    arrays = Arrays(*(_pixels(values[n], n, path) if n.endswith("images") else _labels(values[n], n, path) for n in needed))
+    arrays = Arrays(
+        *(_pixels(values[n], n, path) if n.endswith("images") else _labels(values[n], n, path) for n in needed)
+    )
     given = values.get("class_names")
     if given is None:
         return arrays, tuple(map(str, range(max(2, 1 + int(max(arrays.train_labels.max(), arrays.test_labels.max()))))))
@@ -151,7 +162,11 @@ def _pixels(values: npt.NDArray[Any], name: str, path: Path) -> npt.NDArray[np.u
 
 def _labels(values: npt.NDArray[Any], name: str, path: Path) -> npt.NDArray[np.uint8]:
     flat = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-    if flat.ndim != 1 or flat.dtype.kind not in "iu" or (len(flat) and not 0 <= flat.min() <= flat.max() < MOST_CLASSES):
+    if (
+        flat.ndim != 1
+        or flat.dtype.kind not in "iu"
+        or (len(flat) and not 0 <= flat.min() <= flat.max() < MOST_CLASSES)
+    ):
         rule = f"it must be whole numbers from 0 to at most {MOST_CLASSES - 1}, one for each image"
         raise DataError(f"`{name}` of {path} is {values.dtype} {values.shape}; {rule}")
     return np.frombuffer(flat.astype(np.uint8).tobytes(), np.uint8)
@@ -168,12 +183,11 @@ def _of_folder(path: Path) -> tuple[Arrays, tuple[str, ...]]:
         files = [(classes.index(name), file) for name, names in found[split].items() for file in names]
         # The files of a folder have no order: one for all, in which each class is among the first.
         order = np.random.RandomState(0).permutation(len(files))
-        size: int | None = None
-        pixels = []
+        pixels: list[npt.NDArray[np.uint8]] = []
         for number in order:
-            pixels.append(_picture(files[number][1], size))
-            size = size or len(pixels[0])
-        images = np.frombuffer(b"".join(array.tobytes() for array in pixels), np.uint8).reshape(len(files), size, size)
+            pixels.append(_picture(files[number][1], len(pixels[0]) if pixels else None))
+        images = np.frombuffer(b"".join(array.tobytes() for array in pixels), np.uint8)
+        images = images.reshape(len(pixels), *pixels[0].shape)
         labels = np.frombuffer(bytes(files[number][0] for number in order), np.uint8)
         arrays += [images, labels]
     return Arrays(*arrays), tuple(classes)

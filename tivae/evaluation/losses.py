@@ -27,7 +27,7 @@ def losses(
     transform: Transform = plain,
     targets: Dataset | None = None,
 ) -> dict[str, float | None]:
-    """Mean `loss` (weighted as in training), `reconstruction` and `kl` over `images`; the model must be in `eval()`.
+    """Mean `loss` (the model's own `total`), `reconstruction` and `kl` over `images`; the model must be in `eval()`.
 
     noise: one posterior sample's noise per image, as `model.noise(len(images), ...)` draws it.
     transform: what the model sees of `images`; targets: what is reconstructed, where `transform` differs.
@@ -40,14 +40,10 @@ def losses(
         if targets is not None:
             view = replace(view, target=targets.batch(part))
         parts = model.score(model.encode(view.seen), view, noise[part], step)
-        sums.append(torch.stack([parts.reconstruction.sum(), parts.kl.sum()]))
+        sums.append(torch.stack([model.total(parts) * len(batch), parts.reconstruction.sum(), parts.kl.sum()]))
     # The only wait for the device; summed in double precision, which MPS does not have.
-    error, divergence = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
-    weight = model.config.reconstruction_weight
-    assert weight is not None
-    if not model.has_posterior:
-        return {"loss": weight * error, "reconstruction": error, "kl": None}
-    return {"loss": weight * error + model.config.kl_weight * divergence, "reconstruction": error, "kl": divergence}
+    loss, error, divergence = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
+    return {"loss": loss, "reconstruction": error, "kl": divergence if model.has_posterior else None}
 
 
 @torch.no_grad()

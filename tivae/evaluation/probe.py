@@ -38,18 +38,18 @@ class Probe:
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         """The most probable class (N,) of features (N, D)."""
-        return self.classifier.predict(self.scaler.transform(features))
+        return np.asarray(self.classifier.predict(self.scaler.transform(features)))
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64] | None:
         """Of the classes in ascending order, (N, classes), rows summing to 1; None for a machine without any."""
         if isinstance(self.classifier, LinearSVC):
             return None
-        return self.classifier.predict_proba(self.scaler.transform(features))
+        return np.asarray(self.classifier.predict_proba(self.scaler.transform(features)))
 
     @property
     def classes(self) -> NDArray[np.int64]:
         """The classes it was fitted on, ascending."""
-        return self.classifier.classes_
+        return np.asarray(self.classifier.classes_)
 
     def accuracy(self, features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
         """The share in [0, 1] of images whose class is predicted."""

@@ -1,7 +1,8 @@
 """Convolutional encoder and decoder in PyTorch-VAE's layout (Subramanian 2020), for square images.
 
 Three hidden layers as in the paper (section 3.2), their widths from the config. Strided 3 x 3 convolutions halve the
-image, 28 -> 14 -> 7 -> 4 -> 2 or 64 -> 32 -> 16 -> 8 -> 4; the decoder goes back the same way with transposed convolutions.
+image, 28 -> 14 -> 7 -> 4 -> 2 or 64 -> 32 -> 16 -> 8 -> 4; the decoder goes back the same way with transposed
+convolutions.
 """
 
 from __future__ import annotations

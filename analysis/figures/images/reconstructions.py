@@ -100,7 +100,7 @@ def traversal_numbers(
 def latent_activity(encodings: np.ndarray, categories: int | None) -> np.ndarray:
     """How much each latent tells images apart: the variance of its encodings (N, D), summed over its classes."""
     variance = encodings.astype(np.float64).var(axis=0)
-    return variance if not categories else variance.reshape(-1, categories).sum(axis=1)
+    return np.asarray(variance if not categories else variance.reshape(-1, categories).sum(axis=1))
 
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:

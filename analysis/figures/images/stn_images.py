@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from scipy import stats
 from torch import Tensor
 
@@ -45,9 +46,7 @@ def numbers(data: Images, config: TrialConfig, stn: SpatialTransformer) -> pd.Da
     return pd.concat(parts, ignore_index=True)
 
 
-def known_warp_numbers(
-    data: Images, config: TrialConfig, stn: SpatialTransformer, image: int = 0
-) -> pd.DataFrame:
+def known_warp_numbers(data: Images, config: TrialConfig, stn: SpatialTransformer, image: int = 0) -> pd.DataFrame:
     """Test image `image` under each known warp: a row per kind, amount and `row` (input, output), with pixels."""
     original = torch.tensor(data.test_images[image : image + 1])
     parts = []
@@ -178,20 +177,20 @@ def _interval(values: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _images_figure(frame: pd.DataFrame) -> style.Figure:
+def _images_figure(frame: pd.DataFrame) -> Figure:
     figure = style.new_figure(grids.grid_height(len(ROWS), frame["label"].nunique()))
     draw(figure.add_subplot(), frame)
     return figure
 
 
-def _known_warps_figure(frame: pd.DataFrame) -> style.Figure:
+def _known_warps_figure(frame: pd.DataFrame) -> Figure:
     figure = style.new_figure(len(KINDS) * grids.grid_height(2, len(KINDS[0].amounts)))
     for ax, kind in zip(figure.subplots(len(KINDS)), KINDS, strict=True):
         draw_known_warps(ax, frame, kind)
     return figure
 
 
-def _error_figure(frame: pd.DataFrame, config: TrialConfig) -> style.Figure:
+def _error_figure(frame: pd.DataFrame, config: TrialConfig) -> Figure:
     figure = style.new_figure(2.4)
     axes = figure.subplots(1, len(KINDS), sharey=True)
     for ax, kind in zip(axes, KINDS, strict=True):

@@ -7,6 +7,7 @@ from tivae.data.randomness import generator
 from tivae.evaluation import losses
 from tivae.models import build
 from tivae.models.stn import SpatialTransformer, freeze
+from tivae.models.vae import VAE
 
 COUNT = 503
 CONFIGS = [
@@ -60,6 +61,21 @@ def test_each_image_counts_once_at_every_batch_size(host, one_by_one, config, ba
     }
     # float32 sums of 784 squares: 1e-6 or so.
     assert measured == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_of_a_model_with_an_own_total_is_the_one_it_trains(host):
+    class Squared(VAE):
+        def total(self, losses):
+            return losses.reconstruction.square().mean() + 100
+
+    config = CONFIGS[0]
+    _, images, noise = prepared(host, config)
+    model = Squared(config).eval()
+    with torch.no_grad():
+        parts = model.losses(images.batch(slice(0, COUNT)), noise, 0)
+    measured = losses.losses(model, images, noise, step=0, batch_size=100)
+    assert measured["loss"] == pytest.approx(float(model.total(parts)), rel=1e-5)
+    assert measured["loss"] > 100 > measured["reconstruction"]
 
 
 @each_model

@@ -46,7 +46,7 @@ def named(dataset: str, facts: str | None = None) -> ImageSet:
 
 def is_resolved(dataset: str, facts: str | None) -> bool:
     """Whether these are as `resolved` gives them."""
-    return facts is None and dataset in known() or facts is not None and bool(_RESOLVED.fullmatch(dataset))
+    return (facts is None and dataset in known()) or (facts is not None and bool(_RESOLVED.fullmatch(dataset)))
 
 
 def resolved(dataset: str) -> tuple[str, str | None]:
@@ -70,11 +70,6 @@ def resolved(dataset: str) -> tuple[str, str | None]:
     return f"{name}@{images.sha256[:_DIGITS]}", images.facts()
 
 
-def identity(dataset: str, facts: str | None) -> str:
-    """What names the images by their content, wherever they lie: the name in the catalogue, or a digest."""
-    return dataset if facts is None else named(dataset, facts).sha256
-
-
 def elsewhere(place: str, *, may_import: bool = False) -> ImageSet:
     """The `ImageSet` at `package.module:Name`. Raises `DataError` where there is none.
 
@@ -94,14 +89,12 @@ def elsewhere(place: str, *, may_import: bool = False) -> ImageSet:
     return replace(found, sha256=hashlib.sha256("\n".join(content).encode()).hexdigest(), origin=place)
 
 
-_RULE = (
-    "it must be {}, the path of a .npz file or of a folder of images, or package.module:Name of an `ImageSet` of your own"
-)
+_RULE = "it must be {}, the path of a .npz file or of a folder of images, or package.module:Name of an `ImageSet`"
 
 
 @functools.lru_cache(maxsize=1000)
 def _with_facts(dataset: str, facts: str) -> ImageSet:
     images = ImageSet.with_facts(dataset, facts)
     if not images.sha256.startswith(dataset.rpartition("@")[2]):
-        raise DataError(f"`dataset` is {dataset}, but the facts are of content {images.sha256[:12]!r}...; give its path")
+        raise DataError(f"`dataset` is {dataset}, but the facts are of {images.sha256[:12]!r}...; give its path")
     return images

@@ -12,7 +12,9 @@ from tivae.data.formats import idx_arrays
 from tivae.data.image_set import Arrays, File, ImageSet, UnavailableError
 
 _MEMBERS = tuple(
-    f"gzip/emnist-balanced-{part}-{what}-ubyte.gz" for part in ("train", "test") for what in ("images-idx3", "labels-idx1")
+    f"gzip/emnist-balanced-{part}-{what}-ubyte.gz"
+    for part in ("train", "test")
+    for what in ("images-idx3", "labels-idx1")
 )
 
 

@@ -1,4 +1,4 @@
-"""Kuzushiji-MNIST, cursive Japanese characters (Clanuwat et al. 2018); digests are torchvision's, of the packed files."""
+"""Kuzushiji-MNIST, cursive Japanese characters (Clanuwat et al. 2018); digests are torchvision's."""
 
 from __future__ import annotations
 

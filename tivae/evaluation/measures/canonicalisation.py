@@ -25,7 +25,8 @@ def sizes(matrices: Tensor, image_size: int) -> dict[str, float]:
     """Means over images of the absolute size of each part of `matrices` (N, 2, 3); all are 0 for the identity.
 
     rotation_degrees: |angle| of the nearest rotation (atan2(c - b, a + d) of [[a, b], [c, d]]), in [0, 180];
-    shift_pixels: length of the shift, of images `image_size` pixels wide; log_scale: |log of the square root of |determinant||, natural logarithm.
+    shift_pixels: length of the shift, of images `image_size` pixels wide; log_scale: |log of the square root of
+    |determinant||, natural logarithm.
     """
     matrices = matrices.double()
     (a, b), (c, d) = (matrices[:, row, :2].unbind(1) for row in range(2))

@@ -32,7 +32,7 @@ def pair_consistency(warped: Predictions) -> float:
     if count < 2:
         return float("nan")
     equal = sum(float((warped[i] == warped[i + 1 :]).sum()) for i in range(count - 1))
-    return equal / (count * (count - 1) / 2 * warped.shape[1])
+    return float(equal / (count * (count - 1) / 2 * warped.shape[1]))
 
 
 def worst_case_accuracy(warped: Predictions, labels: Predictions) -> float:
