@@ -22,7 +22,7 @@ from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
 from tivae.data.loading import load
 from tivae.evaluation.readout import read_out
-from tivae.io.checkpoint import replacing
+from tivae.io.files import replacing
 
 EXIT_BAD_INPUT = 2
 # Of a results folder, with a table per probe.
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def write(frame: pd.DataFrame) -> None:
             with replacing(path) as file:
-                file.write(frame.to_csv(index=False).encode())
+                file.write(formats.csv(frame).encode())
 
         # After each trial: what is interrupted keeps the rows it has.
         known = [image_set_of(row) for _, row in study.finished.iterrows()]

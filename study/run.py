@@ -6,6 +6,7 @@ The same command again continues what is unfinished and runs nothing twice.
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import re
 import shlex
@@ -25,7 +26,7 @@ from study.jobs import Job, plan
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
 from study.space import search_space as spaces
-from study.space.quick import QUICK_TRIALS, SUFFIX, WARNING, shrunk, shrunk_one
+from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
 from study.space.search import Search
 from study.storage.folder import FolderError, Frames, StudyPaths, opened
 from study.storage.mirror import Mirror
@@ -122,12 +123,13 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     space = spaces.read(spaces.find(options.space), overrides=overrides, seeds=options.seeds)
     if options.trials is not None and space.search is None:
         raise spaces.SpaceError(f"--trials is {options.trials}, but {space.name} is a grid; it is of use for a search")
-    trials = shrunk(space.trials) if options.quick else space.trials
+    trials = shrunk(space.trials, _given(options)) if options.quick else space.trials
     name = space.name + (SUFFIX if options.quick else "") if options.name is None else options.name
     _check_name(name)
     console.print(f"{name}: {space.question}", highlight=False, markup=False, soft_wrap=True)
     if options.quick:
-        console.print(WARNING, style="bold", highlight=False, soft_wrap=True)
+        small = trials or shrunk(space.search.drawn(20) if space.search else [], _given(options))
+        console.print(warning(small), style="bold", highlight=False, soft_wrap=True)
     if options.dry_run and space.search is not None:
         dry_run.show_search(space.search, _search_trials(space.search, options), options, console)
         return 0
@@ -168,7 +170,7 @@ def _search(search: Search, place: StudyPaths, options: argparse.Namespace, cons
     from study.search.optuna_search import OptunaSearch
 
     study = place.study
-    small = shrunk_one if options.quick else None
+    small = functools.partial(shrunk_one, given=_given(options)) if options.quick else None
     running = OptunaSearch(search, study, _search_trials(search, options), small)
     before = running.ended
     if before:
@@ -190,7 +192,13 @@ def _search(search: Search, place: StudyPaths, options: argparse.Namespace, cons
 
 def _search_trials(search: Search, options: argparse.Namespace) -> int:
     trials: int = options.trials or search.trials
-    return min(trials, QUICK_TRIALS) if options.quick else trials
+    return min(trials, QUICK_TRIALS) if options.quick and options.trials is None else trials
+
+
+def _given(options: argparse.Namespace) -> set[str]:
+    """The fields that the command line sets."""
+    named = {spaces.parse_override(text)[0] for text in options.set}
+    return named if options.seeds is None else named | {"seed"}
 
 
 def _work(

@@ -12,13 +12,17 @@ from typing import Any
 
 from rich.console import Console
 
+from analysis.formats import printable
+from analysis.frames.search import load_search, objectives
 from study.jobs import Job
 from study.monitor import status_file
 from study.monitor.display import failures_table, table_of
-from study.monitor.progress import duration, label
+from study.monitor.progress import Score, duration, label
 from study.storage.folder import LOCK
 from tivae import records
 from tivae.config import ConfigError, TrialConfig
+from tivae.io import files
+from tivae.io.files import DamagedFile, LinkedFolder
 
 EXIT_BAD_INPUT = 2
 # A run on another machine, whose lock is not seen here, is taken to be alive when it wrote so lately.
@@ -30,23 +34,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m study.status", description="Where a study stands.")
     parser.add_argument("results", type=Path, help="the study's folder, such as results/paper_grid")
     study = parser.parse_args(arguments).results
-    status = status_file.read(study) or _from_records(study)
+    try:
+        files.check_folder(study)
+    except LinkedFolder as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    status = status_now(study)
     if status is None:
         hint = _studies_in(study)
         remedy = f"; did you mean {hint[0]}?" if hint else "; give the folder that a run printed"
         print(f"error: {study} is not the folder of a study{remedy}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    show(status, _is_held(study), Console())
+    show(status, Console())
     return 0
 
 
-def show(status: dict[str, Any], is_held: bool, console: Console) -> None:
-    """Prints the counts, what runs, what failed and the best so far; is_held: whether a run holds the folder."""
+def status_now(study: Path) -> dict[str, Any] | None:
+    """What the last run wrote, with `state` in words and, where it goes on no more, the trials counted by their
+    records; without it what the records say; None where there is no study."""
+    status = status_file.read(study)
+    if status is None:
+        return _from_records(study)
+    state = state_of(status, _is_held(study), time.time())
+    if not state.startswith("running"):
+        status = status_file.settled(status, study)
+    return status | {"state": state}
+
+
+def show(status: dict[str, Any], console: Console) -> None:
+    """Prints the counts, what runs, what failed and the best so far, of `status_now`."""
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
-    state = state_of(status, is_held, time.time())
+    state = status["state"]
     counts = [f"{status['finished']}/{status['trials']} trials done"]
     counts += [f"{status[name]} {name}" for name in ("waiting", "pruned", "failed") if status.get(name)]
     if state.startswith("running"):
@@ -60,7 +81,7 @@ def show(status: dict[str, Any], is_held: bool, console: Console) -> None:
         console.print(failures_table((row["key"], row["label"], row["error"]) for row in status["failures"]))
     if status["best"]:
         best = status["best"]
-        say(f"best so far: {best['key']} {best['label']}, augmented accuracy {best['accuracy']:.4f}")
+        say(f"best so far: {best['key']} {best['label']}, {best['metric']} {best['value']}")
 
 
 def state_of(status: dict[str, Any], is_held: bool, now: float) -> str:
@@ -82,8 +103,9 @@ def _from_records(study: Path) -> dict[str, Any] | None:
     ended = {key: record for key, record in found.items() if record is not None}
     failed = {key: record for key, record in ended.items() if record["status"] == "failed"}
     finished = {key: record for key, record in ended.items() if record["status"] == "finished"}
-    accuracies = {key: record["metrics"].get("augmented_accuracy") for key, record in finished.items()}
-    known = {key: value for key, value in accuracies.items() if value is not None}
+    score = _score(study)
+    values = {key: record["metrics"].get(score.metric) for key, record in finished.items()}
+    known = {key: value if score.is_maximized else -value for key, value in values.items() if value is not None}
     best = max(known, key=lambda key: known[key], default=None)
     return {
         "state": "as recorded",
@@ -94,8 +116,24 @@ def _from_records(study: Path) -> dict[str, Any] | None:
         "waiting": len(found) - len(ended),
         "running": [],
         "failures": [{"key": key, "label": _label(record), "error": record["error"]} for key, record in failed.items()],
-        "best": None if best is None else {"key": best, "label": _label(ended[best]), "accuracy": known[best]},
+        "best": None
+        if best is None
+        else {
+            "key": best,
+            "label": _label(ended[best]),
+            "metric": score.name,
+            "value": score.shown(values[best]),
+        },
     }
+
+
+def _score(study: Path) -> Score:
+    """Of a search its objective."""
+    try:
+        objective = next(iter(objectives(load_search(study)).items()), None)
+    except ValueError:
+        objective = None
+    return Score() if objective is None else Score(*objective)
 
 
 def _label(record: dict[str, Any]) -> str:
@@ -112,11 +150,11 @@ def _studies_in(folder: Path) -> list[Path]:
 
 def _is_held(study: Path) -> bool:
     try:
-        with open(study / LOCK) as lock:
+        with files.opened(study / LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (OSError, DamagedFile):
         return False
     return False
 

@@ -278,6 +278,8 @@ class TrialConfig:
     def _resolve_dataset(self) -> None:
         """Puts a name and facts in the place of a path or a `package.module:Name`."""
         dataset, facts = self.dataset, self.dataset_facts
+        if facts is not None and not isinstance(facts, str):
+            raise ConfigError(f"`dataset_facts` is {facts!r}; leave it out, it follows from `dataset`", "dataset_facts")
         try:
             if not isinstance(dataset, str):
                 raise DataError(f"`dataset` is {dataset!r}; it must be a name or a path")

@@ -20,6 +20,7 @@ from tivae.io.provenance import Stopwatch
 from tivae.models import Model, build_control
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer, freeze
+from tivae.placement import place
 from tivae.training import final_metrics
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import EpochRow, OnEpoch, train
@@ -85,7 +86,7 @@ def run(
     data = TrialData(host, config, device)
     frozen = None
     if config.stn == "pretrained":
-        frozen = freeze((stn or pretrain(config, host, device).stn).to(data.device))
+        frozen = freeze(place(stn or pretrain(config, host, device).stn, data.device))
     with precision.of(config.precision, device):
         if config.model in CONTROLS:
             trained = _fit_control(config, data, frozen)

@@ -23,8 +23,8 @@ from tivae import experiment
 from tivae.config import CONTROLS, RECIPE, TrialConfig
 from tivae.data.image_set import Images
 from tivae.experiment import TrialResult
-from tivae.io import checkpoint, sealed_json
-from tivae.io.checkpoint import DamagedFile
+from tivae.io import checkpoint, files, sealed_json
+from tivae.io.files import DamagedFile
 from tivae.io.provenance import Stopwatch
 from tivae.models import Model, build, build_control
 from tivae.models.stn import SpatialTransformer, freeze
@@ -52,11 +52,14 @@ def read(folder: Path) -> dict[str, Any] | None:
     """The record in `folder`; None where there is none, or, with a warning that names it, none that can be read."""
     path = folder / RECORD
     try:
-        record = sealed_json.parse(path.read_bytes(), path)
+        record = sealed_json.parse(files.read(path), path)
     except DamagedFile as error:
         _warn_once(f"{error}; it counts as missing")
         return None
-    except OSError:
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        _warn_once(f"{path} can't be read ({error.strerror}); it counts as missing")
         return None
     return record if record.get("format") == FORMAT else None
 
@@ -90,7 +93,7 @@ def run_trial(
     if known is not None:
         return known
     folder.mkdir(parents=True, exist_ok=True)
-    checkpoint.clear(folder)
+    files.clear(folder)
     watch = Stopwatch(device, host.source)
     try:
         stn = None

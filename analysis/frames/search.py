@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from analysis.frames.columns import METRIC_NAMES
+from tivae.io import files
 
 if TYPE_CHECKING:
     import optuna
@@ -36,7 +38,7 @@ def load_search(folder: Path) -> optuna.Study | None:
         # Optuna opens a journal for writing, always: it gets a copy.
         with tempfile.TemporaryDirectory() as temporary:
             copy = Path(temporary) / JOURNAL
-            shutil.copyfile(path, copy)
+            copy.write_bytes(files.read(path, files.MAXIMUM_TENSOR_BYTES))
             journal = JournalStorage(JournalFileBackend(str(copy)))
             names = [study.study_name for study in journal.get_all_studies()]
             if not names:
@@ -52,6 +54,15 @@ def load_search(folder: Path) -> optuna.Study | None:
         raise ValueError(f"{path} cannot be read as an Optuna journal ({reason}); copy it again") from problem
     finally:
         optuna.logging.set_verbosity(verbosity)
+
+
+def objectives(search: optuna.Study | None) -> dict[str, bool]:
+    """The search's objectives that a trial's metrics hold, and whether each is to be large; {} for no search."""
+    if search is None:
+        return {}
+    names = search.metric_names or []
+    directions = [direction.name == "MAXIMIZE" for direction in search.directions]
+    return {name: up for name, up in zip(names, directions, strict=False) if name in METRIC_NAMES}
 
 
 def journal_of(study: Study) -> Path | None:

@@ -14,6 +14,7 @@ import pandas as pd
 from analysis.frames.columns import CONFIG_NAMES
 from analysis.frames.records import read_record
 from tivae.config import FIELD_NAMES, TrialConfig
+from tivae.io import files
 
 TEST_SETS = ("base", "augmented")
 
@@ -79,13 +80,13 @@ class Trial:
         {} where the trial did not measure them. Raises `ValueError` where the file is damaged.
         """
         path = self.folder / "measures.json"
-        if not path.is_file():
-            return {}
         try:
-            curves = json.loads(path.read_bytes())["curves"]
+            curves = json.loads(files.read(path))["curves"]
             return {
                 kind: {name: list(curve[name]) for name in ("values", "accuracy")} for kind, curve in curves.items()
             }
+        except FileNotFoundError:
+            return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
             raise ValueError(f"{path} does not hold curves of accuracy") from problem
 

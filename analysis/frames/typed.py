@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
+from analysis import spreadsheet
 from analysis.frames.columns import COLUMNS
+from tivae.io import files
 
 
 def frame_of(values: Mapping[str, list[Any]], rows: int, name: str) -> pd.DataFrame:
@@ -50,21 +50,10 @@ def _dtype_of(values: list[Any]) -> str:
 def write_frames(trials: pd.DataFrame, epochs: pd.DataFrame, folder: Path) -> None:
     """Writes trials.parquet, trials.csv, epochs.parquet, epochs.csv; each is replaced whole or not at all."""
     for name, frame in (("trials", trials), ("epochs", epochs)):
-        with _replacing(folder / f"{name}.parquet") as temporary:
-            frame.to_parquet(temporary, index=False)
-        with _replacing(folder / f"{name}.csv") as temporary:
-            frame.to_csv(temporary, index=False)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends well, and is removed otherwise."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with files.replacing(folder / f"{name}.parquet") as file:
+            frame.to_parquet(file, index=False)
+        with files.replacing(folder / f"{name}.csv") as file:
+            spreadsheet.guarded(frame).to_csv(file, index=False)
 
 
 def read_frame(folder: Path, name: str) -> pd.DataFrame:
@@ -79,18 +68,19 @@ def read_frame(folder: Path, name: str) -> pd.DataFrame:
     return empty_frame(name)
 
 
-def _readable(read: Callable[[Path], pd.DataFrame], path: Path) -> pd.DataFrame:
+def _readable(read: Callable[[BinaryIO], pd.DataFrame], path: Path) -> pd.DataFrame:
     try:
-        return read(path)
+        with files.opened(path, files.MAXIMUM_TENSOR_BYTES) as file:
+            return read(file)
     # pyarrow and pandas raise many kinds of error for a damaged file; all mean the same here.
     except Exception as problem:
         line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise ValueError(f"{path} cannot be read ({line}); copy it again") from problem
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(file: BinaryIO) -> pd.DataFrame:
     # Everything as text: only the column's own dtype decides what "None", "007" or "1e5" means.
-    return pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
+    return spreadsheet.unguarded(pd.read_csv(file, dtype="string", keep_default_na=False, na_values=[""]))
 
 
 def _typed(frame: pd.DataFrame, name: str, path: Path) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.figures import FigureSet, SavedFigure
 from analysis.figures.drawing.captions import QUICK, counted, described, is_quick
-from analysis.formats import Table
+from analysis.formats import Table, printable
 from analysis.frames.labels import cell_label
 from analysis.frames.study import Study
 from analysis.frames.trial import config_of
@@ -156,7 +156,7 @@ def _trials(study: Study) -> list[Paragraph | Code | Table]:
         try:
             commands.append(command(config_of(row)))
         except ValueError as problem:
-            commands.append(f"# {row['key']}: {problem}")
+            commands.append(printable(f"# {row['key']}: {problem}"))
     return [*blocks, Code("\n".join(commands))]
 
 

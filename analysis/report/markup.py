@@ -57,7 +57,7 @@ def html(report: Report) -> str:
 
 def markdown(report: Report, folder: Path) -> str:
     """The same in Markdown; pictures are linked relative to `folder`."""
-    parts = [f"# {report.title}"]
+    parts = [f"# {_escaped(report.title)}"]
     for section in report.sections:
         parts.append(f"## {section.title}")
         parts += [_markdown_block(block, folder) for block in section.blocks]
@@ -114,12 +114,17 @@ def _html_row(values: list[Any], aligned: list[str]) -> str:
 
 def _markdown_block(block: Paragraph | Code | Table | SavedFigure, folder: Path) -> str:
     if isinstance(block, Paragraph):
-        lead = f"**{formats.markdown_escape(block.lead)}** " if block.lead else ""
-        text = formats.markdown_escape(block.text)
+        lead = f"**{_escaped(block.lead)}** " if block.lead else ""
+        text = _escaped(block.text)
         return f"**{text}**" if block.strong else lead + text
     if isinstance(block, Code):
-        return f"```sh\n{block.text}\n```"
+        return "```sh\n{}\n```".format(block.text.replace("```", "'''"))
     if isinstance(block, Table):
         return block.markdown().strip()
-    title, caption = formats.markdown_escape(block.title), formats.markdown_escape(block.caption)
+    title, caption = _escaped(block.title), _escaped(block.caption)
     return f"![{title}]({block.paths['png'].relative_to(folder).as_posix()})\n\n*{title}.* {caption}"
+
+
+def _escaped(text: str) -> str:
+    """`text`, which may be a stranger's, as one line of Markdown."""
+    return formats.markdown_escape(formats.printable(text))

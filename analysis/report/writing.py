@@ -9,7 +9,7 @@ import analysis
 from analysis import figures as drawing
 from analysis import tables
 from analysis.report import content, markup
-from tivae.io.checkpoint import replacing
+from tivae.io.files import replacing
 
 FOLDER = "report"
 

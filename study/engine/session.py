@@ -54,11 +54,12 @@ def work(
             tune.check_storage(storage, wanted)
         unknown = 0 if search is None else search.left
         before = len(finished) if search is None else search.ended
-        display = Display(Progress(jobs, 1, before, time.monotonic, unknown), console)
+        score = None if search is None else search.score
+        display = Display(Progress(jobs, 1, before, time.monotonic, unknown, score), console)
         progress = display.progress
         slots = tune.LiveSlots(wanted, display.say)
         progress.resize(sum(pool.slots for pool in slots()))
-        _consider(finished, study, progress)
+        _consider(finished if search is None else search.finished(), study, progress)
         console.print(
             f"{len(jobs) or unknown} {'trials' if search else 'jobs'} on {devices.named(slots())}; results in {study}",
             highlight=False,
@@ -99,7 +100,7 @@ def _consider(finished: Sequence[TrialConfig], study: Path, progress: Progress) 
     """The best of an earlier run is the best so far."""
     for config in finished:
         record = records.read(records.trial_folder(study, config.key)) or {}
-        progress.consider(Job("trial", config), record.get("metrics", {}).get("augmented_accuracy"))
+        progress.consider(Job("trial", config), record.get("metrics", {}).get(progress.score.metric))
 
 
 @contextlib.contextmanager

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.formats import printable
 from study.jobs import Job
-from study.monitor.progress import Progress, duration, label
+from study.monitor.progress import Progress, Score, duration, label
 
 # Seconds between two lines, or two pictures, about the same thing.
 LINE_INTERVAL = 30.0
@@ -63,8 +64,7 @@ class Display:
             aligned, identity = result.get("alignment_loss", 0.0), result.get("identity_loss", 0.0)
             self.say(f"done {job.key} {label(job)}: test MSE to the base image {identity:.3f} -> {aligned:.3f}")
         else:
-            base, augmented = result["base_accuracy"], result["augmented_accuracy"]
-            self.say(f"done {job.key} {label(job)}: accuracy {base:.4f} base, {augmented:.4f} augmented")
+            self.say(f"done {job.key} {label(job)}: {_outcome(self.progress.score, result)}")
 
     def say(self, text: str) -> None:
         """A line that stays, above the table."""
@@ -78,8 +78,9 @@ def live_view(progress: Progress) -> Group:
         last = progress.failures[-SHOWN_FAILURES:]
         parts.append(failures_table((job.key, label(job), reason) for job, reason in last))
     if progress.best is not None:
-        accuracy, job = progress.best
-        parts.append(f"best so far: {job.key} {label(job)}, augmented accuracy {accuracy:.4f}")
+        value, job = progress.best
+        score = progress.score
+        parts.append(f"best so far: {job.key} {label(job)}, {score.name} {score.shown(value)}")
     return Group(*parts, summary(progress))
 
 
@@ -102,7 +103,12 @@ def table_of(running: Iterable[tuple[str, str, str, int, dict[str, Any]]]) -> Ta
         train = row.get("train_loss", row.get("train_alignment_loss"))
         losses = (_number(value) for value in (train, row.get("base_loss"), row.get("augmented_loss")))
         speed = f"{row['images_per_second']:,.0f}" if "images_per_second" in row else ""
-        table.add_row(key, what, device, f"{int(row.get('epoch', 0))}/{epochs}", *losses, speed)
+        table.add_row(
+            *(escape(printable(part)) for part in (key, what, device)),
+            f"{int(row.get('epoch', 0))}/{epochs}",
+            *losses,
+            speed,
+        )
     return table
 
 
@@ -113,22 +119,31 @@ def failures_table(failures: Iterable[tuple[str, str, str]]) -> Table:
     table.add_column("what", no_wrap=True)
     table.add_column("reason")
     for failure in failures:
-        table.add_row(*(escape(part) for part in failure))
+        table.add_row(*(escape(printable(part)) for part in failure))
     return table
 
 
 def summary(progress: Progress) -> str:
     """One line: done, running, waiting, failed, best, elapsed and left."""
     parts = [f"{progress.finished}/{progress.trials} trials done"]
-    parts += [f"{len(progress.running)} running", f"{progress.waiting} waiting"]
+    parts += [f"{len(progress.running)} running", f"{progress.waiting_trials} waiting"]
     if progress.pruned:
         parts.append(f"{progress.pruned} pruned")
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.best is not None:
-        parts.append(f"best augmented accuracy {progress.best[0]:.4f}")
+        parts.append(f"best {progress.score.name} {progress.score.shown(progress.best[0])}")
     parts += [f"{duration(progress.elapsed)} so far", f"{duration(progress.seconds_left())} left"]
     return ", ".join(parts)
+
+
+def _outcome(score: Score, result: dict[str, Any]) -> str:
+    """The accuracies on the test sets; of a search its objective, and nothing of the test sets."""
+    if score != Score():
+        value = result.get(score.metric)
+        return f"no {score.name}" if value is None else f"{score.name} {score.shown(value)}"
+    base, augmented = (score.shown(result[f"{name}_accuracy"]) for name in ("base", "augmented"))
+    return f"accuracy {base} base, {augmented} augmented"
 
 
 def _in_words(job: Job, row: dict[str, Any]) -> str:

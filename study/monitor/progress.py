@@ -32,11 +32,32 @@ class RunningJob:
         return min(1.0, self.epoch / max(1, self.job.epochs))
 
 
+@dataclass(frozen=True)
+class Score:
+    """The metric that ranks trials while a study runs: of a search its objective, which no test image is part of."""
+
+    metric: str = "augmented_accuracy"
+    is_maximized: bool = True
+
+    @property
+    def name(self) -> str:
+        """The metric in words."""
+        return self.metric.replace("_", " ")
+
+    def is_better(self, value: float, than: float) -> bool:
+        """Whether `value` beats another."""
+        return value > than if self.is_maximized else value < than
+
+    def shown(self, value: float) -> str:
+        """The value with its unit: accuracies in %."""
+        return f"{100 * value:.2f} %" if self.metric.endswith("accuracy") else f"{value:.4g}"
+
+
 class Progress:
     """Counts jobs as they start, report and end.
 
     clock: seconds; slots: how many jobs run at once; finished_before: trials that an earlier run finished;
-    unknown: trials that a search has yet to come upon.
+    unknown: trials that a search has yet to come upon; score: what tells which trial is the best.
     """
 
     def __init__(
@@ -46,7 +67,9 @@ class Progress:
         finished_before: int,
         clock: Callable[[], float],
         unknown: int = 0,
+        score: Score | None = None,
     ):
+        self.score = score or Score()
         self._clock = clock
         self._started = clock()
         self._slots = slots
@@ -71,6 +94,12 @@ class Progress:
     def waiting(self) -> int:
         """Jobs that no worker has yet."""
         return len(self.jobs) - self.ended_jobs - len(self.running) + self.unknown
+
+    @property
+    def waiting_trials(self) -> int:
+        """Trials that no worker has yet: with those that run or have ended these are all trials."""
+        running = sum(running.job.kind == "trial" for running in self.running.values())
+        return self.trials - self.finished - self.failed - self.pruned - running
 
     @property
     def elapsed(self) -> float:
@@ -123,12 +152,12 @@ class Progress:
             self.pruned += result["status"] == "pruned"
             return
         self.finished += 1
-        self.consider(job, result.get("augmented_accuracy"))
+        self.consider(job, result.get(self.score.metric))
 
-    def consider(self, job: Job, accuracy: float | None) -> None:
-        """A finished trial has this augmented accuracy, which may be the best so far."""
-        if accuracy is not None and (self.best is None or accuracy > self.best[0]):
-            self.best = (accuracy, job)
+    def consider(self, job: Job, value: float | None) -> None:
+        """A finished trial has this score, which may be the best so far."""
+        if value is not None and (self.best is None or self.score.is_better(value, self.best[0])):
+            self.best = (value, job)
 
     def seconds_left(self) -> float | None:
         """Expected seconds until the last job ends; None until an epoch is done."""

@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 from optuna.trial import FrozenTrial, Trial, TrialState
 
+from study.monitor.progress import Score
 from study.search import optuna_storage
 from study.space.search import SIZES, Search
 from tivae import records
@@ -66,6 +67,19 @@ class OptunaSearch:
     def left(self) -> int:
         """Optuna trials that have not been asked for, those left by an interruption included."""
         return self.budget - self.ended - sum(len(trials) for trials in self._running.values())
+
+    @property
+    def score(self) -> Score:
+        """The first objective that is no size, which ranks trials while the search runs."""
+        names = list(self.search.objectives)
+        metric = next((name for name in names if name not in SIZES), names[0])
+        return Score(metric, self.search.objectives[metric] == "maximize")
+
+    def finished(self) -> list[TrialConfig]:
+        """The trials of the search that an earlier run finished."""
+        keys = {trial.user_attrs.get("key") for trial in self._trials() if trial.state is TrialState.COMPLETE}
+        found = [records.finished(records.trial_folder(self._folder, key)) for key in sorted(filter(None, keys))]
+        return [TrialConfig.from_dict(record["config"]) for record in found if record is not None]
 
     @property
     def pruned_by(self) -> str | None:

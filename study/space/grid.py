@@ -1,28 +1,26 @@
-"""Grids of settings and factors expanded into trials."""
+"""Settings and factors as a file holds them, and grids of them expanded into trials."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
-from study.space.factors import Factor, Value
-from study.space.number_ranges import MAX_TRIALS
-from study.space.parameters import Parameter
-from study.space.yaml_reader import SpaceError
+from study.space import factors
+from study.space.domains import MAX_TRIALS
+from study.space.factors import Factor
+from study.space.yaml_reader import Node, SpaceError, place_all
 from tivae.config import ConfigError, TrialConfig
-
-Conditional = TypeVar("Conditional", Factor, Parameter)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Settings that all trials share, and factors that are crossed.
+    """Settings that all trials share, and factors that are crossed or searched over.
 
     A field may be both where its factor has a condition: the setting holds where the condition does not.
     """
 
-    settings: Mapping[str, Value]
+    settings: Mapping[str, Node]
     factors: Mapping[str, Factor]
 
     def updated(self, other: Grid) -> Grid:
@@ -35,9 +33,57 @@ class Grid:
         kept_factors = {name: factor for name, factor in self.factors.items() if name not in other.settings}
         return Grid(kept_settings | dict(other.settings), kept_factors | dict(other.factors))
 
+    def values_of(self, name: str) -> set[Any]:
+        """The listed values of a field, none where it is neither set nor varied."""
+        found = {self.settings[name].value} if name in self.settings else set()
+        return found | {node.value for node in self.factors[name].nodes} if name in self.factors else found
+
+
+def read(node: Node, key: str = "factors") -> Grid:
+    """The settings, factors (under `key`) and seeds that stand directly in a document or a block.
+
+    Raises `SpaceError` with file and line.
+    """
+    settings = {name: factors.setting(name, part) for name, part in factors.entries(node, "settings").items()}
+    searched = key == "parameters"
+    varied = {name: factors.factor(name, part, searched=searched) for name, part in factors.entries(node, key).items()}
+    if "seeds" in node.value:
+        if "seed" in varied or "seed" in settings:
+            message = "both `seeds` and `seed` are given; keep one of them"
+            raise SpaceError(message, node.value["seeds"].place)
+        varied["seed"] = factors.seeds(node.value["seeds"])
+    for name, factor in varied.items():
+        if name in settings and not factor.where:
+            message = f"`{name}` is a setting and a factor as well; remove one of them"
+            raise SpaceError(message, factor.place)
+    return Grid(settings, varied)
+
+
+def overrides(values: Mapping[str, Any], seeds: object = None, *, searched: bool = False) -> Grid:
+    """What `--set` and `--seeds` put in place: settings, and factors where a value is a list or ranges.
+
+    Raises `SpaceError` as `read` does, and for a condition.
+    """
+    settings: dict[str, Node] = {}
+    varied: dict[str, Factor] = {}
+    for name, value in values.items():
+        node = place_all(value, f"--set {name}")
+        factors.check_field(name, node.place)
+        if isinstance(value, Mapping) and "where" in value:
+            raise SpaceError(f"`{name}` is set with `where`; a condition must stand in the file", node.place)
+        if factors.is_one_value(name, node):
+            settings[name] = factors.setting(name, node)
+        else:
+            varied[name] = factors.factor(name, node, searched=searched)
+    if seeds is not None:
+        if "seed" in values:
+            raise SpaceError("both --seeds and --set seed are given; keep one of them")
+        varied["seed"] = factors.seeds(place_all(seeds, "--seeds"))
+    return Grid(settings, varied)
+
 
 def check_conditions(grids: Iterable[Grid]) -> None:
-    """Raises `SpaceError` for a condition on a field that is not varied, or on a value it never takes.
+    """Raises `SpaceError` for a condition on a field that has no values, or on a value it never takes.
 
     A condition that several grids share must have a meaning in one of them.
     """
@@ -48,10 +94,17 @@ def check_conditions(grids: Iterable[Grid]) -> None:
                 users.setdefault(id(factor), (factor, []))[1].append(grid)
     for factor, its_grids in users.values():
         for name, wanted in factor.where.items():
-            taken = {value.plain for grid in its_grids for value in _values_of(name, grid)}
-            for value in wanted.values():
-                if value.plain not in taken:
-                    raise _meaningless(factor.name, name, value, taken)
+            taken = {value for grid in its_grids for value in grid.values_of(name)}
+            for value, node in wanted.items():
+                if value in taken:
+                    continue
+                message = (
+                    f"asks for `{name}` {value}, which it never takes; its values are "
+                    f"{', '.join(sorted(map(str, taken)))}"
+                    if taken
+                    else f"names `{name}`, which has no values here; add them, or remove the condition"
+                )
+                raise SpaceError(f"`where` of the factor `{factor.name}` {message}", node.place)
 
 
 def trials(grids: Sequence[Grid], source: str) -> tuple[TrialConfig, ...]:
@@ -62,12 +115,11 @@ def trials(grids: Sequence[Grid], source: str) -> tuple[TrialConfig, ...]:
 
     Raises `SpaceError` for more than 100,000 trials, before any is made, and for what `TrialConfig` refuses.
     """
-    planned: list[tuple[Mapping[str, Value], Mapping[str, Value]]] = []
+    planned: list[tuple[Grid, dict[str, Node]]] = []
     for grid in grids:
-        chosen = _combinations(grid, MAX_TRIALS - len(planned), source)
-        planned += [(grid.settings, values) for values in chosen]
+        planned += [(grid, chosen) for chosen in _combinations(grid, MAX_TRIALS - len(planned), source)]
     # Equal configs have equal keys, and comparing them costs a tenth of computing keys.
-    configs = dict.fromkeys(_config({**settings, **values}, source) for settings, values in planned)
+    configs = dict.fromkeys(_config({**grid.settings, **chosen}, source) for grid, chosen in planned)
     return tuple(sorted(configs, key=lambda config: config.seed))
 
 
@@ -79,18 +131,18 @@ def varied_fields(names: Iterable[str], grids: Sequence[Grid], configs: Sequence
     varied = [
         name
         for name in dict.fromkeys(names)
-        if len({value.plain for grid in grids for value in _values_of(name, grid)}) > 1
+        if len({value for grid in grids for value in grid.values_of(name)}) > 1
         and len({getattr(config, name) for config in configs}) > 1
     ]
     return tuple(sorted(varied, key=lambda name: name == "seed"))
 
 
-def in_order(conditional: Mapping[str, Conditional]) -> list[Conditional]:
+def in_order(factors: Mapping[str, Factor]) -> list[Factor]:
     """In the order of the file, except that one comes after those that its condition names.
 
     Raises `SpaceError` where conditions wait for each other.
     """
-    waiting, ordered = dict(conditional), []
+    waiting, ordered = dict(factors), []
     while waiting:
         free = (item for item in waiting.values() if not any(name in waiting for name in item.where))
         chosen = next(free, None)
@@ -102,47 +154,30 @@ def in_order(conditional: Mapping[str, Conditional]) -> list[Conditional]:
     return ordered
 
 
-def _values_of(name: str, grid: Grid) -> Iterable[Value]:
-    if name in grid.settings:
-        yield grid.settings[name]
-    if name in grid.factors:
-        yield from grid.factors[name].values
-
-
-def _meaningless(factor_name: str, name: str, value: Value, taken: set[Any]) -> SpaceError:
-    if not taken:
-        message = (
-            f"`where` of the factor `{factor_name}` names `{name}`, which is no factor here; "
-            f"add it to `factors`, or remove the condition"
-        )
-    else:
-        message = (
-            f"`where` of the factor `{factor_name}` asks for `{name}` {value.plain}, which it never takes; "
-            f"its values are {', '.join(sorted(map(str, taken)))}"
-        )
-    return SpaceError(message, value.place)
-
-
-def _combinations(grid: Grid, room: int, source: str) -> list[dict[str, Value]]:
-    """The chosen values of each combination of factors, without the settings."""
-    found: list[dict[str, Value]] = [{}]
+def _combinations(grid: Grid, room: int, source: str) -> list[dict[str, Node]]:
+    """The values of each combination of factors, without the settings."""
+    found: list[dict[str, Node]] = [{}]
+    fixed = {name: node.value for name, node in grid.settings.items()}
     for factor in in_order(grid.factors):
-        applies = [factor.applies({**grid.settings, **chosen}) if factor.where else True for chosen in found]
-        size = sum(len(factor.values) if here else 1 for here in applies)
+        applies = [
+            factor.applies(fixed | {name: chosen[name].value for name in factor.where if name in chosen})
+            for chosen in found
+        ]
+        size = sum(len(factor.nodes) if here else 1 for here in applies)
         if size > room:
-            sizes = " x ".join(f"{len(each.values):,} {each.name}" for each in grid.factors.values())
+            sizes = " x ".join(f"{len(each.nodes):,} {each.name}" for each in grid.factors.values())
             message = f"this asks for more than {MAX_TRIALS:,} trials ({sizes}); give fewer values"
             raise SpaceError(message, source)
         longer = []
         for chosen, here in zip(found, applies, strict=True):
-            longer += [{**chosen, factor.name: value} for value in factor.values] if here else [chosen]
+            longer += [{**chosen, factor.name: node} for node in factor.nodes] if here else [chosen]
         found = longer
     return found
 
 
-def _config(values: Mapping[str, Value], source: str) -> TrialConfig:
+def _config(values: Mapping[str, Node], source: str) -> TrialConfig:
     try:
-        return TrialConfig(**{name: value.plain for name, value in values.items()})
+        return TrialConfig(**{name: node.value for name, node in values.items()})
     except ConfigError as error:
         given = values.get(error.field_name or "")
         raise SpaceError(str(error), given.place if given else source) from None

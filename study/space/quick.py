@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from tivae.config import TrialConfig
 
@@ -15,33 +16,54 @@ QUICK_TRIALS = 6
 SUFFIX = "-quick"
 
 
-def shrunk(trials: Iterable[TrialConfig]) -> tuple[TrialConfig, ...]:
-    """The same cells with few images and epochs, the first seed of each only."""
+def shrunk(trials: Iterable[TrialConfig], given: Collection[str] = ()) -> tuple[TrialConfig, ...]:
+    """The same cells with few images and epochs, the first seed of each only.
+
+    given: the fields that the command line sets, which stay as they are; `seed` among them keeps all seeds.
+    """
     small: dict[str, TrialConfig] = {}
     seen: set[str] = set()
     for config in trials:
-        cell = replace(config, seed=0).key
+        cell = config.key if "seed" in given else replace(config, seed=0).key
         if cell in seen:
             continue
         seen.add(cell)
-        changed = shrunk_one(config)
+        changed = shrunk_one(config, given)
         small.setdefault(changed.key, changed)
     return tuple(small.values())
 
 
-def shrunk_one(config: TrialConfig) -> TrialConfig:
-    """The same trial with few images and epochs."""
-    return replace(
-        config,
-        train_images=min(TRAIN_IMAGES, config.train_images or config.images.train_images),
-        validation_images=min(VALIDATION_IMAGES, config.validation_images) if config.validation_images else None,
-        test_images=min(TEST_IMAGES, config.test_images or config.images.test_images),
-        epochs=min(EPOCHS, config.epochs),
-        stn_epochs=min(EPOCHS, config.stn_epochs) if config.stn_epochs is not None else None,
-    )
+def shrunk_one(config: TrialConfig, given: Collection[str] = ()) -> TrialConfig:
+    """The same trial with few images and epochs; the fields `given` stay as they are."""
+    small: dict[str, Any] = {
+        "train_images": min(TRAIN_IMAGES, config.train_images or config.images.train_images),
+        "validation_images": min(VALIDATION_IMAGES, config.validation_images) if config.validation_images else None,
+        "test_images": min(TEST_IMAGES, config.test_images or config.images.test_images),
+        "epochs": min(EPOCHS, config.epochs),
+        "stn_epochs": min(EPOCHS, config.stn_epochs) if config.stn_epochs is not None else None,
+    }
+    return replace(config, **{name: value for name, value in small.items() if name not in given})
 
 
-WARNING = (
-    f"QUICK VERSION: {TRAIN_IMAGES:,} training images, {TEST_IMAGES:,} test images, {EPOCHS} epochs, one seed. "
-    "It shows that everything works; its figures are no results."
-)
+def warning(trials: Sequence[TrialConfig]) -> str:
+    """What the small version consists of, of its own trials."""
+    parts = [
+        f"{_span([config.train_images for config in trials])} training images",
+        f"{_span([config.test_images for config in trials])} test images",
+        f"{_span([config.epochs for config in trials])} epochs",
+    ]
+    stn_epochs = [config.stn_epochs for config in trials if config.stn_epochs is not None]
+    if stn_epochs and set(stn_epochs) != {config.epochs for config in trials}:
+        parts.append(f"{_span(stn_epochs)} epochs of the STN")
+    seeds = len({config.seed for config in trials})
+    parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")
+    return f"QUICK VERSION: {', '.join(parts)}. It shows that everything works; its numbers are not meaningful."
+
+
+def _span(values: Sequence[int | None]) -> str:
+    """The one value, or "smallest to largest"; "all" where a value is missing."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return "all" if not known else f"{min(known):,} to all"
+    low, high = min(known), max(known)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.space import factors, grid, search_reading, yaml_reader
-from study.space.factors import Factor, Value
+from study.space import factors, grid, search, yaml_reader
 from study.space.grid import Grid
 from study.space.search import Search
 from study.space.yaml_reader import Node, SpaceError
@@ -74,13 +73,13 @@ def read(
     source = _shown(path)
     document = yaml_reader.parse(_bytes(path, source), source)
     if isinstance(document.value, dict) and "search" in document.value:
-        search = search_reading.read(document, source, overrides or {}, seeds)
-        varied = tuple(item.name for item in search.parameters)
-        return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, search)
+        searched = search.read(document, source, overrides or {}, seeds)
+        varied = tuple(item.name for item in searched.parameters)
+        return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, searched)
     grids = _grids(document)
     grid.check_conditions(grids)
-    replaced = _replacement(overrides or {}, seeds)
-    grids = [grid.updated(replaced) for grid in grids]
+    replaced = grid.overrides(overrides or {}, seeds)
+    grids = [each.updated(replaced) for each in grids]
     trials = grid.trials(grids, source)
     return SearchSpace(
         name=path.stem,
@@ -114,7 +113,7 @@ def _grids(document: Node) -> list[Grid]:
         rule = "it must hold `settings` and `factors`, as search_spaces/example.yaml does"
         raise SpaceError(f"the file is {kind}; {rule}", document.place)
     factors.check_keys(document, ("question", "search", *_GRID_KEYS, "blocks"), "a search space")
-    shared = _grid(document)
+    shared = grid.read(document)
     if "blocks" not in value:
         if not set(value) & set(_GRID_KEYS):
             raise SpaceError("the file asks for no trials; give it `factors` or `settings`", document.place)
@@ -130,27 +129,7 @@ def _block(node: Node) -> Grid:
         rule = "it must hold `settings`, `factors` or `seeds`"
         raise SpaceError(f"a block of `blocks` is {node.plain!r}; {rule}", node.place)
     factors.check_keys(node, _GRID_KEYS, "a block")
-    return _grid(node)
-
-
-def _grid(node: Node) -> Grid:
-    """The settings, factors and seeds that stand directly in a document or a block."""
-    settings = {name: factors.setting(name, part) for name, part in _entries(node, "settings").items()}
-    varied = {name: factors.factor(name, part) for name, part in _entries(node, "factors").items()}
-    if "seeds" in node.value:
-        if "seed" in varied or "seed" in settings:
-            message = "both `seeds` and `seed` are given; keep one of them"
-            raise SpaceError(message, node.value["seeds"].place)
-        varied["seed"] = factors.seeds(node.value["seeds"])
-    for name, factor in varied.items():
-        if name in settings and not factor.where:
-            message = f"`{name}` is a setting and a factor as well; remove one of them"
-            raise SpaceError(message, factor.place)
-    return Grid(settings, varied)
-
-
-def _entries(node: Node, key: str) -> dict[str, Node]:
-    return factors.entries(node, key, "it must hold lines of `name: value`, or be left out")
+    return grid.read(node)
 
 
 def _named_fields(document: Node) -> Iterator[str]:
@@ -158,7 +137,7 @@ def _named_fields(document: Node) -> Iterator[str]:
     for node in (document, *blocks):
         for key in node.value:
             if key in ("settings", "factors"):
-                yield from _entries(node, key)
+                yield from factors.entries(node, key)
 
 
 def _question(document: Node) -> str:
@@ -168,22 +147,6 @@ def _question(document: Node) -> str:
     if not isinstance(node.value, str) or not node.value.strip():
         raise SpaceError(f"`question` is {node.plain!r}; it must be a sentence", node.place)
     return yaml_reader.one_line(node.value)
-
-
-def _replacement(overrides: Mapping[str, Any], seeds: int | list[int] | None) -> Grid:
-    settings: dict[str, Value] = {}
-    varied: dict[str, Factor] = {}
-    for name, value in overrides.items():
-        replaced = factors.override(name, yaml_reader.place_all(value, f"--set {name}"))
-        if isinstance(replaced, Factor):
-            varied[name] = replaced
-        else:
-            settings[name] = replaced
-    if seeds is not None:
-        if "seed" in overrides:
-            raise SpaceError("both --seeds and --set seed are given; keep one of them")
-        varied["seed"] = factors.seeds(yaml_reader.place_all(seeds, "--seeds"))
-    return Grid(settings, varied)
 
 
 def _bytes(path: Path, source: str) -> bytes:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import yaml
@@ -31,7 +31,7 @@ class Node:
     """
 
     value: Any
-    place: str
+    place: str = field(default="", compare=False)
 
     @property
     def plain(self) -> Any:
@@ -59,8 +59,7 @@ def parse(text: bytes, source: str) -> Node:
         line = text.count(b"\n", 0, error.start) + 1
         raise SpaceError("this is not UTF-8 text; save it as UTF-8", f"{source}, line {line}") from None
     try:
-        # Events come one by one, so that each limit is checked before it can be passed by far.
-        return _Reader(yaml.parse(decoded, Loader=yaml.SafeLoader), source).document()
+        return _Loader(decoded, source).document()
     except yaml.reader.ReaderError as error:
         line = decoded.count("\n", 0, error.position) + 1
         message = f"the character {error.character:#04x} is not allowed in YAML; remove it"
@@ -91,65 +90,52 @@ def one_line(text: str) -> str:
     return line if len(line) <= MAX_MESSAGE else f"{line[:half]} [...] {line[-half:]}"
 
 
-class _Reader:
-    """Builds nodes from the parser's events."""
+class _Loader(yaml.SafeLoader):
+    """PyYAML's composer, which checks each limit before it can be passed by far."""
 
-    def __init__(self, events: Iterator[yaml.Event], source: str):
-        self._events = events
-        self._source = source
-        self._values = 0
+    yaml_implicit_resolvers: dict[Any, Any] = {}  # noqa: RUF012 (named by PyYAML, whose own resolvers guess)
+
+    def __init__(self, text: str, source: str):
+        super().__init__(text)
+        self._source, self._values, self._depth = source, 0, 0
 
     def document(self) -> Node:
-        next(self._events)  # the stream's start
-        if isinstance(next(self._events), yaml.StreamEndEvent):
-            return Node(None, self._source)
-        root = self._node(next(self._events), depth=0)
-        next(self._events)  # the document's end
-        following = next(self._events)
-        if not isinstance(following, yaml.StreamEndEvent):
-            message = "a second document begins here; put each search space into a file of its own"
-            raise SpaceError(message, self._place(following))
-        return root
+        root = self.get_single_node()
+        return Node(None, self._source) if root is None else self._node(root)
 
-    def _node(self, event: yaml.Event, depth: int, place: str = "") -> Node:
-        place = place or self._place(event)
-        self._check(event, depth, place)
-        if isinstance(event, yaml.ScalarEvent):
-            return Node(_scalar(event, place), place)
-        if isinstance(event, yaml.SequenceStartEvent):
-            items = []
-            while not isinstance(event := next(self._events), yaml.SequenceEndEvent):
-                items.append(self._node(event, depth + 1))
-            return Node(items, place)
-        return Node(self._mapping(depth), place)
-
-    def _mapping(self, depth: int) -> dict[str, Node]:
-        entries: dict[str, Node] = {}
-        while not isinstance(event := next(self._events), yaml.MappingEndEvent):
-            place = self._place(event)
-            self._check(event, depth, place)
-            if not isinstance(event, yaml.ScalarEvent):
-                raise SpaceError("a key is a list or a mapping; it must be a word", place)
-            if event.value in entries:
-                first = entries[event.value].place.rpartition(", ")[2]
-                raise SpaceError(f"`{event.value}` is given twice, first on {first}; keep one of them", place)
-            entries[event.value] = self._node(next(self._events), depth + 1, place)
-        return entries
-
-    def _check(self, event: yaml.Event, depth: int, place: str) -> None:
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        place = _line(event.start_mark, self._source)
         self._values += 1
         if self._values > MAX_VALUES:
             raise SpaceError(f"the file holds more than {MAX_VALUES:,} values; give ranges instead", place)
-        if depth > MAX_DEPTH:
+        if self._depth > MAX_DEPTH:
             raise SpaceError(f"lists and mappings are nested more than {MAX_DEPTH} deep; unfold them", place)
         if isinstance(event, yaml.AliasEvent):
             raise SpaceError(f"the alias `*{event.anchor}` is not read here; write its value out", place)
-        tag = getattr(event, "tag", None)
-        if tag is not None:
+        if (tag := getattr(event, "tag", None)) is not None:
             raise SpaceError(f"the tag `{tag}` is not read here; write a plain value", place)
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
-    def _place(self, event: yaml.Event) -> str:
-        return _line(event.start_mark, self._source)
+    def _node(self, node: yaml.Node, place: str = "") -> Node:
+        place = place or _line(node.start_mark, self._source)
+        if isinstance(node, yaml.ScalarNode):
+            return Node(_scalar(node, place), place)
+        if isinstance(node, yaml.SequenceNode):
+            return Node([self._node(item) for item in node.value], place)
+        entries: dict[str, Node] = {}
+        for key, value in node.value:
+            here = _line(key.start_mark, self._source)
+            if not isinstance(key, yaml.ScalarNode):
+                raise SpaceError("a key is a list or a mapping; it must be a word", here)
+            if key.value in entries:
+                first = entries[key.value].place.rpartition(", ")[2]
+                raise SpaceError(f"`{key.value}` is given twice, first on {first}; keep one of them", here)
+            entries[key.value] = self._node(value, here)
+        return Node(entries, place)
 
 
 _INTEGER = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
@@ -158,12 +144,11 @@ _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": Non
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 
 
-def _scalar(event: yaml.ScalarEvent, place: str) -> str | int | float | bool | None:
-    text: str = event.value
-    plain = event.implicit[0]
-    if plain and text in _WORDS:
+def _scalar(node: yaml.ScalarNode, place: str) -> str | int | float | bool | None:
+    text: str = node.value
+    if node.style is None and text in _WORDS:
         return _WORDS[text]
-    if plain and (_INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)):
+    if node.style is None and (_INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)):
         if len(text) > MAX_DIGITS:
             raise SpaceError(f"the number {text} is too long; use at most {MAX_DIGITS} characters", place)
         return int(text) if _INTEGER.fullmatch(text) else float(text)
@@ -175,15 +160,16 @@ def _scalar(event: yaml.ScalarEvent, place: str) -> str | int | float | bool | N
 def _malformed(error: yaml.MarkedYAMLError, source: str) -> SpaceError:
     problem = error.problem or "it cannot be read"
     begun, at = error.context_mark, error.problem_mark or error.context_mark
+    if problem == "but found another document":
+        message = "a second document begins here; put each search space into a file of its own"
+        return SpaceError(message, _line(at, source))
     if begun is not None and "stream" in problem:
         at = begun  # what is never closed is to be mended where it begins, not at the end of the file
     if error.context:
         problem += f" {error.context}"
         if begun is not None and at is not None and begun.line != at.line:
             problem += f" begun on line {begun.line + 1}"
-    remedy = "check indentation, colons, quotes and brackets"
-    if "\\t" in problem:
-        remedy = "indent with spaces, not tabs"
+    remedy = "indent with spaces, not tabs" if "\\t" in problem else "check indentation, colons, quotes and brackets"
     return SpaceError(f"malformed YAML: {problem}; {remedy}", _line(at, source))
 
 

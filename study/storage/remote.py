@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from tivae import records
-from tivae.io import checkpoint
+from tivae.io import files
 
 # Seconds to wait before another attempt, since a network fails now and then.
 PAUSES = (1.0, 4.0)
@@ -142,7 +142,7 @@ class Storage:
         names = _patiently(lambda: self._files(part))
         for name in sorted(names, key=lambda name: name == records.RECORD):
             content = _patiently(functools.partial(self._read, f"{part}/{name}"))
-            with checkpoint.replacing(study / part / name) as file:
+            with files.replacing(study / part / name) as file:
                 file.write(content)
 
     def _files(self, part: str) -> dict[str, Any]:

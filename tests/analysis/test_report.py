@@ -11,8 +11,8 @@ import pytest
 from analysis.figures.drawing import saving
 from analysis.report import write
 from analysis.report.__main__ import EXIT_BAD_INPUT, main
+from tests.analysis.frames.test_search import write_search
 from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
-from tests.analysis.test_search import write_search
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
 
@@ -129,7 +129,7 @@ def test_pruned_trials_alone_are_a_report(tmp_path):
 
 
 def test_hostile_text_is_shown_and_not_run(tmp_path):
-    results = write_study(tmp_path / "grid", grid())
+    results = write_study(tmp_path / "[odd](x)", grid())
     content = record(TrialConfig(seed=9), "failed", HOSTILE)
     content["provenance"]["device_name"] = HOSTILE
     write_record(results, content)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from study.run import EXIT_BAD_INPUT, main
 from study.space import search_space
-from study.space.search_reading import KEYS, PRUNERS, SAMPLERS
+from study.space.search import KEYS, PRUNERS, SAMPLERS
 from study.space.search_space import SearchSpace, SpaceError
 from study.space.yaml_reader import MAX_MESSAGE
 from tivae.config import FIELD_NAMES, ConfigError

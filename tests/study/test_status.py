@@ -3,6 +3,7 @@
 import fcntl
 import io
 import json
+import os
 import re
 
 import pytest
@@ -53,14 +54,36 @@ def test_a_running_study_is_shown(progress, tmp_path, capsys, monkeypatch):
     assert re.search(rf"{JOBS[2].key}.*7/20.*0.25", printed)
     assert re.search(rf"{JOBS[1].key}.*NonFiniteLoss: \[nan\] at step 7", printed)
     assert f"best so far: {JOBS[0].key}" in printed
-    assert "0.7000" in printed
+    assert "augmented accuracy 70.00 %" in printed
 
 
 def test_an_ended_study_is_shown_without_what_ran(progress, tmp_path, capsys):
     StatusFile(tmp_path, progress).write("interrupted")
     printed = _shown(tmp_path, capsys)
-    assert printed.startswith("interrupted: 2/6 trials done, 2 waiting, 1 failed\n")
+    assert printed.startswith("interrupted: 2/6 trials done, 3 waiting, 1 failed\n")
     assert JOBS[2].key not in printed
+
+
+@pytest.mark.parametrize("state", ["interrupted", "running"])
+def test_what_ended_without_being_reported_is_counted_once_a_run_is_over(state, progress, tmp_path, capsys):
+    """Two of eight trials were done at Ctrl-C, and the counts said one done and five waiting."""
+    StatusFile(tmp_path, progress).write("running")
+    content = json.loads((tmp_path / status_file.NAME).read_text()) | {"state": state, "updated_at": 0.0}
+    (tmp_path / status_file.NAME).write_text(json.dumps(content))
+    record = records.record_failure(JOBS[2].config, tmp_path, "later")
+    ended = {**record, "status": "finished", "error": None}
+    (records.trial_folder(tmp_path, record["key"]) / records.RECORD).write_text(json.dumps(ended))
+    counts = re.search(r": (\d)/6 trials done, (\d) waiting, (\d) failed", _shown(tmp_path, capsys))
+    assert counts
+    assert [int(count) for count in counts.groups()] == [3, 2, 1]
+
+
+def test_an_stn_that_is_pretrained_is_no_trial_that_waits(tmp_path, capsys):
+    stn = Job("stn", TrialConfig(stn="pretrained"))
+    progress = Progress([stn, Job("trial", stn.config)], 2, 0, Clock())
+    progress.start(stn, "cpu")
+    StatusFile(tmp_path, progress).write("interrupted")
+    assert _shown(tmp_path, capsys).startswith("interrupted: 0/1 trials done, 1 waiting\n")
 
 
 @pytest.mark.parametrize(
@@ -94,7 +117,7 @@ def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys
     printed = _shown(tmp_path, capsys)
     assert "1/3 trials done, 1 waiting, 1 failed" in printed
     assert "ValueError: odd" in printed
-    assert re.search(r"best so far: \w+ base vae 10, STN none, seed 1, augmented accuracy 0\.7500", printed)
+    assert re.search(r"best so far: \w+ base vae 10, STN none, seed 1, augmented accuracy 75\.00 %", printed)
 
 
 def test_a_folder_that_is_no_study_is_told_with_the_nearest_one(tmp_path, capsys):
@@ -136,3 +159,52 @@ def test_the_live_table_has_the_best_and_the_last_failures(progress):
     assert f"best so far: {JOBS[0].key}" in shown
     assert "reason 2" in shown
     assert "NonFiniteLoss" not in shown, "only the last few fit"
+
+
+STRANGE = [
+    b'{"state": "running"}',
+    b'{"state": []}',
+    b"[" * 100_000,
+    b"null",
+]
+PARTS = [
+    *(("running", value) for value in (None, {}, [None], [{"key": "x"}])),
+    ("running", [{"key": "x", "label": "x", "device": "cpu", "epochs": 2, "row": {"epoch": "[/b]"}}]),
+    ("running", [{"key": "x", "label": "x", "device": "cpu", "epochs": 2, "row": {"epoch": float("inf")}}]),
+    *(("failures", value) for value in (5, [5], [{"key": 1, "label": "", "error": ""}])),
+    *(("best", value) for value in (5, {}, {"key": "x", "label": "x", "metric": "x", "value": 1})),
+    *(("updated_at", value) for value in (None, "now", float("nan"))),
+    *(("trials", value) for value in (None, [], True)),
+]
+
+
+@pytest.mark.parametrize("content", STRANGE, ids=range(len(STRANGE)))
+def test_what_is_no_status_is_not_shown(content, tmp_path, capsys):
+    (tmp_path / "status.json").write_bytes(content)
+    assert status.main([str(tmp_path)]) == 2
+    assert "is not the folder of a study" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), PARTS)
+def test_a_status_with_a_strange_part_is_not_shown(progress, tmp_path, name, value):
+    StatusFile(tmp_path, progress).write("running")
+    assert status_file.read(tmp_path) is not None
+    content = json.loads((tmp_path / "status.json").read_text())
+    (tmp_path / "status.json").write_text(json.dumps(content | {name: value}))
+    assert status_file.read(tmp_path) is None
+
+
+def test_what_a_status_says_is_not_taken_as_markup_or_as_codes(progress, tmp_path, capsys):
+    StatusFile(tmp_path, progress).write("running")
+    content = json.loads((tmp_path / "status.json").read_text())
+    content["failures"][0]["error"] = content["running"][0]["label"] = "[/b]\x1b[2J"
+    (tmp_path / "status.json").write_text(json.dumps(content | {"host": "\x1b[2J"}))
+    printed = _shown(tmp_path, capsys)
+    assert printed.count("[/b]?[2J") == 2
+    assert "\x1b" not in printed
+
+
+def test_a_status_that_is_a_pipe_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "status.json")
+    assert status_file.read(tmp_path) is None
+    assert status.main([str(tmp_path)]) == 2

@@ -52,6 +52,7 @@ BAD = [
     ("model", 1, "`model` is 1; it must be vae or categorical_vae"),
     ("stn", True, "`stn` is True; it must be none or pretrained"),
     ("dataset", "cifar", "`dataset` is 'cifar'; it must be .*fashion_mnist, .*, the path of a .npz file"),
+    ("dataset_facts", 1, "`dataset_facts` is 1; leave it out, it follows from `dataset`"),
     ("interpolation", ["bilinear"], r"`interpolation` is \['bilinear'\]; it must be bilinear or nearest"),
     ("fill", "white", "`fill` is 'white'; it must be black or grey"),
     ("training_warps", "once", "`training_warps` is 'once'; it must be redrawn or fixed"),

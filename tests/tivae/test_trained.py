@@ -9,7 +9,7 @@ import torch
 import tivae
 from tests.small import STANDARD
 from tests.tivae.conftest import CONFIGS
-from tests.tivae.test_checkpoint import RunsCode
+from tests.tivae.io.test_checkpoint import RunsCode
 from tivae import records
 from tivae.data.datasets import TrialData
 from tivae.io import sealed_json

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
-import io
-import os
-import stat
 import struct
-import zlib
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tivae.data.image_set import Arrays, UnavailableError
+from tivae.io import files
+from tivae.io.files import DamagedFile
 
 # Values of idx files that occur in labels and images.
 _TYPES: dict[int, np.dtype[Any]] = {8: np.dtype(np.uint8), 12: np.dtype(">i4")}
@@ -49,25 +45,9 @@ def unpacked(content: bytes, name: str, most_bytes: int = MOST_BYTES) -> bytes:
     if not name.endswith(".gz"):
         return content
     try:
-        with gzip.open(io.BytesIO(content)) as file:
-            plain = file.read(most_bytes + 1)
-    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-        raise UnavailableError(f"{name} is damaged or no gzip file ({problem})") from None
-    if len(plain) > most_bytes:
-        raise UnavailableError(f"{name} unpacks to more than the {most_bytes:,} bytes that it may have")
-    return plain
-
-
-def opened(path: Path) -> BinaryIO:
-    """The file at `path`; a pipe or device in its place blocks nobody.
-
-    Raises `UnavailableError` where it is no regular file, and `OSError`.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise UnavailableError(f"{path} is no regular file")
-    return os.fdopen(descriptor, "rb")
+        return files.unzipped(content, name, most_bytes)
+    except DamagedFile as problem:
+        raise UnavailableError(str(problem)) from None
 
 
 def _digits(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:

@@ -14,8 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from tivae.data import catalogue, own_images
-from tivae.data.formats import idx_arrays, opened, unpacked
+from tivae.data.formats import idx_arrays
 from tivae.data.image_set import Arrays, DataError, File, Images, ImageSet, Source, UnavailableError, checked
+from tivae.io import files
+from tivae.io.files import DamagedFile
 
 
 def load(images: ImageSet | None = None, folder: str | Path | None = None, *, download: bool = True) -> Images:
@@ -109,18 +111,19 @@ def _is_packed(file: File) -> bool:
 
 
 def _verified(path: Path, file: File, images: ImageSet) -> bytes:
-    with opened(path) as stream:
-        content = stream.read(file.most_bytes + 1)
-    if path.name != file.name:
-        content = unpacked(content, str(path), file.most_bytes)
+    try:
+        # A folder of data sets may well be made of links.
+        content = files.read(path, file.most_bytes, follow=True)
+        if path.name != file.name:
+            content = files.unzipped(content, path, file.most_bytes)
+    except DamagedFile as problem:
+        raise UnavailableError(str(problem)) from None
     algorithm, _, digest = file.digest.partition(":")
     found = hashlib.new(algorithm, content, usedforsecurity=False).hexdigest()
     if found != digest:
-        size = f"{len(content):,}" if len(content) <= file.most_bytes else f"more than {file.most_bytes:,}"
         shown = "SHA-256" if algorithm == "sha256" else algorithm.upper()
-        raise UnavailableError(
-            f"{path} is not {images.title}'s file (its {size} bytes have {shown} {found[:12]}..., not {digest[:12]}...)"
-        )
+        digests = f"have {shown} {found[:12]}..., not {digest[:12]}..."
+        raise UnavailableError(f"{path} is not {images.title}'s file (its {len(content):,} bytes {digests})")
     return content
 
 

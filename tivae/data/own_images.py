@@ -19,17 +19,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tivae.data.formats import opened
-from tivae.data.image_set import (
-    LEAST_IMAGES,
-    MOST_CLASSES,
-    SIZES,
-    Arrays,
-    DataError,
-    Images,
-    ImageSet,
-    UnavailableError,
-)
+from tivae.data.image_set import LEAST_IMAGES, MOST_CLASSES, SIZES, Arrays, DataError, Images, ImageSet
+from tivae.io import files
+from tivae.io.files import DamagedFile
 
 SUFFIX = ".npz"
 SPLITS = ("train", "test")
@@ -100,8 +92,8 @@ def _digest(arrays: Arrays, classes: tuple[str, ...]) -> str:
 def _read(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     try:
         arrays, classes = _of_folder(path) if path.is_dir() else _of_npz(path)
-    except UnavailableError as problem:
-        raise DataError(f"{problem}; it must be a .npz file or a folder of images") from None
+    except DamagedFile as problem:
+        raise DataError(f"{problem}: a .npz file, or a folder of images") from None
     except OSError as problem:
         raise DataError(f"{problem.filename or path} cannot be read ({problem.strerror or problem})") from None
     low, high = SIZES
@@ -128,7 +120,7 @@ def _read(path: Path) -> tuple[Arrays, tuple[str, ...]]:
 
 def _of_npz(path: Path) -> tuple[Arrays, tuple[str, ...]]:
     needed = [f"{split}_{what}" for split in SPLITS for what in ("images", "labels")]
-    with opened(path) as file:
+    with files.opened(path, MOST_BYTES, follow=True) as file:
         try:
             if sum(part.file_size for part in zipfile.ZipFile(file).infolist()) > MOST_BYTES:
                 raise DataError(f"{path} unpacks to more than {MOST_BYTES:,} bytes; give fewer or smaller images")
@@ -210,7 +202,7 @@ def _picture(path: Path, size: int | None) -> npt.NDArray[np.uint8]:
 
     low, high = SIZES
     try:
-        with opened(path) as file, Image.open(file) as picture:
+        with files.opened(path, follow=True) as file, Image.open(file) as picture:
             width, height = picture.size
             if picture.mode != "L":
                 rule = "it must be greyscale with 8 bits (mode L), as `image.convert('L')` of Pillow makes it"

@@ -34,7 +34,7 @@ def of_stn(stn: SpatialTransformer, images: Dataset, base: Dataset) -> dict[str,
     for batch, target in zip(images.batches(BATCH_SIZE), base.batches(BATCH_SIZE), strict=True):
         matrices = stn.matrices(batch)
         output = stn.apply_matrices(batch, matrices)
-        log_determinant += float(warps.determinants(matrices).abs().double().log().sum())
+        log_determinant += float(warps.determinants(matrices).abs().cpu().double().log().sum())
         kept += float(_share_inside(matrices, batch.shape[-1]).sum())
         alignment += float(functional.mse_loss(output, target)) * len(batch)
         before.add(batch)
@@ -59,7 +59,7 @@ def of_posterior(model: Autoencoder, seen: Dataset) -> dict[str, float | int | N
     used: Tensor | None = None
     for batch in seen.batches(BATCH_SIZE):
         parameters = model.encode(batch)
-        total = total + model.kl_parts(parameters).double().cpu().sum(0)
+        total = total + model.kl_parts(parameters).cpu().double().sum(0)
         if isinstance(model, CategoricalVAE):
             found = model.modes(parameters).bool().any(0)
             used = found if used is None else used | found
@@ -79,8 +79,7 @@ def _share_inside(matrices: Tensor, image_size: int) -> Tensor:
     whole = warps.determinants(matrices).abs() >= warps.LEAST_DETERMINANT
     share = torch.zeros(len(matrices), device=matrices.device)
     if whole.any():
-        size = [int(whole.sum()), 1, image_size, image_size]
-        places = functional.affine_grid(warps.inverse(matrices[whole]), size, align_corners=False)
+        places = warps.sampling_grid(warps.inverse(matrices[whole]), image_size, image_size)
         share[whole] = (places.abs() <= 1).all(-1).float().mean((1, 2))
     return share
 

@@ -99,7 +99,7 @@ def encode(
     assert config.probe_features is not None
     noise, through = None, probed_stn(config, stn)
     if config.probe_features == "sample":
-        noise = model.noise(len(images), generator(config.seed, f"{purpose} noise", data.device))
+        noise = model.noise(len(images), generator(config.seed, f"{purpose} noise")).to(data.device)
     return losses.features(model, images, config.probe_features, through=through, noise=noise)
 
 

@@ -18,9 +18,9 @@ class DeterministicAutoencoder(Autoencoder):
     def encode(self, images: Tensor) -> Tensor:
         return self.posterior(self.encoder(images))
 
-    def noise(self, count: int, source: torch.Generator) -> Tensor:
+    def noise(self, count: int, source: torch.Generator) -> Tensor:  # noqa: ARG002
         """No numbers (count, 0): the code needs none."""
-        return torch.zeros(count, 0, device=source.device)
+        return torch.zeros(count, 0)
 
     def latents(self, parameters: Tensor, noise: Tensor, step: int) -> Tensor:  # noqa: ARG002
         return parameters

@@ -58,7 +58,7 @@ class Model(nn.Module, ABC):
         """
 
     def noise(self, count: int, source: torch.Generator) -> Tensor:  # noqa: ARG002
-        """Noise for `count` posterior samples, on the device of `source`."""
+        """Noise for `count` posterior samples, on the host."""
         raise Unsupported(f"{self.config.model} has no posterior to sample from")
 
     def reconstruct(self, images: Tensor) -> Tensor:  # noqa: ARG002
@@ -86,7 +86,7 @@ class Autoencoder(Model):
 
     @abstractmethod
     def noise(self, count: int, source: torch.Generator) -> Tensor:
-        """Noise for `count` posterior samples, on the device of `source`."""
+        """Noise for `count` posterior samples, on the host."""
 
     @abstractmethod
     def latents(self, parameters: Tensor, noise: Tensor, step: int) -> Tensor:

@@ -32,7 +32,7 @@ class CategoricalVAE(Autoencoder):
 
     def noise(self, count: int, source: torch.Generator) -> Tensor:
         """Standard Gumbel noise: minus the logarithm of a standard exponential variable."""
-        exponential = torch.empty(count, *self._shape, device=source.device).exponential_(generator=source)
+        exponential = torch.empty(count, *self._shape).exponential_(generator=source)
         return -exponential.clamp_min(torch.finfo(exponential.dtype).tiny).log()
 
     def temperature(self, step: int) -> float:
@@ -64,12 +64,12 @@ class CategoricalVAE(Autoencoder):
         return (ours.exp() * (ours - theirs)).sum((1, 2))
 
     def sample(self, count: int, source: torch.Generator) -> Tensor:
-        return self.decode(self.prior(count, source))
+        return self.decode(self.prior(count, source).to(self.posterior.weight.device))
 
     def prior(self, count: int, source: torch.Generator) -> Tensor:
-        """`count` samples (count, D) of the prior."""
+        """`count` samples (count, D) of the prior, on the host."""
         variables, categories = self._shape
-        codes = torch.randint(categories, (count, variables), generator=source, device=source.device)
+        codes = torch.randint(categories, (count, variables), generator=source)
         return self._one_hot(codes)
 
     def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tivae import precision
 from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset
 from tivae.data.randomness import generator, initialise
@@ -63,11 +64,13 @@ class PCA(Control):
         self.directions.copy_(directions * largest.sign())
 
     def encode(self, images: Tensor) -> Tensor:
-        return (images.flatten(1) - self.mean) @ self.directions.T
+        with precision.exact(images.device):
+            return (images.flatten(1) - self.mean) @ self.directions.T
 
     def reconstruct(self, images: Tensor) -> Tensor:
         """The images' projections on the directions."""
-        pixels = self.encode(images) @ self.directions + self.mean
+        with precision.exact(images.device):
+            pixels = self.encode(images) @ self.directions + self.mean
         return pixels.view(-1, *images.shape[1:])
 
     def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002

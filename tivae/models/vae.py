@@ -24,7 +24,7 @@ class VAE(Autoencoder):
         return self.posterior(self.encoder(images)).view(-1, 2, self.config.latent_dim)
 
     def noise(self, count: int, source: torch.Generator) -> Tensor:
-        return torch.randn(count, self.config.latent_dim, generator=source, device=source.device)
+        return torch.randn(count, self.config.latent_dim, generator=source)
 
     def latents(self, parameters: Tensor, noise: Tensor, step: int) -> Tensor:  # noqa: ARG002
         mean, log_variance = parameters.unbind(1)
@@ -46,10 +46,10 @@ class VAE(Autoencoder):
         return 0.5 * (difference + torch.exp(-difference) + moved - 1).sum(1)
 
     def sample(self, count: int, source: torch.Generator) -> Tensor:
-        return self.decode(self.prior(count, source))
+        return self.decode(self.prior(count, source).to(self.posterior.weight.device))
 
     def prior(self, count: int, source: torch.Generator) -> Tensor:
-        """`count` samples (count, D) of the prior."""
+        """`count` samples (count, D) of the prior, on the host."""
         return self.noise(count, source)
 
     def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:

@@ -10,8 +10,9 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
+from analysis import formats
 from analysis.figures.drawing import style
-from tivae.io.checkpoint import replacing
+from tivae.io.files import replacing
 
 # No dates in the files: the same figure gives the same bytes.
 FORMATS: Mapping[str, Mapping[str, Any]] = {
@@ -67,7 +68,7 @@ def save(drawn: DrawnFigure, folder: Path) -> SavedFigure:
     """
     data_path = folder / f"{drawn.name}.csv"
     with replacing(data_path) as file:
-        file.write(drawn.data.to_csv(index=False, lineterminator="\n").encode())
+        file.write(formats.csv(drawn.data).encode())
     paths = {}
     with style.applied():
         for kind, metadata in FORMATS.items():

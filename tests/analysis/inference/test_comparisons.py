@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from analysis.inference import compare_images, compare_seeds, contrast, equivalence, holm, pair_by_seed
-from tests.analysis.statistics.test_intervals import DARWIN
+from tests.analysis.inference.test_intervals import DARWIN
 
 DRAWS = 300
 # Three standard deviations above 5 % of the draws.

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from study.jobs import Job
 from study.monitor.display import LINE_INTERVAL, Display, running_table, summary
-from study.monitor.progress import Progress, duration, label
+from study.monitor.progress import Progress, Score, duration, label
 from tivae.config import TrialConfig
 
 TRIALS = [Job("trial", TrialConfig(seed=seed)) for seed in range(4)]
@@ -150,7 +150,7 @@ def test_without_a_terminal_there_are_plain_lines_and_no_control_codes(progress,
     lines = output.getvalue().splitlines()
     assert len(lines) == 4
     assert lines[0].startswith(summary(progress)[:20])
-    assert "0.7123 augmented" in lines[2]
+    assert "accuracy 80.00 % base, 71.23 % augmented" in lines[2]
     assert lines[3].endswith("ValueError: [red]odd[/red]")
     assert "\x1b" not in output.getvalue()
 
@@ -199,3 +199,29 @@ def test_the_slots_time_inside_trials_is_added_up():
     clock.now += 10
     progress.end(TRIALS[0], _finished(0.7) | {"busy_seconds": 9.0})
     assert progress.utilisation.share() == pytest.approx(0.9)
+
+
+def test_a_search_shows_its_objective_and_no_accuracy_on_test_images():
+    score = Score("validation_base_loss", is_maximized=False)
+    progress = Progress(TRIALS, 2, 0, Clock(), score=score)
+    output = io.StringIO()
+    with Display(progress, Console(file=output, width=300)) as display:
+        for job, loss in zip(TRIALS, (0.25, 0.125, 0.5), strict=False):
+            progress.start(job, "cpu")
+            result = _finished(0.9) | {"validation_base_loss": loss}
+            progress.end(job, result)
+            display.ended(job, result)
+    assert progress.best == (0.125, TRIALS[1])
+    shown = output.getvalue() + summary(progress)
+    assert "validation base loss 0.125" in shown
+    assert "best validation base loss 0.125" in summary(progress)
+    assert "augmented" not in shown.replace("base vae", "")
+    assert "90" not in shown
+
+
+def test_the_trials_that_run_wait_or_have_ended_are_all_trials():
+    progress = Progress([STN, *TRIALS], slots=2, finished_before=1, clock=Clock())
+    progress.start(STN, "cpu")
+    progress.start(TRIALS[0], "cpu")
+    progress.end(TRIALS[0], _finished(0.7))
+    assert (progress.finished, progress.waiting_trials, progress.trials) == (2, 3, 5)

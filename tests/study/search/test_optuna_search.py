@@ -10,7 +10,7 @@ from optuna.trial import TrialState
 from analysis.frames.search import JOURNAL
 from study.search.optuna_search import OptunaSearch
 from study.storage.folder import FolderError
-from tests.study.test_search_reading import read
+from tests.study.space.test_search import read
 from tivae import records
 from tivae.config import TrialConfig
 

@@ -180,7 +180,7 @@ def test_the_factors_are_the_fields_that_the_file_varies(tmp_path: Path, text: s
 
 CONDITIONS = {
     "unknown field": ("{modle: vae}", "`modle` is not a field of a trial; did you mean `model`?"),
-    "no factor": ("{stn: none}", "names `stn`, which is no factor here; add it to `factors`"),
+    "no factor": ("{stn: none}", "names `stn`, which has no values here; add them, or remove the condition"),
     "value never taken": ("{model: cvae}", "asks for `model` cvae, which it never takes; its values are vae"),
     "value never taken in a list": ("{model: [vae, cvae]}", "asks for `model` cvae, which it never takes"),
     "itself": ("{epochs: 1}", "the conditions of `epochs` wait for each other; remove one"),

@@ -1,7 +1,7 @@
 """The quick version goes through every step of the full one, with little of each."""
 
 from study.space import search_space
-from study.space.quick import EPOCHS, TEST_IMAGES, TRAIN_IMAGES, shrunk
+from study.space.quick import EPOCHS, TEST_IMAGES, TRAIN_IMAGES, shrunk, warning
 from tivae.config import TrialConfig
 
 GRID = search_space.read(search_space.find("paper_grid"))
@@ -33,3 +33,21 @@ def test_what_is_smaller_already_stays_as_it_is():
 
 def test_cells_that_become_equal_are_one_trial():
     assert len(shrunk([TrialConfig(epochs=20), TrialConfig(epochs=40)])) == 1
+
+
+def test_what_the_command_line_sets_stays_and_all_seeds_where_it_sets_them():
+    trials = [TrialConfig(epochs=4, train_images=20_000, seed=seed) for seed in range(3)]
+    assert {config.epochs for config in shrunk(trials, {"epochs"})} == {4}
+    assert {config.train_images for config in shrunk(trials, {"train_images"})} == {20_000}
+    assert [config.seed for config in shrunk(trials, {"seed"})] == [0, 1, 2]
+    assert [config.seed for config in shrunk(trials, {"epochs"})] == [0]
+
+
+def test_the_warning_says_what_is_run():
+    small = shrunk([TrialConfig(epochs=4, seed=seed) for seed in range(3)], {"epochs", "seed"})
+    assert warning(small).startswith("QUICK VERSION: 6,000 training images, 2,000 test images, 4 epochs, 3 seeds.")
+    assert "20,000 training images, 2,000 test images, 2 epochs, 1 seed." in warning(
+        shrunk([TrialConfig(train_images=20_000)], {"train_images"})
+    )
+    assert "all training images" in warning(shrunk([TrialConfig()], {"train_images"}))
+    assert "4 epochs, 2 epochs of the STN" in warning(shrunk([TrialConfig(stn="pretrained", epochs=4)], {"epochs"}))

@@ -29,7 +29,7 @@ def squared_speeds(encode: Callable[[Tensor], Tensor], batches: Iterable[Tensor]
             count += len(batch)
             for name, tangent in tangents(batch, fill).items():
                 speed = torch.func.jvp(encode, (batch,), (tangent,))[1]
-                totals[name] += float(speed.double().square().sum())
+                totals[name] += float(speed.cpu().double().square().sum())
     return {name: total / count for name, total in totals.items()}
 
 

@@ -6,11 +6,17 @@ from pathlib import Path
 import pytest
 
 from study.space import search_space
-from study.space.parameters import Choices, Interval
-from study.space.search import VALIDATION_FIGURES, Search
+from study.space.domains import Choices, Interval
+from study.space.search import VALIDATION_METRICS, Search
 from study.space.search_space import SpaceError
+from study.space.yaml_reader import Node
 from tests.study.space_files import read_text
 from tivae.config import FIELD_NAMES
+
+
+def choices(*values: object) -> Choices:
+    return Choices(tuple(map(Node, values)))
+
 
 PARTS = {
     "search": "optuna",
@@ -48,12 +54,12 @@ def test_every_part_is_read(tmp_path: Path) -> None:
     )
     domains = {item.name: item.domain for item in search.parameters}
     assert domains == {
-        "model": Choices(("vae", "categorical_vae")),
+        "model": choices("vae", "categorical_vae"),
         "latent_dim": Interval(2, 100, whole=True, log=True),
         "categories": Interval(2, 8, whole=True, step=3),
         "kl_weight": Interval(1e-4, 1.0, whole=False, log=True),
         "scale_range": Interval(0.0, 0.5, whole=False),
-        "hidden_widths": Choices(((8,), (8, 16))),
+        "hidden_widths": choices((8,), (8, 16)),
     }
     assert search.objectives == {"validation_base_loss": "minimize", "encoding_dim": "minimize"}
     assert (search.sampler.name, search.sampler.options) == ("nsga2", {"population": 7})
@@ -64,7 +70,7 @@ def test_every_part_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("domain", "expected"),
     [
-        (Choices(((8,), (8, 16))), {(8,), (8, 16)}),
+        (choices((8,), (8, 16)), {(8,), (8, 16)}),
         (Interval(2, 8, whole=True, step=3), {2, 5, 8}),
         (Interval(1, 3, whole=True, log=True), {1, 2, 3}),
     ],
@@ -117,27 +123,27 @@ ERRORS: dict[str, tuple[dict[str, str], str]] = {
     "another kind": ({"search": "grid"}, "`search` is 'grid'; it must be optuna"),
     "unknown part": ({"factors": "{}"}, "`factors` is unknown in a search; it may hold"),
     "nothing searched": ({"parameters": ""}, "nothing is searched; give `parameters`"),
-    "a value": ({"parameters": "{model: vae}"}, "which is nothing to search; list its values"),
+    "a value": ({"parameters": "{model: vae}"}, r"which is no list; write \[vae\]"),
     "unknown field": ({"parameters": "{latent: [1, 2]}"}, "`latent` is not a field of a trial"),
     "the seed": ({"parameters": "{seed: [1, 2]}"}, "may not choose its luck"),
     "wrong value": ({"parameters": "{model: [vae, gan]}"}, "`model` is 'gan'; it must be"),
     "two ranges": ({"parameters": "{epochs: {range: [1, 2], log_range: [1, 2]}}"}, "has range and log_range"),
     "unknown range": ({"parameters": "{epochs: {rang: [1, 2]}}"}, "did you mean `range`"),
-    "upside down": ({"parameters": "{epochs: {range: [5, 1]}}"}, "runs from 5 to 1"),
+    "upside down": ({"parameters": "{epochs: {range: [5, 1]}}"}, "runs from 5 down to 1"),
     "real for whole": ({"parameters": "{epochs: {uniform: [1, 5]}}"}, "a whole number; write `range`"),
     "outside": ({"parameters": "{epochs: {range: [0, 5]}}"}, "`epochs` is 0; it must be a whole number at least 1"),
     "log from zero": ({"parameters": "{kl_weight: {log_uniform: [0, 1]}}"}, "begins at 0; it must begin above 0"),
     "fraction": ({"parameters": "{kl_weight: {range: [0.1, 1]}}"}, "all its numbers must be whole"),
     "step of nothing": ({"parameters": "{epochs: {range: [1, 5, 0]}}"}, "has step 0"),
     "not a range": ({"parameters": "{epochs: {range: 5}}"}, r"`range` of `epochs` is 5; it must be \[low, high\]"),
-    "setting as well": ({"parameters": "{epochs: [1, 2]}"}, "`epochs` is a setting and a parameter as well"),
+    "setting as well": ({"parameters": "{epochs: [1, 2]}"}, "`epochs` is a setting and a factor as well"),
     "unknown condition": (
         {"parameters": "{latent_dim: {range: [2, 5], where: {stn: none}}}"},
-        "names `stn`, which is neither a setting nor a parameter",
+        "names `stn`, which has no values here; add them",
     ),
     "condition never met": (
         {"parameters": "{model: [vae, autoencoder], categories: {range: [2, 5], where: {model: categorical_vae}}}"},
-        "asks for `model` categorical_vae, never its value; it takes",
+        "asks for `model` categorical_vae, which it never takes; its values are",
     ),
     "conditions in a ring": (
         {
@@ -146,9 +152,9 @@ ERRORS: dict[str, tuple[dict[str, str], str]] = {
         "wait for each other",
     ),
     "no objective": ({"objectives": ""}, "the search has no objective"),
-    "test figure": (
+    "test metric": (
         {"objectives": "{augmented_accuracy: maximise}"},
-        "a figure of the test set, which a search may not see; did you mean `validation_augmented_accuracy`",
+        "a metric of the test set, which a search may not see; did you mean `validation_augmented_accuracy`",
     ),
     "reported by none": ({"objectives": "{beauty: maximise}"}, "`beauty` is reported by no trial; it must be one of"),
     "no direction": ({"objectives": "{validation_base_loss: up}"}, "is 'up'; it must be maximise or minimise"),
@@ -184,9 +190,9 @@ def test_seeds_are_refused(tmp_path: Path) -> None:
         read_text(tmp_path, text(), seeds=3)
 
 
-def test_objectives_are_figures_of_validation_images_or_sizes() -> None:
+def test_objectives_are_metrics_of_validation_images_or_sizes() -> None:
     search = search_space.read(search_space.find("optuna_latent")).search
     assert search is not None
     assert set(search.objectives) == {"validation_augmented_accuracy", "encoding_dim"}
-    assert all(name.startswith("validation_") for name in VALIDATION_FIGURES)
+    assert all(name.startswith("validation_") for name in VALIDATION_METRICS)
     assert {item.name for item in search.parameters} <= set(FIELD_NAMES)
