@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
+from tivae.config import RENAMED
 from tivae.io import files, sealed_json
 from tivae.io.files import DamagedFile
 
@@ -166,7 +167,8 @@ def _section(value: object, name: str, dtypes: Mapping[str, str]) -> Row:
     if not isinstance(value, dict):
         raise _WrongValueError(f"`{name}` is {_short(repr(value))}; it must be an object")
     row: Row = {}
-    for field, content in value.items():
+    for given, content in value.items():
+        field: str = RENAMED.get(given) or given
         if field in dtypes:
             row[field] = _value(content, dtypes[field], name, field)
         elif field not in _TAKEN and _is_scalar(content):
