@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tivae import records
-from tivae.config import CONTROLS, TrialConfig
+from tivae.config import TrialConfig
 
 # Forward and backward passes over one image, in units of a forward pass.
 _TRAINING_PASSES = 3
@@ -82,7 +82,7 @@ class Job:
         stn_share = _STN_SHARE * config.images.pixels / TrialConfig().images.pixels
         if self.kind == "stn":
             return self.epochs * images * stn_share
-        if config.model in CONTROLS:
+        if not config.is_trained:
             # Encoding and the probes; nothing is trained.
             return float(images)
         tests = 2 * (config.test_images or config.images.test_images)

@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ from rich.console import Console
 
 from analysis import formats
 from analysis.frames.search import JOURNAL
+from analysis.frames.study import QUESTION
 from analysis.tables.table1 import table1, table1_text
 from study import dry_run
 from study.engine import address, devices
@@ -27,6 +29,7 @@ from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
 from study.space import search_space as spaces
 from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
+from study.space.schema import field_list
 from study.space.search import Search
 from study.storage.folder import FolderError, Frames, StudyPaths, opened
 from study.storage.mirror import Mirror
@@ -76,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="show the trials, devices and expected time, run nothing"
     )
+    parser.add_argument("--fields", action="store_true", help="show the fields of a trial and exit")
     parser.add_argument("--quick", action="store_true", help="a small version that goes through every step")
     parser.add_argument("--trials", type=_positive, help="length of a search, in place of the file's")
     parser.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, in place of the file's")
@@ -114,6 +118,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
         _list(console)
         return 0
+    if options.fields:
+        print(field_list(shutil.get_terminal_size().columns), end="")
+        return 0
     if options.address is not None and not options.dry_run:
         address.check(options.address)
     if options.space is None:
@@ -137,6 +144,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         dry_run.show(trials, options.results_dir / name, options, console)
         return 0
     with opened(options.results_dir, name) as study:
+        (study / QUESTION).write_text(f"{space.question}\n", encoding="utf-8")
         place = StudyPaths(study, of_study(options.storage, study), Frames(study))
         Mirror(place.storage, study).bring_all()
         if space.search is not None:

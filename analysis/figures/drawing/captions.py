@@ -6,7 +6,7 @@ import pandas as pd
 
 from analysis.frames.image_sets import images_of
 
-QUICK = "Quick run: it shows that everything works, its figures are no results."
+QUICK = "Quick run: it shows that everything works, its numbers are no results."
 
 
 def described(trials: pd.DataFrame) -> str:
