@@ -13,8 +13,7 @@ from study.space.yaml_reader import Node, SpaceError
 from tivae.config import ConfigError, TrialConfig, check_field_name
 from tivae.fields import checked
 
-# All that a search space can set: the facts of a data set follow from its name.
-FIELDS = {item.name: item for item in dataclasses.fields(TrialConfig) if item.name != "dataset_facts"}
+FIELDS = {item.name: item for item in dataclasses.fields(TrialConfig)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +96,6 @@ def seeds(node: Node) -> Factor:
 
 def check_field(name: str, place: str) -> None:
     """Raises `SpaceError` with the nearest known name where `name` is no field of a trial."""
-    if name == "dataset_facts":
-        raise SpaceError("`dataset_facts` is set; leave it out, it follows from `dataset`", place)
     try:
         check_field_name(name)
     except ConfigError as error:

@@ -118,7 +118,7 @@ def test_the_example_shows_every_part_and_lists_every_field() -> None:
     code = "\n".join(line.split("#")[0] for line in text.splitlines())
     assert [part for part in parts if not re.search(rf"\b{part}:", code)] == []
     listed = re.findall(r"^#   ([a-z_]+)  ", text, re.M)
-    assert listed == [name for name in FIELD_NAMES if name != "dataset_facts"]
+    assert listed == list(FIELD_NAMES)
 
 
 def test_each_folder_entry_is_a_search_space() -> None:
