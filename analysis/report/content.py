@@ -76,7 +76,8 @@ def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str],
     named = {table.name: table for table in made}
     judged = judge(study) if not study.finished.empty else []
     drawn = list(figures.saved) if figures is not None else []
-    beside = drawn.pop(0) if drawn else None
+    beside = min(drawn, key=_rank, default=None)
+    drawn = [figure for figure in drawn if figure is not beside]
     sections = [Section("In short", _summary(study, judged), beside)]
     failed, searched = named.pop("failures", None), named.pop("search", None)
     verdicts, table1 = named.pop("verdicts", None), named.pop("table1", None)
@@ -106,6 +107,12 @@ def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str],
         lines = [Paragraph(f"{name.replace('_', ' ')}: {reason}.") for name, reason in left_out.items()]
         sections.append(Section("Not shown", lines, is_folded=True))
     return Report(f"Study {', '.join(study.folders)}", sections)
+
+
+def _rank(figure: SavedFigure) -> int:
+    """The figure that answers the question has the least: of a search its front or history, of a sweep its curve."""
+    order = ("optuna_pareto", "optuna_history", "accuracy_by_latent_size", "accuracy_by_kl_weight", "accuracy_by_")
+    return next((rank for rank, start in enumerate(order) if figure.name.startswith(start)), len(order))
 
 
 def _summary(study: Study, judged: list[Judgement]) -> list[Block]:
