@@ -233,7 +233,7 @@ function partsOf(row) {
   }
   const picture = data.pictures[row.key];
   if (picture && picture.startsWith("data:image/jpeg;base64,")) {
-    const tanh = (row.output_activation ?? data.shared.output_activation) === "tanh" ? " The decoder ends in tanh: no output pixel is brighter than 64 % of white." : "";
+    const tanh = (row.output_activation ?? data.shared.output_activation) === "tanh" ? " The decoder ends in tanh: no output pixel is as bright as white." : "";
     part("Reconstructions", element("img", null, { src: picture, alt: "Rows from above: ten base test images, their reconstructions, the same images augmented, their reconstructions" }),
       element("p", `From above: base images, their reconstructions, augmented images, their reconstructions.${tanh}`, { class: "note" }));
   }
