@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
+
+from study.engine import cpus
 
 # Fastest first.
 DEVICE_TYPES = ("cuda", "mps", "cpu")
@@ -160,7 +161,7 @@ def named(found: Sequence[Pool]) -> str:
 def machine() -> Node:
     """This machine, as Ray would count it."""
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return Node("", "", _cpus(), gpus, accelerator())
+    return Node("", "", cpus.usable(), gpus, accelerator())
 
 
 def accelerator() -> str | None:
@@ -171,11 +172,6 @@ def accelerator() -> str | None:
     if torch.backends.mps.is_available():
         return "mps"
     return "cuda" if torch.version.cuda or torch.version.hip else None
-
-
-def _cpus() -> int:
-    # What this process may use, which in a container is less than what the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_words(nodes: Sequence[Node]) -> str:
