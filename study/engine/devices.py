@@ -44,6 +44,8 @@ class Pool:
 
     device: what torch calls it; resources: Ray's resources of one slot; slots: how many trials run at once; threads:
     CPU threads of a trial; node: Ray's name for the node, host: the node's own; "" where there is one node only.
+    is_full: whether Ray has no room for one trial more when all slots are taken, nor for one in place of another
+    pool's: one more may then wait for a slot without ever running beside the others.
     """
 
     device: str
@@ -52,6 +54,7 @@ class Pool:
     threads: int = 1
     node: str = ""
     host: str = ""
+    is_full: bool = False
 
     @property
     def key(self) -> tuple[str, str]:
@@ -125,12 +128,15 @@ class SlotOptions:
         free = {node.id: int(node.cpus) // self.cpus_per_trial for node in nodes}
         for device in (device for device in DEVICE_TYPES if device in wanted):
             for node in nodes:
-                slots = min(left, free[node.id], self._room(device, node, free[node.id]))
+                room = self._room(device, node, free[node.id])
+                slots = min(left, free[node.id], room)
                 if slots > 0:
                     left, free[node.id] = left - slots, free[node.id] - slots
-                    host = node.name if several else ""
-                    resources = self._resources(device, node)
-                    found.append(Pool(device, resources, slots, self.cpus_per_trial, node.id, host))
+                    resources, host = self._resources(device, node), node.name if several else ""
+                    # Of CPUs alone, whole they must be: others may stand by for an accelerator.
+                    whole = int(node.cpus) // self.cpus_per_trial if device == "cpu" else room
+                    is_full = slots == whole and (device == "cpu" or "GPU" in resources)
+                    found.append(Pool(device, resources, slots, self.cpus_per_trial, node.id, host, is_full))
         return found
 
     def _room(self, device: str, node: Node, free: int) -> int:

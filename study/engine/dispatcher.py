@@ -23,8 +23,9 @@ class Dispatcher(Searcher):
 
     Tune asks for a trial whenever it can hold one more; the answer is a job on the fastest pool that has room, or
     "not yet". A slow pool gets a job only while it would end it before the faster ones have done all that waits:
-    it helps a long study and does not hold up its end. No more jobs are given out than there are slots, whatever room
-    Ray would have for them.
+    it helps a long study and does not hold up its end. No more jobs run than there are slots, whatever room Ray would
+    have for them: one more is given to a pool only where Ray has none (`Pool.is_full`), because Tune is sure to keep a
+    worker process only while another trial waits for it.
 
     A job whose worker died, whose pool is gone or whose device lacks an operation is put back, and goes on from its
     last epoch on whatever pool it is given to next: on another than that on which its worker died, where it can.
@@ -58,7 +59,7 @@ class Dispatcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """The next job as Tune's config, None where it must wait, `FINISHED` where no job is left or can be run."""
         for job in self._ready():
-            pool = self._load.room(job, self._waiting_work(), self._died_on.get(job.key, ()))
+            pool = self._load.room(job, *self._waiting_work(), self._died_on.get(job.key, ()))
             if pool is not None:
                 return self._give(job, pool, trial_id)
             if self._load.everything_runs_everywhere:
@@ -140,11 +141,11 @@ class Dispatcher(Searcher):
                 self._add(asked)
             yield from (job for job in jobs if job in self._waiting and job.needs not in self._missing_stns)
 
-    def _waiting_work(self) -> float:
-        """The cost of the jobs that wait, those included that a search will come upon."""
+    def _waiting_work(self) -> tuple[float, float]:
+        """Number and cost of the jobs that wait, those included that a search will come upon."""
         left = self._more.left if self._more is not None and self._asked_costs else 0
         each = sum(self._asked_costs) / max(1, len(self._asked_costs))
-        return self._waiting_cost + left * each
+        return len(self._waiting), self._waiting_cost + left * each
 
     def _give(self, job: Job, pool: Pool, trial_id: str) -> dict[str, Any]:
         self._remove(job)

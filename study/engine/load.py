@@ -60,18 +60,22 @@ class Load:
 
     def has_room(self) -> bool:
         """Whether any pool has a free slot."""
-        return any(self._taken[pool.key] < pool.slots for pool in self.pools)
+        return any(self._taken[pool.key] < pool.slots + pool.is_full for pool in self.pools)
 
-    def room(self, job: Job, waiting_cost: float, avoided: Collection[Key] = ()) -> Pool | None:
+    def room(self, job: Job, waiting_jobs: float, waiting_cost: float, avoided: Collection[Key] = ()) -> Pool | None:
         """The fastest pool that should be given the job now, with so much waiting; None where it had better wait.
 
         avoided: pools that are taken only where the job fits on no other.
         """
         fitting = self.fitting(job)
         fitting = [pool for pool in fitting if pool.key not in avoided] or fitting
-        for pool in sorted(fitting, key=lambda pool: -self._speed(pool)):
-            if self._taken[pool.key] < pool.slots and self._is_worth_it(job, pool, fitting, waiting_cost):
-                return pool
+        fitting = sorted(fitting, key=lambda pool: -self._speed(pool))
+        # The last jobs would wait for one pool beside a free other.
+        for spare in (0, 1) if waiting_jobs > self.slots else (0,):
+            for pool in fitting:
+                has_room = self._taken[pool.key] < pool.slots + spare * pool.is_full
+                if has_room and self._is_worth_it(job, pool, fitting, waiting_cost):
+                    return pool
         return None
 
     def _is_worth_it(self, job: Job, pool: Pool, fitting: Sequence[Pool], waiting_cost: float) -> bool:

@@ -60,6 +60,23 @@ def test_no_node_is_asked_for_more_than_it_has(options):
             assert sum(pool.slots * pool.resources.get(name, 0) for pool in pools) <= whole
 
 
+@pytest.mark.parametrize(
+    ("nodes", "options", "full"),
+    [
+        ([SMALL], SlotOptions(), {"cpu": True}),
+        ([SMALL], SlotOptions(max_concurrent=3), {"cpu": False}),
+        # A further trial on CPUs would start on one that stands by for the GPU.
+        ([LARGE], SlotOptions(trials_per_gpu=4), {"cuda": True, "cpu": False}),
+        ([LARGE], SlotOptions(trials_per_gpu=4, max_concurrent=2), {"cuda": False}),
+        ([MAC], SlotOptions(devices=("mps",)), {"mps": True}),
+        ([Node("old", "old", 8, 0, "mps")], SlotOptions(devices=("mps",)), {"mps": False}),
+        ([Node("odd", "odd", 7)], SlotOptions(cpus_per_trial=2), {"cpu": True}),
+    ],
+)
+def test_a_pool_is_full_where_ray_could_start_no_further_trial_of_it(nodes, options, full):
+    assert {pool.device: pool.is_full for pool in options.pools(nodes)} == full
+
+
 def test_cpus_per_trial_are_its_threads():
     (pool,) = SlotOptions(cpus_per_trial=3).pools([Node("", "", 7)])
     assert (pool.slots, pool.threads, pool.resources) == (2, 3, {"CPU": 3})

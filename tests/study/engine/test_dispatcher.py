@@ -132,6 +132,14 @@ def test_no_more_jobs_are_given_out_than_there_are_slots(dispatcher):
     assert _job(searcher.suggest("next")).kind == "trial"
 
 
+def test_one_job_more_is_held_where_ray_has_no_room_to_start_it(dispatcher):
+    full = Pool("cpu", {"CPU": 1}, 2, is_full=True)
+    searcher = dispatcher([TrialConfig(latent_dim=size) for size in range(2, 12)], [full])
+    assert _kinds(searcher, 4) == ["trial", "trial", "trial", None]
+    last = dispatcher(PLAIN, [full])
+    assert _kinds(last, 3) == ["trial", "trial", None], "the last jobs do not queue behind one pool"
+
+
 def test_every_job_is_given_out_exactly_once(dispatcher):
     searcher = dispatcher([*PLAIN, *BEHIND_STN], [CPU])
     keys, running, number = [], [], 0
