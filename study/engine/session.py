@@ -49,7 +49,7 @@ def work(
     with contextlib.ExitStack() as stack:
         loggers = _loggers(study, options)
         dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard))
-        wanted.pools([node.resources for node in tune.nodes()])
+        wanted.pools(tune.nodes(tune.PROBE_SECONDS))
         if options.address is not None:
             tune.check_storage(storage, wanted)
         unknown = 0 if search is None else search.left
