@@ -109,14 +109,14 @@ class Job:
         """Expected work of one epoch; 0 for a control."""
         config = self.config
         if self.kind == "stn":
-            return self._images * _STN_SHARE
+            return self._images * self._stn_share
         if not config.is_trained:
             return 0.0
-        tests = 2 * (config.test_images or 10_000)
+        tests = 2 * (config.test_images or config.images.test_images)
         # A second view is encoded, which is half of the work, and not decoded.
         per_image = self._per_image * (1.0 if config.consistency_weight is None else 1.5)
         # Test images are only encoded and decoded.
-        return per_image * (self._images + tests / _TRAINING_PASSES) + self._images * self._stn_share
+        return per_image * (self._images + tests / _TRAINING_PASSES) + self._images * self._stn_share * self._stn_passes
 
     @functools.cached_property
     def _readout_cost(self) -> float:
@@ -130,20 +130,25 @@ class Job:
 
     @property
     def _images(self) -> int:
-        return (self.config.train_images or 60_000) - (self.config.validation_images or 0)
+        config = self.config
+        return (config.train_images or config.images.train_images) - (config.validation_images or 0)
+
+    @property
+    def _stn_share(self) -> float:
+        return _STN_SHARE * self.config.images.pixels / TrialConfig().images.pixels
 
     @property
     def _per_image(self) -> float:
         return _flops(self.config) / _flops(TrialConfig())
 
     @property
-    def _stn_share(self) -> float:
-        """Cost of the STN per training image and epoch."""
+    def _stn_passes(self) -> float:
+        """Cost of the STN per training image and epoch, over that of training it."""
         config = self.config
         if config.stn in ("joint", "inverse"):
-            return _STN_SHARE
+            return 1.0
         redrawn = config.train_dataset == "augmented" and config.training_warps == "redrawn"
-        return _STN_SHARE / _TRAINING_PASSES if config.stn == "pretrained" and redrawn else 0.0
+        return 1 / _TRAINING_PASSES if config.stn == "pretrained" and redrawn else 0.0
 
 
 def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none") -> list[Job]:
@@ -189,10 +194,10 @@ def _trained(group: list[TrialConfig], study: Path) -> int:
 def _flops(config: TrialConfig) -> float:
     """Multiplications of one forward pass over one image, batch norm and activations counted as 30 per value."""
     widths = config.hidden_widths
-    sizes = [28]
+    sizes = [config.images.size]
     for _ in widths:
         sizes.append(math.ceil(sizes[-1] / 2))
-    total = 9.0 * widths[0] * 28**2
+    total = 9.0 * widths[0] * sizes[0] ** 2
     for depth, width in enumerate(widths):
         before = widths[depth - 1] if depth else 1
         total += (9 * before + 30) * width * sizes[depth + 1] ** 2

@@ -13,7 +13,7 @@ from torch import Tensor
 from tivae import precision
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.evaluation import intermediate as intermediates
 from tivae.evaluation import measures as invariance
 from tivae.evaluation.memo import SHARED_BYTES, Memo
@@ -86,7 +86,7 @@ class Trained:
 
 def run(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str = "cpu",
     *,
     stn: SpatialTransformer | None = None,
@@ -97,7 +97,7 @@ def run(
 ) -> TrialResult:
     """Trains the config's model and reads it out.
 
-    The same config on the same device type gives the same numbers, interrupted or not: `checkpoint` is written
+    The same config on the same model of device gives the same numbers, interrupted or not: `checkpoint` is written
     after every epoch and continued from where it exists. stn: the config's pretrained STN; without it one is
     pretrained here first. measures: `none`, `standard` or `all` measures of invariance (`tivae.evaluation.measures`),
     which move no other metric. intermediate: one of `evaluation.intermediate.METRICS`, estimated after every epoch for
@@ -120,7 +120,7 @@ def run(
 
 def pretrain(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str = "cpu",
     *,
     checkpoint: Path | None = None,

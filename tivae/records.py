@@ -81,9 +81,9 @@ def finished(folder: Path) -> dict[str, Any] | None:
 def finished_trial(config: TrialConfig, study: Path, measures: str = "none") -> dict[str, Any] | None:
     """The record of a finished trial that has at least these measures; None where there is none."""
     record = finished(trial_folder(study, config.key))
-    return (
-        record if record is not None and wanted_of(config, measures).keys() <= set(record.get("measures", ())) else None
-    )
+    if record is None or not wanted_of(config, measures).keys() <= set(record.get("measures", ())):
+        return None
+    return record
 
 
 def trained_state(config: TrialConfig, study: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:

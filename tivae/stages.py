@@ -17,7 +17,7 @@ import torch
 from tivae import device_support, experiment, records
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.evaluation.measures import chosen
 from tivae.experiment import Readouts, Trained
 from tivae.io import checkpoint, files
@@ -51,14 +51,14 @@ class Wanted:
 class Place:
     """Where stages are computed, on which images, and where they are left: the folder of a study."""
 
-    host: FashionMNIST
+    host: Images
     device: torch.device | str
     study: Path
 
 
 def run_trial(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str,
     study: Path,
     on_epoch: OnEpoch | None = None,

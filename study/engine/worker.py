@@ -8,17 +8,17 @@ import faulthandler
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from study.jobs import Job
 from study.storage.remote import Storage
 from tivae import device_support, records, registry, stages
-from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation.intermediate import METRICS
 from tivae.evaluation.measures import chosen
 from tivae.stages import Place, Wanted
@@ -35,12 +35,18 @@ REPORTED = (
 
 
 def work(
-    config: dict[str, Any], *, data: FashionMNIST, storage: Storage, wanted: Wanted, time_limit: float | None = None
+    config: dict[str, Any],
+    *,
+    data: Mapping[str, ray.ObjectRef[Any]],
+    storage: Storage,
+    wanted: Wanted,
+    time_limit: float | None = None,
 ) -> None:
     """Runs one job, reporting each epoch; its records and checkpoints are left on the storage.
 
     config: `job` (`Job.to_text`) and `pool` (device, threads), as the dispatcher makes it; `intermediate`: the metric
     that a search prunes by, to be reported after every epoch, or None.
+    data: the `Images` of each data set, of which only the job's come to this node.
     wanted: what is computed of trials besides. time_limit: seconds from one report or trial to the next, after which
     this process ends itself.
 
@@ -57,7 +63,11 @@ def work(
 
 
 def _work(
-    config: dict[str, Any], data: FashionMNIST, storage: Storage, wanted: Wanted, alive: Callable[[], None]
+    config: dict[str, Any],
+    data: Mapping[str, ray.ObjectRef[Any]],
+    storage: Storage,
+    wanted: Wanted,
+    alive: Callable[[], None],
 ) -> None:
     began = time.perf_counter()
     job, pool = Job.from_text(config["job"]), config["pool"]
@@ -89,7 +99,7 @@ def _work(
 def _run(
     job: Job,
     config: dict[str, Any],
-    data: FashionMNIST,
+    data: Mapping[str, ray.ObjectRef[Any]],
     storage: Storage,
     wanted: Wanted,
     alive: Callable[[], None],
@@ -98,7 +108,7 @@ def _run(
     intermediate = config.get("intermediate")
     reported = REPORTED if intermediate is None else (*REPORTED, intermediate)
     with storage.at_hand(*job.parts) as (study, send), _noted() as notices:
-        place = Place(data, config["pool"]["device"], study)
+        place = Place(ray.get(data[job.config.dataset]), config["pool"]["device"], study)
         kept = [epoch_file(Path(records.CHECKPOINT), trial.config.epochs).name for trial in job.trials]
         kept.append(records.CHECKPOINT)
 

@@ -103,7 +103,7 @@ def train(
     on from or, without `keep`, what is read out alone. Those that are there already (the caller has checked them) are
     not asked for.
 
-    Resumed equals uninterrupted, bit for bit on the same device type. `on_epoch` is called with each new row
+    Resumed equals uninterrupted, bit for bit on the same model of device. `on_epoch` is called with each new row
     after its checkpoint is written.
 
     Raises `NonFiniteLoss`, naming the optimiser step; the checkpoint then still holds the last good epoch.
