@@ -16,9 +16,9 @@ from torch.nn import functional
 
 from tivae import experiment, records
 from tivae.config import ConfigError, TrialConfig
-from tivae.data import fashion_mnist
-from tivae.data.datasets import to_pixels
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data import catalogue
+from tivae.data.image_set import Images
+from tivae.data.loading import load
 from tivae.experiment import TrialResult
 from tivae.fields import text
 from tivae.models.base import Unsupported
@@ -36,7 +36,7 @@ def measure(
     size: int | None = None,
     channels: int = 1,
     measures: str = "standard",
-    data: FashionMNIST | None = None,
+    data: Images | None = None,
     device: torch.device | str = "cpu",
     **settings: Any,
 ) -> TrialResult:
@@ -58,7 +58,9 @@ def measure(
 
     Raises `ValueError` where it does not give finite numbers for each image, or for other settings than a config takes.
     """
-    host = data or fashion_mnist.load()
+    dataset, facts = catalogue.resolved(settings.get("dataset", catalogue.DEFAULT))
+    settings |= {"dataset": dataset, "dataset_facts": facts}
+    host = data or load(catalogue.named(dataset, facts))
     given = Given(encoder, size, channels)
     first = torch.from_numpy(np.array(host.test_images[:_FIRST_IMAGES]))
     encodings = given(first[:, None].float() / 255)
@@ -134,8 +136,7 @@ class Encoder(Control):
             raise Unsupported(
                 "this encoder was given to tivae.measure in another process; a record holds its name alone"
             )
-        pixels = to_pixels(images, self.config.deviation)[:, None]
-        return given(pixels).to(images.device)
+        return given(self.config.standardisation.pixels(images)[:, None]).to(images.device)
 
     def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
         self.check_feature(name)
