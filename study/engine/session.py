@@ -46,7 +46,7 @@ def work(
     data = fashion_mnist.load(options.data)
     with contextlib.ExitStack() as stack:
         loggers = _loggers(study, options)
-        dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard))
+        dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard, again=options.again))
         wanted.pools([node.resources for node in tune.nodes()])
         if options.address is not None:
             tune.check_storage(storage, wanted)
