@@ -37,6 +37,7 @@ from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
 from study.space.schema import field_list
 from study.space.search import Search
 from study.storage.folder import FolderError, Frames, StudyPaths, opened
+from study.storage.lease import held
 from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
 from tivae import records, registry
@@ -163,10 +164,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     with opened(options.results_dir, name) as study:
         (study / QUESTION).write_text(f"{space.question}\n", encoding="utf-8")
         place = StudyPaths(study, of_study(options.storage, study), Frames(study))
-        Mirror(place.storage, study).bring_all()
-        if space.search is not None:
-            return _search(space.search, place, options, console)
-        return _study(trials, place, options, console)
+        with held(place.storage, study):
+            Mirror(place.storage, study).bring_all()
+            if space.search is not None:
+                return _search(space.search, place, options, console)
+            return _study(trials, place, options, console)
 
 
 def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
