@@ -44,6 +44,7 @@ from tivae import records, registry
 from tivae.config import ConfigError, TrialConfig
 from tivae.data import fashion_mnist
 from tivae.evaluation.measures import chosen
+from tivae.io.record import NewerRecord
 from tivae.io.redaction import redacted
 
 if TYPE_CHECKING:
@@ -324,6 +325,7 @@ def _positive(text: str) -> int:
 
 
 BAD_INPUT = (
+    NewerRecord,
     spaces.SpaceError,
     ConfigError,
     FolderError,
