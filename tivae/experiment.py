@@ -14,6 +14,7 @@ from tivae import precision
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
+from tivae.data.placement import place
 from tivae.evaluation import intermediate as intermediates
 from tivae.evaluation import measures as invariance
 from tivae.evaluation.memo import SHARED_BYTES, Memo
@@ -23,7 +24,6 @@ from tivae.models import Control, Model, build, build_autoencoder, model_input
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
-from tivae.placement import place
 from tivae.training import final_metrics
 from tivae.training.autoencoder import ModelTraining, as_module, without_evaluation
 from tivae.training.evaluation_losses import EvaluationLosses

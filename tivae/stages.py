@@ -18,13 +18,13 @@ from tivae import device_support, experiment, records
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
+from tivae.data.placement import place as placed
 from tivae.evaluation.measures import chosen
 from tivae.experiment import Readouts, Trained
 from tivae.io import checkpoint, files
 from tivae.io.provenance import Stopwatch
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer
-from tivae.placement import place as placed
 from tivae.records import CHECKPOINT
 from tivae.training.loop import OnEpoch
 

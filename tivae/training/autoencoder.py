@@ -12,13 +12,13 @@ from torch.nn import functional
 
 from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
+from tivae.data.placement import place
 from tivae.data.randomness import generator
 from tivae.models import Autoencoder, ImageLosses, build_autoencoder, model_input
 from tivae.models.consistency import consistency
 from tivae.models.model_input import ModelInput
 from tivae.models.stn import SpatialTransformer
 from tivae.models.stn import build as build_stn
-from tivae.placement import place
 from tivae.training.epoch_sets import EpochSets
 from tivae.training.evaluation_losses import EvaluationLosses
 from tivae.training.loop import EpochRow, Training

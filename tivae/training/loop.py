@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tivae import placement, precision
+from tivae import precision
+from tivae.data import placement
 from tivae.data.datasets import Dataset
 from tivae.io import checkpoint
 from tivae.models import compilation
