@@ -1,5 +1,6 @@
 """The README's `ray job submit` and the `ray start` before it, literally, on one machine."""
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -50,11 +51,12 @@ def dashboard(request, tmp_path):
         join_here = join.replace("HEAD:6379", f"127.0.0.1:{head}")
         run(tmp_path, f"{join_here} --num-cpus=1 --dashboard-agent-listen-port={free_port()}")
     yield f"http://127.0.0.1:{port}"
-    own = [
-        process for process in psutil.process_iter(["cmdline"]) if temporary in " ".join(process.info["cmdline"] or ())
-    ]
+    started = [it for it in psutil.process_iter(["cmdline"]) if temporary in " ".join(it.info["cmdline"] or ())]
+    # Ray's agents rename themselves.
+    own = {*started, *(child for process in started for child in process.children(recursive=True))}
     for process in own:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     psutil.wait_procs(own, 10)
 
 
