@@ -15,6 +15,8 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.spreadsheet import guarded
+
 MISSING = "-"
 # Letters of a row that fit a line of 6.5 inches, a letter paper's, in each size of LaTeX's type.
 LATEX_SIZES = {
@@ -42,27 +44,27 @@ class Table:
 
     def text(self, width: int = 100) -> str:
         """Fixed-width text; notes are wrapped at `width`."""
-        parts = [_printable(self.title) + "\n"]
+        parts = [printable(self.title) + "\n"]
         parts += [f"{heading}\n{text(frame, right)}".lstrip("\n") for heading, frame, right in self.blocks]
-        notes = [textwrap.fill(_printable(note), width, subsequent_indent="  ") for note in self.notes]
+        notes = [textwrap.fill(printable(note), width, subsequent_indent="  ") for note in self.notes]
         return "\n".join([*parts, *("\n".join([*notes, ""]) for _ in notes[:1])])
 
     def markdown(self) -> str:
         """Markdown, notes as a list."""
-        parts = [f"**{markdown_escape(_printable(self.title))}**\n"]
+        parts = [f"**{markdown_escape(printable(self.title))}**\n"]
         parts += [f"{heading}\n\n{markdown(frame, right)}".lstrip("\n") for heading, frame, right in self.blocks]
-        notes = "".join(f"- {markdown_escape(_printable(note))}\n" for note in self.notes)
+        notes = "".join(f"- {markdown_escape(printable(note))}\n" for note in self.notes)
         return "\n".join([*parts, *([notes] if notes else [])])
 
     def latex(self) -> str:
         r"""One LaTeX `table`, the title its caption, with the notes below; needs `\usepackage{booktabs}`."""
         lines = [r"\begin{table}", r"\centering", self._latex_size()]
-        lines += [rf"\caption{{{latex_escape(_printable(self.title))}}}"]
+        lines += [rf"\caption{{{latex_escape(printable(self.title))}}}"]
         lines += [rf"\label{{{self.label}}}"] if self.label else []
         for heading, frame, right in self.blocks:
             lines += [rf"\par\medskip {latex_escape(heading)}\par\smallskip"] if heading else []
             lines += [latex(frame, right).rstrip()]
-        lines += [rf"\par\smallskip\footnotesize {latex_escape(_printable(note))}" for note in self.notes]
+        lines += [rf"\par\smallskip\footnotesize {latex_escape(printable(note))}" for note in self.notes]
         return "\n".join([*lines, r"\end{table}"]) + "\n"
 
     def _latex_size(self) -> str:
@@ -118,10 +120,10 @@ def _latex_width(columns: list[_Column]) -> int:
 
 
 def csv(frame: pd.DataFrame) -> str:
-    """Comma-separated values in full precision, one header line."""
+    """Comma-separated values in full precision, one header line; texts as of `spreadsheet.guarded`."""
     plain = frame.copy()
     plain.columns = pd.Index([" ".join(filter(None, _label_parts(label))) for label in frame.columns])
-    return str(plain.to_csv(index=False, lineterminator="\n"))
+    return str(guarded(plain).to_csv(index=False, lineterminator="\n"))
 
 
 def p_value(value: float) -> str | None:
@@ -170,14 +172,14 @@ def _columns(frame: pd.DataFrame, right: Sequence[Hashable]) -> list[_Column]:
 
 def _label_parts(label: Hashable) -> tuple[str, str]:
     group, name = label if isinstance(label, tuple) else ("", label)
-    return _printable(str(group)), _printable(str(name))
+    return printable(str(group)), printable(str(name))
 
 
 def _cell(value: Any) -> str:
-    return MISSING if pd.isna(value) else _printable(str(value))
+    return MISSING if pd.isna(value) else printable(str(value))
 
 
-def _printable(value: str) -> str:
+def printable(value: str) -> str:
     """One line: an error message may hold newlines, or codes that steer a terminal."""
     line = " ".join(value.split())
     return "".join("?" if unicodedata.category(character).startswith("C") else character for character in line)

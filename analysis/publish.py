@@ -7,9 +7,11 @@ the same tables and verdicts from it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import shutil
+import re
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +20,12 @@ import pandas as pd
 
 import analysis
 from analysis import formats, tables
-from analysis.frames.search import journal_of
-from analysis.frames.study import Study
+from analysis.frames.search import JOURNAL, journal_of
+from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
 from analysis.reprobe import FOLDER as REPROBED
+from tivae.io import files
+from tivae.io.redaction import redacted
 
 EXIT_BAD_INPUT = 2
 FOLDER = Path(__file__).resolve().parent / "published"
@@ -34,6 +38,11 @@ _ORIGIN = (
 )
 
 
+ABOUT = "about.json"
+# All that a copy may hold beside `ABOUT`.
+_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL, QUESTION}
+
+
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
     """Writes the copy to `output` (analysis/published/NAME by default), in place of an earlier one, and returns it.
 
@@ -41,26 +50,50 @@ def publish(results: Path, command: str, figures: Sequence[str] = (), output: Pa
     `analysis.reprobe` found, the journal of a search, and of each trial its record, predictions and curves.
     command: what ran the study.
 
-    Raises `ValueError` where no trial has ended, a picture is not in the report, or the copy has more than 10 MiB.
+    Raises `ValueError` where no trial has ended, a picture is not in the report, the copy has more than 10 MiB, or
+    `output` is anything but an earlier copy or nothing.
     """
     study = analysis.load(results)
-    folder = output if output is not None else FOLDER / results.resolve().name
-    pictures = [results / "report" / "figures" / f"{name}.png" for name in figures]
-    for picture in pictures:
-        if not picture.is_file():
-            raise ValueError(f"{picture} is not there; run `python -m analysis.report {results}` first")
-    workshop = folder.with_name(f".{folder.name}.new")
-    shutil.rmtree(workshop, ignore_errors=True)
-    try:
-        _fill(workshop, study, command, pictures)
-        size = sum(file.stat().st_size for file in workshop.rglob("*") if file.is_file())
+    folder = (output if output is not None else FOLDER / results.resolve().name).resolve()
+    _check_replaceable(folder, results.resolve())
+    pictures = [_picture(results, name) for name in figures]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workshop:
+        made, before = Path(workshop) / "new", Path(workshop) / "before"
+        _fill(made, study, command, pictures)
+        size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
         if size > MAXIMUM_BYTES:
             raise ValueError(f"the copy would have {size / 2**20:.1f} MiB; it may have {MAXIMUM_BYTES // 2**20}")
-        shutil.rmtree(folder, ignore_errors=True)
-        workshop.rename(folder)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        if folder.exists():
+            folder.rename(before)
+        made.rename(folder)
     return folder
+
+
+def _check_replaceable(folder: Path, results: Path) -> None:
+    """Raises `ValueError` where a copy at `folder` would touch the results, or anything but an earlier copy."""
+    if folder == results or folder in results.parents or results in folder.parents:
+        raise ValueError(f"--output is {folder}, which is, holds or lies in the results {results}; give another folder")
+    if not folder.exists():
+        return
+    try:
+        about = json.loads(files.read(folder / ABOUT))
+    except (OSError, ValueError):
+        about = None
+    if not isinstance(about, dict) or "command" not in about:
+        raise ValueError(f"{folder} is there and no copy that publish has written; give a folder that is not there yet")
+    others = sorted(path.name for path in folder.iterdir() if path.name not in {ABOUT, *_PARTS})
+    if others:
+        raise ValueError(f"{folder} holds {others[0]}, which publish has not written; move it away first")
+
+
+def _picture(results: Path, name: str) -> Path:
+    if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+        raise ValueError(f"--figures names {name!r}; it must be the name of a picture of the report, without a path")
+    picture = results / "report" / "figures" / f"{name}.png"
+    if not picture.is_file():
+        raise ValueError(f"{picture} is not there; run `python -m analysis.report {results}` first")
+    return picture
 
 
 def origin(study: Study) -> dict[str, Any]:
@@ -82,9 +115,10 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
         _copy_trial(study.trial(key), folder / "trials" / key)
     for other in (path for results in study.folders.values() for path in sorted((results / REPROBED).glob("*.csv"))):
         (folder / REPROBED).mkdir(exist_ok=True)
-        shutil.copy(other, folder / REPROBED / other.name)
+        _copy(other, folder / REPROBED)
     if (journal := journal_of(study)) is not None:
-        shutil.copy(journal, folder / journal.name)
+        _copy(journal, folder)
+    (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
     copied = analysis.load(folder)
     (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))
     (folder / "epochs.csv").write_text(formats.csv(copied.epochs.drop(columns="study")))
@@ -93,9 +127,9 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
             if kind == "tex":
                 path.unlink()
     for picture in pictures:
-        shutil.copy(picture, folder / "figures" / picture.name)
-    about = {"command": command, **origin(study)}
-    (folder / "about.json").write_text(json.dumps(about, indent=1) + "\n")
+        _copy(picture, folder / "figures")
+    about = {"command": redacted(command), **origin(study)}
+    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
 
 
 def _copy_trial(trial: Trial, folder: Path) -> None:
@@ -104,11 +138,16 @@ def _copy_trial(trial: Trial, folder: Path) -> None:
     record = trial.record
     record.pop("digest", None)
     sealed_json.write(folder / "record.json", record | {"provenance": record["provenance"] | {"host": ""}})
-    if (trial.folder / "predictions.pt").exists():
+    with contextlib.suppress(FileNotFoundError):
         content = checkpoint.load(trial.folder / "predictions.pt")
         checkpoint.save(folder / "predictions.pt", {name: classes.byte() for name, classes in content.items()})
-    if (trial.folder / "measures.json").exists():
-        shutil.copy(trial.folder / "measures.json", folder / "measures.json")
+    with contextlib.suppress(FileNotFoundError):
+        _copy(trial.folder / "measures.json", folder)
+
+
+def _copy(file: Path, folder: Path) -> None:
+    """Copies the regular file `file`, which may be a stranger's, into `folder`."""
+    (folder / file.name).write_bytes(files.read(file, MAXIMUM_BYTES))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

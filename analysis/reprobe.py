@@ -21,7 +21,7 @@ from tivae.data import fashion_mnist
 from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation.readout import read_out
-from tivae.io.checkpoint import replacing
+from tivae.io.files import replacing
 
 EXIT_BAD_INPUT = 2
 # Of a results folder, with a table per probe.
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         def write(frame: pd.DataFrame) -> None:
             with replacing(path) as file:
-                file.write(frame.to_csv(index=False).encode())
+                file.write(formats.csv(frame).encode())
 
         # After each trial: what is interrupted keeps the rows it has.
         data = fashion_mnist.load(options.data)

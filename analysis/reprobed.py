@@ -10,6 +10,8 @@ import pandas as pd
 from analysis.frames.study import Study
 from analysis.frames.trial import config_of
 from analysis.reprobe import FOLDER, PROBE_FIELDS
+from analysis.spreadsheet import unguarded
+from tivae.io import files
 
 
 def reprobed(study: Study) -> pd.DataFrame:
@@ -26,7 +28,8 @@ def reprobed(study: Study) -> pd.DataFrame:
     for folder in study.folders.values():
         for path in sorted((folder / FOLDER).glob("*.csv")):
             try:
-                found = pd.read_csv(path, dtype={"key": "string"})
+                with files.opened(path) as file:
+                    found = unguarded(pd.read_csv(file, dtype={"key": "string"}))
                 missing = {"key", "error", *PROBE_FIELDS} - set(found)
                 if missing:
                     raise ValueError(f"it has no column {', '.join(sorted(missing))}")

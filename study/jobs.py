@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tivae import records
-from tivae.config import CONTROLS, TrialConfig
+from tivae import records, registry
+from tivae.config import TrialConfig
 
 # Forward and backward passes over one image, in units of a forward pass.
 _TRAINING_PASSES = 3
@@ -30,7 +30,9 @@ class Job:
     def from_text(cls, text: str) -> Job:
         """The inverse of `to_text`."""
         content = json.loads(text)
-        return cls(content["kind"], TrialConfig.from_dict(content["config"]))
+        # What the driver asks for names what the user asked for.
+        with registry.importing():
+            return cls(content["kind"], TrialConfig.from_dict(content["config"]))
 
     def to_text(self) -> str:
         """The job as JSON: one string, where Tune would copy and flatten a nested config several times."""
@@ -81,7 +83,7 @@ class Job:
         images = (config.train_images or 60_000) - (config.validation_images or 0)
         if self.kind == "stn":
             return self.epochs * images * _STN_SHARE
-        if config.model in CONTROLS:
+        if not config.is_trained:
             # Encoding and the probes; nothing is trained.
             return float(images)
         tests = 2 * (config.test_images or 10_000)

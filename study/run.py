@@ -10,6 +10,7 @@ import functools
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,21 +20,25 @@ from rich.console import Console
 
 from analysis import formats
 from analysis.frames.search import JOURNAL
+from analysis.frames.study import QUESTION
 from analysis.tables.table1 import table1, table1_text
 from study import dry_run
-from study.engine import address, devices
+from study.engine import address, devices, private
 from study.jobs import Job, plan
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
 from study.space import search_space as spaces
 from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
+from study.space.schema import field_list
 from study.space.search import Search
 from study.storage.folder import FolderError, Frames, StudyPaths, opened
 from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
-from tivae import records
+from tivae import records, registry
 from tivae.config import ConfigError, TrialConfig
 from tivae.data import fashion_mnist
+from tivae.evaluation.measures import chosen
+from tivae.io.redaction import redacted
 
 if TYPE_CHECKING:
     from study.search.optuna_search import OptunaSearch
@@ -55,13 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, console)
     except BAD_INPUT as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {redacted(' '.join(str(error).split()))}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except NodesLost as error:
         print(f"error: {error}. To continue with another: {_command(arguments)}", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except OSError as error:
-        told = " ".join(str(error).split())
+        told = redacted(" ".join(str(error).split()))
         print(f"error: {told}; what is recorded is kept, and the same command goes on from it", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
@@ -76,6 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--dry-run", action="store_true", help="show the trials, devices and expected time, run nothing"
     )
+    parser.add_argument("--fields", action="store_true", help="show the fields of a trial and exit")
     parser.add_argument("--quick", action="store_true", help="a small version that goes through every step")
     parser.add_argument("--trials", type=_positive, help="length of a search, in place of the file's")
     parser.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, in place of the file's")
@@ -90,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--trials-per-gpu", type=_positive, default=4, help="trials that share a GPU; default: 4")
     parser.add_argument(
-        "--measures", choices=("none", "standard", "all"), default="standard", help="of invariance; default: standard"
+        "--measures", default="standard", help="none, standard (the default), all, or names of measures, see README"
     )
     parser.add_argument(
         "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"
@@ -114,11 +120,18 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.list:
         _list(console)
         return 0
-    if options.address is not None and not options.dry_run:
+    if options.fields:
+        print(field_list(shutil.get_terminal_size().columns), end="")
+        return 0
+    if options.address is None:
+        private.require_token()
+    elif not options.dry_run:
         address.check(options.address)
     if options.space is None:
         known = ", ".join(path.stem for path in spaces.available())
         raise spaces.SpaceError(f"no search space is given; it must be one of {known}, or the path of a .yaml file")
+    with registry.importing():
+        chosen(options.measures)
     overrides = dict(spaces.parse_override(text) for text in options.set)
     space = spaces.read(spaces.find(options.space), overrides=overrides, seeds=options.seeds)
     if options.trials is not None and space.search is None:
@@ -137,6 +150,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         dry_run.show(trials, options.results_dir / name, options, console)
         return 0
     with opened(options.results_dir, name) as study:
+        (study / QUESTION).write_text(f"{space.question}\n", encoding="utf-8")
         place = StudyPaths(study, of_study(options.storage, study), Frames(study))
         Mirror(place.storage, study).bring_all()
         if space.search is not None:
@@ -275,7 +289,8 @@ def _check_name(name: str) -> None:
 def _command(arguments: Sequence[str] | None) -> str:
     # uv names itself in the environment of what it runs.
     through_uv = "uv run " if "UV" in os.environ else ""
-    return f"{through_uv}python -m study.run {shlex.join(sys.argv[1:] if arguments is None else arguments)}"
+    given = [redacted(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+    return f"{through_uv}python -m study.run {shlex.join(given)}"
 
 
 def _minutes(text: str) -> float | None:

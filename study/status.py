@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import sys
 import time
@@ -12,6 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
+from analysis.formats import printable
 from analysis.frames.search import load_search, objectives
 from study.jobs import Job
 from study.monitor import status_file
@@ -20,6 +22,8 @@ from study.monitor.progress import Score, duration, label
 from study.storage.folder import LOCK
 from tivae import records
 from tivae.config import ConfigError, TrialConfig
+from tivae.io import files
+from tivae.io.files import DamagedFile, LinkedFolder
 
 EXIT_BAD_INPUT = 2
 # A run on another machine, whose lock is not seen here, is taken to be alive when it wrote so lately.
@@ -30,7 +34,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Shows one study; the exit code is 0, or 2 where there is none."""
     parser = argparse.ArgumentParser(prog="python -m study.status", description="Where a study stands.")
     parser.add_argument("results", type=Path, help="the study's folder, such as results/paper_grid")
-    study = parser.parse_args(arguments).results
+    parser.add_argument(
+        "--serve", nargs="?", type=int, const=0, metavar="PORT", help="show the report's page, live, on this machine"
+    )
+    options = parser.parse_args(arguments)
+    study = options.results
+    try:
+        files.check_folder(study)
+    except LinkedFolder as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_BAD_INPUT
     status = status_now(study)
     if status is None:
         hint = _studies_in(study)
@@ -38,6 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {study} is not the folder of a study{remedy}", file=sys.stderr)
         return EXIT_BAD_INPUT
     show(status, Console())
+    return 0 if options.serve is None else _serve(study, options.serve)
+
+
+def _serve(study: Path, port: int) -> int:
+    # Matplotlib takes a second to import.
+    from study.monitor import serving
+
+    with serving.server(serving.LivePage(study, lambda: status_now(study)), port or serving.PORT) as running:
+        print(f"Live page, for this machine only: http://{serving.HOST}:{running.server_port}  (Ctrl-C ends it)")
+        with contextlib.suppress(KeyboardInterrupt):
+            running.serve_forever()
     return 0
 
 
@@ -57,7 +81,7 @@ def show(status: dict[str, Any], console: Console) -> None:
     """Prints the counts, what runs, what failed and the best so far, of `status_now`."""
 
     def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     state = status["state"]
     counts = [f"{status['finished']}/{status['trials']} trials done"]
@@ -142,11 +166,11 @@ def _studies_in(folder: Path) -> list[Path]:
 
 def _is_held(study: Path) -> bool:
     try:
-        with open(study / LOCK) as lock:
+        with files.opened(study / LOCK) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
-    except OSError:
+    except (OSError, DamagedFile):
         return False
     return False
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames.metric_columns import METRICS, PIXELS, TEST_SETS, Column, losses, number
-from tivae.config import TrialConfig
+from analysis.frames.metric_columns import METRICS, PIXELS, TEST_SETS, TIMESTAMP, Column, losses, number
+from tivae.config import known_fields
 
 
 def _config_columns() -> tuple[Column, ...]:
-    """One column per field of `TrialConfig`, in its order, so that a new field needs no second entry here."""
+    """One column per field, in the config's order, so that a new field needs no second entry here."""
     return tuple(
         Column(item.name, _config_dtype(item), CONFIG_UNITS.get(item.name, ""), item.metadata["help"])
-        for item in dataclasses.fields(TrialConfig)
+        for item in known_fields().values()
     )
 
 
@@ -62,8 +62,8 @@ PROVENANCE = (
     Column("scikit_learn", "string", "", "version"),
     Column("kernels", "string", "", "of the convolutions: native (compiled on the spot), torch, compiled (on a GPU)"),
     Column("commit", "string", "", "of the repository"),
-    Column("started_at", "string", "ISO 8601, UTC", "start of the trial"),
-    Column("finished_at", "string", "ISO 8601, UTC", "end of the trial"),
+    Column("started_at", TIMESTAMP, "UTC", "start of the trial"),
+    Column("finished_at", TIMESTAMP, "UTC", "end of the trial"),
     Column("wall_seconds", "float64", "seconds", "the trial's running time"),
     Column("data_source", "string", "", "where the images came from"),
     Column("resumed", "Int64", "times", "how often it was interrupted and resumed"),
@@ -91,7 +91,22 @@ COLUMNS = {"trials": TRIAL_COLUMNS, "epochs": EPOCH_COLUMNS}
 CONFIG_NAMES = tuple(column.name for column in CONFIG)
 METRIC_NAMES = tuple(column.name for column in METRICS)
 
-__all__ = ["COLUMNS", "CONFIG", "CONFIG_NAMES", "EPOCH_COLUMNS", "METRICS", "METRIC_NAMES", "PROVENANCE", "Column"]
+__all__ = [
+    "COLUMNS",
+    "CONFIG",
+    "CONFIG_NAMES",
+    "EPOCH_COLUMNS",
+    "METRICS",
+    "METRIC_NAMES",
+    "PROVENANCE",
+    "Column",
+    "config_names",
+]
+
+
+def config_names(frame: pd.DataFrame) -> list[str]:
+    """The columns of `frame` that are fields of configs; those of models and probes from elsewhere come last."""
+    return [name for name in dict.fromkeys((*CONFIG_NAMES, *known_fields())) if name in frame.columns]
 
 
 def columns_frame(frame: str = "trials") -> pd.DataFrame:

@@ -21,6 +21,8 @@ from analysis.frames.columns import CONFIG_NAMES
 from analysis.frames.records import read_trials, trial_folders
 from analysis.frames.study import MAIN_METRICS, VALUE_ORDER, Study
 from analysis.frames.typed import empty_frame, frame_of, read_frame, write_frames
+from tivae.io import files
+from tivae.registry import MODELS, PROBES
 
 
 def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
@@ -34,7 +36,7 @@ def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
 
     running: include trials that have not ended yet, with what their checkpoint says.
 
-    Raises `ValueError` where a path is no results folder, or where no trial has ended.
+    Raises `ValueError` where a path is no results folder or has symbolic links in it, or where no trial has ended.
     """
     if not paths:
         raise ValueError("no results folder is given; for example load('results/paper_grid')")
@@ -42,9 +44,14 @@ def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
     for folder in folders:
         if not folder.is_dir():
             raise ValueError(f"{folder} is not a folder; give the results folder of a study")
+        files.check_folder(folder)
     names = _study_names(folders)
     parts = [_read(folder, name, running) for folder, name in zip(folders, names, strict=True)]
     trials = _concatenated([part[0] for part in parts], "trials")
+    # Loaded, where they may be, their own fields are known to be fields of the config.
+    for registry in (MODELS, PROBES):
+        for name in trials[registry.field].dropna().unique():
+            registry.get(name)
     if trials.empty:
         raise ValueError(_nothing_line(folders))
     _warn_of_disagreement(trials)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from analysis.frames.columns import CONFIG_NAMES
+from analysis.frames.columns import config_names
 from analysis.frames.study import PAPER_FACTORS
 from analysis.frames.trial import config_of
 from tivae.config import ConfigError, TrialConfig
@@ -83,7 +83,7 @@ def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS, configs
     configs = seedless_configs(trials) if configs is None else configs
     known = [config for config in dict.fromkeys(configs) if config is not None]
     settings = {}
-    for name in CONFIG_NAMES:
+    for name in config_names(trials):
         value = None if name in (*vary, "seed") else _shared_value(known, name)
         if value is not None and any(_differs(config, name) for config in known):
             settings[name] = value
@@ -92,7 +92,7 @@ def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS, configs
 
 def seedless_configs(trials: pd.DataFrame) -> list[TrialConfig | None]:
     """The config of each row with seed 0; None where it has none, or one that this version does not know."""
-    names = tuple(name for name in CONFIG_NAMES if name in trials.columns and name != "seed")
+    names = tuple(name for name in config_names(trials) if name != "seed")
     found = []
     for values in trials[list(names)].itertuples(index=False, name=None):
         found.append(_config(names, tuple(None if pd.isna(value) else value for value in values)))

@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
-from tivae.io import sealed_json
-from tivae.io.checkpoint import DamagedFile
+from analysis.frames.metric_columns import TIMESTAMP
+from tivae.io import files, sealed_json
+from tivae.io.files import DamagedFile
 
 FORMAT = 1
-MAXIMUM_BYTES = 16 * 2**20
 
 Row = dict[str, Any]
 Part = dict[str, list[Any]]
@@ -103,17 +102,11 @@ def read_record(trial: Path) -> dict[str, Any]:
     """
     path = trial / "record.json"
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a pipe would block for ever
-        with open(descriptor, "rb", buffering=0) as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise DamagedRecordError(f"{path} is not a plain file")
-            if status.st_size > MAXIMUM_BYTES:
-                size = status.st_size / 2**20
-                raise DamagedRecordError(f"{path} has {size:.1f} MiB; a record has at most {MAXIMUM_BYTES // 2**20}")
-            content = file.read()
-    except (FileNotFoundError, NotADirectoryError):
-        raise FileNotFoundError(path) from None
+        content = files.read(path)
+    except FileNotFoundError:
+        raise
+    except DamagedFile as problem:
+        raise DamagedRecordError(str(problem)) from None
     except OSError as problem:
         raise DamagedRecordError(f"{path} cannot be read: {problem.strerror}") from None
     try:
@@ -213,7 +206,7 @@ def _value(value: Any, dtype: str, *name: str) -> Any:
         return None
     if dtype == "float64" and kind is float and math.isfinite(value):
         return value
-    if dtype == "string" and kind is str:
+    if dtype in ("string", TIMESTAMP) and kind is str:
         return _text(value)
     if dtype == "boolean" and kind is bool:
         return value
@@ -228,6 +221,7 @@ def _value(value: Any, dtype: str, *name: str) -> Any:
 
 _DTYPE_WORDS = {
     "string": "a text",
+    TIMESTAMP: "a time in ISO 8601",
     "Int64": "a whole number",
     "float64": "a finite number",
     "boolean": "true or false",

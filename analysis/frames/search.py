@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.frames.columns import METRIC_NAMES
+from tivae.io import files
 
 if TYPE_CHECKING:
     import optuna
@@ -38,7 +38,7 @@ def load_search(folder: Path) -> optuna.Study | None:
         # Optuna opens a journal for writing, always: it gets a copy.
         with tempfile.TemporaryDirectory() as temporary:
             copy = Path(temporary) / JOURNAL
-            shutil.copyfile(path, copy)
+            copy.write_bytes(files.read(path, files.MAXIMUM_TENSOR_BYTES))
             journal = JournalStorage(JournalFileBackend(str(copy)))
             names = [study.study_name for study in journal.get_all_studies()]
             if not names:

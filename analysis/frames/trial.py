@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames.columns import CONFIG_NAMES
 from analysis.frames.records import read_record
-from tivae.config import FIELD_NAMES, TrialConfig
+from tivae.config import TrialConfig, known_fields
+from tivae.io import files
+from tivae.registry import MODELS, PROBES
 
 TEST_SETS = ("base", "augmented")
 
@@ -79,13 +80,13 @@ class Trial:
         {} where the trial did not measure them. Raises `ValueError` where the file is damaged.
         """
         path = self.folder / "measures.json"
-        if not path.is_file():
-            return {}
         try:
-            curves = json.loads(path.read_bytes())["curves"]
+            curves = json.loads(files.read(path))["curves"]
             return {
                 kind: {name: list(curve[name]) for name in ("values", "accuracy")} for kind, curve in curves.items()
             }
+        except FileNotFoundError:
+            return {}
         except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
             raise ValueError(f"{path} does not hold curves of accuracy") from problem
 
@@ -116,7 +117,10 @@ def config_of(row: Mapping[str, Any] | pd.Series) -> TrialConfig:
 
     Raises `ValueError` where the row's config is missing, or is none that this version knows.
     """
-    values = {name: row[name] for name in FIELD_NAMES if name in row and not pd.isna(row[name])}
+    # Loaded, where they may be, their own fields are known.
+    for registry in (MODELS, PROBES):
+        registry.get(row.get(registry.field))
+    values = {name: row[name] for name in known_fields() if name in row and not pd.isna(row[name])}
     if not values:
         raise ValueError(f"trial {row.get('key', '')} has no config: its record is damaged or not written yet")
     if "hidden_widths" in values:
@@ -126,6 +130,3 @@ def config_of(row: Mapping[str, Any] | pd.Series) -> TrialConfig:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-assert set(CONFIG_NAMES) == set(FIELD_NAMES)

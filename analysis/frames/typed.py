@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pandas as pd
 
+from analysis import spreadsheet
 from analysis.frames.columns import COLUMNS
+from analysis.frames.metric_columns import TIMESTAMP
+from tivae.io import files
 
 
 def frame_of(values: Mapping[str, list[Any]], rows: int, name: str) -> pd.DataFrame:
@@ -33,9 +35,22 @@ def empty_frame(name: str) -> pd.DataFrame:
 def _array(values: list[Any], dtype: str) -> Any:
     if dtype == "float64":
         return np.array(values, dtype=np.float64)  # None becomes NaN
+    if dtype == TIMESTAMP:
+        return pd.array([_moment(value) for value in values], dtype=dtype)
     if dtype == "string":
         values = [value if value is None or isinstance(value, str) else str(value) for value in values]
     return pd.array(values, dtype=dtype)
+
+
+def _moment(value: Any) -> Any:
+    """A time that ISO 8601 writes, as UTC where it names no zone; what is none is missing."""
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # The range of pandas.
+        return pd.Timestamp(moment.astimezone(UTC)) if 1970 <= moment.year < 2200 else pd.NaT
+    except (TypeError, ValueError, OverflowError):
+        return pd.NaT
 
 
 def _dtype_of(values: list[Any]) -> str:
@@ -50,21 +65,10 @@ def _dtype_of(values: list[Any]) -> str:
 def write_frames(trials: pd.DataFrame, epochs: pd.DataFrame, folder: Path) -> None:
     """Writes trials.parquet, trials.csv, epochs.parquet, epochs.csv; each is replaced whole or not at all."""
     for name, frame in (("trials", trials), ("epochs", epochs)):
-        with _replacing(folder / f"{name}.parquet") as temporary:
-            frame.to_parquet(temporary, index=False)
-        with _replacing(folder / f"{name}.csv") as temporary:
-            frame.to_csv(temporary, index=False)
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary path that takes the place of `path` when the block ends well, and is removed otherwise."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with files.replacing(folder / f"{name}.parquet") as file:
+            frame.to_parquet(file, index=False)
+        with files.replacing(folder / f"{name}.csv") as file:
+            spreadsheet.guarded(frame).to_csv(file, index=False)
 
 
 def read_frame(folder: Path, name: str) -> pd.DataFrame:
@@ -79,18 +83,19 @@ def read_frame(folder: Path, name: str) -> pd.DataFrame:
     return empty_frame(name)
 
 
-def _readable(read: Callable[[Path], pd.DataFrame], path: Path) -> pd.DataFrame:
+def _readable(read: Callable[[BinaryIO], pd.DataFrame], path: Path) -> pd.DataFrame:
     try:
-        return read(path)
+        with files.opened(path, files.MAXIMUM_TENSOR_BYTES) as file:
+            return read(file)
     # pyarrow and pandas raise many kinds of error for a damaged file; all mean the same here.
     except Exception as problem:
         line = (str(problem).strip().splitlines() or [type(problem).__name__])[0]
         raise ValueError(f"{path} cannot be read ({line}); copy it again") from problem
 
 
-def _read_csv(path: Path) -> pd.DataFrame:
+def _read_csv(file: BinaryIO) -> pd.DataFrame:
     # Everything as text: only the column's own dtype decides what "None", "007" or "1e5" means.
-    return pd.read_csv(path, dtype="string", keep_default_na=False, na_values=[""])
+    return spreadsheet.unguarded(pd.read_csv(file, dtype="string", keep_default_na=False, na_values=[""]))
 
 
 def _typed(frame: pd.DataFrame, name: str, path: Path) -> pd.DataFrame:
@@ -134,7 +139,13 @@ def _truth(text: str) -> bool:
     return text == "True"
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {"float64": float, "Int64": _whole, "boolean": _truth, "string": str}
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "float64": float,
+    "Int64": _whole,
+    "boolean": _truth,
+    "string": str,
+    TIMESTAMP: str,
+}
 
 
 def _guess(values: pd.Series) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis import formats
 from analysis.formats import Table
-from tivae.io.checkpoint import replacing
+from tivae.io.files import replacing
 
 
 @dataclass(frozen=True, eq=False)

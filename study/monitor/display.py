@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
+from analysis.formats import printable
 from study.jobs import Job
 from study.monitor.progress import Progress, Score, duration, label
 
@@ -102,7 +103,12 @@ def table_of(running: Iterable[tuple[str, str, str, int, dict[str, Any]]]) -> Ta
         train = row.get("train_loss", row.get("train_alignment_loss"))
         losses = (_number(value) for value in (train, row.get("base_loss"), row.get("augmented_loss")))
         speed = f"{row['images_per_second']:,.0f}" if "images_per_second" in row else ""
-        table.add_row(key, what, device, f"{int(row.get('epoch', 0))}/{epochs}", *losses, speed)
+        table.add_row(
+            *(escape(printable(part)) for part in (key, what, device)),
+            f"{int(row.get('epoch', 0))}/{epochs}",
+            *losses,
+            speed,
+        )
     return table
 
 
@@ -113,7 +119,7 @@ def failures_table(failures: Iterable[tuple[str, str, str]]) -> Table:
     table.add_column("what", no_wrap=True)
     table.add_column("reason")
     for failure in failures:
-        table.add_row(*(escape(part) for part in failure))
+        table.add_row(*(escape(printable(part)) for part in failure))
     return table
 
 

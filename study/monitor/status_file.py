@@ -13,7 +13,7 @@ from typing import Any
 
 from study.monitor.progress import Progress, label
 from tivae import records
-from tivae.io import checkpoint
+from tivae.io import files
 
 NAME = "status.json"
 # Seconds between two writes while a study runs.
@@ -39,17 +39,48 @@ class StatusFile:
         if state != "running":
             content = settled(content, self._path.parent)
         content |= {"state": state, "updated_at": time.time(), "process": os.getpid(), "host": socket.gethostname()}
-        with checkpoint.replacing(self._path) as file:
+        with files.replacing(self._path) as file:
             file.write(json.dumps(content, indent=1).encode())
 
 
 def read(study: Path) -> dict[str, Any] | None:
     """What the last run wrote; None where there is nothing that can be read."""
     try:
-        content = json.loads((study / NAME).read_bytes())
-    except (OSError, ValueError):
+        content = json.loads(files.read(study / NAME))
+    except (OSError, ValueError, RecursionError):
         return None
-    return content if isinstance(content, dict) and "state" in content else None
+    return content if _has_shape(content, _SHAPE) else None
+
+
+def _is_number(value: Any) -> bool:
+    return type(value) in (int, float) and abs(value) < 1e12
+
+
+def _is_key(value: Any) -> bool:
+    return isinstance(value, str) and value.isalnum()
+
+
+def _is_row(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_number, value.values()))
+
+
+# Of what `StatusFile.write` writes, that which is read: the file may be anybody's.
+_SHAPE = {
+    **{"state": str, "host": str, "updated_at": _is_number, "elapsed_seconds": _is_number},
+    **dict.fromkeys(("trials", "finished", "failed", "pruned", "waiting"), _is_number),
+    "seconds_left": lambda value: value is None or _is_number(value),
+    "best": lambda value: value is None or _has_shape(value, dict.fromkeys(("key", "label", "metric", "value"), str)),
+    "running": [{"key": _is_key, "label": str, "device": str, "epochs": _is_number, "row": _is_row}],
+    "failures": [{"key": _is_key, "label": str, "error": str}],
+}
+
+
+def _has_shape(value: Any, shape: Any) -> bool:
+    if isinstance(shape, dict):
+        return isinstance(value, dict) and all(_has_shape(value.get(name), part) for name, part in shape.items())
+    if isinstance(shape, list):
+        return isinstance(value, list) and all(_has_shape(item, shape[0]) for item in value)
+    return isinstance(value, shape) if isinstance(shape, type) else bool(shape(value))
 
 
 def settled(content: dict[str, Any], study: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from analysis.frames.search import JOURNAL
 from study.space.search import Algorithm, Search
 from study.storage.folder import FolderError
+from tivae.io import files
 
 
 def opened(search: Search, folder: Path) -> optuna.Study:
@@ -120,7 +121,7 @@ def _repair(path: Path) -> Path | None:
     """
     if not path.exists():
         return None
-    content = path.read_bytes()
+    content = files.read(path, files.MAXIMUM_TENSOR_BYTES)
     good = 0
     for line in content.splitlines(keepends=True):
         if not line.endswith(b"\n") or not _is_entry(line):
@@ -129,7 +130,8 @@ def _repair(path: Path) -> Path | None:
     if good == len(content):
         return None
     rest = path.with_name(f"{path.name}.damaged")
-    rest.write_bytes(content[good:])
+    with files.replacing(rest) as file:
+        file.write(content[good:])
     with path.open("rb+") as file:
         file.truncate(good)
         os.fsync(file.fileno())

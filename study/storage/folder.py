@@ -6,13 +6,17 @@ import contextlib
 import fcntl
 import os
 import socket
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import analysis
 from study.storage.remote import Storage
+from tivae.io import files
+from tivae.io.files import LinkedFolder
 
 # Seconds between two rewrites of the dataframes while trials end; always rewritten at the end.
 FRAMES_INTERVAL = 60.0
@@ -34,7 +38,10 @@ def opened(results: Path, name: str) -> Iterator[Path]:
     study = results / name
     try:
         study.mkdir(parents=True, exist_ok=True)
-        lock = open(study / LOCK, "a+")  # noqa: SIM115 (its error is told apart from those of the block)
+        files.check_folder(study)
+        lock = _opened_lock(study / LOCK)
+    except LinkedFolder as error:
+        raise FolderError(str(error)) from error
     except OSError as error:
         raise FolderError(
             f"the results folder {study} can't be written ({error.strerror}); choose another with --results-dir"
@@ -44,12 +51,21 @@ def opened(results: Path, name: str) -> Iterator[Path]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
-            owner = lock.read().strip() or "another process"
+            owner = lock.read(200).strip() or "another process"
             raise FolderError(f"{study} is being filled by {owner}; wait for it, or choose another --name") from error
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()
         yield study
+
+
+def _opened_lock(path: Path) -> TextIO:
+    """The regular file `path`, made where it is missing, for reading and writing."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise FolderError(f"{path} is no regular file; remove it")
+    return open(descriptor, "a+")
 
 
 @dataclass(frozen=True)

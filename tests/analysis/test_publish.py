@@ -1,6 +1,7 @@
 """What is published is enough to make every table and verdict again."""
 
 import json
+import shutil
 
 import pytest
 
@@ -64,9 +65,9 @@ def test_it_says_how_the_study_was_made(results, published):
 
 
 def test_publishing_again_replaces_the_copy(results, published):
-    (published / "old").write_text("")
+    (published / "tables" / "old").write_text("")
     publish.publish(results, "again", [], published)
-    assert not (published / "old").exists()
+    assert not (published / "tables" / "old").exists()
     assert json.loads((published / "about.json").read_text())["command"] == "again"
     assert [path.name for path in published.parent.iterdir()] == ["tiny"]
 
@@ -80,3 +81,58 @@ def test_what_is_too_large_or_missing_is_refused_and_the_old_copy_stays(results,
     assert publish.main([str(results.parent / "nothing"), "--command", "x"]) == 2
     assert json.loads((published / "about.json").read_text())["command"] == "uv run python -m study.run tiny"
     assert [path.name for path in published.parent.iterdir()] == ["tiny"]
+
+
+def _content(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("output", ["results/tiny", "results", ".", "results/tiny/trials", "results/tiny/new", "link"])
+def test_a_copy_that_would_touch_the_results_is_refused(results, tmp_path, monkeypatch, capsys, output):
+    shutil.copytree(results, tmp_path / "results" / "tiny")
+    (tmp_path / "link").symlink_to("results")
+    monkeypatch.chdir(tmp_path)
+    before = _content(tmp_path)
+    assert publish.main(["results/tiny", "--command", "x", "--output", output]) == 2
+    assert "which is, holds or lies in the results" in capsys.readouterr().err
+    assert _content(tmp_path) == before
+
+
+@pytest.mark.parametrize("about", [None, "[]", '{"by": "hand"}', "no JSON"])
+def test_a_folder_that_no_publish_has_written_is_left_as_it_is(results, tmp_path, about):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "thesis.tex").write_text("years of work")
+    if about is not None:
+        (mine / "about.json").write_text(about)
+    before = _content(tmp_path)
+    with pytest.raises(ValueError, match="mine is there and no copy that publish has written"):
+        publish.publish(results, "x", [], mine)
+    assert _content(tmp_path) == before
+
+
+def test_a_copy_with_something_of_the_users_in_it_is_left_as_it_is(results, published):
+    (published / "notes.txt").write_text("mine")
+    before = _content(published)
+    with pytest.raises(ValueError, match=r"holds notes\.txt, which publish has not written; move it away"):
+        publish.publish(results, "x", [], published)
+    assert _content(published) == before
+
+
+@pytest.mark.parametrize("name", ["../../../x", "/etc/x", "a/b", "..", ""])
+def test_pictures_are_named_without_a_path(results, tmp_path, name):
+    with pytest.raises(ValueError, match=r"--figures names .*, without a path"):
+        publish.publish(results, "x", [name], tmp_path / "new")
+
+
+@pytest.mark.parametrize("place", ["measures.json", "predictions.pt", "../../optuna_journal.log"])
+def test_links_in_the_results_are_not_published(results, tmp_path, place):
+    shutil.copytree(results, tmp_path / "tiny")
+    (tmp_path / "secret").write_text("secret")
+    trial = next((tmp_path / "tiny" / "trials").iterdir())
+    path = trial / place
+    path.unlink(missing_ok=True)
+    path.symlink_to(tmp_path / "secret")
+    with pytest.raises(ValueError, match="is a symbolic link"):
+        publish.publish(tmp_path / "tiny", "x", [], tmp_path / "new")
+    assert not (tmp_path / "new").exists()

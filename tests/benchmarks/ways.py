@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 
-from tivae import native
+from tivae import native, precision
 from tivae.config import TrialConfig
 from tivae.data import fashion_mnist
 from tivae.data.datasets import TrialData
 from tivae.models.stn import build as build_stn
 from tivae.models.stn import freeze
+from tivae.placement import place
 from tivae.training import heap
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import Training, take_step
@@ -77,7 +78,7 @@ def training(cell: str, device: torch.device | str = "cpu", **changes: Any) -> T
     data = TrialData(fashion_mnist.load(), config, device)
     if cell == "stn":
         return StnTraining(config, data)
-    frozen = freeze(build_stn(config).to(data.device)) if config.stn == "pretrained" else None
+    frozen = freeze(place(build_stn(config), data.device)) if config.stn == "pretrained" else None
     return ModelTraining(config, data, frozen)
 
 
@@ -89,5 +90,7 @@ def _steps(training: Training) -> Iterator[int]:
         images = training.images()
         order = torch.randperm(len(images), generator=training.generators["shuffle"]).to(device)
         for index in order.split(training.batch_size):
-            take_step(training, images, index, next(number))
+            # Not around the loop: the settings are the process's, and other ways take their turns in it.
+            with precision.of(training.precision, device):
+                take_step(training, images, index, next(number))
             yield len(index)

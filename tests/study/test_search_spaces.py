@@ -22,7 +22,7 @@ def test_each_opens_with_its_command_question_and_expected_cost(name: str, tmp_p
     path = search_space.find(name)
     header = path.read_text().split("\nquestion:")[0]
     read = search_space.read(path)
-    command = "my_grid.yaml" if name == "example" else name
+    command = "my_grid" if name == "example" else name
     assert f"uv run python -m study.run {command}" in header
     assert read.question.endswith("?")
     expected = re.search(r"^# Expected: (\d+) trials, about ([\d.]+) (hours|minutes) on 2 CPU cores", header, re.M)

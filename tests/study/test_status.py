@@ -3,6 +3,7 @@
 import fcntl
 import io
 import json
+import os
 import re
 
 import pytest
@@ -158,3 +159,52 @@ def test_the_live_table_has_the_best_and_the_last_failures(progress):
     assert f"best so far: {JOBS[0].key}" in shown
     assert "reason 2" in shown
     assert "NonFiniteLoss" not in shown, "only the last few fit"
+
+
+STRANGE = [
+    b'{"state": "running"}',
+    b'{"state": []}',
+    b"[" * 100_000,
+    b"null",
+]
+PARTS = [
+    *(("running", value) for value in (None, {}, [None], [{"key": "x"}])),
+    ("running", [{"key": "x", "label": "x", "device": "cpu", "epochs": 2, "row": {"epoch": "[/b]"}}]),
+    ("running", [{"key": "x", "label": "x", "device": "cpu", "epochs": 2, "row": {"epoch": float("inf")}}]),
+    *(("failures", value) for value in (5, [5], [{"key": 1, "label": "", "error": ""}])),
+    *(("best", value) for value in (5, {}, {"key": "x", "label": "x", "metric": "x", "value": 1})),
+    *(("updated_at", value) for value in (None, "now", float("nan"))),
+    *(("trials", value) for value in (None, [], True)),
+]
+
+
+@pytest.mark.parametrize("content", STRANGE, ids=range(len(STRANGE)))
+def test_what_is_no_status_is_not_shown(content, tmp_path, capsys):
+    (tmp_path / "status.json").write_bytes(content)
+    assert status.main([str(tmp_path)]) == 2
+    assert "is not the folder of a study" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), PARTS)
+def test_a_status_with_a_strange_part_is_not_shown(progress, tmp_path, name, value):
+    StatusFile(tmp_path, progress).write("running")
+    assert status_file.read(tmp_path) is not None
+    content = json.loads((tmp_path / "status.json").read_text())
+    (tmp_path / "status.json").write_text(json.dumps(content | {name: value}))
+    assert status_file.read(tmp_path) is None
+
+
+def test_what_a_status_says_is_not_taken_as_markup_or_as_codes(progress, tmp_path, capsys):
+    StatusFile(tmp_path, progress).write("running")
+    content = json.loads((tmp_path / "status.json").read_text())
+    content["failures"][0]["error"] = content["running"][0]["label"] = "[/b]\x1b[2J"
+    (tmp_path / "status.json").write_text(json.dumps(content | {"host": "\x1b[2J"}))
+    printed = _shown(tmp_path, capsys)
+    assert printed.count("[/b]?[2J") == 2
+    assert "\x1b" not in printed
+
+
+def test_a_status_that_is_a_pipe_does_not_hang(tmp_path):
+    os.mkfifo(tmp_path / "status.json")
+    assert status_file.read(tmp_path) is None
+    assert status.main([str(tmp_path)]) == 2

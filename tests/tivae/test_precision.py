@@ -8,6 +8,8 @@ import torch
 from tests.small import small
 from tivae import experiment, precision
 from tivae.config import TrialConfig
+from tivae.data.randomness import generator
+from tivae.models import stn
 
 
 def _switches():
@@ -47,6 +49,42 @@ def test_on_a_gpu_the_switches_are_set_and_put_back(name, switches):
         raise ValueError("odd")
 
 
+def test_on_a_gpu_convolutions_are_repeatable():
+    with precision.of(None, "cuda"):
+        assert torch.backends.cudnn.deterministic
+    assert not torch.backends.cudnn.deterministic
+
+
+@pytest.mark.parametrize("mode", ["joint", "inverse"])
+def test_where_an_image_is_read_is_decided_in_float32_under_bf16_as_well(mode):
+    transformer = stn.build(TrialConfig(stn=mode))
+    with torch.no_grad():
+        # Of the prediction the bias alone is left: the images' features, rounded as they may be, have no part in it.
+        transformer.affine.bias.add_(0.123)
+    images = torch.rand(3, 1, 28, 28, generator=generator(0, "images"))
+    read = {}
+    for name in (None, "bf16"):
+        with precision.forward(name, torch.device("cpu")):
+            matrices = transformer.matrices(images)
+            read[name] = matrices, transformer(images), transformer.undo(images.to(torch.bfloat16), matrices)
+    assert torch.equal(read[None][0], read["bf16"][0])
+    assert torch.equal(read[None][1], read["bf16"][1])
+    assert read["bf16"][2].dtype == torch.float32
+    assert torch.equal(read[None][2], read["bf16"][2])
+
+
+def test_products_that_must_be_exact_are_so_whatever_is_around_them():
+    cpu = torch.device("cpu")
+    values = torch.rand(20, 20, generator=generator(0, "values"))
+    with precision.forward("bf16", cpu), precision.exact(cpu):
+        assert torch.equal(values @ values, values.clone() @ values)
+        assert (values @ values).dtype == torch.float32
+    with precision.of(None, "cuda"):
+        with precision.exact(torch.device("cuda")):
+            assert _switches() == ("highest", False)
+        assert _switches() == ("high", True)
+
+
 def test_on_a_cpu_nothing_is_switched():
     before = _switches()
     with precision.of("float32", "cpu"):
@@ -70,8 +108,9 @@ def test_training_and_pretraining_run_within_their_precision(host, monkeypatch):
     seen = []
     of = precision.of
     monkeypatch.setattr(precision, "of", lambda name, device: seen.append((name, str(device))) or of(name, device))
-    experiment.run(small(stn="pretrained", stn_epochs=1, epochs=1, precision="float32"), host)
-    assert seen == [("float32", "cpu")] * 2
+    experiment.run(small(stn="pretrained", stn_epochs=1, epochs=1, precision="bf16"), host)
+    assert [name for name, _ in seen if name == "bf16"] == ["bf16"] * 2
+    assert {device for _, device in seen} == {"cpu"}
 
 
 def test_a_bf16_trial_learns_and_its_figures_are_float32(host, monkeypatch):

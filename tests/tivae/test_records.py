@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import math
+import os
 
 import pytest
 import torch
@@ -10,8 +11,8 @@ from tests.tivae.conftest import CONFIGS
 from tivae import experiment, records
 from tivae.config import TrialConfig
 from tivae.evaluation import probe
-from tivae.io import checkpoint
-from tivae.io.checkpoint import DamagedFile
+from tivae.io import checkpoint, files
+from tivae.io.files import DamagedFile
 
 QUICK = small(train_images=100, hidden_widths=(4,))
 BEHIND_STN = dataclasses.replace(QUICK, stn="pretrained", stn_epochs=2)
@@ -166,13 +167,13 @@ def test_numbers_that_are_not_finite_become_null(result, tmp_path):
 
 def test_the_record_is_written_last(result, tmp_path, monkeypatch):
     written = []
-    replacing = checkpoint.replacing
+    replacing = files.replacing
 
     def noted(path):
         written.append(path.name)
         return replacing(path)
 
-    monkeypatch.setattr(checkpoint, "replacing", noted)
+    monkeypatch.setattr(files, "replacing", noted)
     records.write(tmp_path, result("stn"))
     assert set(written) == {"model.pt", "stn.pt", "predictions.pt", "encodings.pt", "measures.json", "record.json"}
     assert written[-1] == "record.json"
@@ -307,3 +308,13 @@ def test_missing_weights_are_told(tmp_path, load):
 )
 def test_a_reason_is_one_line_of_bounded_length(error, line):
     assert records.reason(error) == line
+
+
+def test_a_record_that_is_a_pipe_or_a_link_counts_as_missing_and_is_named(tmp_path, caplog):
+    for make, name in ((os.mkfifo, "pipe"), (lambda path: path.symlink_to("/dev/zero"), "link")):
+        folder = tmp_path / name
+        folder.mkdir()
+        make(folder / "record.json")
+        assert records.read(folder) is None
+        assert f"{folder}/record.json is " in caplog.text
+        assert "it counts as missing" in caplog.text

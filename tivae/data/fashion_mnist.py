@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import gzip
 import hashlib
 import os
 import shutil
 import struct
 import sys
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tivae.data.fetching import SOURCES, Source, UnavailableError
+from tivae.io import files
+from tivae.io.files import DamagedFile
+
+# More than any of the files has, unpacked.
+MAXIMUM_BYTES = 64 * 2**20
 
 CLASS_NAMES = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
@@ -120,12 +123,13 @@ def _path(folder: Path, name: str) -> Path:
 
 
 def _verified(path: Path, digest: str) -> bytes:
-    content = path.read_bytes()
-    if path.suffix == ".gz":
-        try:
-            content = gzip.decompress(content)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
-            raise UnavailableError(f"{path} is damaged or no gzip file ({problem})") from None
+    try:
+        # A folder of data sets may well be made of links.
+        content = files.read(path, MAXIMUM_BYTES, follow=True)
+        if path.suffix == ".gz":
+            content = files.unzipped(content, path, MAXIMUM_BYTES)
+    except DamagedFile as problem:
+        raise UnavailableError(str(problem)) from None
     found = hashlib.sha256(content).hexdigest()
     if found != digest:
         raise UnavailableError(

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from tivae import precision
 from tivae.config import TrialConfig
 from tivae.data import sampling
 
@@ -74,9 +75,10 @@ def warp(images: Tensor, matrices: Tensor, *, interpolation: str = "bilinear", f
 
     Differentiable in both, except in `matrices` for `interpolation="nearest"`.
     """
-    grid = sampling_grid(matrices, *images.shape[2:])
-    # Outside the frame is read as zero: shifting the values by `fill` makes that the padding.
-    return sampling.sample(images - fill, grid, interpolation) + fill
+    with precision.exact(images.device):
+        grid = sampling_grid(matrices, *images.shape[2:])
+        # Outside the frame is read as zero: shifting the values by `fill` makes that the padding.
+        return sampling.sample(images - fill, grid, interpolation) + fill
 
 
 def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:

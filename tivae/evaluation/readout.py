@@ -99,12 +99,12 @@ def encode(
     assert config.probe_features is not None
     noise, through = None, probed_stn(config, stn)
     if config.probe_features == "sample":
-        noise = model.noise(len(images), generator(config.seed, f"{purpose} noise", data.device))
+        noise = model.noise(len(images), generator(config.seed, f"{purpose} noise")).to(data.device)
     return losses.features(model, images, config.probe_features, through=through, noise=noise)
 
 
 def _fit(config: TrialConfig, features: NDArray[np.float32], labels: NDArray[np.int64]) -> Probe:
-    return probe.fit(features, labels, config.probe_regularisation, config.probe or "logistic_regression")
+    return probe.fit(features, labels, config)
 
 
 def fitted_on(test: str, config: TrialConfig) -> str:

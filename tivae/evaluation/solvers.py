@@ -1,23 +1,28 @@
-"""Solvers of the probe's two losses for many features, where scikit-learn's own take minutes or do not end.
+"""Solvers of the probe's two losses that converge in half the steps of scikit-learn's own, or for many features at all.
 
-Raw pixels are strongly correlated, and some of them are not black in a few images only, which makes first-order
-solvers slow. Both solvers here look at the features' products first; both minimise scikit-learn's own objectives, to
-the same optimum. Double precision throughout: the optimum of nearly separable classes is flat.
+Encodings are correlated and raw pixels strongly so, and some pixels are not black in a few images only, which makes
+first-order solvers slow. Both solvers here look at the features' products first; both minimise scikit-learn's own
+objectives, to the same optimum. Double precision throughout: the optimum of nearly separable classes is flat.
 """
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 from torch import Tensor
 
 Matrix = NDArray[np.floating]
+AnyClassifier = TypeVar("AnyClassifier", LogisticRegression, LinearSVC)
 
-# Of the mean loss per image, in coordinates in which features are uncorrelated (logistic regression), or in the
-# features themselves (squared hinge).
-LOGISTIC_TOLERANCE = 1e-4
-HINGE_TOLERANCE = 1e-5
+# Largest component of the gradient of the mean loss per image, in coordinates in which features are uncorrelated
+# (logistic regression), or in the features themselves (squared hinge). At scikit-learn's default of 1e-4 a handful of
+# 10,000 test images is still classified otherwise than at the optimum; at 1e-6 none is.
+TOLERANCE = 1e-6
 _LINE_SEARCH_STEPS = 50
 
 
@@ -60,7 +65,7 @@ def logistic_regression(
         [position],
         max_iter=most_iterations,
         max_eval=25 * most_iterations,
-        tolerance_grad=LOGISTIC_TOLERANCE,
+        tolerance_grad=TOLERANCE,
         tolerance_change=0.0,
         history_size=20,
         line_search_fn="strong_wolfe",
@@ -93,7 +98,7 @@ def _one_machine(
         short = 1 - signs * outputs
         inside = short > 0
         slope = weights - 2 * strength * ((signs * np.maximum(short, 0)) @ inputs)
-        if np.abs(slope).max() <= HINGE_TOLERANCE * len(inputs):
+        if np.abs(slope).max() <= TOLERANCE * len(inputs):
             return weights, iteration
         rows = inputs[inside]
         # At the start every image is within the margin, for every class.
@@ -125,3 +130,11 @@ def _best_step(weights: Matrix, direction: Matrix, short: Matrix, change: Matrix
 
 def _with_ones(features: Matrix) -> Matrix:
     return np.hstack([features, np.ones((len(features), 1))])
+
+
+def fitted(classifier: AnyClassifier, classes: NDArray[np.int64], weights: Matrix, iterations: int) -> AnyClassifier:
+    """`classifier` as scikit-learn leaves it after its own fit, with the weights (C, D + 1) given."""
+    classifier.classes_, classifier.n_iter_ = classes, np.array([iterations])
+    classifier.coef_, classifier.intercept_ = weights[:, :-1], weights[:, -1]
+    classifier.n_features_in_ = weights.shape[1] - 1
+    return classifier

@@ -1,4 +1,4 @@
-"""Files that are whole or absent, and the checkpoint of an unfinished training."""
+"""Tensors and plain values on disk, and the checkpoint of an unfinished training."""
 
 from __future__ import annotations
 
@@ -6,30 +6,13 @@ import contextlib
 import io
 import os
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
 
-
-class DamagedFile(ValueError):
-    """A file that can't be read, or that belongs to other work."""
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """A new file that takes the place of `path` when the block ends well, and leaves no trace when it does not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+from tivae.io import files
+from tivae.io.files import DamagedFile
 
 
 def save(path: Path, content: dict[str, Any]) -> None:
@@ -37,17 +20,18 @@ def save(path: Path, content: dict[str, Any]) -> None:
     # To a file, torch says of a full disk only that some position is unexpected.
     written = io.BytesIO()
     torch.save(content, written)
-    with replacing(path) as file:
+    with files.replacing(path) as file:
         file.write(written.getbuffer())
 
 
 def advance(path: Path, content: dict[str, Any]) -> None:
     """As `save`; what was there before stays beside it as `previous(path)`, in case the new file turns out damaged."""
-    written = path.with_name(f".{path.name}.next")
-    save(written, content)
-    if path.exists():
-        os.replace(path, previous(path))
-    os.replace(written, path)
+    with files.written(path) as temporary:
+        save(temporary, content)
+        # Where a second run writes to the same storage, it may have moved it already.
+        with contextlib.suppress(FileNotFoundError):
+            os.replace(path, previous(path))
+        os.replace(temporary, path)
 
 
 def previous(path: Path) -> Path:
@@ -61,20 +45,15 @@ def remove(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def clear(folder: Path) -> None:
-    """Removes what processes that were killed have left half written in `folder`; nobody else may be writing there."""
-    for file in folder.glob(".*.tmp"):
-        file.unlink(missing_ok=True)
-
-
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What `save` wrote, tensors on `device`; no code from the file is run.
 
     Raises `FileNotFoundError`, and `DamagedFile` where the content can't be read.
     """
     try:
-        _check_sums(path)
-        content = torch.load(path, map_location=device, weights_only=True)
+        with files.opened(path, files.MAXIMUM_TENSOR_BYTES) as file:
+            _check_sums(file)
+            content = torch.load(file, map_location=device, weights_only=True)
     except FileNotFoundError:
         raise
     # torch.load documents no errors; a cut or altered file raised UnpicklingError, RuntimeError, EOFError, KeyError ...
@@ -85,12 +64,20 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     return content
 
 
-def _check_sums(path: Path) -> None:
-    """Raises where a part of the file is not as it was written: torch reads a tensor with a flipped bit as it is."""
-    with zipfile.ZipFile(path) as file:
-        damaged = file.testzip()
+def _check_sums(file: BinaryIO) -> None:
+    """Raises where a part of the file is not as it was written: torch reads a tensor with a flipped bit as it is.
+
+    Torch stores its parts as they are. Compressed ones, or several that share bytes, could fill any memory.
+    """
+    size = file.seek(0, os.SEEK_END)
+    with zipfile.ZipFile(file) as parts:
+        listed = parts.infolist()
+        if sum(part.file_size for part in listed) > size or any(part.compress_type for part in listed):
+            raise DamagedFile("it unpacks to more than its size")
+        damaged = parts.testzip()
     if damaged is not None:
         raise DamagedFile(f"its part {damaged} has another checksum than when it was written")
+    file.seek(0)
 
 
 def _first_line(error: Exception) -> str:

@@ -8,8 +8,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tivae.io import checkpoint
-from tivae.io.checkpoint import DamagedFile
+from tivae.io import files
+from tivae.io.files import DamagedFile
 
 _BLANK = b"0" * 64
 # The first of a file's keys, and written as here and nowhere else.
@@ -22,7 +22,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
     """Writes plain values to `path`, atomically, with their digest as the key `digest`."""
     text = json.dumps({"digest": _BLANK.decode()} | content, indent=1, allow_nan=False).encode()
     digest = hashlib.sha256(text).hexdigest().encode()
-    with checkpoint.replacing(path) as file:
+    with files.replacing(path) as file:
         file.write(text.replace(_BLANK, digest, 1))
 
 

@@ -9,10 +9,9 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor, nn
 
-from tivae import native
+from tivae import native, placement
 from tivae.data.datasets import IMAGE_SIZE
 from tivae.models import compilation
 
@@ -89,7 +88,7 @@ def _run(network: Encoder | Decoder, inputs: Tensor) -> Tensor:
         outputs = native.run(network.plan, network.layers, inputs)
         if outputs is not None:
             return outputs
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    inputs = inputs.contiguous(memory_format=placement.memory_format(inputs.device))
     if network.training and compilation.wanted(inputs.device):
         return compilation.prepare(network.layers)(inputs)
     # Not a call, which may be compiled: for the shapes of training alone.

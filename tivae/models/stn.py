@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from tivae import precision
 from tivae.config import TrialConfig
 from tivae.data import warps
 from tivae.data.datasets import fill_value
@@ -46,14 +47,14 @@ class SpatialTransformer(nn.Module):
 
     def matrices(self, images: Tensor) -> Tensor:
         """(B, 2, 3) matrices from output to input coordinates (see `tivae.data.warps`)."""
-        return self.affine(self.localisation(images)).view(-1, 2, 3)
+        return self._predicted(images).view(-1, 2, 3)
 
     def forward(self, images: Tensor) -> Tensor:
         return self.apply_matrices(images, self.matrices(images))
 
     def apply_matrices(self, images: Tensor, matrices: Tensor) -> Tensor:
         """`images` warped by `matrices` as this transformer's own output is."""
-        return warps.warp(images, matrices, fill=self.fill)
+        return warps.warp(images.to(matrices.dtype), matrices, fill=self.fill)
 
     def undo(self, images: Tensor, matrices: Tensor) -> Tensor:
         """`images` in the frame of this transformer's output, back in the frame of its input.
@@ -62,6 +63,12 @@ class SpatialTransformer(nn.Module):
         """
         warps.check_invertible(matrices)
         return self.apply_matrices(images, warps.inverse(matrices))
+
+    def _predicted(self, images: Tensor) -> Tensor:
+        """The numbers (B, `start`'s) that describe each image's warp, in full precision whatever the config's."""
+        features = self.localisation(images)
+        with precision.exact(images.device):
+            return self.affine(features.to(self.affine.weight.dtype))
 
 
 class BoundedTransformer(SpatialTransformer):
@@ -79,7 +86,7 @@ class BoundedTransformer(SpatialTransformer):
 
     def estimates(self, images: Tensor) -> WarpParameters:
         """The warp that each image (B, 1, 28, 28) is taken to have undergone."""
-        bounded = torch.tanh(self.affine(self.localisation(images)))
+        bounded = torch.tanh(self._predicted(images))
         rotation, shift_x, shift_y, scale = (size * bounded[:, i] for i, size in enumerate(self.ranges))
         return WarpParameters(
             rotation_degrees=rotation, shift_x_pixels=shift_x, shift_y_pixels=shift_y, scale=1 + scale

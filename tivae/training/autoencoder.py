@@ -13,13 +13,15 @@ from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import losses
-from tivae.models import Autoencoder, CategoricalVAE, ImageLosses, build, model_input
+from tivae.models import Autoencoder, ImageLosses, build_autoencoder, model_input
 from tivae.models.consistency import consistency
 from tivae.models.model_input import ModelInput
 from tivae.models.stn import SpatialTransformer
 from tivae.models.stn import build as build_stn
+from tivae.placement import place
 from tivae.training.epoch_sets import EpochSets
 from tivae.training.loop import EpochRow, Training
+from tivae.training.noise import StepNoise
 
 
 class ModelTraining(Training):
@@ -37,9 +39,9 @@ class ModelTraining(Training):
         self.key, self.epochs, self.batch_size = config.key, config.epochs, config.batch_size
         self.precision = config.precision
         self.config, self.data = config, data
-        self.model: Autoencoder = build(config).to(data.device)
+        self.model: Autoencoder = place(build_autoencoder(config), data.device)
         self.frozen_stn = frozen_stn
-        self.trained_stn = build_stn(config).to(data.device) if config.stn in ("joint", "inverse") else None
+        self.trained_stn = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
         self.transform = model_input.transform_of(config.stn, self.trained_stn)
         self.module = self._module()
         self.optimiser = torch.optim.AdamW(
@@ -52,12 +54,14 @@ class ModelTraining(Training):
         self.generators = {
             "shuffle": generator(config.seed, "shuffle"),
             "warps": generator(config.seed, "training warps"),
-            "noise": generator(config.seed, "noise", data.device),
+            "noise": generator(config.seed, "noise"),
         }
         if config.consistency_weight is not None:
             self.generators["second view"] = generator(config.seed, "second view warps")
         if config.stn == "joint":
             self.generators["alignment"] = generator(config.seed, "alignment warps")
+        self._noise = StepNoise(self.model, self.generators["noise"], data.device)
+        self._evaluation_noise: dict[str, Tensor] = {}
         self.tests = data.evaluation_sets()
         if frozen_stn is not None:
             self.tests = {name: images.through(frozen_stn) for name, images in self.tests.items()}
@@ -83,6 +87,7 @@ class ModelTraining(Training):
 
     def images(self) -> Dataset:
         self._epoch_sets.renew()
+        self._noise.begin_epoch(len(self._epoch_sets.first), self.batch_size)
         return self._epoch_sets.first
 
     def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
@@ -90,12 +95,13 @@ class ModelTraining(Training):
         view = self.transform(batch)
         if self.config.reconstruction_target == "base":
             view = replace(view, target=self._epoch_sets.base.batch(index))
-        noise = self.model.noise(len(batch), self.generators["noise"])
+        noise = self._noise.take(len(batch))
         losses, extra = self._scored(view, noise, index, step)
         total = self.model.total(losses)
         figures = [losses.reconstruction.mean()]
         if self.model.has_posterior:
             figures.append(losses.kl.mean())
+        figures += [losses.terms[term.name].mean() for term in self.model.loss_terms]
         if extra is not None and self.config.consistency_weight is not None:
             total = total + self.config.consistency_weight * extra
             figures.append(extra)
@@ -107,7 +113,7 @@ class ModelTraining(Training):
 
     def measure(self, step: int) -> EpochRow:
         model = self.model
-        row: EpochRow = {"temperature": model.temperature(step) if isinstance(model, CategoricalVAE) else None}
+        row: EpochRow = {"temperature": None, **model.annealed(step)}
         if not model.has_posterior:
             row["train_kl"] = None
         for name in self.tests:
@@ -129,8 +135,10 @@ class ModelTraining(Training):
 
     def evaluation_noise(self, name: str) -> Tensor:
         """The noise of the one posterior sample of each image in the evaluation set `name`."""
-        source = generator(self.config.seed, f"{name} test noise", self.data.device)
-        return self.model.noise(len(self.tests[name]), source)
+        if name not in self._evaluation_noise:
+            source = generator(self.config.seed, f"{name} test noise")
+            self._evaluation_noise[name] = self.model.noise(len(self.tests[name]), source).to(self.data.device)
+        return self._evaluation_noise[name]
 
     def _scored(self, view: ModelInput, noise: Tensor, index: Tensor, step: int) -> tuple[ImageLosses, Tensor | None]:
         """The losses of the first view, and the consistency with the second where there is one."""
@@ -167,6 +175,7 @@ class ModelTraining(Training):
         yield from ("train_loss", "train_reconstruction")
         if self.model.has_posterior:
             yield "train_kl"
+        yield from (f"train_{term.name}" for term in self.model.loss_terms)
         if self.config.consistency_weight is not None:
             yield "train_consistency"
         if self.config.alignment_weight is not None:

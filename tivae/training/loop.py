@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tivae import precision
+from tivae import placement, precision
 from tivae.data.datasets import Dataset
 from tivae.io import checkpoint
 from tivae.models import compilation
@@ -83,6 +83,7 @@ class Training(ABC):
             raise ValueError(f"it belongs to {state['key']}, not {self.key}")
         self.module.load_state_dict(state["module"])
         self.optimiser.load_state_dict(state["optimiser"])
+        placement.match_layout(self.optimiser)
         self.schedule.load_state_dict(state["schedule"])
         for name, source in self.generators.items():
             source.set_state(state["generators"][name].cpu())

@@ -3,21 +3,23 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
 import pytest
 
 import analysis
 from analysis.frames.columns import COLUMNS
-from analysis.frames.records import MAXIMUM_BYTES
 from tests.analysis.synthetic import epoch, grid, papers_figures, record, write_record, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
+from tivae.io.files import MAXIMUM_BYTES
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_the_frame_holds_what_the_record_says(tmp_path: Path) -> None:
             elif value is None:
                 assert pd.isna(row[name]), name
             else:
-                assert row[name] == value, name
+                assert row[name] == (pd.Timestamp(value) if name.endswith("_at") else value), name
     assert (row["key"], row["status"], row["study"]) == (config.key, "finished", tmp_path.name)
     assert pd.isna(row["error"])
     assert study.epochs["epoch"].tolist() == [1, 2]
@@ -134,7 +136,7 @@ KEY = TrialConfig(epochs=1).key
             GOOD.replace(ACCURACY, ACCURACY.replace(b"0.5", b"1e999")),
             "`metrics.base_accuracy` is inf; it must be a finite number",
         ),
-        (b" " * (MAXIMUM_BYTES + 1), "MiB; a record has at most 16"),
+        (b" " * (MAXIMUM_BYTES + 1), "MiB; it may have 16"),
         (b"[1, 2]", "holds no record, but a list"),
         (with_value("format", 2), "has format 2"),
         (with_value("kind", "stn"), "kind 'stn'"),
@@ -277,6 +279,14 @@ def test_a_damaged_published_frame_names_its_file(results: Path, tmp_path: Path,
         analysis.load(copy)
 
 
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_text_that_a_spreadsheet_would_run_is_guarded_and_read_as_it_was(tmp_path: Path, suffix: str) -> None:
+    results = write_record(tmp_path / "grid", record(TrialConfig(), "failed", "=HYPERLINK(1)")).parents[1]
+    analysis.write(analysis.load(results), results)
+    assert ",'=HYPERLINK(1)," in (results / "trials.csv").read_text()
+    assert analysis.load(as_published(results, tmp_path / "copy", suffix)).trials["error"][0] == "=HYPERLINK(1)"
+
+
 def test_a_published_frame_with_wrong_values_names_the_column(results: Path, tmp_path: Path) -> None:
     copy = as_published(results, tmp_path / "copy", ".csv")
     text = (copy / "trials.csv").read_text()
@@ -299,9 +309,9 @@ def test_frames_are_replaced_whole_or_not_at_all(results: Path, monkeypatch: pyt
     analysis.write(study, results)
     before = (results / "trials.csv").read_bytes()
 
-    def failing(_: pd.DataFrame, path: Path, **options: object) -> None:
+    def failing(_: pd.DataFrame, file: BinaryIO, **options: object) -> None:
         assert options == {"index": False}
-        Path(path).write_text("half a li")
+        file.write(b"half a li")
         raise OSError("disk full")
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", failing)
@@ -339,3 +349,17 @@ def test_ten_thousand_trials_are_read_in_five_seconds(tmp_path: Path) -> None:
     started = time.process_time()
     assert len(analysis.load(tmp_path)) == 10_000
     assert time.process_time() - started < 5
+
+
+def test_times_are_times_in_parquet_and_csv_and_what_is_none_is_missing(tmp_path: Path) -> None:
+    content = record(TrialConfig())
+    content["provenance"] |= {"started_at": "2026-01-01T01:00:00+01:00", "finished_at": "yesterday"}
+    write_record(tmp_path / "a", content)
+    study = analysis.load(tmp_path / "a")
+    analysis.write(study, tmp_path / "a")
+    shutil.rmtree(tmp_path / "a" / "trials")
+    for name in ("trials.parquet", "trials.csv"):
+        row = analysis.load(tmp_path / "a").trials.iloc[0]
+        assert row["started_at"] == pd.Timestamp("2026-01-01T00:00:00", tz="UTC")
+        assert pd.isna(row["finished_at"])
+        (tmp_path / "a" / name).unlink()

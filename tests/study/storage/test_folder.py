@@ -20,7 +20,7 @@ def test_the_folder_is_made_and_can_be_opened_again(tmp_path):
 
 def test_a_second_run_is_told_who_has_the_folder(tmp_path):
     script = (
-        "import sys; from pathlib import Path; from study.folder import opened\n"
+        "import sys; from pathlib import Path; from study.storage.folder import opened\n"
         "with opened(Path(sys.argv[1]), 'grid'): print('held', flush=True); sys.stdin.read()"
     )
     other = subprocess.Popen(
@@ -93,3 +93,30 @@ def test_rewriting_takes_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch):
             written.append(before + 10.0)
     assert written, "never written again"
     assert min(later - earlier for earlier, later in zip([30.0, *written], written, strict=False)) >= 30 / 0.05
+
+
+def test_a_lock_that_is_a_link_changes_nothing_behind_it(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "grid").mkdir()
+    (tmp_path / "grid" / ".lock").symlink_to(tmp_path / "mine")
+    with pytest.raises(FolderError, match=r"\.lock is a symbolic link"), opened(tmp_path, "grid"):
+        pass
+    assert (tmp_path / "mine").read_text() == "mine"
+
+
+def test_a_lock_that_is_a_pipe_is_told(tmp_path):
+    (tmp_path / "grid").mkdir()
+    os.mkfifo(tmp_path / "grid" / ".lock")
+    with pytest.raises(FolderError, match=r"\.lock is no regular file; remove it"), opened(tmp_path, "grid"):
+        pass
+
+
+@pytest.mark.parametrize("place", ["trials/0123abcd", "report", "tune", "reprobe", "stns", "tensorboard"])
+def test_a_study_whose_folders_lead_elsewhere_is_refused(tmp_path, place):
+    (tmp_path / "mine").mkdir()
+    folder = tmp_path / "grid" / place
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(tmp_path / "mine")
+    with pytest.raises(FolderError, match=rf"{place} is a symbolic link, .*remove it"), opened(tmp_path, "grid"):
+        pass
+    assert not list((tmp_path / "mine").iterdir())

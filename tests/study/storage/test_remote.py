@@ -52,7 +52,7 @@ def test_a_url_that_pyarrow_does_not_know_is_told(given):
 def test_a_password_is_never_shown():
     storage = of_study("s3://user:secret@bucket/path?region=nowhere", Path("grid"))
     assert "secret" in storage.place
-    assert storage.shown == "s3://bucket/path/grid?region=nowhere"
+    assert storage.shown == "s3://***@bucket/path/grid?region=nowhere"
     with pytest.raises(StorageError) as told:
         of_study("nosuch://user:secret@x/y", Path("grid"))
     assert "secret" not in str(told.value)
@@ -96,9 +96,9 @@ def test_a_shared_folder_is_written_directly(tmp_path):
 def test_a_record_is_sent_and_brought_last(remote, tmp_path, monkeypatch):
     _fill(tmp_path / "mine", record_json="done", model_pt="weights", zeta_pt="late")
     sent, brought = [], []
-    write, replacing = Storage._write, storages.checkpoint.replacing
+    write, replacing = Storage._write, storages.files.replacing
     monkeypatch.setattr(Storage, "_write", lambda self, name, content: sent.append(name) or write(self, name, content))
-    monkeypatch.setattr(storages.checkpoint, "replacing", lambda path: brought.append(path.name) or replacing(path))
+    monkeypatch.setattr(storages.files, "replacing", lambda path: brought.append(path.name) or replacing(path))
     remote.send(TRIAL, tmp_path / "mine")
     mirror = Mirror(remote, tmp_path / "other")
     mirror.bring_all()

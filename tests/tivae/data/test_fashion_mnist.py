@@ -175,8 +175,8 @@ class TestFolder:
             ),
             (
                 lambda path: (path.unlink(), path.mkdir()),
-                rf"{TEST_IMAGES} cannot be read \(Is a directory\)",
-                rf"{TEST_IMAGES}.gz cannot be read \(Is a directory\)",
+                rf"{TEST_IMAGES} is no regular file",
+                rf"{TEST_IMAGES}.gz is no regular file",
             ),
         ],
         ids=["missing", "truncated", "other content", "a folder"],

@@ -7,8 +7,8 @@ import warnings
 import pytest
 import torch
 
-from tivae.io import checkpoint
-from tivae.io.checkpoint import DamagedFile
+from tivae.io import checkpoint, files
+from tivae.io.files import DamagedFile
 
 
 class Interrupted(Exception):
@@ -48,7 +48,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_no_trace(tmp_path, old):
         path.write_bytes(old)
 
     def write():
-        with checkpoint.replacing(path) as file:
+        with files.replacing(path) as file:
             file.write(b"half")
             raise Interrupted
 
@@ -59,7 +59,7 @@ def test_a_write_that_fails_leaves_what_was_there_and_no_trace(tmp_path, old):
 
 def test_a_file_is_not_there_before_it_is_whole(tmp_path):
     path = tmp_path / "file.pt"
-    with checkpoint.replacing(path) as file:
+    with files.replacing(path) as file:
         file.write(b"half")
         file.flush()
         assert not path.exists()
@@ -86,7 +86,7 @@ def test_whatever_moment_a_writer_is_killed_at_a_whole_checkpoint_is_left(tmp_pa
         assert all(torch.equal(checkpoint.load(file)["weights"], content["weights"]) for file in found)
         assert found
     assert max(checkpoint.load(file)["number"] for file in found) > 0
-    checkpoint.clear(tmp_path)
+    files.clear(tmp_path)
     assert not list(tmp_path.glob("*.tmp"))
     assert not list(tmp_path.glob(".*.tmp"))
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tivae.io import sealed_json
-from tivae.io.checkpoint import DamagedFile
+from tivae.io.files import DamagedFile
 
 CONTENT = {"status": "finished", "metrics": {"accuracy": 0.8125, "name": "ä"}, "epochs": [{"epoch": 1}], "none": None}
 

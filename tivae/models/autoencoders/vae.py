@@ -15,6 +15,8 @@ class VAE(Autoencoder):
     Posterior parameters (B, 2, latent_dim): mean and log variance.
     """
 
+    label = "VAE"
+    feature_names = ("mean", "sample")
     has_posterior = True
 
     def __init__(self, config: TrialConfig):
@@ -24,7 +26,7 @@ class VAE(Autoencoder):
         return self.posterior(self.encoder(images)).view(-1, 2, self.config.latent_dim)
 
     def noise(self, count: int, source: torch.Generator) -> Tensor:
-        return torch.randn(count, self.config.latent_dim, generator=source, device=source.device)
+        return torch.randn(count, self.config.latent_dim, generator=source)
 
     def latents(self, parameters: Tensor, noise: Tensor, step: int) -> Tensor:  # noqa: ARG002
         mean, log_variance = parameters.unbind(1)
@@ -46,16 +48,15 @@ class VAE(Autoencoder):
         return 0.5 * (difference + torch.exp(-difference) + moved - 1).sum(1)
 
     def sample(self, count: int, source: torch.Generator) -> Tensor:
-        return self.decode(self.prior(count, source))
+        return self.decode(self.prior(count, source).to(self.posterior.weight.device))
 
     def prior(self, count: int, source: torch.Generator) -> Tensor:
-        """`count` samples (count, D) of the prior."""
+        """`count` samples (count, D) of the prior, on the host."""
         return self.noise(count, source)
 
-    def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:
-        if kind == "mean":
+    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:
+        self.check_feature(name)
+        if name == "mean":
             return parameters[:, 0]
-        if kind == "sample":
-            assert noise is not None, "a sample needs noise"
-            return self.latents(parameters, noise, 0)
-        raise self._no_feature(kind, "mean", "sample")
+        assert noise is not None, "a sample needs noise"
+        return self.latents(parameters, noise, 0)
