@@ -39,7 +39,7 @@ def test_the_same_probe_gives_the_figures_of_the_record(results, host):
 def test_a_trial_is_read_out_in_its_own_precision(results, host, monkeypatch):
     seen, of = [], precision.of
     monkeypatch.setattr(precision, "of", lambda name, device: seen.append((name, device)) or of(name, device))
-    reprobe(analysis.load(results), host)
+    reprobe(analysis.load(results), {CATEGORICAL.dataset: host})
     assert (CATEGORICAL.precision, "cpu") in seen
 
 

@@ -17,6 +17,7 @@ def reported(monkeypatch):
     """What is reported to Tune, where a device does what `fails` says."""
     rows = []
     monkeypatch.setattr(worker.tune, "report", rows.append)
+    monkeypatch.setattr(worker.ray, "get", lambda data: data)
     monkeypatch.setattr(device_support, "missing", lambda *given, **named: None)
     monkeypatch.setattr("tivae.io.provenance._device_name", lambda device: "pretended")
     return rows
@@ -25,7 +26,7 @@ def reported(monkeypatch):
 def _work(folder, config=CONFIG, kind="trial", device="cuda"):
     pool = {"device": device, "threads": 1}
     given = {"job": Job(kind, config).to_text(), "pool": pool}
-    worker.work(given, data=HOST, storage=of_study(str(folder), folder), measures="none")
+    worker.work(given, data={CONFIG.dataset: HOST}, storage=of_study(str(folder), folder), measures="none")
 
 
 def _failing(error):
