@@ -1,6 +1,9 @@
-"""What all tests share: the real data set, and one torch thread."""
+"""What all tests share: the real data set, one torch thread, and that nothing is skipped where all is installed."""
 
 import gc
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
@@ -23,3 +26,29 @@ def _imported_modules_are_no_garbage():
 def host():
     """The real Fashion-MNIST, through the real chain: fetched where this machine has none."""
     return fashion_mnist.load()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """With `TIVAE_NO_SKIPS`, as `.ci/run` sets it, a skip fails unless its reason begins with "hardware: "."""
+    report = yield
+    if os.environ.get("TIVAE_NO_SKIPS") and report.skipped and not hasattr(report, "wasxfail"):
+        reason = report.longrepr[2].removeprefix("Skipped: ")
+        if not reason.startswith("hardware: "):
+            report.outcome, report.longrepr = "failed", f"skipped, although everything is installed: {reason}"
+    return report
+
+
+@pytest.fixture
+def read_only():
+    """A folder that nothing can be written to, not by root either."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, user = Path(name), os.geteuid()
+        folder.chmod(0o555)
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o700)

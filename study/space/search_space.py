@@ -92,7 +92,12 @@ def read(
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """("epochs", 5) from "epochs=5"; the value is read as in a file, as may be [2, 4] or {range: [2, 8, 2]}.
+    """The name and the value of `name=value`; the value is read as in a file.
+
+    >>> parse_override("learning_rate=1e-3")
+    ('learning_rate', 0.001)
+    >>> parse_override("latent_dim={range: [2, 8, 2]}")
+    ('latent_dim', {'range': [2, 8, 2]})
 
     Raises `SpaceError` where there is no name, no "=" or no readable value.
     """
