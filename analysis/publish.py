@@ -21,7 +21,7 @@ import pandas as pd
 import analysis
 from analysis import formats, tables
 from analysis.frames.search import JOURNAL, journal_of
-from analysis.frames.study import Study
+from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
 from analysis.reprobe import FOLDER as REPROBED
 from tivae.io import files
@@ -39,7 +39,7 @@ _ORIGIN = (
 
 ABOUT = "about.json"
 # All that a copy may hold beside `ABOUT`.
-_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL}
+_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL, QUESTION}
 
 
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
@@ -117,6 +117,7 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
         _copy(other, folder / REPROBED)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
+    (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
     copied = analysis.load(folder)
     (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))
     (folder / "epochs.csv").write_text(formats.csv(copied.epochs.drop(columns="study")))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from tivae import records
-from tivae.config import CONTROLS, TrialConfig
+from tivae.config import TrialConfig
 
 # Forward and backward passes over one image, in units of a forward pass.
 _TRAINING_PASSES = 3
@@ -81,7 +81,7 @@ class Job:
         images = (config.train_images or 60_000) - (config.validation_images or 0)
         if self.kind == "stn":
             return self.epochs * images * _STN_SHARE
-        if config.model in CONTROLS:
+        if not config.is_trained:
             # Encoding and the probes; nothing is trained.
             return float(images)
         tests = 2 * (config.test_images or 10_000)

@@ -6,18 +6,25 @@ import difflib
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
 from typing import Any
 
-from tivae import resolution
-from tivae.fields import STAGES, ConfigError, checked, choice, number, other, stage_of
-from tivae.resolution import CONTROLS, MODEL_FEATURES
+from tivae.fields import STAGES, ConfigError, checked, choice, entry, number, other, stage_of, text
+from tivae.own_fields import WithOwnFields, own_fields
+from tivae.registry import MODELS, PROBES
 
-__all__ = ["CONTROLS", "FIELD_NAMES", "MODEL_FEATURES", "ConfigError", "TrialConfig", "check_field_name"]
+__all__ = ["FIELDS", "FIELD_NAMES", "ConfigError", "TrialConfig", "check_field_name", "known_fields"]
 
 IMAGE_PIXELS = 28 * 28
 # Of the 60,000 training images, in units of the brightest pixel.
 PIXEL_DEVIATION = 0.3530
+
+DEFAULT_PROBE = "logistic_regression"
+# Images that are left to train on beside a validation set, as many as `train_images` is at least.
+LEAST_TRAINING_IMAGES = 100
+_ALL_TRAINING_IMAGES = 60_000
+# Optional fields that are None but for the models that give a default for them.
+OF_SOME_MODELS = ("categories", "temperature", "minimum_temperature", "annealing_rate")
 
 # Part of every key. Raise it when a change of code changes the numbers of an unchanged config.
 RECIPE = 2
@@ -36,27 +43,23 @@ def _epochs_stage(config: TrialConfig) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialConfig:
+class TrialConfig(metaclass=WithOwnFields):
     """What is trained, on what, and how it is read out.
 
     Two configs with equal fields are the same trial (`key`). Each field declares the first stage that it decides (see
     `fields.STAGES`); trials that agree in all fields of a stage and of those before it share that stage's work.
 
     A field that the chosen model or mode does not use is set to None, so that a grid crossing it with that model makes
-    one trial and not several equal ones. Fields left at None take the default of the chosen model. The controls
-    (`pixels`, `pca`, `untrained`) are not trained: their `epochs` is 0, and only they hold None in fields that are
-    typed without it.
+    one trial and not several equal ones. Fields left at None take the default of the chosen model. Models that are not
+    trained (`pixels`, `pca`, `untrained`) have 0 `epochs`. What decides nothing is None also in fields that are typed
+    without it. A config has the own fields of its model and its probe as well (`tivae.registry`).
 
     Raises `ConfigError` (a `ValueError`) naming value, rule and field.
     """
 
     # What is varied in the paper
     train_dataset: str = choice("base", "base", "augmented", help="what the model is trained on")
-    model: str = choice(
-        "vae",
-        *("vae", "categorical_vae", "autoencoder", "pixels", "pca", "untrained"),
-        help="the autoencoder, or a control that is not trained (pixels, pca, untrained)",
-    )
+    model: str = entry("vae", MODELS, help="the autoencoder, or a control that is not trained (pixels, pca, untrained)")
     stn: str = choice(
         "none",
         *("none", "pretrained", "joint", "inverse"),
@@ -159,13 +162,10 @@ class TrialConfig:
         None, 0, help="joint STN: of the MSE augmented -> base in the loss; default `reconstruction_weight`"
     )
 
-    # Probe: a linear classifier of the encodings of the training images
-    probe: str | None = choice(
-        None, "logistic_regression", "linear_svm", stage="readout", help="the classifier; default logistic_regression"
-    )
-    probe_features: str | None = choice(
+    # Probe: a classifier of the encodings of the training images
+    probe: str | None = entry(None, PROBES, stage="readout", help="the classifier; default logistic_regression")
+    probe_features: str | None = text(
         None,
-        *("mean", "logits", "probabilities", "one_hot", "sample", "code", "pixels", "components"),
         stage="readout",
         help="default: mean (vae, untrained), logits (categorical_vae), code (autoencoder), pixels, components (pca)",
     )
@@ -186,15 +186,26 @@ class TrialConfig:
     )
 
     def __post_init__(self) -> None:
-        unused = resolution.unused(self)
+        for item in (FIELDS["model"], FIELDS["probe"]):
+            object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
+        unused = self._unused()
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name not in unused or not _same(value, unused[item.name]):
                 object.__setattr__(self, item.name, checked(item, value))
         # Only now, since what is unused follows from fields that are checked above.
-        for name, value in (resolution.defaults(self) | resolution.unused(self)).items():
+        for name, value in (self._defaults() | self._unused()).items():
             object.__setattr__(self, name, value)
-        resolution.check(self)
+        self._check()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # The class of a config with own fields can't be found by its name.
+        return TrialConfig.from_dict, (self.to_dict(),)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether gradient steps are made for the model."""
+        return MODELS[self.model].is_trained
 
     @property
     def key(self) -> str:
@@ -216,12 +227,12 @@ class TrialConfig:
         All that moves a weight decides it, but for the number of epochs where the learning rate is constant: trials
         that differ in `epochs` alone are read out along one training.
         """
-        return None if self.model in CONTROLS else self._key_of("training")
+        return self._key_of("training") if self.is_trained else None
 
     @property
     def evaluation_key(self) -> str | None:
         """12 hexadecimal digits that name the training with the images its losses are measured on after each epoch."""
-        return None if self.model in CONTROLS else self._key_of("evaluation")
+        return self._key_of("evaluation") if self.is_trained else None
 
     @property
     def deviation(self) -> float:
@@ -231,7 +242,7 @@ class TrialConfig:
     @property
     def encoding_dim(self) -> int:
         """Numbers per image in the encodings, whichever features are read."""
-        return IMAGE_PIXELS if self.model == "pixels" else self.latent_dim * (self.categories or 1)
+        return MODELS[self.model].encoding_dim(self)
 
     def _key_of(self, stage: str) -> str:
         values = self.to_dict()
@@ -246,19 +257,92 @@ class TrialConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
         """The inverse of `to_dict`; refuses unknown fields."""
+        # Their own fields are known from then on.
+        for item in (FIELDS["model"], FIELDS["probe"]):
+            checked(item, values.get(item.name, item.default))
         for name in values:
             check_field_name(name)
         return cls(**values)
 
+    def _unused(self) -> dict[str, Any]:
+        """The fields that decide nothing, with what stands there: None, or 0 epochs."""
+        names = (*MODELS[self.model].unused(self), *PROBES[self.probe or DEFAULT_PROBE].unused)
+        return dict.fromkeys(names) | ({} if self.is_trained else {"epochs": 0})
 
-FIELD_NAMES = tuple(item.name for item in fields(TrialConfig))
+    def _defaults(self) -> dict[str, Any]:
+        """Defaults filled in; None where a field decides nothing, or only repeats what is so without it."""
+
+        def default(name: str, value: Any, used: bool = True) -> Any:
+            given = getattr(self, name)
+            return None if not used else value if given is None else given
+
+        own = {"reconstruction_weight": 1.0, **MODELS[self.model].defaults(self)}
+        augmented = self.is_trained and self.train_dataset == "augmented"
+        paired_stn = self.stn in ("pretrained", "joint")
+        consistency = self.is_trained and bool(self.consistency_weight)
+        return {
+            "pixel_deviation": None if self.pixel_deviation == PIXEL_DEVIATION else self.pixel_deviation,
+            "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency),
+            **dict.fromkeys(OF_SOME_MODELS),
+            **{name: default(name, value) for name, value in own.items()},
+            # A base image without a transformer in front is its own base image.
+            "reconstruction_target": _unless("input", self.reconstruction_target) if augmented or paired_stn else None,
+            "consistency_weight": self.consistency_weight if consistency else None,
+            "consistency_form": default("consistency_form", "distance", consistency),
+            "stn_epochs": default("stn_epochs", 20, self.stn == "pretrained"),
+            "stn_learning_rate": default("stn_learning_rate", 1e-3, self.stn != "none"),
+            "alignment_weight": default(
+                "alignment_weight", default("reconstruction_weight", own["reconstruction_weight"]), self.stn == "joint"
+            ),
+            "precision": _unless("tf32", self.precision),
+            "probe": _unless(DEFAULT_PROBE, self.probe),
+            "probe_stn": _unless("used", self.probe_stn) if self.stn != "none" else None,
+            "probe_features": default("probe_features", MODELS[self.model].feature_names[0]),
+        }
+
+    def _check(self) -> None:
+        """Raises `ConfigError` where fields that are legal by themselves do not go together."""
+        model = MODELS[self.model]
+        if self.probe_features not in model.feature_names:
+            raise ConfigError(
+                f"`probe_features` is {self.probe_features}, which a {self.model} does not have; "
+                f"it must be one of {', '.join(model.feature_names)}",
+                "probe_features",
+            )
+        most = (self.train_images or _ALL_TRAINING_IMAGES) - LEAST_TRAINING_IMAGES
+        if self.validation_images is not None and self.validation_images > most:
+            raise ConfigError(
+                f"`validation_images` is {self.validation_images}; it must be at most {max(most, 0)}, "
+                f"so that {LEAST_TRAINING_IMAGES} training images are left",
+                "validation_images",
+            )
+        if self.stn == "inverse" and self.reconstruction_target == "base":
+            raise ConfigError(
+                "`reconstruction_target` is base, but the inverse STN is scored against its own input; "
+                "it must be input",
+                "reconstruction_target",
+            )
+        if self.consistency_form == "kl" and not model.has_posterior:
+            raise ConfigError(
+                f"`consistency_form` is kl, but {self.model} has no posterior; it must be distance", "consistency_form"
+            )
+        model.check(self)
+
+
+FIELDS = {item.name: item for item in fields(TrialConfig)}
+FIELD_NAMES = tuple(FIELDS)
+
+
+def known_fields() -> dict[str, Field[Any]]:
+    """The fields of all configs, and the own ones of the models and probes that this process knows, by name."""
+    return FIELDS | own_fields()
 
 
 def check_field_name(name: object) -> None:
-    """Raises `ConfigError` with the nearest known name where `name` is no field of `TrialConfig`."""
-    if name in FIELD_NAMES:
+    """Raises `ConfigError` with the nearest known name where `name` is no field of a config."""
+    if name in FIELD_NAMES or name in known_fields():
         return
-    near = difflib.get_close_matches(str(name), FIELD_NAMES, n=1)
+    near = difflib.get_close_matches(str(name), list(known_fields()), n=1)
     hint = f"did you mean `{near[0]}`?" if near else f"it must be one of {', '.join(FIELD_NAMES)}"
     raise ConfigError(f"`{name}` is not a field of a trial; {hint}", str(name))
 
@@ -268,6 +352,11 @@ def _digest(values: Mapping[str, Any]) -> str:
     content = {name: value for name, value in values.items() if value is not None} | {"recipe": RECIPE}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _unless(default: str, value: str | None) -> str | None:
+    """None for the default written out, so that it has the key of the field left alone."""
+    return None if value == default else value
 
 
 def _same(value: Any, other: Any) -> bool:

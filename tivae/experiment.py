@@ -10,14 +10,14 @@ import torch
 from torch import Tensor
 
 from tivae import precision
-from tivae.config import CONTROLS, TrialConfig
+from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation import intermediate as intermediates
 from tivae.evaluation import measures as invariance
 from tivae.evaluation.readout import KINDS, read_out
 from tivae.io.provenance import Stopwatch
-from tivae.models import Model, build_control
+from tivae.models import Control, Model, build
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.placement import place
@@ -88,10 +88,10 @@ def run(
     if config.stn == "pretrained":
         frozen = freeze(place(stn or pretrain(config, host, device).stn, data.device))
     with precision.of(config.precision, device):
-        if config.model in CONTROLS:
-            trained = _fit_control(config, data, frozen)
-        else:
+        if config.is_trained:
             trained = _train(config, data, frozen, checkpoint, on_epoch, intermediate)
+        else:
+            trained = _fit_control(config, data, frozen)
         readout = read_out(config, data, trained.model, trained.stn, trained.seen)
         measured = invariance.measure(config, data, trained.model, trained.stn, readout, measures)
     return TrialResult(
@@ -156,7 +156,8 @@ def _train(
 
     train(training, checkpoint, with_intermediate if on_epoch is not None else None)
     last = training.rows[-1].items()
-    metrics = {name: value for name, value in last if name.endswith(("_loss", "_reconstruction", "_kl"))}
+    kept = ("_loss", "_reconstruction", "_kl", *(f"_{term.name}" for term in training.model.loss_terms))
+    metrics = {name: value for name, value in last if name.endswith(kept)}
     metrics |= {name: value for name, value in last if name in ("train_consistency", "train_alignment")}
     metrics |= final_metrics.of_training(training, data)
     stn = None if training.stn is None else freeze(training.stn)
@@ -166,7 +167,8 @@ def _train(
 
 
 def _fit_control(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | None) -> _Trained:
-    model = build_control(config).to(data.device).eval()
+    model = build(config).to(data.device).eval()
+    assert isinstance(model, Control)
     images = data.augmented_train("training warps") if config.train_dataset == "augmented" else data.base_train()
     model.fit(images.behind(frozen))
     seen = {name: images.behind(frozen) for name, images in data.evaluation_sets().items()}

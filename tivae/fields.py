@@ -6,12 +6,16 @@ import dataclasses
 import math
 from collections.abc import Callable
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tivae.registry import Registry
 
 # What a field decides, and with it all that follows: the weights of a pretrained STN, those of the model, what the
 # losses after each epoch are measured on, and what is read from the trained model. Where it depends on other fields of
 # the config, a function of the config says it.
 STAGES = ("stn", "training", "evaluation", "readout")
+MOST_LETTERS = 200
 Stage = str | Callable[[Any], str]
 
 
@@ -25,6 +29,18 @@ class ConfigError(ValueError):
 
 def choice(default: str | None, *allowed: str, stage: Stage = "training", help: str) -> Any:
     return field(default=default, metadata={"allowed": allowed, "stage": stage, "help": help})
+
+
+def entry(default: str | None, registry: Registry[Any], *, stage: Stage = "training", help: str) -> Any:
+    """The name of one of the registry's entries; `package.module:Name` names one from elsewhere."""
+    return field(
+        default=default, metadata={"allowed": registry.names, "registry": registry, "stage": stage, "help": help}
+    )
+
+
+def text(default: str | None, *, stage: Stage = "training", help: str) -> Any:
+    """A word or a line, of which other fields decide whether it is legal."""
+    return field(default=default, metadata={"text": True, "stage": stage, "help": help})
 
 
 def other(default: Any, *, stage: Stage = "training", help: str) -> Any:
@@ -51,12 +67,27 @@ def stage_of(item: dataclasses.Field[Any], config: Any) -> int:
     return STAGES.index(stage if isinstance(stage, str) else stage(config))
 
 
+def type_of(item: dataclasses.Field[Any]) -> str:
+    """The field's annotation as text, such as "int" or "float | None"."""
+    return item.type if isinstance(item.type, str) else getattr(item.type, "__name__", str(item.type))
+
+
 def checked(item: dataclasses.Field[Any], value: Any) -> Any:
     """`value` in the field's own type (an int where a float is meant becomes one), or a `ConfigError`."""
     if value is None and item.default is None:
         return None
     if item.name == "hidden_widths":
         return _checked_widths(value)
+    if "registry" in item.metadata:
+        registry = item.metadata["registry"]
+        name = registry.name_of(value)
+        registry[name]  # raises where there is none
+        return name
+    if "text" in item.metadata:
+        if not isinstance(value, str) or not value or len(value) > MOST_LETTERS or not value.isprintable():
+            rule = f"it must be a text of 1 to {MOST_LETTERS} printable letters"
+            raise ConfigError(f"`{item.name}` is {value!r}; {rule}", item.name)
+        return value
     if "allowed" in item.metadata:
         if value not in item.metadata["allowed"] or not isinstance(value, str):
             rule = f"it must be {' or '.join(item.metadata['allowed'])}"
@@ -70,7 +101,7 @@ def checked(item: dataclasses.Field[Any], value: Any) -> Any:
 
 
 def _checked_number(item: dataclasses.Field[Any], value: Any) -> int | float:
-    whole = str(item.type).startswith("int")
+    whole = type_of(item).startswith("int")
     kind = "a whole number" if whole else "a number"
     if isinstance(value, bool) or not isinstance(value, int | float):
         hint = ""

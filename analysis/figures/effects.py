@@ -13,7 +13,7 @@ from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, encoding_dim
-from analysis.frames.labels import CONTROL_NAMES, TEST_SET_NAMES, model_name, setting_name, stn_name
+from analysis.frames.labels import TEST_SET_NAMES, are_controls, model_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import Factorial, factorial, factorial_over_images, holm
@@ -57,7 +57,7 @@ def analyses(study: Study) -> tuple[dict[str, Factorial], str]:
     Raises `NotSupported` where no trial has finished, no factor varies, or too few trials are there.
     """
     trials = representatives.finished(study)
-    trials = trials[~trials["model"].isin(list(CONTROL_NAMES))]
+    trials = trials[~are_controls(trials["model"])]
     trials = trials.assign(encoding_dim=encoding_dim(trials), beta=beta(trials))
     candidates = [COMPARABLE.get(name, name) for name in study.factors()]
     factors = [name for name in dict.fromkeys(candidates) if len(trials[name].unique()) > 1]

@@ -18,14 +18,13 @@ from analysis.figures.drawing.captions import described, intervals
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, encoding_dim
-from analysis.frames.columns import CONFIG_NAMES
-from analysis.frames.labels import CONTROL_NAMES, TEST_SET_NAMES, in_order, model_name, setting_label, stn_name
+from analysis.frames.columns import config_names
+from analysis.frames.labels import TEST_SET_NAMES, are_controls, in_order, model_name, setting_label, stn_name
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import cell_summaries
 from tivae.config import ConfigError, TrialConfig
 
-CONTROLS = tuple(CONTROL_NAMES)
 MAXIMUM_SERIES = 6
 
 
@@ -69,14 +68,14 @@ def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
     """
     trials = representatives.finished(study)
     trials = trials.assign(x=sweep.value(trials).to_numpy(dtype=np.float64, na_value=np.nan))
-    is_control = trials["model"].isin(CONTROLS)
+    is_control = are_controls(trials["model"])
     trials = _usual(trials, [name for name in study.factors() if name not in sweep.fields], is_control)
-    varied = _varied(trials[~trials["model"].isin(CONTROLS)], sweep.fields)
+    varied = _varied(trials[~are_controls(trials["model"])], sweep.fields)
     # What follows from the model (the classes' temperature, say) tells no series apart, but must not be mixed.
     by = list(dict.fromkeys([*PAPER_FACTORS, *_varied(trials, ()), "x", "latent_dim", "categories"]))
     points = cell_summaries(trials, by=by)
     points["test_set"] = points["metric"].str.removesuffix("_accuracy")
-    points["is_control"] = points["model"].isin(CONTROLS)
+    points["is_control"] = are_controls(points["model"])
     points["series"] = [_series_label(row, varied, sweep) for _, row in points.iterrows()]
     points["on_line"] = _on_line(points)
     swept = points[~points["is_control"] & points["x"].notna()].groupby("series")["x"].nunique()
@@ -201,7 +200,7 @@ def _paper_value(model: str, name: str) -> object:
 
 
 def _varied(trials: pd.DataFrame, without: Sequence[str]) -> list[str]:
-    return [name for name in CONFIG_NAMES if name not in (*without, "seed") and len(trials[name].unique()) > 1]
+    return [name for name in config_names(trials) if name not in (*without, "seed") and len(trials[name].unique()) > 1]
 
 
 def _series_label(point: pd.Series, varied: Sequence[str], sweep: Sweep) -> str:
@@ -233,8 +232,7 @@ def _look(part: pd.DataFrame, number: int, names: Sequence[str], own: pd.DataFra
     """The model's own look where each series is a model; else one by number."""
     model = str(part["model"].iloc[0])
     drawn_models = own[own["series"].isin(names)].groupby("series")["model"].first()
-    is_known = drawn_models.is_unique and model in style.MODEL_LOOKS
-    return style.MODEL_LOOKS[model] if is_known else style.numbered_look(number)
+    return style.model_look(model) if drawn_models.is_unique else style.numbered_look(number)
 
 
 def _axis(ax: Axes, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
@@ -290,7 +288,7 @@ def _draw_control(
     repeat: how many lines of the same control there are already, which all have other line styles.
     """
     model = str(part["model"].iloc[0])
-    look = style.MODEL_LOOKS[model]
+    look = style.model_look(model)
     if repeat:
         look = dataclasses.replace(look, line=style.numbered_look(repeat + 1).line)
     part = part.dropna(subset=["x"]) if model != "pixels" else part

@@ -26,7 +26,7 @@ from analysis.figures.drawing.captions import TEST_IMAGES, described
 from analysis.figures.drawing.known_warps import ALL_KINDS, KINDS, WarpKind
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.labels import CONTROL_NAMES, in_order, model_name, setting_name, stn_name
+from analysis.frames.labels import are_controls, in_order, model_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
 from analysis.frames.trial import Trial
 from analysis.inference import accuracy_interval, seed_interval
@@ -65,7 +65,7 @@ def measure(
     sets = TrialData(data, fewer, "cpu")
     training = sets.base_train() if fit == "base" else sets.augmented_train("probe warps")
     encodings = losses.features(trained.model, training, features, through=through).numpy()
-    fitted = probe.fit(encodings, sets.train_labels, config.probe_regularisation)
+    fitted = probe.fit(encodings, sets.train_labels, config)
 
     originals = torch.tensor(data.test_images[:images])
     labels = np.asarray(data.test_labels[:images], dtype=np.int64)
@@ -88,7 +88,7 @@ def recorded(study: Study) -> pd.DataFrame:
     """
     trials = representatives.finished(study)
     rows = []
-    for _, group in trials[~trials["model"].isin(list(CONTROL_NAMES))].groupby(list(SERIES), dropna=False, sort=False):
+    for _, group in trials[~are_controls(trials["model"])].groupby(list(SERIES), dropna=False, sort=False):
         part = Study(group.reset_index(drop=True), study.epochs.iloc[:0], study.folders)
         try:
             readable = representatives.all_readable(representatives.best_cell(part), lambda trial: trial.curves())

@@ -8,14 +8,14 @@ from typing import Any
 import pandas as pd
 
 from analysis.frames.metric_columns import METRICS, PIXELS, TEST_SETS, Column, losses, number
-from tivae.config import TrialConfig
+from tivae.config import known_fields
 
 
 def _config_columns() -> tuple[Column, ...]:
-    """One column per field of `TrialConfig`, in its order, so that a new field needs no second entry here."""
+    """One column per field, in the config's order, so that a new field needs no second entry here."""
     return tuple(
         Column(item.name, _config_dtype(item), CONFIG_UNITS.get(item.name, ""), item.metadata["help"])
-        for item in dataclasses.fields(TrialConfig)
+        for item in known_fields().values()
     )
 
 
@@ -91,7 +91,22 @@ COLUMNS = {"trials": TRIAL_COLUMNS, "epochs": EPOCH_COLUMNS}
 CONFIG_NAMES = tuple(column.name for column in CONFIG)
 METRIC_NAMES = tuple(column.name for column in METRICS)
 
-__all__ = ["COLUMNS", "CONFIG", "CONFIG_NAMES", "EPOCH_COLUMNS", "METRICS", "METRIC_NAMES", "PROVENANCE", "Column"]
+__all__ = [
+    "COLUMNS",
+    "CONFIG",
+    "CONFIG_NAMES",
+    "EPOCH_COLUMNS",
+    "METRICS",
+    "METRIC_NAMES",
+    "PROVENANCE",
+    "Column",
+    "config_names",
+]
+
+
+def config_names(frame: pd.DataFrame) -> list[str]:
+    """The columns of `frame` that are fields of configs; those of models and probes from elsewhere come last."""
+    return [name for name in dict.fromkeys((*CONFIG_NAMES, *known_fields())) if name in frame.columns]
 
 
 def columns_frame(frame: str = "trials") -> pd.DataFrame:

@@ -8,11 +8,9 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER
-from analysis.paper import MODEL_NAMES
+from tivae.registry import MODELS
 
 TEST_SET_NAMES = {"base": "base test set", "augmented": "augmented test set"}
-# Controls learn nothing from the training images, or next to nothing: their cells are named by the model alone.
-CONTROL_NAMES = {"pixels": "raw pixels", "pca": "PCA", "untrained": "untrained encoder"}
 STN_NAMES = {"none": "no STN", "pretrained": "STN"}
 SETTING_NAMES = {
     "latent_dim": "latents",
@@ -33,8 +31,20 @@ Cell: TypeAlias = Mapping[str, Any] | pd.Series
 
 
 def model_name(model: str) -> str:
-    """A model in a figure: VAE, CVAE, raw pixels, ..."""
-    return MODEL_NAMES.get(model) or CONTROL_NAMES.get(model, model.replace("_", " "))
+    """A model in a figure: VAE, raw pixels, ...; of one that can't be loaded here, the name of its class."""
+    entry = MODELS.get(model)
+    return model.rpartition(":")[2].replace("_", " ") if entry is None else entry.label
+
+
+def is_control(model: str) -> bool:
+    """Whether the model is a control, which is not trained; what can't be loaded here is taken to be trained."""
+    entry = MODELS.get(model)
+    return entry is not None and not entry.is_trained
+
+
+def are_controls(models: pd.Series) -> pd.Series:
+    """Which of the values of a column `model` are controls."""
+    return models.map(is_control, na_action="ignore").fillna(False).astype(bool)
 
 
 def in_order(models: Iterable[str]) -> list[str]:
@@ -57,8 +67,15 @@ def setting_label(name: str, value: Any) -> str:
     """A config field with its value, such as "20 latents" or "batch size 64"."""
     if name in _COUNTED:
         return f"{value} {_COUNTED[name] if value == 1 else setting_name(name)}"
-    shown = f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+    if name == "model":
+        return model_name(value)
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", " ")
     return f"{setting_name(name)} {shown}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share as it is written everywhere, such as "77.9 %"."""
+    return f"{100 * value:.{digits}f} %"
 
 
 def cell_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
@@ -81,7 +98,8 @@ def panel_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
 
 def _paper_parts(cell: Cell) -> list[str]:
     name = model_name(cell["model"])
-    if cell["model"] in CONTROL_NAMES:
+    # Controls learn nothing from the training images, or next to nothing: their cells are named by the model alone.
+    if is_control(cell["model"]):
         return [name]
     return [name, f"trained on {cell['train_dataset']}", stn_name(cell["stn"])]
 

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
-from analysis.frames.columns import CONFIG_NAMES
+from analysis.frames.columns import config_names
 from analysis.frames.study import PAPER_FACTORS
 from analysis.frames.trial import config_of
 from tivae.config import ConfigError, TrialConfig
@@ -83,7 +83,7 @@ def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS, configs
     configs = seedless_configs(trials) if configs is None else configs
     known = [config for config in dict.fromkeys(configs) if config is not None]
     settings = {}
-    for name in CONFIG_NAMES:
+    for name in config_names(trials):
         value = None if name in (*vary, "seed") else _shared_value(known, name)
         if value is not None and any(_differs(config, name) for config in known):
             settings[name] = value
@@ -92,7 +92,7 @@ def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS, configs
 
 def seedless_configs(trials: pd.DataFrame) -> list[TrialConfig | None]:
     """The config of each row with seed 0; None where it has none, or one that this version does not know."""
-    names = tuple(name for name in CONFIG_NAMES if name in trials.columns and name != "seed")
+    names = tuple(name for name in config_names(trials) if name != "seed")
     found = []
     for values in trials[list(names)].itertuples(index=False, name=None):
         found.append(_config(names, tuple(None if pd.isna(value) else value for value in values)))
@@ -110,8 +110,8 @@ def _config(names: tuple[str, ...], values: tuple[Any, ...]) -> TrialConfig | No
 
 def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:
     """The value that all configs have, those apart that have no use for the field; None where there is none."""
-    for value in {getattr(config, name) for config in configs} - {None}:
-        if all(getattr(config, name) == value or not _takes(config, name, value) for config in configs):
+    for value in {getattr(config, name, None) for config in configs} - {None}:
+        if all(getattr(config, name, None) == value or not _takes(config, name, value) for config in configs):
             return value
     return None
 
@@ -119,7 +119,7 @@ def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:
 def _takes(config: TrialConfig, name: str, value: Any) -> bool:
     """Whether `config` could have this value; where it has no use for the field, another value stands there."""
     try:
-        return bool(getattr(TrialConfig.from_dict(config.to_dict() | {name: value}), name) == value)
+        return bool(getattr(TrialConfig.from_dict(config.to_dict() | {name: value}), name, None) == value)
     except ConfigError:
         return True
 
@@ -137,12 +137,12 @@ def _like_papers(*cell: Any) -> TrialConfig:
 
 
 def _differs(config: TrialConfig, name: str) -> bool:
-    return bool(getattr(config, name) != getattr(like_papers(config), name))
+    return bool(getattr(config, name, None) != getattr(like_papers(config), name, None))
 
 
 def _paper_value(name: str) -> str:
     configs = [TrialConfig(model=model, stn="pretrained") for model in ("vae", "categorical_vae")]
-    values = dict.fromkeys(getattr(config, name) for config in configs)
+    values = dict.fromkeys(getattr(config, name, None) for config in configs)
     return " or ".join(shown(value) for value in values if value is not None) or ABSENT.get(name, "none")
 
 

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames.columns import CONFIG_NAMES
 from analysis.frames.records import read_record
-from tivae.config import FIELD_NAMES, TrialConfig
+from tivae.config import TrialConfig, known_fields
 from tivae.io import files
+from tivae.registry import MODELS
 
 TEST_SETS = ("base", "augmented")
 
@@ -117,7 +117,9 @@ def config_of(row: Mapping[str, Any] | pd.Series) -> TrialConfig:
 
     Raises `ValueError` where the row's config is missing, or is none that this version knows.
     """
-    values = {name: row[name] for name in FIELD_NAMES if name in row and not pd.isna(row[name])}
+    # Loaded, where it may be, its own fields are known.
+    MODELS.get(row.get("model"))
+    values = {name: row[name] for name in known_fields() if name in row and not pd.isna(row[name])}
     if not values:
         raise ValueError(f"trial {row.get('key', '')} has no config: its record is damaged or not written yet")
     if "hidden_widths" in values:
@@ -127,6 +129,3 @@ def config_of(row: Mapping[str, Any] | pd.Series) -> TrialConfig:
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
-
-
-assert set(CONFIG_NAMES) == set(FIELD_NAMES)

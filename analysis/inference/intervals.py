@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from analysis.frames.columns import CONFIG_NAMES
+from analysis.frames.columns import config_names
 
 # From this many seeds on `auto` is the bootstrap. Measured coverage of a nominal 95 % interval for normal data, BCa:
 # 0.51 with 2 seeds, 0.72 with 3, 0.85 with 5, 0.89 with 10, 0.93 with 20; Student's t: 0.95 with any number.
@@ -153,8 +153,8 @@ def summary_of(
 
 def check_alike(trials: pd.DataFrame, cell: str) -> None:
     """Raises `ValueError` where `trials` differ in a config field other than the seed, or repeat a seed."""
-    for name in CONFIG_NAMES:
-        if name != "seed" and name in trials.columns and len(trials[name].unique()) > 1:
+    for name in config_names(trials):
+        if name != "seed" and len(trials[name].unique()) > 1:
             found = ", ".join(map(str, trials[name].unique()[:4]))
             raise ValueError(f"the cell {cell} mixes trials with {name} {found}; add `{name}` to `by`, or filter")
     if "seed" in trials.columns and trials["seed"].duplicated().any():

@@ -12,11 +12,10 @@ import pandas as pd
 from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.cells import beta, encoding_dim
-from analysis.frames.labels import model_name, setting_name, stn_name
+from analysis.frames.labels import are_controls, model_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
 from analysis.inference import cell_summaries
 from analysis.tables.study_table import StudyTable
-from tivae.config import CONTROLS
 
 METRICS = ("base_accuracy", "augmented_accuracy")
 _INTERVAL_NOTE = "Brackets hold 95 % intervals: over seeds, or over test images where n is 1."
@@ -62,7 +61,7 @@ def stn_mode(study: Study) -> StudyTable:
 def controls(study: Study) -> StudyTable:
     """Accuracy of what is not trained: raw pixels, PCA, an untrained encoder."""
     cells = summaries(study)
-    cells = _sorted(cells[cells["model"].isin(list(CONTROLS))], ["model", "encoding_dim"])
+    cells = _sorted(cells[are_controls(cells["model"])], ["model", "encoding_dim"])
     if cells.empty:
         raise NotSupported("no control (pixels, pca or untrained) has finished")
     return _cells_table(study, "controls", "Controls", cells, ["encoding_dim"])
@@ -77,7 +76,7 @@ def pareto_front(study: Study) -> StudyTable:
     best = cells["augmented_accuracy"].cummax().shift(fill_value=-math.inf)
     front = cells[cells["augmented_accuracy"] > best]
     everything = summaries(study)
-    below = _sorted(everything[everything["model"].isin(list(CONTROLS))], ["model", "encoding_dim"])
+    below = _sorted(everything[are_controls(everything["model"])], ["model", "encoding_dim"])
     notes = ["The controls below are not part of the front."] if len(below) else []
     shown = pd.concat([front, below], ignore_index=True)
     title = "Pareto front: augmented accuracy up, latent size down"
@@ -107,7 +106,7 @@ def summaries(study: Study) -> pd.DataFrame:
 
 
 def _trained(cells: pd.DataFrame) -> pd.DataFrame:
-    return cells[~cells["model"].isin(list(CONTROLS))]
+    return cells[~are_controls(cells["model"])]
 
 
 def _sorted(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:

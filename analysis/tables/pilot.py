@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from analysis.figures.drawing.saving import NotSupported
-from analysis.frames.labels import CONTROL_NAMES
+from analysis.frames.labels import are_controls
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import plan_seeds
@@ -26,7 +26,7 @@ def seed_plans(study: Study) -> pd.DataFrame:
 
     Raises `NotSupported` where no factor has two levels in the same two or more seeds.
     """
-    trials = study.finished[~study.finished["model"].isin(list(CONTROL_NAMES))]
+    trials = study.finished[~are_controls(study.finished["model"])]
     if len(trials["seed"].unique()) < 2:
         raise NotSupported("it needs two or more seeds, to know how much seeds differ (--seeds 3)")
     rows = []

@@ -10,14 +10,14 @@ import pandas as pd
 
 from analysis import formats
 from analysis.formats import Table
-from analysis.frames.columns import CONFIG_NAMES
-from analysis.frames.labels import CONTROL_NAMES, cell_label
+from analysis.frames.columns import config_names
+from analysis.frames.labels import are_controls, cell_label, in_order
 from analysis.frames.recipe import Recipe, recipe_of, seedless_configs, shown
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.frames.trial import config_of
 from analysis.inference.intervals import Summary, summary_of
 from analysis.paper import MODEL_NAMES, STN_NAMES, TABLE_1, PaperCell
-from tivae.config import FIELD_NAMES, TrialConfig
+from tivae.config import FIELD_NAMES
 
 Source: TypeAlias = Study | pd.DataFrame
 
@@ -67,13 +67,17 @@ def paper_table(source: Source, *, intervals: bool = False) -> Table:
 def controls_frame(source: Source) -> pd.DataFrame:
     """A row per control that finished: control (its label), n, and of each accuracy its mean, `_low` and `_high`."""
     trials = _trials(source)
-    trials = trials[(trials["status"] == "finished") & trials["model"].isin(CONTROL_NAMES)]
+    trials = trials[(trials["status"] == "finished") & are_controls(trials["model"])]
     configs = seedless_configs(trials)
     rows = []
-    for config in sorted((config for config in set(configs) if config is not None), key=_control_order):
+    order = in_order(trials["model"])
+    found = {config for config in configs if config is not None}
+    for config in sorted(found, key=lambda one: (order.index(one.model), one.latent_dim or 0, one.key)):
         own = trials[[other == config for other in configs]]
         same_model = [other for other in configs if other is not None and other.model == config.model]
-        varied = [name for name in CONFIG_NAMES if len({getattr(other, name) for other in same_model}) > 1]
+        varied = [
+            name for name in config_names(trials) if len({getattr(other, name, None) for other in same_model}) > 1
+        ]
         row: dict[str, Any] = {"control": _control_label(own.iloc[0], varied), "n": len(own)}
         for metric in ("base_accuracy", "augmented_accuracy"):
             summary = _summary(own, metric)
@@ -86,10 +90,6 @@ def controls_frame(source: Source) -> pd.DataFrame:
 
 def _control_label(row: pd.Series, varied: Sequence[str]) -> str:
     return cell_label(row, list(dict.fromkeys(["latent_dim", *varied])))
-
-
-def _control_order(config: TrialConfig) -> tuple[int, int, str]:
-    return list(CONTROL_NAMES).index(config.model), config.latent_dim or 0, config.key
 
 
 def table1_text(source: Source) -> str:
@@ -220,7 +220,7 @@ def _left_out_note(trials: pd.DataFrame, recipe: Recipe) -> list[str]:
     """Names the fields in which finished trials differ from the recipe."""
     configs = seedless_configs(trials)
     used = pd.concat([recipe.trials_of(trials, cell.factors, configs) for cell in TABLE_1]).index
-    rest = trials[(trials["status"] == "finished") & ~trials.index.isin(used) & ~trials["model"].isin(CONTROL_NAMES)]
+    rest = trials[(trials["status"] == "finished") & ~trials.index.isin(used) & ~are_controls(trials["model"])]
     if rest.empty:
         return []
     values: dict[str, dict[str, None]] = {}

@@ -1,4 +1,4 @@
-"""Alarms of collapse: what an STN leaves of its images, and what a posterior leaves of its latents."""
+"""Collapse diagnostics: what an STN leaves of its images, and what a posterior leaves of its latents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn import functional
 from tivae.data import warps
 from tivae.data.datasets import IMAGE_SIZE, Dataset
 from tivae.evaluation.losses import BATCH_SIZE
-from tivae.models import Autoencoder, CategoricalVAE
+from tivae.models import Autoencoder
 from tivae.models.stn import SpatialTransformer
 
 # A latent that carries less, on average over images, is called dead.
@@ -48,21 +48,24 @@ def of_stn(stn: SpatialTransformer, images: Dataset, base: Dataset) -> dict[str,
 
 
 @torch.no_grad()
-def of_posterior(model: Autoencoder, seen: Dataset) -> dict[str, float | int | None]:
-    """What the latents carry of the images `seen`.
+def of_latents(model: Autoencoder, seen: Dataset) -> dict[str, float | int | None]:
+    """What the latents carry of the images `seen`; {} for a model with neither a posterior nor codes.
 
     kl_per_latent_mean, _max, _min: over latents, of the mean KL from the prior, in nats.
     dead_latents: latents with less than 0.01 nats, a count.
-    dead_codes: codes (a class of a categorical variable) that are the most probable for no image; None for others.
+    dead_codes: codes (a class of a categorical variable) that are the most probable for no image; None without codes.
     """
     total: Tensor | int = 0
     used: Tensor | None = None
     for batch in seen.batches(BATCH_SIZE):
         parameters = model.encode(batch)
         total = total + model.kl_parts(parameters).cpu().double().sum(0)
-        if isinstance(model, CategoricalVAE):
-            found = model.modes(parameters).bool().any(0)
+        found = model.used_codes(parameters)
+        if found is not None:
             used = found if used is None else used | found
+    dead_codes = None if used is None else int((~used).sum())
+    if not model.has_posterior:
+        return {} if dead_codes is None else {"dead_codes": dead_codes}
     assert isinstance(total, Tensor)
     per_latent = total / len(seen)
     return {
@@ -70,7 +73,7 @@ def of_posterior(model: Autoencoder, seen: Dataset) -> dict[str, float | int | N
         "kl_per_latent_max": float(per_latent.max()),
         "kl_per_latent_min": float(per_latent.min()),
         "dead_latents": int((per_latent < DEAD_LATENT_NATS).sum()),
-        "dead_codes": None if used is None else int((~used).sum()),
+        "dead_codes": dead_codes,
     }
 
 

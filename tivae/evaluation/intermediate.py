@@ -33,7 +33,7 @@ def accuracy(config: TrialConfig, data: TrialData, model: Model, stn: SpatialTra
     shown = images.first(PROBE_IMAGES)
     seen = encode(config, data, model, shown, stn, "intermediate training encodings").numpy()
     labels = data.train_labels[: len(shown)]
-    fitted = probe.fit(seen, labels, config.probe_regularisation, config.probe or "logistic_regression")
+    fitted = probe.fit(seen, labels, config)
     validation = encode(
         config, data, model, data.evaluation_sets()[name], stn, "intermediate validation encodings"
     ).numpy()

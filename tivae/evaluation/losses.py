@@ -27,7 +27,9 @@ def losses(
     transform: Transform = plain,
     targets: Dataset | None = None,
 ) -> dict[str, float | None]:
-    """Mean `loss` (the model's own `total`), `reconstruction` and `kl` over `images`; the model must be in `eval()`.
+    """Means over `images` of `loss` (the model's own `total`), `reconstruction`, `kl` and the model's `loss_terms`.
+
+    The model must be in `eval()`.
 
     noise: one posterior sample's noise per image, as `model.noise(len(images), ...)` draws it.
     transform: what the model sees of `images`; targets: what is reconstructed, where `transform` differs.
@@ -40,10 +42,12 @@ def losses(
         if targets is not None:
             view = replace(view, target=targets.batch(part))
         parts = model.score(model.encode(view.seen), view, noise[part], step)
-        sums.append(torch.stack([model.total(parts) * len(batch), parts.reconstruction.sum(), parts.kl.sum()]))
+        terms = (parts.terms[term.name].sum() for term in model.loss_terms)
+        sums.append(torch.stack([model.total(parts) * len(batch), parts.reconstruction.sum(), parts.kl.sum(), *terms]))
     # The only wait for the device; summed in double precision, which MPS does not have.
-    loss, error, divergence = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
-    return {"loss": loss, "reconstruction": error, "kl": divergence if model.has_posterior else None}
+    loss, error, divergence, *others = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
+    found = {"loss": loss, "reconstruction": error, "kl": divergence if model.has_posterior else None}
+    return found | {term.name: value for term, value in zip(model.loss_terms, others, strict=True)}
 
 
 @torch.no_grad()

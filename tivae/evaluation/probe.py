@@ -1,69 +1,89 @@
-"""The probe: a linear classifier on standardised encodings."""
+"""Probes: classifiers of standardised encodings."""
 
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
-from tivae.evaluation import solvers
+from tivae.config import DEFAULT_PROBE, TrialConfig
+from tivae.registry import PROBES
 
 MAX_ITERATIONS = 2000
 
-AnyClassifier = TypeVar("AnyClassifier", LogisticRegression, LinearSVC)
+
+class Classifier(ABC):
+    """What a probe fits: one class in a module of `tivae.evaluation.probes`, or elsewhere.
+
+    A subclass declares:
+    label: its name in tables and figures.
+    has_probabilities: whether what it fits has probabilities of classes.
+    unused: fields of the config that decide nothing for it.
+    Fields: a class with fields of its own, declared as those of `TrialConfig`; the config then has them as well.
+    """
+
+    label: ClassVar[str]
+    has_probabilities: ClassVar[bool] = True
+    unused: ClassVar[tuple[str, ...]] = ()
+
+    @classmethod
+    @abstractmethod
+    def fit(cls, features: NDArray[np.float64], labels: NDArray[np.int64], config: Any) -> Any:
+        """A fitted classifier with scikit-learn's `predict`, `classes_`, and `predict_proba` where there are any.
+
+        features: (N, D), each of mean 0 and standard deviation 1; labels: (N,), of two classes at least; config: the
+        trial's. A solver that stops early says how many iterations it has made in `n_iter_`.
+        """
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A fitted linear classifier of all classes with an L2 penalty.
+    """A fitted classifier of all classes.
 
-    iterations: of its solver; converged: whether it met its tolerance within `MAX_ITERATIONS`.
+    iterations: of its solver, 0 without one; converged: whether it met its tolerance within `MAX_ITERATIONS`.
     """
 
     scaler: StandardScaler
-    classifier: LogisticRegression | LinearSVC
+    classifier: Any
+    has_probabilities: bool
     iterations: int
     converged: bool
 
     def predict(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
         """The most probable class (N,) of features (N, D)."""
-        return np.asarray(self.classifier.predict(self.scaler.transform(features)))
+        predicted: NDArray[np.int64] = self.classifier.predict(self.scaler.transform(features))
+        return predicted
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """Of the classes in ascending order, (N, classes), rows summing to 1; None for a machine without any."""
-        if isinstance(self.classifier, LinearSVC):
+        """Of the classes in ascending order, (N, classes), rows summing to 1; None for a classifier without any."""
+        if not self.has_probabilities:
             return None
-        return np.asarray(self.classifier.predict_proba(self.scaler.transform(features)))
+        found: NDArray[np.float64] = self.classifier.predict_proba(self.scaler.transform(features))
+        return found
 
     @property
     def classes(self) -> NDArray[np.int64]:
         """The classes it was fitted on, ascending."""
-        return np.asarray(self.classifier.classes_)
+        classes: NDArray[np.int64] = self.classifier.classes_
+        return classes
 
     def accuracy(self, features: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
         """The share in [0, 1] of images whose class is predicted."""
         return float((self.predict(features) == labels).mean())
 
 
-def fit(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    regularisation: float = 1.0,
-    kind: str = "logistic_regression",
-) -> Probe:
-    """A probe fitted on features (N, D) and labels (N,).
+def fit(features: NDArray[np.float32], labels: NDArray[np.int64], config: TrialConfig | None = None) -> Probe:
+    """The config's probe, by default a logistic regression, fitted on features (N, D) and labels (N,).
 
-    `logistic_regression` is multinomial; `linear_svm` has one squared-hinge machine per class, the largest wins.
     Each feature is scaled to mean 0 and standard deviation 1 over the N images first: unscaled, 100 logits take
-    minutes and do not converge. `regularisation` is scikit-learn's C.
+    minutes and do not converge.
 
     Raises `ValueError` where features are not finite or fewer than two classes are present.
     """
@@ -72,47 +92,13 @@ def fit(
         raise ValueError(f"{share:.1%} of the encodings are not finite; a probe needs finite encodings")
     if len(np.unique(labels)) < 2:
         raise ValueError("the training images have one class only; a probe needs at least two, so use more images")
+    config = config or TrialConfig()
+    entry = PROBES[config.probe or DEFAULT_PROBE]
     # Double precision: L-BFGS stops early on float32's rounding, short of its tolerance.
     scaler = StandardScaler().fit(features.astype(np.float64))
-    # One thread: the number of threads changes the order of sums, and with it the last digits of every figure.
+    # One thread: the number of threads changes the order of sums, and with it the last digits of every metric.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)
-        scaled = scaler.transform(features.astype(np.float64))
-        if kind == "logistic_regression":
-            classifier = _logistic_regression(scaled, labels, regularisation)
-        elif kind == "linear_svm":
-            classifier = _linear_svm(scaled, labels, regularisation)
-        else:
-            raise ValueError(f"`kind` is {kind!r}; it must be logistic_regression or linear_svm")
-    iterations = int(np.max(classifier.n_iter_))
-    return Probe(scaler, classifier, iterations, iterations < MAX_ITERATIONS)
-
-
-def _logistic_regression(
-    scaled: NDArray[np.float64], labels: NDArray[np.int64], regularisation: float
-) -> LogisticRegression:
-    classifier = LogisticRegression(C=regularisation, tol=solvers.TOLERANCE, max_iter=MAX_ITERATIONS)
-    classes, columns = np.unique(labels, return_inverse=True)
-    # Two classes are one sigmoid to scikit-learn, with another penalty.
-    if len(classes) == 2:
-        return classifier.fit(scaled, labels)
-    weights, iterations = solvers.logistic_regression(scaled, columns, regularisation, MAX_ITERATIONS)
-    return _with(classifier, classes, weights, iterations)
-
-
-def _linear_svm(scaled: NDArray[np.float64], labels: NDArray[np.int64], regularisation: float) -> LinearSVC:
-    classes = np.unique(labels)
-    # Of two classes one machine tells which it is.
-    wanted = classes[1:] if len(classes) == 2 else classes
-    weights, iterations = solvers.squared_hinge(scaled, labels == wanted[:, None], regularisation, MAX_ITERATIONS)
-    return _with(LinearSVC(C=regularisation), classes, weights, iterations)
-
-
-def _with(
-    classifier: AnyClassifier, classes: NDArray[np.int64], weights: NDArray[np.floating], iterations: int
-) -> AnyClassifier:
-    """`classifier` as scikit-learn leaves it after its own fit, with the weights (C, D + 1) given."""
-    classifier.classes_, classifier.n_iter_ = classes, np.array([iterations])
-    classifier.coef_, classifier.intercept_ = weights[:, :-1], weights[:, -1]
-    classifier.n_features_in_ = weights.shape[1] - 1
-    return classifier
+        classifier = entry.fit(scaler.transform(features.astype(np.float64)), labels, config)
+    iterations = int(np.max(getattr(classifier, "n_iter_", 0)))
+    return Probe(scaler, classifier, entry.has_probabilities, iterations, iterations < MAX_ITERATIONS)

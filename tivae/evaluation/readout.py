@@ -104,7 +104,7 @@ def encode(
 
 
 def _fit(config: TrialConfig, features: NDArray[np.float32], labels: NDArray[np.int64]) -> Probe:
-    return probe.fit(features, labels, config.probe_regularisation, config.probe or "logistic_regression")
+    return probe.fit(features, labels, config)
 
 
 def fitted_on(test: str, config: TrialConfig) -> str:

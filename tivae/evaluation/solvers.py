@@ -7,12 +7,17 @@ objectives, to the same optimum. Double precision throughout: the optimum of nea
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 from torch import Tensor
 
 Matrix = NDArray[np.floating]
+AnyClassifier = TypeVar("AnyClassifier", LogisticRegression, LinearSVC)
 
 # Largest component of the gradient of the mean loss per image, in coordinates in which features are uncorrelated
 # (logistic regression), or in the features themselves (squared hinge). At scikit-learn's default of 1e-4 a handful of
@@ -125,3 +130,11 @@ def _best_step(weights: Matrix, direction: Matrix, short: Matrix, change: Matrix
 
 def _with_ones(features: Matrix) -> Matrix:
     return np.hstack([features, np.ones((len(features), 1))])
+
+
+def fitted(classifier: AnyClassifier, classes: NDArray[np.int64], weights: Matrix, iterations: int) -> AnyClassifier:
+    """`classifier` as scikit-learn leaves it after its own fit, with the weights (C, D + 1) given."""
+    classifier.classes_, classifier.n_iter_ = classes, np.array([iterations])
+    classifier.coef_, classifier.intercept_ = weights[:, :-1], weights[:, -1]
+    classifier.n_features_in_ = weights.shape[1] - 1
+    return classifier

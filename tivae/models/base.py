@@ -1,9 +1,14 @@
-"""What all models offer: encodings for a probe; and what autoencoders offer besides: latents, images and losses."""
+"""What all models offer: encodings for a probe; and what autoencoders offer besides: latents, images and losses.
+
+A model is a class in a module of its own, which declares all that the rest of the project needs to know of it.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +16,7 @@ from torch.nn import functional
 
 from tivae.config import TrialConfig
 from tivae.data.randomness import generator, initialise
+from tivae.metric import Metric
 from tivae.models.model_input import ModelInput, plain
 from tivae.models.networks import Decoder, Encoder
 
@@ -21,40 +27,74 @@ class ImageLosses:
 
     reconstruction: squared error averaged over pixels, in standardised units.
     kl: divergence of the posterior from the prior, summed over latents, in nats; 0 for a model without a posterior.
+    terms: the model's `loss_terms`, by name.
     """
 
     reconstruction: Tensor
     kl: Tensor
+    terms: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Unsupported(ValueError):
-    """Something was asked of a model that has it not."""
+    """The model does not support this operation."""
 
 
 class Model(nn.Module, ABC):
     """Standardised images (B, 1, 28, 28) to encodings.
 
     `parameters` below is what the encoder makes of the images as one tensor, whose shape the model defines.
+
+    A subclass declares:
+    label: its name in tables and figures.
+    feature_names: what a probe can read from it, the default first; `sample` is given noise. hard_features: those of
+    them that have no derivative.
+    is_trained: whether gradient steps are made for it; has_posterior: whether its encoder gives a posterior over
+    latents, which has samples and a KL.
+    loss_terms: terms of its loss beside reconstruction and KL; each is a column of the losses on every set of images.
+    Fields: a class with fields of its own, declared as those of `TrialConfig`; the config then has them as well.
     """
 
-    # Whether the encoder gives a posterior over latents, which has samples and a KL.
-    has_posterior = False
+    label: ClassVar[str]
+    feature_names: ClassVar[tuple[str, ...]]
+    hard_features: ClassVar[tuple[str, ...]] = ()
+    is_trained: ClassVar[bool]
+    has_posterior: ClassVar[bool] = False
+    loss_terms: ClassVar[tuple[Metric, ...]] = ()
 
     def __init__(self, config: TrialConfig):
         super().__init__()
         self.config = config
+
+    @classmethod
+    def defaults(cls, config: TrialConfig) -> Mapping[str, Any]:  # noqa: ARG003
+        """What stands in place of None in optional fields of the config, besides 1 for `reconstruction_weight`."""
+        return {}
+
+    @classmethod
+    def unused(cls, config: TrialConfig) -> Collection[str]:  # noqa: ARG003
+        """The fields of the config that decide nothing for this model; they become None."""
+        return ()
+
+    @classmethod
+    def check(cls, config: TrialConfig) -> None:
+        """Raises `ConfigError` where fields that are legal by themselves do not go together."""
+
+    @classmethod
+    def encoding_dim(cls, config: TrialConfig) -> int:
+        """Numbers per image in the encodings, whichever features are read."""
+        return config.latent_dim
 
     @abstractmethod
     def encode(self, images: Tensor) -> Tensor:
         """The encoder's output, for an autoencoder the posterior's parameters."""
 
     @abstractmethod
-    def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:
-        """What a probe reads (B, D) from `encode`'s output; `kind` is one of the model's `MODEL_FEATURES`.
+    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:
+        """What a probe reads (B, D) from `encode`'s output; `name` is one of `feature_names`.
 
         noise: what `sample` needs, as the model's `noise` draws it.
 
-        Raises `Unsupported` for a kind that the model does not have.
+        Raises `Unsupported` for features that the model does not have.
         """
 
     def noise(self, count: int, source: torch.Generator) -> Tensor:  # noqa: ARG002
@@ -69,13 +109,22 @@ class Model(nn.Module, ABC):
         """Images (count, 1, 28, 28) decoded from samples of the prior."""
         raise Unsupported(f"{self.config.model} has no prior to sample from")
 
-    def _no_feature(self, kind: str, *known: str) -> Unsupported:
-        listed = " and ".join(filter(None, (", ".join(known[:-1]), known[-1])))
-        return Unsupported(f"feature is {kind}; a {self.config.model} has {listed}")
+    def check_feature(self, name: str) -> None:
+        """Raises `Unsupported` where `name` is none of `feature_names`."""
+        if name not in self.feature_names:
+            *others, last = self.feature_names
+            listed = f"{', '.join(others)} and {last}" if others else last
+            raise Unsupported(f"feature is {name}; a {self.config.model} has {listed}")
 
 
 class Autoencoder(Model):
-    """An encoder to a posterior over latents, and a decoder."""
+    """An encoder to a posterior over latents, and a decoder. What is below is that of a model without a posterior.
+
+    relaxes: whether the latents are relaxed in training, so that images decoded from `modes` differ from those.
+    """
+
+    is_trained = True
+    relaxes: ClassVar[bool] = False
 
     def __init__(self, config: TrialConfig, encoder_outputs: int, decoder_inputs: int):
         super().__init__(config)
@@ -84,29 +133,32 @@ class Autoencoder(Model):
         self.decoder = Decoder(decoder_inputs, config.hidden_widths, config.output_activation)
         initialise(self, generator(config.seed, "weights"))
 
-    @abstractmethod
-    def noise(self, count: int, source: torch.Generator) -> Tensor:
+    def encode(self, images: Tensor) -> Tensor:
+        return self.posterior(self.encoder(images))
+
+    def noise(self, count: int, source: torch.Generator) -> Tensor:  # noqa: ARG002
         """Noise for `count` posterior samples, on the host."""
+        return torch.zeros(count, 0)
 
-    @abstractmethod
-    def latents(self, parameters: Tensor, noise: Tensor, step: int) -> Tensor:
+    def latents(self, parameters: Tensor, noise: Tensor, step: int) -> Tensor:  # noqa: ARG002
         """Posterior samples (B, D), differentiable in `parameters`; `step` counts optimiser steps."""
+        return parameters
 
-    @abstractmethod
     def modes(self, parameters: Tensor) -> Tensor:
         """The most probable latents (B, D)."""
+        return parameters
 
-    @abstractmethod
     def kl_parts(self, parameters: Tensor) -> Tensor:
         """KL(posterior || prior) per image and latent (B, latent_dim), in nats."""
+        return torch.zeros_like(parameters)
 
-    @abstractmethod
-    def kl_between(self, parameters: Tensor, others: Tensor) -> Tensor:
+    def kl_between(self, parameters: Tensor, others: Tensor) -> Tensor:  # noqa: ARG002
         """KL(posterior || other posterior) per image (B,), summed over latents, in nats."""
+        raise Unsupported(f"{self.config.model} has no posterior, and so no KL between two of them")
 
     def kl(self, parameters: Tensor) -> Tensor:
         """KL(posterior || prior) per image (B,), summed over latents, in nats."""
-        return self.kl_parts(parameters).sum(1)
+        return self.kl_parts(parameters).flatten(1).sum(1)
 
     def decode(self, latents: Tensor) -> Tensor:
         """Images (B, 1, 28, 28) of `latents` (B, D)."""
@@ -120,21 +172,35 @@ class Autoencoder(Model):
         return self.score(self.encode(images), plain(images), noise, step)
 
     def score(self, parameters: Tensor, view: ModelInput, noise: Tensor, step: int) -> ImageLosses:
-        """Reconstruction of the view's target and KL, per image, with one sample each of posterior `parameters`."""
+        """Reconstruction of the input's target and KL, per image, with one sample each of posterior `parameters`."""
         error = self.errors(self.latents(parameters, noise, step), view)
-        return ImageLosses(error, self.kl(parameters))
+        return ImageLosses(error, self.kl(parameters), self.terms(parameters))
 
     def errors(self, latents: Tensor, view: ModelInput) -> Tensor:
-        """Squared error (B,), mean over pixels, between the image of `latents` and the view's target."""
+        """Squared error (B,), mean over pixels, between the image of `latents` and the input's target."""
         decoded = self.decode(latents)
         restored = decoded if view.restore is None else view.restore(decoded)
         return functional.mse_loss(restored, view.target, reduction="none").mean(dim=(1, 2, 3))
 
+    def terms(self, parameters: Tensor) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """The model's `loss_terms` by name, each per image (B,)."""
+        return {}
+
     def total(self, losses: ImageLosses) -> Tensor:
         """The training loss, mean over the batch: reconstruction_weight * MSE + kl_weight * KL.
 
-        The paper's section 3.2 for the VAE; PyTorch-VAE weighs the categorical reconstruction by 30.
+        The paper's section 3.2 for the VAE; PyTorch-VAE weighs the categorical reconstruction by 30. A model with
+        `loss_terms` adds them.
         """
         weight = self.config.reconstruction_weight
         assert weight is not None
-        return weight * losses.reconstruction.mean() + self.config.kl_weight * losses.kl.mean()
+        loss = weight * losses.reconstruction.mean()
+        return loss + self.config.kl_weight * losses.kl.mean() if self.has_posterior else loss
+
+    def annealed(self, step: int) -> Mapping[str, float]:  # noqa: ARG002
+        """What changes with the optimiser's steps, such as a temperature: columns of the epochs."""
+        return {}
+
+    def used_codes(self, parameters: Tensor) -> Tensor | None:  # noqa: ARG002
+        """Which of the model's discrete codes are the most probable of an image, a bool each; None without codes."""
+        return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tivae.config import MODEL_FEATURES
 from tivae.models import Autoencoder
 
 
@@ -18,8 +17,8 @@ def consistency(model: Autoencoder, first: Tensor, second: Tensor, form: str) ->
     """
     if form == "kl":
         return 0.5 * (model.kl_between(first, second) + model.kl_between(second, first)).mean()
-    kind = MODEL_FEATURES[model.config.model][0]
-    return distance(model.features(first, kind), model.features(second, kind))
+    default = model.feature_names[0]
+    return distance(model.features(first, default), model.features(second, default))
 
 
 def distance(first: Tensor, second: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import losses
-from tivae.models import Autoencoder, CategoricalVAE, ImageLosses, build, model_input
+from tivae.models import Autoencoder, ImageLosses, build_autoencoder, model_input
 from tivae.models.consistency import consistency
 from tivae.models.model_input import ModelInput
 from tivae.models.stn import SpatialTransformer
@@ -39,7 +39,7 @@ class ModelTraining(Training):
         self.key, self.epochs, self.batch_size = config.key, config.epochs, config.batch_size
         self.precision = config.precision
         self.config, self.data = config, data
-        self.model: Autoencoder = place(build(config), data.device)
+        self.model: Autoencoder = place(build_autoencoder(config), data.device)
         self.frozen_stn = frozen_stn
         self.trained_stn = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
         self.transform = model_input.transform_of(config.stn, self.trained_stn)
@@ -101,6 +101,7 @@ class ModelTraining(Training):
         figures = [losses.reconstruction.mean()]
         if self.model.has_posterior:
             figures.append(losses.kl.mean())
+        figures += [losses.terms[term.name].mean() for term in self.model.loss_terms]
         if extra is not None and self.config.consistency_weight is not None:
             total = total + self.config.consistency_weight * extra
             figures.append(extra)
@@ -112,7 +113,7 @@ class ModelTraining(Training):
 
     def measure(self, step: int) -> EpochRow:
         model = self.model
-        row: EpochRow = {"temperature": model.temperature(step) if isinstance(model, CategoricalVAE) else None}
+        row: EpochRow = {"temperature": None, **model.annealed(step)}
         if not model.has_posterior:
             row["train_kl"] = None
         for name in self.tests:
@@ -174,6 +175,7 @@ class ModelTraining(Training):
         yield from ("train_loss", "train_reconstruction")
         if self.model.has_posterior:
             yield "train_kl"
+        yield from (f"train_{term.name}" for term in self.model.loss_terms)
         if self.config.consistency_weight is not None:
             yield "train_consistency"
         if self.config.alignment_weight is not None:

@@ -1,4 +1,4 @@
-"""Figures of a trained model that are taken once, at the end: hard codes, the original frame, alarms of collapse."""
+"""Figures of a trained model that are taken once, at the end: hard codes, the original frame, collapse diagnostics."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from tivae.data.datasets import Dataset, TrialData
 from tivae.evaluation import collapse, losses
-from tivae.models import CategoricalVAE, Control, Unsupported, model_input
+from tivae.models import Control, Unsupported, model_input
 from tivae.models.stn import SpatialTransformer
 from tivae.training.autoencoder import ModelTraining
 
@@ -20,8 +20,8 @@ def of_training(training: ModelTraining, data: TrialData) -> dict[str, Any]:
     *_original_frame_reconstruction: squared error per pixel in the frame of the images that come to the STN; without
     an STN, and for the inverse one, which is trained so, *_reconstruction itself.
     *_reconstruction_hard: *_reconstruction decoded from one-hot codes of the most probable classes in place of relaxed
-    samples; *_hard_soft_gap: the hard one minus the soft one. For the categorical VAE, else None.
-    Alarms: see `tivae.evaluation.collapse`.
+    samples; *_hard_soft_gap: the hard one minus the soft one. For a model that relaxes its latents, else None.
+    Collapse diagnostics: see `tivae.evaluation.collapse`.
     """
     model, stn, last = training.model, training.stn, training.rows[-1]
     figures: dict[str, Any] = {}
@@ -39,7 +39,7 @@ def of_training(training: ModelTraining, data: TrialData) -> dict[str, Any]:
             )
             figures[f"{kind}_original_frame_reconstruction"] = found["reconstruction"]
         hard = None
-        if isinstance(model, CategoricalVAE):
+        if model.relaxes:
             hard = losses.reconstruction(
                 model, training.tests[kind], transform=training.transform, targets=training.targets.get(kind)
             )
@@ -47,9 +47,8 @@ def of_training(training: ModelTraining, data: TrialData) -> dict[str, Any]:
         figures[f"{kind}_hard_soft_gap"] = None if hard is None else hard - soft
     if stn is not None:
         figures |= collapse.of_stn(stn, raw["augmented"], raw["base"])
-    if model.has_posterior:
-        seen = training.tests["augmented"] if training.trained_stn is None else raw["augmented"].behind(stn)
-        figures |= collapse.of_posterior(model, seen)
+    seen = training.tests["augmented"] if training.trained_stn is None else raw["augmented"].behind(stn)
+    figures |= collapse.of_latents(model, seen)
     return figures
 
 

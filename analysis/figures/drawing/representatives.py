@@ -8,7 +8,7 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis.figures.drawing.saving import NotSupported
-from analysis.frames.labels import CONTROL_NAMES, in_order
+from analysis.frames.labels import are_controls, in_order
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import Trial
 
@@ -46,7 +46,7 @@ def by_model(study: Study) -> dict[str, Iterator[Trial]]:
     Raises `NotSupported` where no trial has finished.
     """
     trials = finished(study)
-    learnt = trials[~trials["model"].isin(CONTROL_NAMES)]
+    learnt = trials[~are_controls(trials["model"])]
     if learnt.empty:
         raise NotSupported("only controls have finished")
     preferred: dict[str, Iterator[Trial]] = {}

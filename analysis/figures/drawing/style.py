@@ -7,6 +7,7 @@ Colours are those of Okabe and Ito (2008), "Color Universal Design", and for ten
 from __future__ import annotations
 
 import contextlib
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 BLACK, GREY = "#000000", "#767676"
 ORANGE, SKY_BLUE, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -110,6 +112,11 @@ CLASS_COLOURS = (
 CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
 
 
+def model_look(model: str) -> Transform:
+    """The look of a model; of one without a fixed look, that of a numbered series, the same wherever it is drawn."""
+    return MODEL_LOOKS.get(model) or numbered_look(zlib.crc32(model.encode()))
+
+
 def numbered_look(number: int) -> Transform:
     """The look of the series `number`, counted from 0, of a family without fixed looks; repeats after eight."""
     return _OTHER_LOOKS[number % len(_OTHER_LOOKS)]
@@ -134,6 +141,19 @@ def letter_panels(axes: list[Axes]) -> None:
     if len(axes) > 1:
         for number, ax in enumerate(axes):
             ax.set_title(f"({chr(ord('a') + number % 26)})", loc="left", fontweight="bold")
+
+
+def shows_images(figure: Figure) -> bool:
+    """Whether it shows images in grey: their colours must not be inverted on a dark page, as those of a plot may."""
+    return any(image.get_cmap().name == "gray" for ax in figure.axes for image in ax.images)
+
+
+def darken(figure: Figure) -> None:
+    """Makes a figure of images fit a dark page: light text, and nothing behind and between the images."""
+    for text in figure.findobj(Text):
+        text.set_color("#DDDDDD")
+    for image in (image for ax in figure.axes for image in ax.images):
+        image.set_cmap(image.get_cmap().with_extremes(bad="none"))
 
 
 def mark_quick(figure: Figure) -> None:

@@ -71,7 +71,7 @@ def with_posterior(model, bias):
 def test_dead_latents_of_a_vae_are_those_without_kl(sets):
     """Means (0, 2, 0) and log variances 0: KL (0, 2, 0) nats."""
     model = with_posterior(build(small(latent_dim=3)), torch.tensor([0.0, 2, 0, 0, 0, 0]))
-    found = collapse.of_posterior(model, sets[1])
+    found = collapse.of_latents(model, sets[1])
     assert found["dead_latents"] == 2
     assert found["dead_codes"] is None
     assert found["kl_per_latent_max"] == pytest.approx(2)
@@ -84,7 +84,7 @@ def test_dead_codes_are_those_that_no_image_takes(sets):
     model = with_posterior(
         build(small(model="categorical_vae", latent_dim=2, categories=3)), torch.tensor([0.0, 0, 0, 50, 0, 0])
     )
-    found = collapse.of_posterior(model, sets[1])
+    found = collapse.of_latents(model, sets[1])
     assert found["dead_latents"] == 1
     assert found["dead_codes"] == 4
     assert found["kl_per_latent_max"] == pytest.approx(math.log(3))
@@ -94,5 +94,5 @@ def test_the_alarms_are_those_of_all_images(sets):
     """Batches of 500 and one batch give the same."""
     images = Dataset(torch.cat([sets[0].batch(slice(0, 100))] * 6), None)
     model = build(small()).eval()
-    many, few = collapse.of_posterior(model, images), collapse.of_posterior(model, sets[0])
+    many, few = collapse.of_latents(model, images), collapse.of_latents(model, sets[0])
     assert many["kl_per_latent_mean"] == pytest.approx(few["kl_per_latent_mean"], rel=1e-5)

@@ -6,8 +6,8 @@ from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import losses
 from tivae.models import build
+from tivae.models.autoencoders.vae import VAE
 from tivae.models.stn import SpatialTransformer, freeze
-from tivae.models.vae import VAE
 
 COUNT = 503
 CONFIGS = [

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from tivae.config import TrialConfig
 from tivae.evaluation import probe
 
 
@@ -68,7 +69,7 @@ def test_a_duplicated_feature_is_no_news(hard):
 def test_a_converged_fit_is_at_the_minimum_of_the_penalised_loss(hard):
     """Its gradient is that of scikit-learn's own objective: C * log loss + |weights|^2 / 2."""
     features, labels, *_ = hard
-    fitted = probe.fit(features, labels, regularisation=0.1)
+    fitted = probe.fit(features, labels, TrialConfig(probe_regularisation=0.1))
     scaled = (features - features.mean(0, dtype=np.float64)) / features.std(0, dtype=np.float64)
     scores = scaled @ fitted.classifier.coef_.T + fitted.classifier.intercept_
     probabilities = np.exp(scores) / np.exp(scores).sum(1, keepdims=True)
@@ -80,7 +81,10 @@ def test_a_converged_fit_is_at_the_minimum_of_the_penalised_loss(hard):
 
 def test_less_regularisation_gives_larger_weights(hard):
     features, labels, *_ = hard
-    weights = [np.abs(probe.fit(features, labels, strength).classifier.coef_).sum() for strength in (0.01, 1.0, 100.0)]
+    weights = [
+        np.abs(probe.fit(features, labels, TrialConfig(probe_regularisation=strength)).classifier.coef_).sum()
+        for strength in (0.01, 1.0, 100.0)
+    ]
     assert weights == sorted(weights)
     assert weights[0] < 0.9 * weights[1]
 

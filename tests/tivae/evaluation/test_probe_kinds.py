@@ -29,7 +29,7 @@ def clusters():
 
 @pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
 def test_separate_classes_are_told_apart(clusters, kind):
-    fitted = probe.fit(*clusters, kind=kind)
+    fitted = probe.fit(*clusters, TrialConfig(probe=kind))
     assert fitted.accuracy(*clusters) > 0.95
     assert fitted.converged
     assert fitted.classes.tolist() == [0, 1, 2]
@@ -39,7 +39,10 @@ def test_separate_classes_are_told_apart(clusters, kind):
 def test_the_scale_of_features_makes_no_difference(clusters, kind):
     features, labels = clusters
     scaled = features * np.array([1, 1e-3, 10, 1], np.float32)
-    fitted, other = probe.fit(features, labels, kind=kind), probe.fit(scaled, labels, kind=kind)
+    fitted, other = (
+        probe.fit(features, labels, TrialConfig(probe=kind)),
+        probe.fit(scaled, labels, TrialConfig(probe=kind)),
+    )
     assert (fitted.predict(features) == other.predict(scaled)).mean() > 0.99
 
 
@@ -47,12 +50,12 @@ def test_only_logistic_regression_has_probabilities(clusters):
     found = probe.fit(*clusters).probabilities(clusters[0])
     assert found.shape == (300, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1)
-    assert probe.fit(*clusters, kind="linear_svm").probabilities(clusters[0]) is None
+    assert probe.fit(*clusters, TrialConfig(probe="linear_svm")).probabilities(clusters[0]) is None
 
 
 def test_an_unknown_probe_is_refused(clusters):
-    with pytest.raises(ValueError, match="`kind` is 'tree'; it must be logistic_regression or linear_svm"):
-        probe.fit(*clusters, kind="tree")
+    with pytest.raises(ValueError, match="`probe` is 'tree'; it must be logistic_regression or linear_svm"):
+        probe.fit(*clusters, TrialConfig(probe="tree"))
 
 
 @pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
@@ -60,7 +63,7 @@ def test_nan_among_the_features_is_refused(clusters, kind):
     broken = clusters[0].copy()
     broken[0, 0] = np.nan
     with pytest.raises(ValueError, match=r"0\.1% of the encodings are not finite"):
-        probe.fit(broken, clusters[1], kind=kind)
+        probe.fit(broken, clusters[1], TrialConfig(probe=kind))
 
 
 class TestScores:

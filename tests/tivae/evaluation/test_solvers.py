@@ -5,6 +5,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 
+from tivae.config import TrialConfig
 from tivae.evaluation import probe, solvers
 
 
@@ -69,7 +70,7 @@ def test_a_probe_classifies_every_image_as_the_optimum_does(nearly_collinear):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_few_classes_are_told_apart_whatever_the_number_of_features(correlated, monkeypatch, kind, classes):
     features, labels = correlated[0].astype(np.float32), correlated[1] % classes * 5 + 2
-    fitted = probe.fit(features + 20 * labels[:, None], labels, kind=kind)
+    fitted = probe.fit(features + 20 * labels[:, None], labels, TrialConfig(probe=kind))
     assert fitted.accuracy(features + 20 * labels[:, None], labels) == 1
     assert fitted.classes.tolist() == [2, 7, 12][:classes]
 
@@ -77,7 +78,7 @@ def test_few_classes_are_told_apart_whatever_the_number_of_features(correlated, 
 @pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
 def test_a_fit_that_is_cut_short_is_not_converged(correlated, monkeypatch, kind):
     monkeypatch.setattr(probe, "MAX_ITERATIONS", 2)
-    cut = probe.fit(correlated[0].astype(np.float32), correlated[1], kind=kind)
+    cut = probe.fit(correlated[0].astype(np.float32), correlated[1], TrialConfig(probe=kind))
     assert cut.iterations == 2
     assert not cut.converged
 

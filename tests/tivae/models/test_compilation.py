@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tests.small import small
-from tivae import models
 from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.models import build, compilation
+from tivae.models.autoencoders.vae import VAE
 from tivae.models.networks import kernels_of
 from tivae.native import VARIABLE
 from tivae.training.autoencoder import ModelTraining
@@ -65,5 +65,20 @@ def test_evaluation_is_not_compiled(on_the_cpu):
     with torch.no_grad():
         model.encode(torch.randn(7, 1, 28, 28, generator=generator(0, "images")))
     assert model.encoder.layers._compiled_call_impl is None
-    assert isinstance(copy.deepcopy(model), models.VAE)
+    assert isinstance(copy.deepcopy(model), VAE)
     assert on_the_cpu == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_networks_of_any_number_of_sizes_are_compiled(on_the_cpu, monkeypatch):
+    compiled = []
+
+    def backend(module, inputs):
+        compiled.append(inputs)
+        return module.forward
+
+    monkeypatch.setattr(compilation, "OPTIONS", {"backend": backend, "dynamic": False})
+    for size in range(1, 13):
+        layers = compilation.prepare(torch.nn.Sequential(torch.nn.Linear(size, size)))
+        layers(torch.ones(2, size))
+    assert len(compiled) == 12, "Dynamo stops at 8 by default, and says nothing"

@@ -233,7 +233,7 @@ def test_a_base_target_behind_an_stn_is_another_trial_for_base_images_too():
         ({"consistency_weight": 1, "consistency_form": "l1"}, "`consistency_form` is 'l1'; it must be distance or kl"),
         (
             {"model": "autoencoder", "consistency_weight": 1, "consistency_form": "kl"},
-            "`consistency_form` is kl, but an autoencoder has no posterior; it must be distance",
+            "`consistency_form` is kl, but autoencoder has no posterior; it must be distance",
         ),
     ],
 )

@@ -7,7 +7,8 @@ from torch import distributions
 
 from tests.small import small
 from tivae.data.randomness import generator
-from tivae.models import CategoricalVAE, ImageLosses, build
+from tivae.models import ImageLosses, build
+from tivae.models.autoencoders.categorical_vae import CategoricalVAE
 
 DRAWN = 20_000
 

@@ -11,7 +11,7 @@ from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation import measures
 from tivae.evaluation.readout import read_out
-from tivae.models import Pixels
+from tivae.models.controls.pixels import Pixels
 
 # Only whole pixels are moved, and the pictures keep within the frame: then sums over the image are exactly invariant.
 SHIFTS = TrialConfig(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tivae.config import TrialConfig
+from tivae.config import ConfigError, TrialConfig
 from tivae.models.base import Autoencoder
 
 # Steps between two changes of the Gumbel-softmax temperature (PyTorch-VAE's anneal_interval).
@@ -22,10 +24,39 @@ class CategoricalVAE(Autoencoder):
     rows, softmax((logits + Gumbel noise) / temperature).
     """
 
+    label = "CVAE"
+    feature_names = ("logits", "probabilities", "one_hot", "sample")
+    hard_features = ("one_hot", "sample")
     has_posterior = True
+    relaxes = True
 
     def __init__(self, config: TrialConfig):
         super().__init__(config, config.encoding_dim, config.encoding_dim)
+
+    @classmethod
+    def defaults(cls, config: TrialConfig) -> Mapping[str, Any]:
+        """PyTorch-VAE's; the temperature does not fall unless it is told where to stop."""
+        temperature = 0.5 if config.temperature is None else config.temperature
+        return {
+            "categories": 10,
+            "temperature": temperature,
+            "minimum_temperature": temperature,
+            "annealing_rate": 3e-5,
+            "reconstruction_weight": 30.0,
+        }
+
+    @classmethod
+    def check(cls, config: TrialConfig) -> None:
+        if config.minimum_temperature is not None and config.minimum_temperature > (config.temperature or 0):
+            raise ConfigError(
+                f"`minimum_temperature` is {config.minimum_temperature}; it must be at most `temperature`, "
+                f"which is {config.temperature}",
+                "minimum_temperature",
+            )
+
+    @classmethod
+    def encoding_dim(cls, config: TrialConfig) -> int:
+        return config.latent_dim * (config.categories or 1)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.posterior(self.encoder(images)).view(-1, *self._shape)
@@ -72,18 +103,24 @@ class CategoricalVAE(Autoencoder):
         codes = torch.randint(categories, (count, variables), generator=source)
         return self._one_hot(codes)
 
-    def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:
+    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:
         """As for every model; `sample` is one exact draw of codes, one-hot: the Gumbel-max of the logits."""
-        if kind == "logits":
+        self.check_feature(name)
+        if name == "logits":
             return parameters.flatten(1)
-        if kind == "probabilities":
+        if name == "probabilities":
             return torch.softmax(parameters, dim=-1).flatten(1)
-        if kind == "one_hot":
+        if name == "one_hot":
             return self.modes(parameters)
-        if kind == "sample":
-            assert noise is not None, "a sample needs noise"
-            return self.modes(parameters + noise)
-        raise self._no_feature(kind, "logits", "probabilities", "one_hot", "sample")
+        assert noise is not None, "a sample needs noise"
+        return self.modes(parameters + noise)
+
+    def annealed(self, step: int) -> Mapping[str, float]:
+        return {"temperature": self.temperature(step)}
+
+    def used_codes(self, parameters: Tensor) -> Tensor:
+        """The classes of each variable, one after the other."""
+        return self.modes(parameters).bool().any(0)
 
     @property
     def _shape(self) -> tuple[int, int]:

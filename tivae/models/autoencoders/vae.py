@@ -15,6 +15,8 @@ class VAE(Autoencoder):
     Posterior parameters (B, 2, latent_dim): mean and log variance.
     """
 
+    label = "VAE"
+    feature_names = ("mean", "sample")
     has_posterior = True
 
     def __init__(self, config: TrialConfig):
@@ -52,10 +54,9 @@ class VAE(Autoencoder):
         """`count` samples (count, D) of the prior, on the host."""
         return self.noise(count, source)
 
-    def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:
-        if kind == "mean":
+    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:
+        self.check_feature(name)
+        if name == "mean":
             return parameters[:, 0]
-        if kind == "sample":
-            assert noise is not None, "a sample needs noise"
-            return self.latents(parameters, noise, 0)
-        raise self._no_feature(kind, "mean", "sample")
+        assert noise is not None, "a sample needs noise"
+        return self.latents(parameters, noise, 0)

@@ -1,35 +1,14 @@
-"""Controls: what a linear classifier reads without a trained model. No gradient step is made for them."""
+"""Principal component analysis of the training images."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tivae import precision
-from tivae.config import IMAGE_PIXELS, TrialConfig
+from tivae.config import IMAGE_PIXELS, ConfigError, TrialConfig
 from tivae.data.datasets import IMAGE_SIZE, Dataset
-from tivae.data.randomness import generator, initialise
-from tivae.models.base import Model
-from tivae.models.networks import Encoder
-
-
-class Control(Model):
-    """A model that is fitted, if at all, in closed form."""
-
-    def fit(self, images: Dataset) -> None:
-        """Takes what the control needs from the training images, as the model sees them."""
-
-
-class Pixels(Control):
-    """The standardised pixels themselves (B, 784)."""
-
-    def encode(self, images: Tensor) -> Tensor:
-        return images.flatten(1)
-
-    def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        if kind != "pixels":
-            raise self._no_feature(kind, "pixels")
-        return parameters
+from tivae.models.control import Control
 
 
 class PCA(Control):
@@ -38,6 +17,9 @@ class PCA(Control):
     Of all linear maps to so many numbers, that with the smallest squared error of reconstruction (Pearson 1901).
     """
 
+    label = "PCA"
+    feature_names = ("components",)
+    learns = True
     mean: Tensor
     directions: Tensor
 
@@ -45,6 +27,15 @@ class PCA(Control):
         super().__init__(config)
         self.register_buffer("mean", torch.zeros(IMAGE_PIXELS))
         self.register_buffer("directions", torch.zeros(config.latent_dim, IMAGE_PIXELS))
+
+    @classmethod
+    def check(cls, config: TrialConfig) -> None:
+        super().check(config)
+        if config.latent_dim > IMAGE_PIXELS:
+            raise ConfigError(
+                f"`latent_dim` is {config.latent_dim}; it must be at most {IMAGE_PIXELS}, the components of an image",
+                "latent_dim",
+            )
 
     @torch.no_grad()
     def fit(self, images: Dataset) -> None:
@@ -73,26 +64,6 @@ class PCA(Control):
             pixels = self.encode(images) @ self.directions + self.mean
         return pixels.view(-1, 1, IMAGE_SIZE, IMAGE_SIZE)
 
-    def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        if kind != "components":
-            raise self._no_feature(kind, "components")
-        return parameters
-
-
-class Untrained(Control):
-    """The mean (B, latent_dim) of the VAE with the same seed and sizes, before its first step."""
-
-    def __init__(self, config: TrialConfig):
-        super().__init__(config)
-        self.encoder = Encoder(config.hidden_widths)
-        # The VAE's whole layer, mean and log variance, so that the same numbers are drawn for it.
-        self.posterior = nn.Linear(self.encoder.features, 2 * config.latent_dim)
-        initialise(self, generator(config.seed, "weights"))
-
-    def encode(self, images: Tensor) -> Tensor:
-        return self.posterior(self.encoder(images))[:, : self.config.latent_dim]
-
-    def features(self, parameters: Tensor, kind: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        if kind != "mean":
-            raise self._no_feature(kind, "mean")
+    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        self.check_feature(name)
         return parameters

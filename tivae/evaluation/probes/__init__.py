@@ -1,0 +1,1 @@
+"""The probes: one a module, named as in a config. A new file here is a new choice of `probe`."""

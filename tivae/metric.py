@@ -1,0 +1,25 @@
+"""What a number of a trial means: name, unit and range, declared where the number is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of each trial. low, high: the values that it can take, None where there is no bound."""
+
+    name: str
+    meaning: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+
+    def allows(self, value: float) -> bool:
+        """Whether `value` is in the range."""
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
+
+
+def share(name: str, meaning: str) -> Metric:
+    """A metric in [0, 1]."""
+    return Metric(name, meaning, "share", 0, 1)

@@ -1,0 +1,1 @@
+"""Models that are trained: one a module, named as in a config. A new file here is a new choice of `model`."""

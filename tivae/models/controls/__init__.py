@@ -1,0 +1,1 @@
+"""Models that no gradient step is made for, to compare with: one a module, named as in a config."""

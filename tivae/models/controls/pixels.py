@@ -1,0 +1,32 @@
+"""The pixels themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from torch import Tensor
+
+from tivae.config import IMAGE_PIXELS, TrialConfig
+from tivae.models.control import Control
+
+
+class Pixels(Control):
+    """The standardised pixels themselves (B, 784)."""
+
+    label = "raw pixels"
+    feature_names = ("pixels",)
+
+    @classmethod
+    def unused(cls, config: TrialConfig) -> Collection[str]:
+        return [*super().unused(config), "latent_dim"]
+
+    @classmethod
+    def encoding_dim(cls, config: TrialConfig) -> int:  # noqa: ARG003
+        return IMAGE_PIXELS
+
+    def encode(self, images: Tensor) -> Tensor:
+        return images.flatten(1)
+
+    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        self.check_feature(name)
+        return parameters

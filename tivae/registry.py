@@ -1,0 +1,162 @@
+"""Entries by name: the models, probes and measures that a config or a command can ask for.
+
+An entry of this repository is one module in the folder of its registry, named after it. One from elsewhere is named
+`package.module:Name`. Its module is imported where a search space or a command line names it; a record, which may be a
+stranger's, can only name what is imported already or what the environment variable TIVAE_TRUSTED lists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import inspect
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextvars import ContextVar
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
+
+from tivae.fields import ConfigError
+
+if TYPE_CHECKING:
+    from tivae.evaluation.probe import Classifier
+    from tivae.models.base import Model
+
+TRUSTED_VARIABLE = "TIVAE_TRUSTED"
+_ELSEWHERE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+_importing: ContextVar[bool] = ContextVar("importing", default=False)
+
+Entry = TypeVar("Entry")
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """A block in which entries outside the repository are named by the user, so that their modules are imported."""
+    token = _importing.set(True)
+    try:
+        yield
+    finally:
+        _importing.reset(token)
+
+
+class Registry(Generic[Entry]):
+    """The entries of one kind, by name.
+
+    field: what asks for one, for messages. folders: of `tivae`, with a module for each entry of the repository. base:
+    `module:Name` of the class that entries derive from, or are instances of. first: names that are shown before others.
+    """
+
+    def __init__(self, field: str, folders: tuple[str, ...], base: str, first: tuple[str, ...] = ()):
+        self.field, self._base = field, base
+        files = [file for folder in folders for file in (Path(__file__).parent / folder).glob("*.py")]
+        modules = {file.stem: f"tivae.{file.parent.relative_to(Path(__file__).parent).as_posix()}" for file in files}
+        self._modules = {name: f"{folder.replace('/', '.')}.{name}" for name, folder in modules.items()}
+        self._modules.pop("__init__", None)
+        self.names = (*(name for name in first if name in self._modules), *sorted(self._modules.keys() - set(first)))
+        self._entries: dict[str, Entry] = {}
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (name in self.names or _ELSEWHERE.fullmatch(name) is not None)
+
+    def __getitem__(self, name: object) -> Entry:
+        """The entry `name`. Raises `ConfigError` where there is none, or its module may not be imported."""
+        if isinstance(name, str) and name in self._entries:
+            return self._entries[name]
+        known = isinstance(name, str) and name in self.names
+        entry = self._in_repository(name) if known else self._elsewhere(name)
+        self._entries[str(name)] = entry
+        return entry
+
+    def get(self, name: object) -> Entry | None:
+        """The entry `name`; None where `registry[name]` raises."""
+        try:
+            return self[name]
+        except ConfigError:
+            return None
+
+    @property
+    def loaded(self) -> dict[str, Entry]:
+        """The entries that have been asked for in this process, and all of the repository."""
+        return {name: self[name] for name in dict.fromkeys((*self.names, *self._entries))}
+
+    def name_of(self, entry: object) -> object:
+        """The name of a class or an object that is an entry; anything else as it is."""
+        if isinstance(entry, str) or not self._is_entry(entry):
+            return entry
+        module, name = str(getattr(entry, "__module__", "")), getattr(entry, "__qualname__", "")
+        own = {path: key for key, path in self._modules.items()}
+        return own.get(module, f"{module}:{name}")
+
+    def _in_repository(self, name: object) -> Entry:
+        module = importlib.import_module(self._modules[str(name)])
+        found = [item for item in vars(module).values() if self._is_entry(item) and _is_from(item, module)]
+        assert len(found) == 1, f"{module.__name__} must hold one entry, not {len(found)}"
+        entry: Entry = found[0]
+        return entry
+
+    def _elsewhere(self, name: object) -> Entry:
+        if not isinstance(name, str) or not _ELSEWHERE.fullmatch(name):
+            rule = f"it must be {' or '.join(self.names)}, or `package.module:Name` for one of your own"
+            raise ConfigError(f"`{self.field}` is {name!r}; {rule}", self.field)
+        module_name, _, attribute = name.partition(":")
+        entry = getattr(self._module(name, module_name), attribute, None)
+        if not self._is_entry(entry):
+            rule = f"{attribute} must be a {self._base.replace(':', '.')}"
+            what = "has no such name" if entry is None else "has something else of that name"
+            raise ConfigError(f"`{self.field}` is {name}, but {module_name} {what}; {rule}", self.field)
+        found: Entry = entry
+        return found
+
+    def _module(self, name: str, module_name: str) -> ModuleType:
+        if module_name not in sys.modules and not (_importing.get() or _is_trusted(module_name)):
+            rule = f"import {module_name} first, or set {TRUSTED_VARIABLE}={module_name}, if you trust it"
+            raise ConfigError(f"`{self.field}` is {name}, which is not of this repository; {rule}", self.field)
+        try:
+            module = importlib.import_module(module_name)
+        except Exception as error:
+            problem = f"can't be imported ({type(error).__name__}: {' '.join(str(error).split())})"
+            rule = "its folder must be on PYTHONPATH, and importing it must work"
+            raise ConfigError(f"`{self.field}` is {name}, which {problem}; {rule}", self.field) from error
+        _outside.add(module_name)
+        return module
+
+    def _is_entry(self, item: object) -> TypeGuard[Any]:
+        module, _, name = self._base.partition(":")
+        base = getattr(importlib.import_module(module), name)
+        if isinstance(item, type):
+            return issubclass(item, base) and not inspect.isabstract(item)
+        return isinstance(item, base)
+
+
+_outside: set[str] = set()
+
+
+def outside() -> frozenset[str]:
+    """The modules outside the repository from which entries have been taken in this process."""
+    return frozenset(_outside)
+
+
+def _is_trusted(module: str) -> bool:
+    trusted = os.environ.get(TRUSTED_VARIABLE, "").replace(",", " ").split()
+    return any(module == name or module.startswith(f"{name}.") for name in trusted)
+
+
+def _is_from(item: Any, module: ModuleType) -> bool:
+    return getattr(item, "__module__", None) == module.__name__
+
+
+MODELS: Registry[type[Model]] = Registry(
+    "model",
+    ("models/autoencoders", "models/controls"),
+    "tivae.models.base:Model",
+    first=("vae", "categorical_vae", "autoencoder", "pixels", "pca", "untrained"),
+)
+PROBES: Registry[type[Classifier]] = Registry(
+    "probe", ("evaluation/probes",), "tivae.evaluation.probe:Classifier", first=("logistic_regression", "linear_svm")
+)
