@@ -21,6 +21,8 @@ MODELINE = "# yaml-language-server: $schema=schema.json"
 LIST_HEAD = "# All fields, each with its default, what it means, and its legal values:\n#\n"
 
 Schema = dict[str, Any]
+# The name of a registry entry outside the repository.
+_ELSEWHERE: Schema = {"type": "string", "pattern": r"^\w+(\.\w+)*:\w+$"}
 _GRID = ("settings", "factors", "seeds")
 # YAML 1.2, which editors read, takes 60_000 for a word, and YAML 1.1 takes 1e-3 for one.
 _WHOLE: Schema = {"type": ["integer", "string"], "pattern": "^[-+]?[0-9]+(_[0-9]+)*$"}
@@ -94,8 +96,12 @@ def _field(name: str) -> Schema:
     item = FIELDS[name]
     bounds = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum"}
     found: Schema = {"description": f"{item.metadata['help']} [{_legal(name)}]"}
-    if "allowed" in item.metadata:
+    if "registry" in item.metadata:
+        found |= {"anyOf": [{"enum": list(item.metadata["allowed"])}, _ELSEWHERE]}
+    elif "allowed" in item.metadata:
         found |= {"enum": list(item.metadata["allowed"])}
+    elif "text" in item.metadata:
+        found |= {"type": ["string"], "minLength": 1}
     elif isinstance(item.default, bool):
         found |= {"type": "boolean"}
     elif isinstance(item.default, tuple):
@@ -104,7 +110,8 @@ def _field(name: str) -> Schema:
         found |= _WHOLE if is_whole(name) else _NUMBER
         found |= {word: item.metadata[key] for key, word in bounds.items() if item.metadata[key] is not None}
     if item.default is None:
-        found |= {"enum": [*found["enum"], None]} if "enum" in found else {"type": [*found["type"], "null"]}
+        nothing = {"enum": None, "type": "null", "anyOf": {"type": "null"}}
+        found |= {word: [*found[word], more] for word, more in nothing.items() if word in found}
     else:
         found |= {"default": list(item.default) if isinstance(item.default, tuple) else item.default}
     return found
@@ -199,7 +206,11 @@ def _default(name: str) -> str:
 def _legal(name: str) -> str:
     item = FIELDS[name]
     if "allowed" in item.metadata:
-        return " | ".join(item.metadata["allowed"])
+        return " | ".join(
+            [*item.metadata["allowed"], *(["package.module:Name"] if "registry" in item.metadata else [])]
+        )
+    if "text" in item.metadata:
+        return "a text"
     if isinstance(item.default, bool):
         return "true | false"
     if isinstance(item.default, tuple):
