@@ -114,9 +114,9 @@ def _grids(document: Node) -> list[Grid]:
     if value is None or value == {}:
         raise SpaceError("the file is empty; copy search_spaces/example.yaml to begin with", document.place)
     if not isinstance(value, dict):
-        kind = "a list" if isinstance(value, list) else "a single value"
+        found = "a list" if isinstance(value, list) else "a single value"
         rule = "it must hold `settings` and `factors`, as search_spaces/example.yaml does"
-        raise SpaceError(f"the file is {kind}; {rule}", document.place)
+        raise SpaceError(f"the file is {found}; {rule}", document.place)
     factors.check_keys(document, ("question", "search", *_GRID_KEYS, "blocks"), "a search space")
     shared = grid.read(document)
     if "blocks" not in value:
