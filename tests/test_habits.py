@@ -49,7 +49,7 @@ def test_expected_to_fail():
     ("no_skips", "outcome"), [("", "3 skipped, 1 xfailed"), ("yes", "1 failed, 1 skipped, 1 xfailed, 1 error")]
 )
 def test_a_skip_fails_where_everything_is_installed_but_for_want_of_hardware(tmp_path, no_skips, outcome):
-    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_runtest_makereport\n")
+    (tmp_path / "conftest.py").write_text("from tests.skips import pytest_runtest_makereport\n")
     (tmp_path / "test_x.py").write_text(SKIPPING)
     command = [
         sys.executable,
@@ -62,7 +62,7 @@ def test_a_skip_fails_where_everything_is_installed_but_for_want_of_hardware(tmp
         str(tmp_path),
         str(tmp_path),
     ]
-    environment = os.environ | {"TIVAE_NO_SKIPS": no_skips, "PYTHONPATH": str(REPOSITORY)}
+    environment = os.environ | {"TIVAE_NO_SKIPS": no_skips, "PYTHONPATH": str(REPOSITORY), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
     )

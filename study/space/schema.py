@@ -11,18 +11,19 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from study.space.domains import LISTED, MAX_TRIALS, SEARCHED, SHAPES
-from study.space.factors import FIELDS, is_whole
+from study.space.factors import is_whole
 from study.space.search import DIRECTIONS, PRUNERS, SAMPLERS, SIZES, VALIDATION_METRICS, Algorithms
 from study.space.search_space import FOLDER
+from tivae.config import known_fields
+from tivae.registry import ELSEWHERE, MODELS
 
+FIELDS = known_fields()
 PATH, EXAMPLE = FOLDER / "schema.json", FOLDER / "example.yaml"
 # The first line of each search space; editors find the schema by it.
 MODELINE = "# yaml-language-server: $schema=schema.json"
 LIST_HEAD = "# All fields, each with its default, what it means, and its legal values:\n#\n"
 
 Schema = dict[str, Any]
-# The name of a registry entry outside the repository.
-_ELSEWHERE: Schema = {"type": "string", "pattern": r"^\w+(\.\w+)*:\w+$"}
 _GRID = ("settings", "factors", "seeds")
 # YAML 1.2, which editors read, takes 60_000 for a word, and YAML 1.1 takes 1e-3 for one.
 _WHOLE: Schema = {"type": ["integer", "string"], "pattern": "^[-+]?[0-9]+(_[0-9]+)*$"}
@@ -97,21 +98,28 @@ def _field(name: str) -> Schema:
     bounds = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum"}
     found: Schema = {"description": f"{item.metadata['help']} [{_legal(name)}]"}
     if "registry" in item.metadata:
-        found |= {"anyOf": [{"enum": list(item.metadata["allowed"])}, _ELSEWHERE]}
+        elsewhere = {"type": "string", "pattern": ELSEWHERE.pattern}
+        names = [*item.metadata["allowed"], *([None] if item.default is None else [])]
+        return (
+            found
+            | {"anyOf": [{"enum": names}, elsewhere]}
+            | ({} if item.default is None else {"default": item.default})
+        )
+    if "text" in item.metadata:
+        found |= {"type": ["string"]}
     elif "allowed" in item.metadata:
         found |= {"enum": list(item.metadata["allowed"])}
-    elif "text" in item.metadata:
-        found |= {"type": ["string"], "minLength": 1}
     elif isinstance(item.default, bool):
         found |= {"type": "boolean"}
     elif isinstance(item.default, tuple):
         found |= _list_of(_WHOLE)
+    elif "text" in item.metadata:
+        found |= {"type": ["string"]}
     else:
         found |= _WHOLE if is_whole(name) else _NUMBER
         found |= {word: item.metadata[key] for key, word in bounds.items() if item.metadata[key] is not None}
     if item.default is None:
-        nothing = {"enum": None, "type": "null", "anyOf": {"type": "null"}}
-        found |= {word: [*found[word], more] for word, more in nothing.items() if word in found}
+        found |= {"enum": [*found["enum"], None]} if "enum" in found else {"type": [*found["type"], "null"]}
     else:
         found |= {"default": list(item.default) if isinstance(item.default, tuple) else item.default}
     return found
@@ -205,16 +213,18 @@ def _default(name: str) -> str:
 
 def _legal(name: str) -> str:
     item = FIELDS[name]
+    if "text" in item.metadata:
+        return " | ".join(dict.fromkeys(feature for model in MODELS for feature in MODELS[model].feature_names))
     if "allowed" in item.metadata:
         return " | ".join(
-            [*item.metadata["allowed"], *(["package.module:Name"] if "registry" in item.metadata else [])]
+            (*item.metadata["allowed"], *(["package.module:Name"] if "registry" in item.metadata else []))
         )
-    if "text" in item.metadata:
-        return "a text"
     if isinstance(item.default, bool):
         return "true | false"
     if isinstance(item.default, tuple):
         return "a list"
+    if "text" in item.metadata:
+        return "a text"
     low, high, above = (item.metadata[bound] for bound in ("low", "high", "above"))
     start = f"above {above:,}" if low is None else f"{low:,}"
     return f"{start} to {high:,}" if high is not None else start if low is None else f"{start} or more"
