@@ -46,7 +46,8 @@ def work(
     data = fashion_mnist.load(options.data)
     with contextlib.ExitStack() as stack:
         loggers = _loggers(study, options)
-        dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard))
+        with console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
+            dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard))
         wanted.pools([node.resources for node in tune.nodes()])
         if options.address is not None:
             tune.check_storage(storage, wanted)
