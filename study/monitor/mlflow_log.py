@@ -10,6 +10,7 @@ from typing import Any
 
 from study.jobs import Job
 from study.monitor.progress import label
+from tivae.io.redaction import redacted
 
 # A server takes no more at once.
 _BATCH = 1000
@@ -47,9 +48,9 @@ class MLflow:
             self._experiment = known.experiment_id if known is not None else self._create(study.name)
         # Each of its stores raises errors of its own.
         except Exception as error:
-            reason = " ".join(str(error).split())[:300]
+            reason = " ".join(redacted(str(error)).split())[:300]
             raise MLflowError(
-                f"--mlflow {uri} can't be used ({reason}); give a server's address or a store such as sqlite:///runs.db"
+                f"--mlflow {redacted(uri)} can't be used ({reason}); give a server's address or a store such as sqlite:///runs.db"
             ) from error
         self._failed = False
 
@@ -62,7 +63,8 @@ class MLflow:
             self._write(job, record)
         except Exception as error:
             if not self._failed:
-                logging.getLogger("tivae").warning("MLflow does not take %s (%s); the study goes on", job.key, error)
+                reason = redacted(str(error))
+                logging.getLogger("tivae").warning("MLflow does not take %s (%s); the study goes on", job.key, reason)
             self._failed = True
 
     def close(self) -> None:

@@ -137,3 +137,11 @@ def test_a_server_that_fails_later_is_told_once_and_ends_nothing(stand_in, caplo
     assert [record.getMessage() for record in caplog.records] == [
         f"MLflow does not take {JOB.key} (gone); the study goes on"
     ]
+
+
+def test_an_address_is_told_without_its_password():
+    pytest.importorskip("mlflow")
+    with pytest.raises(MLflowError) as told:
+        MLflow("nosuch://me:hunter2@x", "grid")
+    assert "--mlflow nosuch://***@x can't be used" in str(told.value)
+    assert "hunter2" not in str(told.value)
