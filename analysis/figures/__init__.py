@@ -26,6 +26,8 @@ from analysis.figures import (
     latent_space,
     learning_curves,
     optuna_plots,
+    pareto_front,
+    stn_gain,
     sweeps,
     warp_curves,
 )
@@ -54,6 +56,7 @@ __all__ = [
 # In the order of a report: results first, then what was learnt, then what went in.
 ALL: Mapping[str, Callable[[Sources], list[DrawnFigure]]] = {
     "accuracy_by_cell": accuracy_by_cell.drawn,
+    "stn_gain": stn_gain.drawn,
     "effects": effects.drawn,
     "sweeps": sweeps.drawn,
     "warp_curves": warp_curves.drawn,
@@ -64,6 +67,7 @@ ALL: Mapping[str, Callable[[Sources], list[DrawnFigure]]] = {
     "reconstructions": reconstructions.drawn,
     "stn_images": stn_images.drawn,
     "samples": samples.drawn,
+    "pareto_front": pareto_front.drawn,
     "optuna_plots": optuna_plots.drawn,
 }
 
@@ -119,7 +123,18 @@ def write_all(
                 skipped.append(SkippedFigure(name, str(problem)))
                 continue
             for figure in drawn:
+                style.write_title(figure.figure, f"{figure.title}{_number(figure.data)}")
                 if is_quick(study.trials):
                     style.mark_quick(figure.figure)
                 saved.append(saving.save(figure, Path(folder)))
     return FigureSet(tuple(saved), tuple(skipped))
+
+
+def _number(data: pd.DataFrame) -> str:
+    """How many seeds a figure's points are means of, such as " (n = 3 seeds)"; "" where it has no such points."""
+    if "over" not in data or "n" not in data or data.empty:
+        return ""
+    if set(data["over"].dropna()) != {"seeds"}:
+        return " (n = 1 seed)"
+    low, high = int(data["n"].min()), int(data["n"].max())
+    return f" (n = {low} seeds)" if low == high else f" (n = {low} to {high} seeds)"

@@ -103,7 +103,7 @@ def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
         ax.scatter(
             group[f"{method}_x"],
             group[f"{method}_y"],
-            s=5,
+            s=10,
             color=style.CLASS_COLOURS[label],
             marker=style.CLASS_MARKERS[label],
             linewidths=0,

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.markers import MarkerStyle
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.drawing import style
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
@@ -27,18 +28,12 @@ if TYPE_CHECKING:
     import optuna
 
 FEWEST_FOR_IMPORTANCES = 10
-# Objectives of which the front's largest value is this many times its smallest, such as sizes, have logarithmic axes.
-WIDE = 30
 # Before the name of a parameter's column.
 PARAMETER = "parameter_"
 
 # The word and the look of each of Optuna's series, by its label; every other one is the trials.
 SERIES = {
     "Best Value": ("best so far", style.numbered_look(1)),
-    "Best Trial": ("Pareto front", style.numbered_look(1)),
-    "Trial": ("other trials", style.numbered_look(0)),
-    "Feasible Trial": ("other trials", style.numbered_look(0)),
-    "Infeasible Trial": ("trials that break a constraint", style.numbered_look(7)),
 }
 
 
@@ -120,6 +115,9 @@ def draw_history(search: optuna.Study, objective: int = 0) -> Axes:
     ax = _drawn_by_optuna(lambda: plot_optimization_history(search, target=target, target_name=name), 2.6)
     ax.set_xlabel("Trial")
     ax.set_ylabel(_words(name))
+    if name.endswith("accuracy"):
+        ax.set_ylabel(f"{_words(name)} (%)")
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     return ax
 
 
@@ -141,23 +139,8 @@ def draw_importances(search: optuna.Study, objective: int = 0) -> Axes:
     return ax
 
 
-def draw_pareto_front(search: optuna.Study) -> Axes:
-    """All trials by two or three objectives, the best marked, on axes of a figure of its own."""
-    from optuna.visualization.matplotlib import plot_pareto_front
-
-    names = objective_names(search)
-    ax = _drawn_by_optuna(lambda: plot_pareto_front(search, target_names=[_words(name) for name in names]), 3.6)
-    if len(names) == 2:
-        front = list(zip(*sorted(_values(trial) for trial in search.best_trials), strict=True))
-        ax.plot(*front, color=style.VERMILLION, linewidth=0.8, zorder=1)
-        for set_scale, values in zip((ax.set_xscale, ax.set_yscale), front, strict=True):
-            if min(values) > 0 and max(values) / min(values) > WIDE:
-                set_scale("log")
-    return ax
-
-
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """History and importances of each objective, and the Pareto front of several."""
+    """History and importances of each objective."""
     search = sources.optuna_search()
     if search is None:
         raise NotSupported("the study is no Optuna search")
@@ -182,10 +165,6 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             title = f"Search: importances for the {words}"
             ax = draw_importances(search, objective)
             figures.append(_figure(f"optuna_importances{suffix}", title, caption, ax, shares))
-    if len(names) in (2, 3):
-        caption = f"Objectives of all complete trials; none is better in all than one on the Pareto front. {about}"
-        ax = draw_pareto_front(search)
-        figures.append(_figure("optuna_pareto_front", "Search: Pareto front", caption, ax, frame))
     return figures
 
 

@@ -156,6 +156,11 @@ def darken(figure: Figure) -> None:
         image.set_cmap(image.get_cmap().with_extremes(bad="none"))
 
 
+def write_title(figure: Figure, title: str) -> None:
+    """Writes the title above the figure, so that the picture says what it is wherever it is shown."""
+    figure.text(0, 1.01, title, ha="left", va="bottom", fontsize=8.5, fontweight="bold")
+
+
 def mark_quick(figure: Figure) -> None:
     """Writes above the figure that it shows a quick run, so that the picture says so wherever it is shown."""
-    figure.text(1, 1, "quick run: no result", ha="right", va="bottom", fontsize=6, color=GREY)
+    figure.text(1, 1.01, "quick run: no result", ha="right", va="bottom", fontsize=6, color=GREY)
