@@ -47,7 +47,7 @@ def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_pat
     written = figures.write_all(study, tmp_path, data=images)
 
     assert [figure.name for figure in written] == full_names(study)
-    assert set(reasons(written)) == {"sweeps", "optuna_plots"}
+    assert set(reasons(written)) == {"sweeps", "pareto_front", "optuna_plots"}
     for figure in written:
         assert all(path.stat().st_size > 1000 for path in figure.paths.values()), figure.name
         assert len(pd.read_csv(figure.data_path)), figure.name
