@@ -44,7 +44,7 @@ def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace
     say(f"devices: {devices.named(pools)}")
     expected = makespan(jobs, slots)
     say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
-    if any(pool.kind != "cpu" for pool in pools):
+    if any(pool.device != "cpu" for pool in pools):
         say("the time is that of CPU slots; a GPU is faster by what its first epochs will show")
 
 

@@ -73,7 +73,7 @@ def run(
 ) -> TrialResult:
     """Trains the config's model and reads it out.
 
-    The same config on the same kind of device gives the same figures, interrupted or not: `checkpoint` is written
+    The same config on the same model of device gives the same figures, interrupted or not: `checkpoint` is written
     after every epoch and continued from where it exists. stn: the config's pretrained STN; without it one is
     pretrained here first. measures: `none`, `standard` or `all` measures of invariance (`tivae.evaluation.measures`),
     which move no other metric. intermediate: one of `evaluation.intermediate.METRICS`, estimated after every epoch for
@@ -81,7 +81,7 @@ def run(
 
     Raises `NonFiniteLoss`, and `ValueError` from the probe, from a degenerate warp and for another `measures`.
     """
-    invariance.check_level(measures)
+    invariance.chosen(measures)
     watch = Stopwatch(device, host.source)
     data = TrialData(host, config, device)
     frozen = None

@@ -44,17 +44,19 @@ def numbers(study: Study) -> pd.DataFrame:
 
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
-    """The pairs of one model and test set: a line each, by training data; the mean gain of each beside its end."""
+    """The pairs of one model and test set: a line each, by training data; their mean gains below."""
     for train_dataset, part in frame.groupby("train_dataset", sort=False):
         look = LOOKS[str(train_dataset)]
         for number, (_, pair) in enumerate(part.iterrows()):
             label = f"trained on {train_dataset}" if number == 0 else None
             ends = [100 * pair["without"], 100 * pair["with"]]
             ax.plot([0, 1], ends, label=label, alpha=0.8, linewidth=0.9, **look.lines())
-        text = f"{part['gain'].mean():+.1f}".replace("-", "−")
-        ax.annotate(text, (1.06, 100 * part["with"].mean()), color=look.colour, va="center", fontsize=7)
+        text = f"{part['gain'].mean():+.1f} points".replace("-", "−")
+        place = 0.13 if train_dataset == "base" else 0.03
+        ax.text(0.5, place, text, color=look.colour, ha="center", transform=ax.transAxes)
     ax.set_xticks([0, 1], ["no STN", "STN"])
-    ax.set_xlim(-0.2, 1.45)
+    ax.set_xlim(-0.25, 1.25)
+    ax.margins(y=0.25)
     ax.grid(axis="y")
     return ax
 

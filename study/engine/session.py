@@ -48,7 +48,7 @@ def work(
         loggers = _loggers(study, options)
         with console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
             dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard))
-        wanted.pools([node.resources for node in tune.nodes()])
+        wanted.pools(tune.nodes(tune.PROBE_SECONDS))
         if options.address is not None:
             tune.check_storage(storage, wanted)
         unknown = 0 if search is None else search.left

@@ -33,7 +33,7 @@ CELLS: dict[str, dict[str, Any]] = {
 
 
 def steps(name: str, threads: int) -> Iterator[int]:
-    """The way called `name`: `study CELL`, `cuda CELL`, `script MODEL` or `pythae`."""
+    """The way called `name`: `study CELL`, `cuda CELL`, `mps CELL`, `script MODEL` or `pythae`."""
     torch.set_num_threads(threads)
     kind, _, cell = name.partition(" ")
     if kind == "script":
@@ -44,7 +44,7 @@ def steps(name: str, threads: int) -> Iterator[int]:
         from tests.benchmarks import pythae_script
 
         return pythae_script.steps()
-    return our_steps(cell, "cuda" if kind == "cuda" else "cpu")
+    return our_steps(cell, kind if kind in ("cuda", "mps") else "cpu")
 
 
 def our_steps(cell: str, device: str = "cpu") -> Iterator[int]:

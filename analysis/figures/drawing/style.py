@@ -16,6 +16,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from matplotlib.transforms import ScaledTranslation
 
 BLACK, GREY = "#000000", "#767676"
 ORANGE, SKY_BLUE, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -23,6 +24,8 @@ BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
 # Inches: the text width of a journal page, and of one of its columns.
 FULL_WIDTH, HALF_WIDTH = 7.2, 3.5
+# From a figure's upper end to its title.
+TITLE_INCHES = 0.12
 # Of PNG files: 300 dots per printed inch is what journals ask for.
 DOTS_PER_INCH = 300
 
@@ -158,9 +161,11 @@ def darken(figure: Figure) -> None:
 
 def write_title(figure: Figure, title: str) -> None:
     """Writes the title above the figure, so that the picture says what it is wherever it is shown."""
-    figure.text(0, 1.01, title, ha="left", va="bottom", fontsize=8.5, fontweight="bold")
+    above = ScaledTranslation(0, TITLE_INCHES, figure.dpi_scale_trans)
+    place = figure.transFigure + above
+    figure.text(0, 1, title, ha="left", va="bottom", fontsize=8.5, fontweight="bold", transform=place)
 
 
 def mark_quick(figure: Figure) -> None:
     """Writes above the figure that it shows a quick run, so that the picture says so wherever it is shown."""
-    figure.text(1, 1.01, "quick run: no result", ha="right", va="bottom", fontsize=6, color=GREY)
+    figure.text(1, 1, "quick run: no result", ha="right", va="bottom", fontsize=6, color=GREY)
