@@ -123,9 +123,8 @@ def write_all(
                 skipped.append(SkippedFigure(name, str(problem)))
                 continue
             for figure in drawn:
-                style.write_title(figure.figure, f"{figure.title}{_number(figure.data)}")
-                if is_quick(study.trials):
-                    style.mark_quick(figure.figure)
+                mark = style.QUICK_MARK if is_quick(study.trials) else ""
+                style.write_title(figure.figure, f"{figure.title}{_number(figure.data)}{mark}")
                 saved.append(saving.save(figure, Path(folder)))
     return FigureSet(tuple(saved), tuple(skipped))
 

@@ -16,7 +16,6 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.transforms import ScaledTranslation
 
 BLACK, GREY = "#000000", "#767676"
 ORANGE, SKY_BLUE, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -24,8 +23,7 @@ BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
 # Inches: the text width of a journal page, and of one of its columns.
 FULL_WIDTH, HALF_WIDTH = 7.2, 3.5
-# From a figure's upper end to its title.
-TITLE_INCHES = 0.12
+TITLE_SIZE = 8.5
 # Of PNG files: 300 dots per printed inch is what journals ask for.
 DOTS_PER_INCH = 300
 
@@ -160,12 +158,13 @@ def darken(figure: Figure) -> None:
 
 
 def write_title(figure: Figure, title: str) -> None:
-    """Writes the title above the figure, so that the picture says what it is wherever it is shown."""
-    above = ScaledTranslation(0, TITLE_INCHES, figure.dpi_scale_trans)
-    place = figure.transFigure + above
-    figure.text(0, 1, title, ha="left", va="bottom", fontsize=8.5, fontweight="bold", transform=place)
+    """Writes the title into the figure, so that the picture says what it is wherever it is shown."""
+    # Above the legend there where it is at the top: a title of its own would lie on it.
+    above = [legend for legend in figure.legends if getattr(legend, "_outside_loc", None) == "upper"]
+    if above:
+        above[0].set_title(title, prop={"size": TITLE_SIZE, "weight": "bold"})
+    else:
+        figure.suptitle(title, fontsize=TITLE_SIZE, fontweight="bold")
 
 
-def mark_quick(figure: Figure) -> None:
-    """Writes above the figure that it shows a quick run, so that the picture says so wherever it is shown."""
-    figure.text(1, 1, "quick run: no result", ha="right", va="bottom", fontsize=6, color=GREY)
+QUICK_MARK = "; quick run: no result"

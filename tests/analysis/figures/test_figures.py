@@ -130,11 +130,11 @@ def test_a_thousand_trials_without_their_files(images, tmp_path):
 def test_a_quick_run_is_marked_on_the_picture(results, tmp_path, monkeypatch):
     folder = tmp_path / "small-quick"
     shutil.copytree(results, folder)
-    marked = []
-    monkeypatch.setattr(figures.style, "mark_quick", lambda figure: marked.append(figure))
+    titles = []
+    monkeypatch.setattr(figures.style, "write_title", lambda figure, title: titles.append(title))
     figures.write_all(analysis.load(folder), tmp_path / "figures", names=["accuracy_by_cell"])
 
-    assert len(marked) == 1
+    assert titles == ["Accuracy by cell (n = 1 seed); quick run: no result"]
 
 
 def test_images_that_are_not_here_are_a_reason(study, tmp_path, monkeypatch):
