@@ -68,7 +68,7 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting or factor; may be repeated"
     )
-    group.add_argument("--data", type=Path, help="folder with the four Fashion-MNIST files; default: found or fetched")
+    group.add_argument("--data", type=Path, help="folder with the data set's files; default: found or fetched")
     group.add_argument(
         "--measures", default="standard", help="none, standard (the default), all, or names of measures, see README"
     )

@@ -105,7 +105,7 @@ def images_per_second(threads: int) -> float:
         config = TrialConfig()
         model = models.build_autoencoder(config)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, fused=True)
-        images = torch.rand(config.batch_size, 1, 28, 28)
+        images = torch.rand(config.batch_size, 1, config.images.size, config.images.size)
         source = generator(0, "timing")
         started = 0.0
         for step in range(2 * TIMED_STEPS):

@@ -36,7 +36,7 @@ from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
 from tivae import records, registry
 from tivae.config import ConfigError, TrialConfig
-from tivae.data import fashion_mnist
+from tivae.data.image_set import DataError
 from tivae.evaluation.measures import chosen
 from tivae.io.redaction import redacted
 
@@ -261,7 +261,7 @@ BAD_INPUT = (
     devices.ClusterError,
     StorageError,
     MLflowError,
-    fashion_mnist.DataError,
+    DataError,
 )
 
 

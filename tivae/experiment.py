@@ -12,7 +12,7 @@ from torch import Tensor
 from tivae import precision
 from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.evaluation import intermediate as intermediates
 from tivae.evaluation import measures as invariance
 from tivae.evaluation.readout import KINDS, read_out
@@ -62,7 +62,7 @@ class StnResult:
 
 def run(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str = "cpu",
     *,
     stn: SpatialTransformer | None = None,
@@ -109,7 +109,7 @@ def run(
 
 def pretrain(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str = "cpu",
     *,
     checkpoint: Path | None = None,

@@ -14,6 +14,7 @@ from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 from analysis.frames.columns import config_names
+from analysis.frames.image_sets import images_of
 
 # From this many seeds on `auto` is the bootstrap. Measured coverage of a nominal 95 % interval for normal data, BCa:
 # 0.51 with 2 seeds, 0.72 with 3, 0.85 with 5, 0.89 with 10, 0.93 with 20; Student's t: 0.95 with any number.
@@ -21,8 +22,6 @@ BOOTSTRAP_SEEDS = 10
 BOOTSTRAP_RESAMPLES = 9_999
 # Numbers drawn at most, so that hundreds of seeds do not take a minute.
 BOOTSTRAP_DRAWS = 2_000_000
-# Images of the whole Fashion-MNIST test set, where `test_images` is missing.
-TEST_IMAGES = 10_000
 
 SeedMethod = Literal["auto", "bca", "t"]
 ImageMethod = Literal["wilson", "clopper-pearson"]
@@ -146,8 +145,8 @@ def summary_of(
     summary = summarise(values, confidence, method)
     if summary.n > 1 or "accuracy" not in metric:
         return summary
-    images = trials.loc[values.index, "test_images"].iloc[0] if "test_images" in trials.columns else pd.NA
-    interval = accuracy_interval(summary.mean, TEST_IMAGES if pd.isna(images) else int(images), confidence)
+    images = int(images_of(trials.loc[values.index[:1]], "test_images").iloc[0])
+    interval = accuracy_interval(summary.mean, images, confidence)
     return Summary(summary.n, summary.mean, summary.sd, interval)
 
 

@@ -10,7 +10,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -55,7 +55,7 @@ class Watchers:
 def run(
     jobs: Sequence[Job],
     slots: Callable[[], Sequence[Pool]],
-    data: ray.ObjectRef[Any],
+    data: Mapping[str, ray.ObjectRef[Any]],
     study: Path,
     display: Display,
     watchers: Watchers,
@@ -66,8 +66,8 @@ def run(
 ) -> None:
     """Runs all jobs on the pools that `slots` gives at each time.
 
-    data: a `FashionMNIST` in Ray's object store, from where each node has its copy. measures, time_limit: see
-    `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
+    data: the `Images` of each data set, in Ray's object store, from where each node has its copy.
+    measures, time_limit: see `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
     the workers leave their records; the folder `study` unless given.
 
     Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials; the

@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 BLACK, GREY = "#000000", "#767676"
@@ -105,12 +106,19 @@ _OTHER_LOOKS = (
     Transform(GREY, "*", (0, (1, 2)), "----"),
 )
 
-# In the order of `tivae.data.fashion_mnist.CLASS_NAMES`.
+# By label; after ten classes they repeat, each with the next of the markers.
 CLASS_COLOURS = (
     *("#332288", "#88CCEE", "#44AA99", "#117733", "#999933"),
     *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#000000"),
 )
 CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
+
+
+def class_points(label: int) -> dict[str, Any]:
+    """Arguments that draw the points of a class; no two of the first hundred are alike."""
+    turn = label // len(CLASS_COLOURS)
+    marker = CLASS_MARKERS[(label + turn) % len(CLASS_MARKERS)]
+    return {"color": CLASS_COLOURS[label % len(CLASS_COLOURS)], "marker": marker}
 
 
 def model_look(model: str) -> Transform:
@@ -162,7 +170,7 @@ def write_title(figure: Figure, title: str) -> None:
     # Above the legend there where it is at the top: a title of its own would lie on it.
     above = [legend for legend in figure.legends if getattr(legend, "_outside_loc", None) == "upper"]
     if above:
-        above[0].set_title(title, prop={"size": TITLE_SIZE, "weight": "bold"})
+        above[0].set_title(title, prop=FontProperties(size=TITLE_SIZE, weight="bold"))
     else:
         figure.suptitle(title, fontsize=TITLE_SIZE, fontweight="bold")
 
