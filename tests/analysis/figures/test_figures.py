@@ -53,7 +53,7 @@ def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_pat
         assert len(pd.read_csv(figure.data_path)), figure.name
         assert figure.title
         assert "1 seed; 60,000 training images" in figure.caption
-    assert len(list(tmp_path.iterdir())) == 2 * len(written)
+    assert len(list(tmp_path.iterdir())) == 2 * len(written) + sum("dark" in figure.paths for figure in written)
 
 
 def test_failures_only_give_reasons_only(images, tmp_path):
