@@ -26,7 +26,8 @@ from rich.console import Console
 from analysis import formats
 from analysis.frames.search import JOURNAL
 from analysis.frames.study import QUESTION
-from analysis.tables.table1 import table1, table1_text
+from analysis.tables.table1 import table1
+from analysis.tables.terminal import WIDTH, table1_terminal
 from study import command_line, dry_run
 from study.engine import address, devices, private
 from study.jobs import Job, plan
@@ -214,7 +215,11 @@ def _show_table(trials: Sequence[TrialConfig], frames: Frames, study: Path, cons
         return
     mine = results.where(key=[config.key for config in trials])
     of_the_paper = table1(mine)["base_accuracy"].notna().any()
-    shown = table1_text(mine) if of_the_paper or mine.finished.empty else formats.text(mine.cells().round(4))
+    shown = (
+        table1_terminal(mine, console.width if console.is_terminal else WIDTH)
+        if of_the_paper or mine.finished.empty
+        else formats.text(mine.cells().round(4))
+    )
     console.print()
     console.print(shown, highlight=False, markup=False, soft_wrap=True)
     console.print(
