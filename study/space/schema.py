@@ -113,8 +113,6 @@ def _field(name: str) -> Schema:
         found |= {"type": "boolean"}
     elif isinstance(item.default, tuple):
         found |= _list_of(_WHOLE)
-    elif "text" in item.metadata:
-        found |= {"type": ["string"]}
     else:
         found |= _WHOLE if is_whole(name) else _NUMBER
         found |= {word: item.metadata[key] for key, word in bounds.items() if item.metadata[key] is not None}
@@ -213,7 +211,7 @@ def _default(name: str) -> str:
 
 def _legal(name: str) -> str:
     item = FIELDS[name]
-    if "text" in item.metadata:
+    if name == "probe_features":
         return " | ".join(dict.fromkeys(feature for model in MODELS for feature in MODELS[model].feature_names))
     if "allowed" in item.metadata:
         return " | ".join(
