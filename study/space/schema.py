@@ -167,7 +167,7 @@ def _search_keys() -> Schema:
         "sampler": _algorithm(SAMPLERS),
         "pruner": _algorithm(PRUNERS),
         "trials": count | {"minimum": 1, "description": "how many in all, those that were pruned or failed counted"},
-        "sampler_seed": count | {"minimum": 0, "description": "of the search's own luck"},
+        "sampler_seed": count | {"minimum": 0, "description": "of the sampler's random numbers"},
         "start": {
             "type": "array",
             "items": _closed({name: _ref(name) for name in _searchable()}),
