@@ -97,6 +97,12 @@ def _add_results(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"
     )
+    group.add_argument(
+        "--no-checkpoints",
+        dest="checkpoints",
+        action="store_false",
+        help="keep nothing that more epochs of a training could go on from",
+    )
     group.add_argument("--no-tensorboard", dest="tensorboard", action="store_false", help="no logs for TensorBoard")
     group.add_argument("--mlflow", metavar="URI", help="log to this MLflow server or store as well")
 
