@@ -78,6 +78,12 @@ def _work(
         return
     try:
         record = _run(job, config, data, storage, measures, alive)
+    except (FileExistsError, NotADirectoryError) as error:
+        # Of this job's folder alone: something else lies in its place.
+        tune.report(
+            {"status": "failed", "error": f"{records.reason(error)}; remove what lies in the place of a folder"}
+        )
+        return
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
         raise
