@@ -193,8 +193,8 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.N
 
 
 def _search(search: Search, place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
-    # Optuna takes a second to import.
-    from study.search import results
+    # Optuna takes a second to import, and matplotlib, of which tables of a search take their numbers, another.
+    from analysis.tables.search import best_text
     from study.search.optuna_search import OptunaSearch
 
     study = place.study
@@ -204,9 +204,9 @@ def _search(search: Search, place: StudyPaths, options: argparse.Namespace, cons
     if before:
         console.print(f"{before} of {running.budget} trials have ended already", highlight=False)
     progress = _work([], [], place, options, console, running) if running.left else None
-    place.frames.write()
+    results = place.frames.write()
     console.print()
-    console.print(results.text(running.optuna_study), highlight=False, markup=False, soft_wrap=True)
+    console.print(best_text(results), highlight=False, markup=False, soft_wrap=True)
     console.print(f"\nSearch: {study.resolve() / JOURNAL}", highlight=False, markup=False, soft_wrap=True)
     if running.ended < running.budget:
         raise _early_end(progress)

@@ -29,6 +29,8 @@ PROBE_SECONDS = 90
 LOOK_INTERVAL = 1.0
 # Environment variables that change what a trial computes, or how fast.
 HANDED_ON = ("TIVAE_KERNELS",)
+# Set by Ray in the driver of a job that was sent with `ray job submit`.
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -54,7 +56,7 @@ def session(
         # What this process was told of how to compute holds for all nodes.
         told = {name: value for name, value in os.environ.items() if name in HANDED_ON}
         variables = told | {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
-        environment = {"py_modules": packages, "excludes": ["**/__pycache__"], "env_vars": variables}
+        environment = {"py_modules": packages, "env_vars": variables}
         options = {"address": address, "runtime_env": environment}
     try:
         with signals.ending_at_once(again), contextlib.nullcontext() if address is not None else private(dashboard):
@@ -73,7 +75,9 @@ def session(
             yield context.dashboard_url or None
     finally:
         _accelerators.forget()
-        ray.shutdown()
+        # Ray deletes a job's working folder, with this code in it, when its driver says goodbye: at the very end then.
+        if JOB_VARIABLE not in os.environ:
+            ray.shutdown()
 
 
 class _Accelerators:
