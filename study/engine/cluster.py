@@ -15,7 +15,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from study.engine import devices, signals
+from study import signals
+from study.engine import devices
 from study.engine.cpus import usable
 from study.engine.devices import ClusterError, Node, Pool, SlotOptions
 from study.engine.obstacles import obstacle
