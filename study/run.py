@@ -122,6 +122,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--storage", metavar="PATH-or-URL", help="where all nodes write: a shared folder, s3://bucket/path, ..."
     )
+    parser.add_argument(
+        "--no-checkpoints",
+        dest="checkpoints",
+        action="store_false",
+        help="keep nothing that more epochs of a training could go on from",
+    )
     parser.add_argument("--no-tensorboard", dest="tensorboard", action="store_false", help="no logs for TensorBoard")
     parser.add_argument("--mlflow", metavar="URI", help="log to this MLflow server or store as well")
     parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard, for this machine only")
@@ -174,8 +180,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
     study = place.study
-    jobs = plan(trials, study)
-    waiting = {job.key for job in jobs if job.kind == "trial"}
+    jobs = plan(trials, study, options.measures)
+    waiting = {trial.key for job in jobs for trial in job.trials}
     finished = [config for config in trials if config.key not in waiting]
     if finished:
         console.print(f"{len(finished)} of {len(trials)} trials are finished already", highlight=False)
@@ -185,7 +191,7 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.N
         raise _early_end(progress)
     if options.report and (jobs or not (study / "report").exists()):
         _write_report(study, console)
-    failed = len(plan(trials, study))
+    failed = sum(len(job.trials) for job in plan(trials, study))
     if failed:
         print(f"{failed} of {len(trials)} trials failed; the column `error` of trials.csv says why", file=sys.stderr)
         return EXIT_FAILED_TRIALS
