@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 
-from study.engine import signals
+from study import signals
 
 if __name__ == "__main__":
     # The rest takes seconds to import.
