@@ -59,7 +59,7 @@ class Table:
         return "\n".join([*parts, *([notes] if notes else [])])
 
     def latex(self) -> str:
-        """One LaTeX `table`, the title its caption, the notes below; needs `booktabs`, and `graphicx` where it is wide."""
+        """One LaTeX `table`, the title its caption, the notes below; needs `booktabs`, a wide one `graphicx`."""
         lines = [r"\begin{table}", r"\centering", self._latex_size()]
         lines += [rf"\caption{{{latex_escape(printable(self.title))}}}"]
         lines += [rf"\label{{{self.label}}}"] if self.label else []
