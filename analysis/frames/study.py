@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ class Study:
         """What each column of `trials` or `epochs` holds: name, dtype, unit, meaning."""
         return columns_frame(frame)
 
-    def where(self, **values: Any) -> Study:
+    def where(self, **values: Any) -> Self:
         """The part of the study whose columns have these values; a list means any, None means missing.
 
             study.where(model="vae", latent_dim=[5, 10], train_images=None)
@@ -90,7 +90,7 @@ class Study:
             kept &= match.astype(bool)
         trials = self.trials[kept].reset_index(drop=True)
         epochs = self.epochs[self.epochs["key"].isin(trials["key"])].reset_index(drop=True)
-        return Study(trials, epochs, self.folders)
+        return type(self)(trials, epochs, self.folders)
 
     def factors(self) -> list[str]:
         """Config fields that the study varies, without the seed: the paper's three first.
@@ -136,6 +136,13 @@ class Study:
         means = self.finished.groupby([*rows, *wide], dropna=False, sort=False)[value].mean()
         # Not `pivot_table`: it drops rows whose factor is missing, and here that is a value (all images).
         return means.unstack(wide)  # noqa: PD010
+
+    @property
+    def hours(self) -> float:
+        """Hours spent on the trials, over all slots; a training that several share counts once."""
+        training = self.trials["training_seconds"].fillna(0.0)
+        shared = training.groupby(self.trials["training_key"]).max().sum()
+        return float((self.trials["wall_seconds"] - training).sum() + shared) / 3600
 
     def trial(self, key: str) -> Trial:
         """The trial whose key is, or begins with, `key`. Raises `ValueError` where none or several do."""

@@ -26,6 +26,7 @@ from tivae import records
 from tivae.config import TrialConfig
 from tivae.data.image_set import ImageSet
 from tivae.data.loading import load
+from tivae.stages import Wanted
 
 
 def work(
@@ -48,7 +49,10 @@ def work(
     data = {images.name: load(images, options.data) for images in _image_sets(jobs, search)}
     with contextlib.ExitStack() as stack:
         loggers = _loggers(study, options)
-        dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard, again=options.again))
+        with console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
+            dashboard = stack.enter_context(
+                tune.session(options.address, dashboard=options.dashboard, again=options.again)
+            )
         wanted.pools(tune.nodes(tune.PROBE_SECONDS))
         if options.address is not None:
             tune.check_storage(storage, wanted)
@@ -79,7 +83,8 @@ def work(
         with _status(study, progress) as status, contextlib.closing(recorder), display:
             limit = None if options.time_limit is None else 60 * options.time_limit
             watchers = tune.Watchers(recorder.ended, recorder.reported, status.update)
-            tune.run(jobs, slots, shared, study, display, watchers, options.measures, more, storage, limit)
+            computed = Wanted(measures=options.measures, keep=options.checkpoints)
+            tune.run(jobs, slots, shared, study, display, watchers, computed, more, storage, limit)
             progress.lost_nodes = progress.waiting > 0 and not slots()
     console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
     return progress

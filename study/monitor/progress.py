@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,11 @@ from analysis.frames.recipe import like_papers, shown
 from study.jobs import Job
 from study.monitor.utilisation import Utilisation
 from tivae.config import FIELD_NAMES
+
+# The expected costs of different kinds of jobs are good to about a third.
+COST_ERROR = 1 / 3
+# Of an epoch, at most, that is taken to be done before it is reported.
+EPOCH_SHARE = 0.9
 
 
 @dataclass
@@ -20,6 +25,8 @@ class RunningJob:
     job: Job
     device: str
     row: dict[str, Any] = field(default_factory=dict)
+    heard: float = 0.0
+    """When it started, or its last epoch ended."""
 
     @property
     def epoch(self) -> int:
@@ -29,7 +36,8 @@ class RunningJob:
     @property
     def share(self) -> float:
         """The share of the job that is done, in [0, 1]."""
-        return min(1.0, self.epoch / max(1, self.job.epochs))
+        done = self.job.epoch_cost * max(0, self.epoch - self.job.trained)
+        return min(1.0, done / self.job.cost)
 
 
 @dataclass(frozen=True)
@@ -76,10 +84,11 @@ class Progress:
         self.utilisation = Utilisation(slots, clock)
         # Cost per second and slot, of the last epochs that were reported.
         self._speeds: deque[float] = deque(maxlen=4 * slots)
+        self._measured: set[tuple[str, ...]] = set()
         self._unfinished_cost = sum(job.cost for job in jobs)
         self.jobs = list(jobs)
         self.unknown = unknown
-        self.trials = sum(job.kind == "trial" for job in jobs) + finished_before + unknown
+        self.trials = sum(len(job.trials) for job in jobs) + finished_before + unknown
         self.finished = finished_before
         self.failed = 0
         self.pruned = 0
@@ -98,7 +107,7 @@ class Progress:
     @property
     def waiting_trials(self) -> int:
         """Trials that no worker has yet: with those that run or have ended these are all trials."""
-        running = sum(running.job.kind == "trial" for running in self.running.values())
+        running = sum(len(running.job.trials) for running in self.running.values())
         return self.trials - self.finished - self.failed - self.pruned - running
 
     @property
@@ -119,14 +128,16 @@ class Progress:
 
     def start(self, job: Job, device: str) -> None:
         """A worker has the job."""
-        self.running[job.key] = RunningJob(job, device)
+        self.running[job.key] = RunningJob(job, device, heard=self._clock())
         self.utilisation.started()
 
     def report(self, job: Job, row: dict[str, Any]) -> None:
         """An epoch of the job is done; `wall_seconds` of the row is the time it took."""
         self.running[job.key].row = row
+        self.running[job.key].heard = self._clock()
         if row.get("wall_seconds"):
-            self._speeds.append(job.cost / job.epochs / row["wall_seconds"])
+            self._speeds.append(job.epoch_cost / row["wall_seconds"])
+            self._measured.add(job.operations)
 
     def put_back(self, job: Job) -> None:
         """The job has lost its worker and waits again."""
@@ -137,14 +148,16 @@ class Progress:
         self._slots = max(1, slots)
         self.utilisation.resize(slots)
 
-    def end(self, job: Job, result: dict[str, Any]) -> None:
-        """The job ended; `result` has its `status` and, where it finished, its metrics."""
+    def end(self, job: Job, result: dict[str, Any], trials: Mapping[str, dict[str, Any]] | None = None) -> None:
+        """The job ended, and its trials as `trials` says of each by key (`status`, metrics), else as it did."""
         self.running.pop(job.key, None)
         self.ended_jobs += 1
         self.utilisation.ended(result.get("busy_seconds", 0.0))
         self._unfinished_cost -= job.cost
-        if job.kind != "trial":
-            return
+        for trial in job.trials:
+            self._end_trial(trial, (trials or {}).get(trial.key, result))
+
+    def _end_trial(self, job: Job, result: dict[str, Any]) -> None:
         if result["status"] != "finished":
             if result["status"] == "failed":
                 self.failed += 1
@@ -160,16 +173,46 @@ class Progress:
             self.best = (value, job)
 
     def seconds_left(self) -> float | None:
-        """Expected seconds until the last job ends; None until an epoch is done."""
+        """Expected seconds until the last job ends, at least one while a job is left; None until an epoch is done."""
         if not self._speeds:
             return None
         speed = sum(self._speeds) / len(self._speeds)
-        rests = [running.job.cost * (1 - running.share) for running in self.running.values()]
+        rests = [self._rest(running, speed) for running in self.running.values()]
         waiting = self._unfinished_cost - sum(running.job.cost for running in self.running.values())
         if self.unknown and self.jobs:
             waiting += self.unknown * sum(job.cost for job in self.jobs) / len(self.jobs)
         # Neither all slots together nor the job with most left to do can be faster than this.
-        return max((waiting + sum(rests)) / self._slots, max(rests, default=0.0)) / speed
+        left = max((waiting + sum(rests)) / self._slots, max(rests, default=0.0)) / speed
+        return max(1.0, left) if self.running or waiting > 0 else left
+
+    def seconds_left_between(self) -> tuple[float, float] | None:
+        """The same as a range: as wide as the speeds of late epochs, and costs that are good to a third, leave it."""
+        middle = self.seconds_left()
+        if middle is None:
+            return None
+        speeds = sorted(self._speeds)
+        spread = (speeds[-1 - len(speeds) // 10] / speeds[len(speeds) // 10] - 1) / 2
+        unknown = {job.operations for job in self.jobs} - self._measured
+        share = min(0.6, 0.05 + spread + (COST_ERROR if unknown or self.unknown else 0.0))
+        return middle * (1 - share), middle * (1 + share)
+
+    def _rest(self, running: RunningJob, speed: float) -> float:
+        """What is left to do of a job, by its epochs and, since the last one, by the clock."""
+        since = min(
+            (self._clock() - running.heard) * speed, EPOCH_SHARE * running.job.cost / max(1, running.job.epochs)
+        )
+        return max(0.0, running.job.cost * (1 - running.share) - since)
+
+
+def in_words(between: tuple[float, float] | None) -> str:
+    """A time left, such as "12 to 18 min"; "?" for None."""
+    if between is None:
+        return "?"
+    low, high = (duration(seconds) for seconds in between)
+    if low == high:
+        return low
+    (first, unit), (_, other) = low.split(" ", 1), high.split(" ", 1)
+    return f"{first} to {high}" if unit == other and unit in ("s", "min") else f"{low} to {high}"
 
 
 def label(job: Job) -> str:
@@ -185,7 +228,8 @@ def label(job: Job) -> str:
     unusual = [
         f"{name} {_short(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)
     ]
-    return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}"])
+    more = [f"{len(job.trials)} readouts"] if job.others else []
+    return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}", *more])
 
 
 def _short(value: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from study.jobs import Job
+from study.jobs import Job, stn_job
 from study.monitor.progress import Progress
 from study.search.optuna_search import OptunaSearch
 
@@ -32,8 +32,8 @@ class SearchedJobs:
         config = self._search.ask()
         jobs = []
         if config is not None:
-            stn = Job("stn", config) if config.stn_key is not None else None
-            jobs = ([stn] if stn is not None and not stn.is_finished(self._study) else []) + [Job("trial", config)]
+            stn = stn_job(config, self._study)
+            jobs = ([stn] if stn is not None else []) + [Job("trial", config)]
         for job in jobs:
             self._progress.add(job)
         self._progress.know(self._search.left)

@@ -59,7 +59,7 @@ def test_a_read_only_folder_is_reported(read_only):
 def test_frames_follow_the_records(tmp_path):
     frames = Frames(tmp_path)
     assert frames.write() is None
-    records.record_failure(TrialConfig(), tmp_path, "ValueError: odd")
+    records.write_unfinished(TrialConfig(), tmp_path, "failed", "ValueError: odd")
     frames.update()
     assert not (tmp_path / "trials.csv").exists(), "rewritten although it has just been written"
     study = frames.write()
