@@ -13,7 +13,7 @@ from analysis.formats import Table, printable
 from analysis.frames.labels import cell_label
 from analysis.frames.study import Study
 from analysis.frames.trial import config_of
-from analysis.inference.verdicts import Judgement, judge
+from analysis.inference.verdicts import Judgement, judged
 from analysis.reproduce import command
 from analysis.tables import StudyTable
 
@@ -60,10 +60,12 @@ def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str],
     """
     named = {table.name: table.table for table in made}
     sections = [Section("In short", _summary(study))]
-    if not study.finished.empty:
-        sections.append(Section("Verdicts on the paper's claims", _verdicts(judge(study), named.pop("verdicts", None))))
+    if not study.finished.empty and not is_quick(study.trials):
+        sections.append(
+            Section("Verdicts on the paper's claims", _verdicts(judged(study), named.pop("verdicts", None)))
+        )
     failed, searched = named.pop("failures", None), named.pop("search", None)
-    inference = [named.pop(name, None) for name in ("effects", "analysis_of_variance", "seeds_needed")]
+    inference = [named.pop(name, None) for name in ("effects", "seeds_needed")]
     for title, shown in (
         ("Table 1", [named.pop("table1", None)]),
         ("What the search found", [searched]),

@@ -20,7 +20,7 @@ def seed_plans(study: Study) -> pd.DataFrame:
     """A row per factor of two levels and test set: the seeds that show differences of 0.5, 1 and 2 points, and hours.
 
     Columns: factor, contrast, test_set, n (seeds here), sd (between seeds, of the difference averaged over all other
-    factors, in points), seconds_per_seed (all trials of a seed that the difference rests on), and for each difference
+    factors, in points), seconds_per_seed (all trials of the median seed that the difference rests on), and for each difference
     d: seeds_<d>, seeds_cautious_<d>, hours_<d> (of `seeds_<d>`, on one slot), as `analysis.inference.plan_seeds` has
     them.
 
@@ -36,7 +36,7 @@ def seed_plans(study: Study) -> pd.DataFrame:
             by_seed = 100 * values.groupby(pairs["seed"]).mean().dropna()
             if len(by_seed) < 2:
                 continue
-            seconds = (pairs["wall_seconds_first"] + pairs["wall_seconds_second"]).groupby(pairs["seed"]).sum().mean()
+            seconds = (pairs["wall_seconds_first"] + pairs["wall_seconds_second"]).groupby(pairs["seed"]).sum().median()
             row = {"factor": factor, "contrast": contrast, "test_set": test_set, "n": len(by_seed)}
             row |= {"sd": float(by_seed.std()), "seconds_per_seed": float(seconds)}
             for difference in DIFFERENCES:
