@@ -22,6 +22,8 @@ from analysis.inference import Design, balanced, correctness_of, factorial, holm
 
 MAXIMUM_EFFECTS = 30
 HIGHEST_ORDER = 3
+# Of a part of a study; with fewer cells nothing is crossed.
+FEWEST_CELLS = 4
 MEAN = " − mean"
 # Fields that mean the same for both models only in this form.
 COMPARABLE = {"latent_dim": "encoding_dim", "categories": "encoding_dim", "kl_weight": "beta"}
@@ -64,7 +66,7 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     if Sources(study).optuna_search() is not None:
         raise NotSupported("a search chooses its trials by their results and crosses no factors")
     trials = representatives.finished(study)
-    trials = trials[~trials["model"].isin(list(CONTROL_NAMES))]
+    trials = trials[~are_controls(trials["model"])]
     broken = collapsed(trials)
     trials = trials[~broken]
     trials = trials.assign(encoding_dim=encoding_dim(trials), beta=beta(trials))
@@ -72,13 +74,16 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     names = [COMPARABLE.get(name, name) for name in varied]
     factors = [name for name in dict.fromkeys(names) if len(trials[name].unique()) > 1]
     designs, problems = [], []
-    for candidate, given in ((trials, factors), (_at_default(trials), list(PAPER_FACTORS))):
+    for candidate, given in ((_at_default(trials), list(PAPER_FACTORS)), (trials, factors)):
         try:
-            designs.append(balanced(candidate, given))
+            design = balanced(candidate, given)
         except ValueError as problem:
             problems.append(str(problem))
+            continue
+        if len(design.trials) == len(trials) or design.cells >= FEWEST_CELLS:
+            designs.append(design)
     if not designs:
-        raise NotSupported(problems[0])
+        raise NotSupported(problems[-1] if problems else "no four cells cross two factors")
     design = max(designs, key=lambda found: found.cells)
     return design, "; ".join(filter(None, [_part(design, trials, factors), _collapsed_note(int(broken.sum()))]))
 

@@ -96,10 +96,10 @@ def quantile(share: float, seeds: int, level: float) -> float:
     student = float(stats.t.isf(level / 2, seeds - 1))
     cochran = share * student + (1 - share) * normal
     if seeds == 2 or share >= 1:
-        return cochran
+        return float(cochran)
     satterthwaite = float(stats.t.isf(1 - upper, (seeds - 1) / share**2))
     weight = share ** min(1.0, level / 0.05)
-    return satterthwaite + weight * (cochran - satterthwaite)
+    return float(satterthwaite + weight * (cochran - satterthwaite))
 
 
 def estimate(values: ArrayLike) -> Estimate:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tivae.io.checkpoint import replacing
+from tivae.io.files import replacing
 
 FILE = "looks.json"
 FIRST_LOOK = 3
@@ -54,7 +54,7 @@ def planned(most_seeds: int) -> Looks:
         return Looks((most_seeds,))
     count = min(MOST_LOOKS, most_seeds - FIRST_LOOK + 1)
     step = (most_seeds - FIRST_LOOK) / (count - 1)
-    return Looks(tuple(FIRST_LOOK + int(number * step) for number in range(count - 1)) + (most_seeds,))
+    return Looks((*(FIRST_LOOK + int(number * step) for number in range(count - 1)), most_seeds))
 
 
 def write(folder: Path, looks: Looks) -> None:

@@ -15,12 +15,12 @@ import pandas as pd
 from analysis import formats
 from analysis.frames.study import Study
 from analysis.inference import looks as looks_of
+from analysis.inference.assessment import Assessment, Trials, assess
 from analysis.inference.claims import Claim, paper_value, read_claims
 from analysis.inference.correctness import Correctness, correctness_of
 from analysis.inference.families import holm, holm_divisors
 from analysis.inference.intervals import Interval, share_interval
 from analysis.inference.looks import Looks
-from analysis.inference.testing import Tested, Trials, tested
 
 Verdict = Literal["supported", "refuted", "undecided", "not judged", "not tested"]
 ONE_SEED = "one seed: not judged"
@@ -32,7 +32,7 @@ class Judgement:
     own numbers were otherwise: `holds_in_paper` does.
 
     effect, low, high: the contrast that decides (of several the one worst for the claim, which `contrast` names) with
-    its interval of `confidence`, adjusted as p is: it excludes what is claimed, or all else, where the claim is decided.
+    its interval of `confidence`, adjusted as p is: where the claim is decided it excludes what is claimed, or all else.
     p_value, adjusted_p_value: two-sided; Holm's. claimed: what must hold of the effect, with its margin_reason.
     n, over: its seeds and what the interval is over. agreeing: in how many seeds the effect is on the claimed side, an
     estimate of P(A > B) (Bouthillier et al. 2021) with its 95 % interval agreeing_low, agreeing_high.
@@ -82,7 +82,7 @@ def judge(
     level = default_level if level is None else level
     looks = looks_of.read(study.folders) if looks is None else looks
     trials = Trials(study, correctness_of(study) if scores is None else scores)
-    tests = [tested(claim, trials, looks) for claim in claims]
+    tests = [assess(claim, trials, looks) for claim in claims]
     p_values = [test.p_value for test in tests]
     rows = zip(claims, tests, holm(p_values), holm_divisors(p_values), strict=True)
     return [_judgement(claim, test, float(p_value), level, divisor) for claim, test, p_value, divisor in rows]
@@ -106,7 +106,7 @@ def as_frame(judgements: Sequence[Judgement]) -> pd.DataFrame:
     return pd.DataFrame([dataclasses.asdict(judgement) for judgement in judgements], columns=names)
 
 
-def _judgement(claim: Claim, test: Tested, adjusted: float, level: float, divisor: int) -> Judgement:
+def _judgement(claim: Claim, test: Assessment, adjusted: float, level: float, divisor: int) -> Judgement:
     verdict: Verdict = "undecided"
     if test.estimate is None:
         verdict = "not tested"
@@ -147,7 +147,7 @@ def _judgement(claim: Claim, test: Tested, adjusted: float, level: float, diviso
     return dataclasses.replace(judgement, sentence=_sentence(claim, test, judgement))
 
 
-def _sentence(claim: Claim, test: Tested, result: Judgement) -> str:
+def _sentence(claim: Claim, test: Assessment, result: Judgement) -> str:
     if test.missing:
         return f"Not tested: {claim.statement} {test.missing[0].upper()}{test.missing[1:]}."
     head = ONE_SEED if result.verdict == "not judged" else f"{result.verdict}, {result.basis}"

@@ -14,11 +14,11 @@ from analysis.formats import Table
 from analysis.frames.cells import beta, encoding_dim
 from analysis.frames.labels import are_controls, model_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
-from analysis.inference import cell_summaries
+from analysis.inference import cell_summaries, correctness_of
 from analysis.tables.study_table import StudyTable
 
 METRICS = ("base_accuracy", "augmented_accuracy")
-_INTERVAL_NOTE = "Brackets hold 95 % intervals: over seeds, or over test images where n is 1."
+_INTERVAL_NOTE = "Brackets hold 95 % intervals: over seeds and test images, or over test images alone where n is 1."
 
 
 def every_cell(study: Study) -> StudyTable:
@@ -96,7 +96,7 @@ def summaries(study: Study) -> pd.DataFrame:
         raise NotSupported("no trial has finished")
     finished = finished.assign(encoding_dim=encoding_dim(finished), beta=beta(finished))
     by = list(dict.fromkeys([*PAPER_FACTORS, *study.factors(), "kl_weight", "encoding_dim", "beta"]))
-    long = cell_summaries(finished, by, METRICS)
+    long = cell_summaries(finished, by, METRICS, scores=correctness_of(study))
     parts = []
     for metric in METRICS:
         part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method"])

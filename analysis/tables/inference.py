@@ -13,7 +13,7 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.labels import TEST_SET_NAMES
 from analysis.frames.study import Study
-from analysis.inference.testing import CONFIRMATORY_SEEDS
+from analysis.inference.assessment import CONFIRMATORY_SEEDS
 from analysis.inference.verdicts import ONE_SEED, Judgement, as_frame, judged
 from analysis.tables.pilot import DIFFERENCES, seed_plans
 from analysis.tables.study_table import StudyTable
@@ -62,8 +62,8 @@ def _verdict_notes(tested: Sequence[Judgement]) -> list[str]:
         over = " or ".join(dict.fromkeys(row.over for row in counted))
         basis = " or ".join(dict.fromkeys(row.basis for row in counted))
         notes.append(
-            f"Intervals are over {over}, and as p corrected by Holm's method for the {len(counted)} claims judged: they "
-            f"are of {_percent(counted)} confidence. {basis.capitalize()}: confirmatory verdicts rest on at least "
+            f"Intervals are over {over}, corrected as p by Holm's method for the {len(counted)} claims judged: of "
+            f"{_percent(counted)} confidence. {basis.capitalize()}: confirmatory verdicts rest on at least "
             f"{CONFIRMATORY_SEEDS} seeds trained after the claims were written down, exploratory ones not."
         )
     if len(counted) < len(tested):
@@ -145,9 +145,9 @@ def seeds_needed(study: Study) -> StudyTable:
         texts[group, "hours"] = [None if pd.isna(value) else f"{value:.1f}" for value in hours]
     shown = pd.DataFrame(texts)
     notes = (
-        "Seeds with which a paired t test at the level 0.05 finds a difference of so many points with a probability of "
-        "0.8, on these test images; sd: of the difference between seeds here, in points. In brackets: with the upper 80 % limit of sd, which "
-        "few seeds know badly.",
+        "Seeds with which a paired t test at the level 0.05 finds a difference of so many points, on these test images, "
+        "with a probability of 0.8; sd: of the difference between seeds here, in points. In brackets: with the upper "
+        "80 % limit of sd, which few seeds know badly.",
         "Hours: of all trials of these seeds, one after the other on one slot of this study's hardware, by the median "
         "seed.",
     )

@@ -20,9 +20,9 @@ def seed_plans(study: Study) -> pd.DataFrame:
     """A row per factor of two levels and test set: the seeds that show differences of 0.5, 1 and 2 points, and hours.
 
     Columns: factor, contrast, test_set, n (seeds here), sd (between seeds, of the difference averaged over all other
-    factors, in points), seconds_per_seed (all trials of the median seed that the difference rests on), and for each difference
-    d: seeds_<d>, seeds_cautious_<d>, hours_<d> (of `seeds_<d>`, on one slot), as `analysis.inference.plan_seeds` has
-    them.
+    factors, in points), seconds_per_seed (all trials of the median seed that the difference rests on), and for each
+    difference d: seeds_<d>, seeds_cautious_<d>, hours_<d> (of `seeds_<d>`, on one slot), as
+    `analysis.inference.plan_seeds` has them.
 
     Raises `NotSupported` where no factor has two levels in the same two or more seeds.
     """

@@ -14,7 +14,7 @@ from analysis.frames.columns import METRIC_NAMES
 from analysis.frames.recipe import Recipe, recipe_of, seedless_configs
 from analysis.frames.study import Study
 from analysis.inference.claims import Cell, Claim, Contrast
-from analysis.inference.correctness import Correctness, stacked
+from analysis.inference.correctness import Correctness, Scores, stacked
 from analysis.inference.crossed import Estimate, estimate
 from analysis.inference.looks import Looks
 from tivae.config import TrialConfig
@@ -24,8 +24,8 @@ CONFIRMATORY_SEEDS = 3
 
 
 @dataclass(frozen=True)
-class Tested:
-    """One claim's test, before it is corrected for the others.
+class Assessment:
+    """One claim's assessment, before it is corrected for the others.
 
     estimate: of `decisive`, the contrast that decides. p_value: two-sided, corrected for the contrasts and looks of
     this claim; NaN with one seed. favour: whether the evidence points to the claim. correction: by how much the level
@@ -71,7 +71,7 @@ class Trials:
 
     def estimate(self, contrast: Contrast, rows: Mapping[Cell, pd.DataFrame], seeds: Sequence[int]) -> Estimate:
         """Over seeds and images where each trial's predictions are there, else over seeds alone."""
-        parts = []
+        parts: list[Scores] = []
         for (cell, metric), weight in contrast.terms.items():
             values = stacked(list(rows[cell].loc[list(seeds), "key"]), metric, self.scores)
             if values is None or (parts and parts[0].shape != values.shape):
@@ -88,8 +88,8 @@ class Trials:
         return estimate(np.sum(parts, axis=0))
 
 
-def tested(claim: Claim, trials: Trials, looks: Looks | None = None) -> Tested:
-    """The test of `claim` on the seeds that all of its cells have.
+def assess(claim: Claim, trials: Trials, looks: Looks | None = None) -> Assessment:
+    """The assessment of `claim` on the seeds that all of its cells have.
 
     From 3 seeds on that were all trained after the claim's date, these alone count. looks: of a study that was judged
     as it grew; the p-value is then that of the most decisive look, corrected for their number.
@@ -100,21 +100,21 @@ def tested(claim: Claim, trials: Trials, looks: Looks | None = None) -> Tested:
     rows = {cell: trials.of(cell, claim.varies) for cell in cells}
     empty = [cell for cell, found in rows.items() if found.empty]
     if empty:
-        return Tested(recipe, contrasts[0], missing=f"{len(empty)} of {len(cells)} cells have no finished trial")
+        return Assessment(recipe, contrasts[0], missing=f"{len(empty)} of {len(cells)} cells have no finished trial")
     seeds = sorted(set.intersection(*(set(found.index) for found in rows.values())))
     if not seeds:
-        return Tested(recipe, contrasts[0], missing="no seed has finished in all of its cells")
+        return Assessment(recipe, contrasts[0], missing="no seed has finished in all of its cells")
     later = [seed for seed in seeds if all(_is_later(found.loc[seed], claim) for found in rows.values())]
     confirmatory = len(later) >= CONFIRMATORY_SEEDS
     seeds = later if confirmatory else seeds
     counts = (looks.reached(len(seeds)) if looks is not None else []) or [len(seeds)]
     divided = looks.corrected_by if looks is not None else 1
-    tests = []
+    found = []
     for count in counts:
         estimates = [trials.estimate(contrast, rows, seeds[:count]) for contrast in contrasts]
-        tests.append(_decide(claim, contrasts, estimates, recipe, confirmatory, divided))
+        found.append(_decide(claim, contrasts, estimates, recipe, confirmatory, divided))
     # The first look that says as much as any: a decision stands, whatever further seeds say.
-    return min(tests, key=lambda found: math.inf if math.isnan(found.p_value) else found.p_value)
+    return min(found, key=lambda one: math.inf if math.isnan(one.p_value) else one.p_value)
 
 
 def cell_configs(claims: Sequence[Claim], trials: Trials) -> set[TrialConfig]:
@@ -133,7 +133,7 @@ def _decide(
     recipe: Recipe,
     confirmatory: bool,
     looks: int,
-) -> Tested:
+) -> Assessment:
     """p is the level at which the intervals of all contrasts lie inside what is claimed, or that of one outside.
 
     All must hold, so that the weakest speaks for the claim and needs no correction (an intersection-union test); any
@@ -143,7 +143,7 @@ def _decide(
     margins = [claim.margin(found.mean) for found in estimates]
     worst = int(np.argmin(margins))
     if len(estimates[worst].by_seed) < 2:
-        return Tested(recipe, contrasts[worst], estimates[worst])
+        return Assessment(recipe, contrasts[worst], estimates[worst])
     inside = max(level if margin > 0 else 1.0 for level, margin in zip(levels, margins, strict=True))
     outside = [level if margin <= 0 else 1.0 for level, margin in zip(levels, margins, strict=True)]
     refuting = int(np.argmin(outside))
@@ -151,7 +151,7 @@ def _decide(
     favour = margins[worst] > 0
     decisive = worst if favour or against >= 1.0 else refuting
     correction = looks * (1 if favour else len(contrasts))
-    return Tested(
+    return Assessment(
         recipe=recipe,
         decisive=contrasts[decisive],
         estimate=estimates[decisive],
