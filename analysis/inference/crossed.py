@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize, stats
+from scipy import optimize, special
 
 from analysis.inference.intervals import Interval, all_equal, finite_array
 
@@ -89,15 +89,14 @@ def quantile(share: float, seeds: int, level: float) -> float:
     the second with `share`, sooner at smaller levels. Coverage of 95 % for any share is 0.941 to 0.956 from 3 seeds
     on; two seeds always have Cochran's.
     """
-    upper = 1 - level / 2
-    normal = float(stats.norm.isf(level / 2))
+    normal = float(-special.ndtri(level / 2))
     if share <= 0 or seeds < 2:
         return normal
-    student = float(stats.t.isf(level / 2, seeds - 1))
+    student = -special.stdtrit(seeds - 1, level / 2)
     cochran = share * student + (1 - share) * normal
     if seeds == 2 or share >= 1:
         return float(cochran)
-    satterthwaite = float(stats.t.isf(1 - upper, (seeds - 1) / share**2))
+    satterthwaite = -special.stdtrit((seeds - 1) / share**2, level / 2)
     weight = share ** min(1.0, level / 0.05)
     return float(satterthwaite + weight * (cochran - satterthwaite))
 

@@ -36,18 +36,17 @@ def verdicts(study: Study) -> StudyTable:
     texts = pd.DataFrame(
         {
             "verdict": [ONE_SEED if row.verdict == "not judged" else row.verdict for row in tested],
-            "claim": [row.statement for row in tested],
+            "claim": [f"{row.statement} ({row.contrast})" if row.contrast else row.statement for row in tested],
             "claimed": [row.claimed for row in tested],
             "effect": [f"{row.effect:+.2f}" for row in tested],
             "interval": [_interval(row.low, row.high) for row in tested],
             "adjusted p": [formats.p_value(row.adjusted_p_value) for row in tested],
-            "seeds agreeing": [f"{row.agreeing} of {row.n}" if row.n > 1 else None for row in tested],
-            "of": [row.contrast or None for row in tested],
-            "the paper's": [None if pd.isna(row.paper_effect) else f"{row.paper_effect:+.2f}" for row in tested],
-            "holds there": [_yes(row.holds_in_paper) for row in tested],
+            "agree": [f"{row.agreeing} of {row.n}" if row.n > 1 else None for row in tested],
+            "paper": [None if pd.isna(row.paper_effect) else f"{row.paper_effect:+.2f}" for row in tested],
+            "holds": [_yes(row.holds_in_paper) for row in tested],
         }
     )
-    right = ["claimed", "effect", "interval", "adjusted p", "seeds agreeing", "the paper's"]
+    right = ["claimed", "effect", "interval", "adjusted p", "agree", "paper"]
     table = Table("Verdicts", (("", texts, right),), tuple(_verdict_notes(tested)), label="tab:verdicts")
     return StudyTable("verdicts", as_frame(rows), table)
 
@@ -55,8 +54,9 @@ def verdicts(study: Study) -> StudyTable:
 def _verdict_notes(tested: Sequence[Judgement]) -> list[str]:
     counted = [row for row in tested if row.verdict != "not judged"]
     notes = [
-        "A claim is judged for this recipe; whether it holds in the paper's own Table 1 is in the last column. Effects "
-        "in points of accuracy, of the contrast that decides where a claim has several."
+        "A claim is judged for this recipe. Effects in points of accuracy, where a claim has several of the one that "
+        "decides, in brackets. Agree: seeds on the claimed side. Paper, holds: the effect in the paper's own Table 1, and "
+        "whether the claim holds there."
     ]
     if counted:
         over = " or ".join(dict.fromkeys(row.over for row in counted))
@@ -145,7 +145,7 @@ def seeds_needed(study: Study) -> StudyTable:
         texts[group, "hours"] = [None if pd.isna(value) else f"{value:.1f}" for value in hours]
     shown = pd.DataFrame(texts)
     notes = (
-        "Seeds with which a paired t test at the level 0.05 finds a difference of so many points, on these test images, "
+        "Seeds with which a paired t test at the level 0.05 finds a difference of so many points on these test images "
         "with a probability of 0.8; sd: of the difference between seeds here, in points. In brackets: with the upper "
         "80 % limit of sd, which few seeds know badly.",
         "Hours: of all trials of these seeds, one after the other on one slot of this study's hardware, by the median "

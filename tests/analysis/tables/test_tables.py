@@ -39,7 +39,6 @@ def test_a_full_study_has_every_table(full):
             "table1",
             "every_cell",
             "effects",
-            "analysis_of_variance",
             "seeds_needed",
             "latent_size",
             "kl_weight",
