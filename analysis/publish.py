@@ -21,7 +21,7 @@ import pandas as pd
 import analysis
 from analysis import formats, tables
 from analysis.frames.search import JOURNAL, journal_of
-from analysis.frames.study import Study
+from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
 from analysis.reprobe import FOLDER as REPROBED
 from tivae.io import files
@@ -39,7 +39,7 @@ _ORIGIN = (
 
 ABOUT = "about.json"
 # All that a copy may hold beside `ABOUT`.
-_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL}
+_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL, QUESTION}
 
 
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
@@ -98,7 +98,7 @@ def _picture(results: Path, name: str) -> Path:
 def origin(study: Study) -> dict[str, Any]:
     """With what the trials were computed: the values of each column of provenance, and hours and dates in all."""
     known = [name for name in _ORIGIN if name in study.trials]
-    found: dict[str, Any] = {name: sorted(study.trials[name].dropna().astype(str).unique()) for name in known}
+    found: dict[str, Any] = {name: _values(study.trials[name]) for name in known}
     times = pd.to_datetime(study.trials["finished_at"]).dropna()
     return found | {
         "trials": len(study.trials),
@@ -106,6 +106,12 @@ def origin(study: Study) -> dict[str, Any]:
         "first": str(times.min().date()),
         "last": str(times.max().date()),
     }
+
+
+def _values(column: pd.Series) -> list[str]:
+    """Those recorded; that some trials recorded none where others did."""
+    values = sorted(column.dropna().astype(str).unique())
+    return [*values, *(["not recorded"] if values and column.isna().any() else [])]
 
 
 def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) -> None:
@@ -117,6 +123,7 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
         _copy(other, folder / REPROBED)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
+    (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
     copied = analysis.load(folder)
     (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))
     (folder / "epochs.csv").write_text(formats.csv(copied.epochs.drop(columns="study")))

@@ -20,6 +20,7 @@ from rich.console import Console
 
 from analysis import formats
 from analysis.frames.search import JOURNAL
+from analysis.frames.study import QUESTION
 from analysis.tables.table1 import table1, table1_text
 from study import dry_run
 from study.engine import address, devices
@@ -143,6 +144,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
         dry_run.show(trials, options.results_dir / name, options, console)
         return 0
     with opened(options.results_dir, name) as study:
+        (study / QUESTION).write_text(f"{space.question}\n", encoding="utf-8")
         place = StudyPaths(study, of_study(options.storage, study), Frames(study))
         Mirror(place.storage, study).bring_all()
         if space.search is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import sys
 import time
@@ -33,7 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Shows one study; the exit code is 0, or 2 where there is none."""
     parser = argparse.ArgumentParser(prog="python -m study.status", description="Where a study stands.")
     parser.add_argument("results", type=Path, help="the study's folder, such as results/paper_grid")
-    study = parser.parse_args(arguments).results
+    parser.add_argument(
+        "--serve", nargs="?", type=int, const=0, metavar="PORT", help="show the report's page, live, on this machine"
+    )
+    options = parser.parse_args(arguments)
+    study = options.results
     try:
         files.check_folder(study)
     except LinkedFolder as error:
@@ -46,6 +51,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {study} is not the folder of a study{remedy}", file=sys.stderr)
         return EXIT_BAD_INPUT
     show(status, Console())
+    return 0 if options.serve is None else _serve(study, options.serve)
+
+
+def _serve(study: Path, port: int) -> int:
+    # Matplotlib takes a second to import.
+    from study.monitor import serving
+
+    with serving.server(serving.LivePage(study, lambda: status_now(study)), port or serving.PORT) as running:
+        print(f"Live page, for this machine only: http://{serving.HOST}:{running.server_port}  (Ctrl-C ends it)")
+        with contextlib.suppress(KeyboardInterrupt):
+            running.serve_forever()
     return 0
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from tivae import experiment
+from tivae import device_support, experiment
 from tivae.config import RECIPE, TrialConfig
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.experiment import TrialResult
@@ -86,7 +86,8 @@ def run_trial(
     intermediate: see `experiment.run`. An unfinished trial goes on from its last epoch. The STN is taken from the
     study's folder, and pretrained there where it is missing. Whatever a trial raises is recorded, with the reason.
 
-    Raises `OSError` where the folder can't be written.
+    Raises `OSError` where the folder can't be written, and what a full or broken device raises, which says nothing of
+    the trial.
     """
     folder = trial_folder(study, config.key)
     known = finished(folder)
@@ -112,6 +113,8 @@ def run_trial(
         )
     # A failed trial must be a row with a reason, never missing, whatever it was that failed.
     except Exception as error:
+        if device_support.is_to_blame(device, error):
+            raise
         epochs = _epochs_so_far(folder)
         return _write_record(folder, "trial", config, {}, epochs, watch.provenance(), error=reason(error))
     return write(folder, result)

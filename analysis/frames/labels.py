@@ -67,8 +67,15 @@ def setting_label(name: str, value: Any) -> str:
     """A config field with its value, such as "20 latents" or "batch size 64"."""
     if name in _COUNTED:
         return f"{value} {_COUNTED[name] if value == 1 else setting_name(name)}"
-    shown = f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+    if name == "model":
+        return model_name(value)
+    shown = f"{value:.4g}" if isinstance(value, float) else str(value).replace("_", " ")
     return f"{setting_name(name)} {shown}"
+
+
+def percent(value: float, digits: int = 1) -> str:
+    """A share as it is written everywhere, such as "77.9 %"."""
+    return f"{100 * value:.{digits}f} %"
 
 
 def cell_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:

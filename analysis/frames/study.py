@@ -11,10 +11,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 
 from analysis.frames.columns import columns_frame, config_names
 from analysis.frames.trial import Trial
 from tivae.config import TrialConfig
+from tivae.io import files
+
+# A file of a results folder, which a run writes.
+QUESTION = "question.txt"
+MOST_LETTERS = 10_000
+SPACES = Path(__file__).resolve().parents[2] / "search_spaces"
 
 PAPER_FACTORS = ("train_dataset", "model", "stn")
 MAIN_METRICS = ("base_accuracy", "augmented_accuracy", "base_loss", "augmented_loss")
@@ -46,6 +53,15 @@ class Study:
 
     def __len__(self) -> int:
         return len(self.trials)
+
+    @property
+    def question(self) -> str:
+        """The question that it was run for; "" where neither a folder of it nor a search space of its name says."""
+        for name, folder in self.folders.items():
+            for found in (_question_in(folder), _question_of(name.removesuffix("-quick"))):
+                if found:
+                    return found
+        return ""
 
     @property
     def finished(self) -> pd.DataFrame:
@@ -144,3 +160,18 @@ def check_column(frame: pd.DataFrame, name: str) -> None:
 
 def _names(names: str | Sequence[str]) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
+
+
+def _question_in(folder: Path) -> str:
+    try:
+        return " ".join(files.read(folder / QUESTION, MOST_LETTERS).decode(errors="replace").split())
+    except (OSError, ValueError):
+        return ""
+
+
+def _question_of(space: str) -> str:
+    try:
+        content = yaml.safe_load(files.read(SPACES / f"{Path(space).name}.yaml"))
+        return " ".join(str(content.get("question", "")).split())
+    except (OSError, ValueError, AttributeError, yaml.YAMLError):
+        return ""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import pandas as pd
 
 from analysis.figures import FigureSet, SavedFigure
 from analysis.figures.drawing.captions import QUICK, counted, described, is_quick
 from analysis.formats import Table, printable
-from analysis.frames.labels import cell_label
+from analysis.frames.labels import cell_label, percent
 from analysis.frames.study import Study
 from analysis.frames.trial import config_of
 from analysis.inference.verdicts import Judgement, judged
+from analysis.report import answer
 from analysis.reproduce import command
 from analysis.tables import StudyTable
 
@@ -37,12 +39,25 @@ class Code:
     text: str
 
 
+@dataclass(frozen=True)
+class Answers:
+    """A study's question, and what it answers: sentences, each with what it is about."""
+
+    question: str
+    sentences: Sequence[tuple[str, str]]
+
+
+Block: TypeAlias = Paragraph | Code | Table | StudyTable | SavedFigure | Answers
+
+
 @dataclass(frozen=True, eq=False)
 class Section:
-    """A heading and what stands below it."""
+    """A heading and what stands below it. beside: one figure next to it; is_folded: shown when asked for."""
 
     title: str
-    blocks: Sequence[Paragraph | Code | Table | SavedFigure]
+    blocks: Sequence[Block]
+    beside: SavedFigure | None = None
+    is_folded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,72 +73,80 @@ def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str],
 
     made, skipped: as `tables.all_of` gives them.
     """
-    named = {table.name: table.table for table in made}
-    sections = [Section("In short", _summary(study))]
-    if not study.finished.empty and not is_quick(study.trials):
-        sections.append(
-            Section("Verdicts on the paper's claims", _verdicts(judged(study), named.pop("verdicts", None)))
-        )
+    named = {table.name: table for table in made}
+    judgements = judged(study) if not study.finished.empty and not is_quick(study.trials) else ()
+    drawn = list(figures.saved) if figures is not None else []
+    beside = min(drawn, key=_rank, default=None)
+    drawn = [figure for figure in drawn if figure is not beside]
+    sections = [Section("In short", _summary(study, judgements), beside)]
     failed, searched = named.pop("failures", None), named.pop("search", None)
+    verdicts, table1 = named.pop("verdicts", None), named.pop("table1", None)
+    if searched is not None:
+        sections.append(Section("What the search found", [searched]))
+    if judgements:
+        sections.append(
+            Section("Verdicts on the paper's claims", [*filter(None, [verdicts]), *_not_tested(judgements)])
+        )
     inference = [named.pop(name, None) for name in ("effects", "seeds_needed")]
     for title, shown in (
-        ("Table 1", [named.pop("table1", None)]),
-        ("What the search found", [searched]),
+        ("Table 1", [table1]),
         ("Effects, and the seeds they need", inference),
         ("Further tables", list(named.values())),
-        ("Figures", list(figures.saved) if figures is not None else []),
+        ("Figures", drawn),
         ("Failures", [failed]),
     ):
         blocks = [block for block in shown if block is not None]
         if blocks:
             sections.append(Section(title, blocks))
+    if sentences := _verdicts(judgements):
+        sections.append(Section("Verdicts in full", sentences, is_folded=True))
     sections.append(Section("What was run", _provenance(study)))
-    sections.append(Section("Trials, and how to run each again", _trials(study)))
+    sections.append(Section("Trials, and how to run each again", _trials(study), is_folded=True))
     left_out = {f"Table {name}": reason for name, reason in skipped.items() if name != "failures"}
     if figures is not None:
         left_out |= {f"Figure {figure.name}": figure.reason for figure in figures.skipped}
     if left_out:
         lines = [Paragraph(f"{name.replace('_', ' ')}: {reason}.") for name, reason in left_out.items()]
-        sections.append(Section("Not shown", lines))
+        sections.append(Section("Not shown", lines, is_folded=True))
     return Report(f"Study {', '.join(study.folders)}", sections)
 
 
-def _summary(study: Study) -> list[Paragraph]:
+def _rank(figure: SavedFigure) -> int:
+    """The figure that answers the question has the least: of a search its front or history, of a sweep its curve."""
+    order = ("optuna_pareto", "optuna_history", "accuracy_by_latent_size", "accuracy_by_kl_weight", "accuracy_by_")
+    return next((rank for rank, start in enumerate(order) if figure.name.startswith(start)), len(order))
+
+
+def _summary(study: Study, judgements: Sequence[Judgement]) -> list[Block]:
     counts = study.trials["status"].value_counts()
     parts = [f"{count} {status}" for status, count in counts.items()]
-    blocks = [Paragraph(f"{counted(len(study), 'trial')}: {', '.join(parts)}. {described(study.trials)}")]
+    blocks: list[Block] = [Answers(study.question, answer.answers(study, judgements))]
     if is_quick(study.trials):
         blocks.insert(0, Paragraph(QUICK, strong=True))
     if "running" in counts.index:
-        blocks.insert(0, Paragraph("The study has not ended: figures below are of the finished trials.", strong=True))
+        text = "The study has not ended: the numbers below are of the finished trials."
+        blocks.insert(0, Paragraph(text, strong=True))
     if study.finished.empty:
         blocks.append(Paragraph("No trial has finished.", strong=True))
-        return blocks
-    best = study.finished.sort_values("augmented_accuracy", ascending=False).iloc[0]
-    text = (
-        f"Best on augmented images: {cell_label(best, study.factors())}, with an accuracy of "
-        f"{best['augmented_accuracy']:.4f} ({best['base_accuracy']:.4f} on base images)."
-    )
-    return [*blocks, Paragraph(text)]
+    return [*blocks, Paragraph(f"{counted(len(study), 'trial')}: {', '.join(parts)}. {described(study.trials)}")]
 
 
-def _verdicts(rows: Sequence[Judgement], table: Table | None) -> list[Paragraph | Table]:
-    tested = [row for row in rows if row.verdict != "not tested"]
-    blocks: list[Paragraph | Table] = [] if table is None else [table]
-    blocks += [
-        Paragraph(rest, lead=f"{verdict}:") for verdict, _, rest in (row.sentence.partition(": ") for row in tested)
-    ]
-    untested = [row for row in rows if row.verdict == "not tested"]
-    if untested:
-        named = " ".join(row.statement for row in untested)
-        blocks.append(Paragraph(f"Not tested, because the study does not hold their cells: {named}"))
-    return blocks
+def _verdicts(rows: Sequence[Judgement]) -> list[Block]:
+    tested = [row.sentence.partition(": ") for row in rows if row.verdict != "not tested"]
+    return [Paragraph(rest, lead=f"{verdict}:") for verdict, _, rest in tested]
 
 
-def _provenance(study: Study) -> list[Paragraph | Table]:
+def _not_tested(rows: Sequence[Judgement]) -> list[Block]:
+    untested = " ".join(row.statement for row in rows if row.verdict == "not tested")
+    if not untested:
+        return []
+    return [Paragraph(f"Not tested, because the study does not hold their cells: {untested}")]
+
+
+def _provenance(study: Study) -> list[Block]:
     trials = study.trials
     hours = trials["wall_seconds"].sum() / 3600
-    blocks: list[Paragraph | Table] = [Paragraph(f"{hours:.2f} hours inside trials, added up over all slots.")]
+    blocks: list[Block] = [Paragraph(f"{hours:.2f} hours inside trials, added up over all slots.")]
     names = ["device_name", "device", "threads", "platform", "python", "torch", "scikit_learn", "commit", "data_source"]
     known = trials[trials["device"].notna()]
     if not known.empty:
@@ -134,7 +157,7 @@ def _provenance(study: Study) -> list[Paragraph | Table]:
     return blocks
 
 
-def _trials(study: Study) -> list[Paragraph | Code | Table]:
+def _trials(study: Study) -> list[Block]:
     trials = study.trials[study.trials["model"].notna()]
     shown = trials.head(MOST_TRIALS)
     factors = study.factors()
@@ -148,7 +171,7 @@ def _trials(study: Study) -> list[Paragraph | Code | Table]:
             "augmented": [_accuracy(value) for value in shown["augmented_accuracy"]],
         }
     )
-    blocks: list[Paragraph | Code | Table] = [Table("Trials", (("", texts, ["seed", "base", "augmented"]),))]
+    blocks: list[Block] = [Table("Trials", (("", texts, ["seed", "base", "augmented"]),))]
     if len(trials) > len(shown):
         rest = f"The first {len(shown)} of {len(trials)} trials; all of them are in trials.csv."
         blocks.insert(0, Paragraph(rest, strong=True))
@@ -163,4 +186,4 @@ def _trials(study: Study) -> list[Paragraph | Code | Table]:
 
 
 def _accuracy(value: float) -> str | None:
-    return None if pd.isna(value) else f"{value:.4f}"
+    return None if pd.isna(value) else percent(value, 2)

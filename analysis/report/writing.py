@@ -8,7 +8,7 @@ from pathlib import Path
 import analysis
 from analysis import figures as drawing
 from analysis import tables
-from analysis.report import content, markup
+from analysis.report import content, explore, markup
 from tivae.io.files import replacing
 
 FOLDER = "report"
@@ -36,5 +36,5 @@ def write(
     with replacing(folder / "report.md") as file:
         file.write(markup.markdown(report, folder).encode())
     with replacing(page) as file:
-        file.write(markup.html(report).encode())
+        file.write(markup.html(report, explore.content(study, {})).encode())
     return page

@@ -55,8 +55,8 @@ def _verdict_notes(tested: Sequence[Judgement]) -> list[str]:
     counted = [row for row in tested if row.verdict != "not judged"]
     notes = [
         "A claim is judged for this recipe. Effects in points of accuracy, where a claim has several of the one that "
-        "decides, in brackets. Agree: seeds on the claimed side. Paper, holds: the effect in the paper's own Table 1, and "
-        "whether the claim holds there."
+        "decides, in brackets. Agree: seeds on the claimed side. Paper, holds: the effect in the paper's own Table 1, "
+        "and whether the claim holds there."
     ]
     if counted:
         over = " or ".join(dict.fromkeys(row.over for row in counted))

@@ -41,9 +41,15 @@ def work(
     report to the next, after which this process ends itself.
 
     What the device lacks is reported as the status `unsupported`, and nothing is recorded.
+
+    Raises what a full or broken device raises: Tune then replaces this process, and the job is given out again.
     """
     with _watched(time_limit) as alive:
-        _work(config, data, storage, measures, alive)
+        try:
+            _work(config, data, storage, measures, alive)
+        finally:
+            # Until its next job the process would keep it from the others on the device.
+            device_support.release(config["pool"]["device"])
 
 
 def _work(
@@ -52,7 +58,8 @@ def _work(
     began = time.perf_counter()
     job, pool = Job.from_text(config["job"]), config["pool"]
     _prepare(pool["threads"])
-    lacking = device_support.missing(job.config, pool["device"], pretraining=job.kind == "stn")
+    pretraining = job.kind == "stn"
+    lacking = device_support.missing(job.config, pool["device"], pretraining=pretraining, measures=measures)
     if lacking is not None:
         tune.report({"status": "unsupported", "error": lacking})
         return
@@ -62,6 +69,8 @@ def _work(
         # Nothing could be written: Tune must know, or the job would count as done.
         raise
     except Exception as error:
+        if device_support.is_to_blame(pool["device"], error):
+            raise
         # An STN's failure is told, not raised: Tune would run the same bug again.
         tune.report({"status": "failed", "error": records.reason(error)})
         return

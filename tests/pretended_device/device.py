@@ -259,6 +259,9 @@ class Pretended(TorchFunctionMode):
             (torch, "autocast", lambda device_type, **options: autocast(host(device_type), **options)),
             (torch, "is_autocast_enabled", lambda device_type: enabled(host(device_type))),
             (torch.cuda, "get_device_name", lambda device=None: "pretended"),
+            (torch.cuda, "is_available", lambda: self.device.type == "cuda"),
+            (torch.backends.mps, "is_available", lambda: self.device.type == "mps"),
+            (torch.mps, "empty_cache", lambda: None),
         ]
 
 

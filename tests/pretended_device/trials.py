@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.pretended_device.device import Pretended
 from tests.small import small
-from tivae import placement
+from tivae import placement, precision
 from tivae.data.datasets import TrialData
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.models import stn
@@ -90,7 +90,7 @@ def trained(device_type, config, file=None, until=None, **options):
             if row["epoch"] == until:
                 raise KeyboardInterrupt
 
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt), precision.of(config.precision, place):
             loop.train(made, file, stop)
         return made, device
 

@@ -23,16 +23,15 @@ def sample(images: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
 def products(images: Tensor, grid: Tensor) -> Tensor:
     """`sample` in bilinear mode, out of operations that every device has; equal in values and in gradients.
 
-    A pixel at p is read at g with the weight (1 - |g - p|)+ along each axis, and read = sum over y and x of
-    weight(g_y - y) image[y, x] weight(g_x - x). On a pixel's very centre, where the gradient with respect to `grid`
-    jumps, either side of the jump may be given.
+    The value at (x, y) is the sum over pixels of row weight * image * column weight: along each axis the pixel before
+    has the weight 1 - share, and the pixel after `share`, of the way from the one to the other. On a pixel's very
+    centre, where the gradient with respect to `grid` jumps, that of the pixel after is given, as torch gives it.
     """
     count, channels, height, width = images.shape
     # Pixel i covers i - 1/2 to i + 1/2, so that the left edge, -1, is at -1/2.
     x = ((grid[..., 0] + 1) * (width / 2) - 0.5).reshape(count, -1)
     y = ((grid[..., 1] + 1) * (height / 2) - 0.5).reshape(count, -1)
-    columns = (1 - (x[:, None] - _numbers(width, x)[:, None]).abs()).clamp_min(0)
-    rows = (1 - (y[:, None] - _numbers(height, y)[:, None]).abs()).clamp_min(0)
+    columns, rows = _weights(x, width), _weights(y, height)
     # (N, C * H, W) @ (N, W, h * w), then weighed along the rows.
     read = (images.reshape(count, channels * height, width) @ columns).view(count, channels, height, -1)
     return (read * rows[:, None]).sum(2).view(count, channels, *grid.shape[1:3])
@@ -50,8 +49,12 @@ def _has_no_gradient(images: Tensor, grid: Tensor) -> bool:
     )
 
 
-def _numbers(count: int, like: Tensor) -> Tensor:
-    return torch.arange(count, dtype=like.dtype, device=like.device)
+def _weights(places: Tensor, count: int) -> Tensor:
+    """(N, count, P): the weight of each of `count` pixels at `places` (N, P), in pixels from the first one's centre."""
+    before = places.detach().floor()
+    share = (places - before)[:, None]
+    ahead = torch.arange(count, dtype=places.dtype, device=places.device)[:, None] - before[:, None]
+    return (ahead == 0) * (1 - share) + (ahead == 1) * share
 
 
 @functools.cache

@@ -26,8 +26,17 @@ def wanted(device: torch.device) -> bool:
 def prepare(layers: nn.Module) -> nn.Module:
     """`layers`, of which each call is compiled from now on; their weights and names stay as they are."""
     if layers._compiled_call_impl is None:
+        _allow_every_size()
         layers.compile(**OPTIONS)
     return layers
+
+
+def _allow_every_size() -> None:
+    """All networks share one `forward`, of which Dynamo compiles eight versions and then, silently, no more."""
+    from torch._dynamo import config
+
+    config.recompile_limit = config.accumulated_recompile_limit = 10_000
+    config.fail_on_recompile_limit_hit = True
 
 
 def begin_step(device: torch.device) -> None:

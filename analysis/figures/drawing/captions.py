@@ -6,7 +6,7 @@ import pandas as pd
 
 TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000  # Fashion-MNIST's, where `train_images` or `test_images` is missing
 
-QUICK = "Quick run: it shows that everything works, its figures are no results."
+QUICK = "Quick run: it shows that everything works, its numbers are no results."
 
 
 def described(trials: pd.DataFrame) -> str:

@@ -30,7 +30,8 @@ class NotSupported(ValueError):
 class DrawnFigure:
     """A figure in memory.
 
-    name: of its files, without ending. data: the numbers that it shows, pixels of images included.
+    name: of its files, without ending. data: the numbers that it shows, pixels of images included. alt: what is seen,
+    for those who do not see it; the title and caption unless given.
     """
 
     name: str
@@ -38,17 +39,19 @@ class DrawnFigure:
     caption: str
     figure: Figure
     data: pd.DataFrame
+    alt: str = ""
 
 
 @dataclass(frozen=True)
 class SavedFigure:
-    """A figure on disk. paths: its file by format ("png", "pdf", "svg"); data_path: its CSV."""
+    """A figure on disk. paths: its file by format ("png", "pdf", "svg", of images "dark"); data_path: its CSV."""
 
     name: str
     title: str
     caption: str
     paths: Mapping[str, Path]
     data_path: Path
+    alt: str = ""
 
 
 @dataclass(frozen=True)
@@ -77,4 +80,10 @@ def save(drawn: DrawnFigure, folder: Path) -> SavedFigure:
                 drawn.figure.savefig(file, format=kind, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
             # Laid out once: most of the time of a figure with many panels is its layout.
             drawn.figure.set_layout_engine("none")
-    return SavedFigure(drawn.name, drawn.title, drawn.caption, paths, data_path)
+        if style.shows_images(drawn.figure):
+            paths["dark"] = folder / f"{drawn.name}-dark.png"
+            style.darken(drawn.figure)
+            with replacing(paths["dark"]) as file:
+                drawn.figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.03, transparent=True)
+    alt = drawn.alt or f"{drawn.title}. {drawn.caption}"
+    return SavedFigure(drawn.name, drawn.title, drawn.caption, paths, data_path, alt)

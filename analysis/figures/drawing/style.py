@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 BLACK, GREY = "#000000", "#767676"
 ORANGE, SKY_BLUE, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -140,6 +141,19 @@ def letter_panels(axes: list[Axes]) -> None:
     if len(axes) > 1:
         for number, ax in enumerate(axes):
             ax.set_title(f"({chr(ord('a') + number % 26)})", loc="left", fontweight="bold")
+
+
+def shows_images(figure: Figure) -> bool:
+    """Whether it shows images in grey: their colours must not be inverted on a dark page, as those of a plot may."""
+    return any(image.get_cmap().name == "gray" for ax in figure.axes for image in ax.images)
+
+
+def darken(figure: Figure) -> None:
+    """Makes a figure of images fit a dark page: light text, and nothing behind and between the images."""
+    for text in figure.findobj(Text):
+        text.set_color("#DDDDDD")
+    for image in (image for ax in figure.axes for image in ax.images):
+        image.set_cmap(image.get_cmap().with_extremes(bad="none"))
 
 
 def mark_quick(figure: Figure) -> None:

@@ -98,3 +98,13 @@ def test_where_it_is_missing_warps_use_the_products_and_train(monkeypatch):
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-11)
     (ours,) = torch.autograd.grad(found.square().sum(), matrices)
     torch.testing.assert_close(ours, gradient, rtol=1e-9, atol=1e-9)
+
+
+def test_on_a_pixels_centre_the_gradient_is_torchs():
+    images = torch.randn(1, 1, 4, 4, generator=generator(3, "images"), dtype=torch.float64)
+    # With four pixels their centres are exact in floating point.
+    centres = torch.tensor([-0.75, -0.25, 0.25, 0.75], dtype=torch.float64)
+    grid = torch.stack(torch.meshgrid(centres, centres, indexing="xy"), dim=-1)[None].requires_grad_()
+    (expected,) = torch.autograd.grad(_native(images, grid).sum(), grid)
+    (found,) = torch.autograd.grad(sampling.products(images, grid).sum(), grid)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)

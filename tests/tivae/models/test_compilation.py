@@ -67,3 +67,18 @@ def test_evaluation_is_not_compiled(on_the_cpu):
     assert model.encoder.layers._compiled_call_impl is None
     assert isinstance(copy.deepcopy(model), VAE)
     assert on_the_cpu == []
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+def test_networks_of_any_number_of_sizes_are_compiled(on_the_cpu, monkeypatch):
+    compiled = []
+
+    def backend(module, inputs):
+        compiled.append(inputs)
+        return module.forward
+
+    monkeypatch.setattr(compilation, "OPTIONS", {"backend": backend, "dynamic": False})
+    for size in range(1, 13):
+        layers = compilation.prepare(torch.nn.Sequential(torch.nn.Linear(size, size)))
+        layers(torch.ones(2, size))
+    assert len(compiled) == 12, "Dynamo stops at 8 by default, and says nothing"

@@ -1,0 +1,118 @@
+"""What a study answers: its question, and a few sentences from its verdicts, its search or its factors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import pandas as pd
+
+from analysis.frames.labels import cell_label, percent, setting_label, setting_name
+from analysis.frames.search import objectives, search_of
+from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
+from analysis.inference.verdicts import ONE_SEED, Judgement
+
+# What cells are chosen by, where there are validation images.
+BY = "validation_augmented_accuracy"
+# The claims that answer the study's question, and what each is about.
+_LEADS = {
+    "gap_is_about_ten_points": "What transformations cost",
+    "stn_has_no_pronounced_effect": "What the pretrained STN gains on transformed images",
+    "augmented_training_worsens_augmented": "What training on augmented images gains there",
+    "categorical_beats_vae_on_augmented": "What the categorical VAE gains there",
+    "larger_latents_help_the_vae": "What 100 latents gain over 10",
+    "categorical_wins_only_by_size": "What the categorical VAE gains over a VAE of its size",
+    "joint_stn_beats_pretrained": "What joint training of the STN gains over pretraining",
+}
+
+
+def answers(study: Study, judgements: Sequence[Judgement]) -> list[tuple[str, str]]:
+    """Sentences, each with what it is about, those that answer the study's question first; none where none finished."""
+    if study.finished.empty:
+        return []
+    searched = _search(study)
+    if searched:
+        return searched
+    tested = [row for row in judgements if row.claim in _LEADS and row.verdict != "not tested"]
+    told = [(_LEADS[row.claim], _verdict(row)) for row in tested]
+    order = list(_LEADS.values())
+    told.sort(key=lambda pair: order.index(pair[0]))
+    return [*told, *_factors(study), _best(study)]
+
+
+def _verdict(row: Judgement) -> str:
+    interval = ""
+    if not math.isnan(row.low):
+        seeds = f"{row.n} seeds" if row.n > 1 else "one seed"
+        interval = f" ({100 * row.confidence:.3g} %: {row.low:+.1f} to {row.high:+.1f}, {seeds}, over {row.over}"
+        interval += ")" if math.isnan(row.paper_effect) else f"; the paper: {row.paper_effect:+.1f})"
+    verdict = ONE_SEED if row.verdict == "not judged" else row.verdict
+    return f"{row.effect:+.1f} points of accuracy{interval}. Claim {verdict}: “{row.statement}”"
+
+
+def _best(study: Study) -> tuple[str, str]:
+    """By the mean of a cell over its seeds on validation images, where the study has any."""
+    cells = study.cells((*MAIN_METRICS, BY))
+    cells = cells[cells["finished"] > 0]
+    chosen_by = BY if cells[BY].notna().all() else "augmented_accuracy"
+    best = cells.loc[cells[chosen_by].fillna(-1).idxmax()]
+    seeds = f", mean of {best['finished']} seeds" if best["finished"] > 1 else ""
+    how = "Chosen on validation images." if chosen_by == BY else "Chosen on these test images: a description."
+    return "Best on transformed images", (
+        f"{cell_label(best, study.factors())}, with {percent(best['augmented_accuracy'])} "
+        f"({percent(best['base_accuracy'])} on base images{seeds}). {how}"
+    )
+
+
+def _factors(study: Study) -> list[tuple[str, str]]:
+    """For each factor beyond the paper's three the range that it spans, all others as in the best cell."""
+    factors = study.factors()
+    cells = study.cells()
+    cells = cells[cells["augmented_accuracy"].notna()]
+    told = []
+    for name in [name for name in factors if name not in PAPER_FACTORS]:
+        if cells.empty:
+            continue
+        best = cells.loc[cells["augmented_accuracy"].idxmax()]
+        same = pd.Series(True, index=cells.index)
+        for other in [other for other in dict.fromkeys([*PAPER_FACTORS, *factors]) if other != name]:
+            same &= cells[other].isna() if pd.isna(best[other]) else (cells[other] == best[other]).fillna(False)
+        line = cells[same & cells[name].notna()].sort_values("augmented_accuracy")
+        if len(line) < 2:
+            continue
+        ends = [
+            f"{percent(row['augmented_accuracy'])} with {setting_label(name, row[name])}"
+            for _, row in line.iloc[[0, -1]].iterrows()
+        ]
+        title = setting_name(name)
+        told.append((f"{title[0].upper()}{title[1:]}", f"augmented accuracy from {ends[0]} to {ends[1]}, "
+                     "all else as in the best cell."))  # fmt: skip
+    return told
+
+
+def _search(study: Study) -> list[tuple[str, str]]:
+    try:
+        search = search_of(study)
+    except ValueError:
+        return []
+    wanted = objectives(search)
+    if search is None or not wanted:
+        return []
+    complete = [trial for trial in search.get_trials(deepcopy=False) if trial.state.name == "COMPLETE"]
+    if not complete:
+        return [("The search", "has no complete trial yet.")]
+    name, is_maximized = next(iter(wanted.items()))
+    column = list(search.metric_names or []).index(name)
+    best = sorted(complete, key=lambda trial: trial.values[column], reverse=is_maximized)[0]  # noqa: PD011
+    settings = ", ".join(setting_label(key, value) for key, value in best.params.items())
+    value = best.values[column]  # noqa: PD011
+    shown = percent(value) if name.endswith("accuracy") else f"{value:.4g}"
+    told = [(f"Best {name.replace('_', ' ')} of {len(complete)} complete trials", f"{shown}, with {settings}.")]
+    if len(search.directions) > 1:
+        told.append(("Pareto front", f"{len(search.best_trials)} trials that no other beats in every objective."))
+    tests = study.finished[study.finished["key"] == best.user_attrs.get("key")]
+    if not tests.empty:
+        row = tests.iloc[0]
+        shown = f"{percent(row['base_accuracy'])} base, {percent(row['augmented_accuracy'])} augmented."
+        told.append(("That trial on the test images, which had no part in the search", shown))
+    return told

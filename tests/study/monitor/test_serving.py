@@ -1,0 +1,129 @@
+"""The live page: what the server answers, to whom, and that it follows a study."""
+
+import http.client
+import json
+import shutil
+import threading
+
+import pytest
+
+from study.monitor import serving
+from study.monitor.serving import LivePage
+from tests.analysis.synthetic import grid, record, write_record, write_study
+from tivae.config import TrialConfig
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+STATUS = {"state": "running on here", "trials": 3, "finished": 1, "failed": 0, "pruned": 0, "waiting": 1, "running": []}
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch):
+    monkeypatch.setattr(serving, "INTERVAL", 0.0)
+    monkeypatch.setattr(serving, "SHARE", 0.0)
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Asks the server of a study for a path; gives the answer's status and text."""
+    running = serving.server(LivePage(tmp_path / "grid", lambda: STATUS | {"seconds_left": 90.0}), 0)
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+
+    def ask(path, host=f"127.0.0.1:{running.server_port}", method="GET"):
+        connection = http.client.HTTPConnection(*running.server_address, timeout=30)
+        connection.request(method, path, headers={"Host": host})
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        connection.close()
+        return answer.status, text
+
+    yield ask
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def test_only_this_machine_is_served(ask, tmp_path):
+    running = serving.server(LivePage(tmp_path, lambda: None), 0)
+    assert running.server_address[0] == "127.0.0.1"
+    running.server_close()
+    write_study(tmp_path / "grid", grid()[:1])
+    assert ask("/")[0] == 200
+    assert ask("/", host="localhost:1")[0] == 200
+    assert ask("/", host="a.stranger.example:80")[0] == 403
+    assert ask("/data.json", host="127.0.0.1.example:80")[0] == 403
+
+
+def test_no_file_is_served_and_nothing_is_written(ask, tmp_path):
+    write_study(tmp_path / "grid", grid()[:1])
+    for path in ("/trials.csv", "/../grid/trials", "/%2e%2e/etc/passwd", "/trials"):
+        assert ask(path)[0] == 404
+    assert ask("/", method="POST")[0] == 501
+    assert [path.name for path in (tmp_path / "grid").iterdir()] == ["trials"]
+
+
+def test_a_port_that_is_taken_is_another(tmp_path):
+    page = LivePage(tmp_path, lambda: None)
+    with serving.server(page, 0) as first, serving.server(page, first.server_port) as second:
+        assert first.server_port != second.server_port
+
+
+def test_before_the_first_trial_the_page_waits(ask, tmp_path):
+    (tmp_path / "grid").mkdir()
+    status, text = ask("/")
+    assert status == 200
+    assert "Waiting for the first trial" in text
+
+
+def test_the_page_follows_the_study(ask, tmp_path):
+    first, second = grid()[:2]
+    write_study(tmp_path / "grid", [first])
+    before = json.loads(ask("/data.json")[1])
+    assert before["columns"]["key"] == [first.key]
+    assert before["status"]["left"] == "2 min"
+    assert f'"{before["version"]}"' in ask("/")[1]
+    assert json.loads(ask("/data.json")[1])["version"] == before["version"]
+    write_study(tmp_path / "grid", [second])
+    after = json.loads(ask("/data.json")[1])
+    assert set(after["columns"]["key"]) == {first.key, second.key}
+    assert after["version"] != before["version"]
+    assert second.key in ask("/page.html")[1]
+
+
+def test_a_failed_trial_is_there_with_its_reason(ask, tmp_path):
+    write_record(tmp_path / "grid", record(TrialConfig(), "failed", "</script><b>"))
+    status, text = ask("/")
+    assert status == 200
+    assert "</script><b>" not in text
+    assert json.loads(ask("/data.json")[1])["columns"]["error"] == ["</script><b>"]
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+def test_a_browser_shows_what_has_ended_since(tmp_path):
+    driver = pytest.importorskip("playwright.sync_api")
+    results = write_study(tmp_path / "grid", grid()[:3])
+    job = {"key": "abc", "label": "base vae <b>10</b>", "device": "cpu", "epochs": 20, "row": {"epoch": 5}}
+    status = STATUS | {"running": [job], "seconds_left": 90.0}
+    running = serving.server(LivePage(results, lambda: status), 0)
+    thread = threading.Thread(target=running.serve_forever)
+    thread.start()
+    with driver.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page()
+        page.set_default_timeout(30_000)
+        wrong, asked = [], []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(f"http://127.0.0.1:{running.server_port}/")
+        driver.expect(page.locator("#count")).to_have_text("3 of 3 trials")
+        driver.expect(page.locator("#progress")).to_contain_text("1 of 3 trials done, 1 running, 1 waiting, 2 min left")
+        driver.expect(page.locator("#progress")).to_contain_text("base vae <b>10</b>: epoch 5 of 20")
+        write_study(results, grid()[3:5])
+        driver.expect(page.locator("#count")).to_have_text("5 of 5 trials", timeout=30_000)
+        driver.expect(page.locator("#in-short")).to_contain_text("5 trials: 5 finished")
+        browser.close()
+    running.shutdown()
+    thread.join()
+    running.server_close()
+    assert wrong == []
+    assert {url.split("/")[2] for url in asked} == {f"127.0.0.1:{running.server_port}"}
