@@ -70,8 +70,7 @@ def _verdict_notes(tested: Sequence[Judgement]) -> list[str]:
         notes.append(
             "One seed: 95 % intervals over test images hold for these trained models; another seed may differ by more."
         )
-    reasons = {row.claimed: row.margin_reason for row in tested if row.margin_reason}
-    return notes + [f"Why {claimed}: {reason}" for claimed, reason in reasons.items()]
+    return notes + [f"Why {row.claimed} ({row.claim}): {row.margin_reason}" for row in tested if row.margin_reason]
 
 
 def _percent(rows: Sequence[Judgement]) -> str:
