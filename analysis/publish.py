@@ -25,6 +25,7 @@ from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
 from analysis.reprobe import FOLDER as REPROBED
 from tivae.io import files
+from tivae.io.redaction import redacted
 
 EXIT_BAD_INPUT = 2
 FOLDER = Path(__file__).resolve().parent / "published"
@@ -133,7 +134,7 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
                 path.unlink()
     for picture in pictures:
         _copy(picture, folder / "figures")
-    about = {"command": command, **origin(study)}
+    about = {"command": redacted(command), **origin(study)}
     (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
 
 

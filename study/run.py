@@ -23,7 +23,7 @@ from analysis.frames.search import JOURNAL
 from analysis.frames.study import QUESTION
 from analysis.tables.table1 import table1, table1_text
 from study import dry_run
-from study.engine import address, devices
+from study.engine import address, devices, private
 from study.jobs import Job, plan
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
@@ -37,6 +37,7 @@ from study.storage.remote import StorageError, of_study
 from tivae import records
 from tivae.config import ConfigError, TrialConfig
 from tivae.data import fashion_mnist
+from tivae.io.redaction import redacted
 
 if TYPE_CHECKING:
     from study.search.optuna_search import OptunaSearch
@@ -58,13 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(options, console)
     except BAD_INPUT as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {redacted(' '.join(str(error).split()))}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except NodesLost as error:
         print(f"error: {error}. To continue with another: {_command(arguments)}", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except OSError as error:
-        told = " ".join(str(error).split())
+        told = redacted(" ".join(str(error).split()))
         print(f"error: {told}; what is recorded is kept, and the same command goes on from it", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
@@ -121,7 +122,9 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.fields:
         print(field_list(shutil.get_terminal_size().columns), end="")
         return 0
-    if options.address is not None and not options.dry_run:
+    if options.address is None:
+        private.require_token()
+    elif not options.dry_run:
         address.check(options.address)
     if options.space is None:
         known = ", ".join(path.stem for path in spaces.available())
@@ -283,7 +286,8 @@ def _check_name(name: str) -> None:
 def _command(arguments: Sequence[str] | None) -> str:
     # uv names itself in the environment of what it runs.
     through_uv = "uv run " if "UV" in os.environ else ""
-    return f"{through_uv}python -m study.run {shlex.join(sys.argv[1:] if arguments is None else arguments)}"
+    given = [redacted(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
+    return f"{through_uv}python -m study.run {shlex.join(given)}"
 
 
 def _minutes(text: str) -> float | None:

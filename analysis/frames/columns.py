@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from analysis.frames.metric_columns import METRICS, PIXELS, TEST_SETS, Column, losses, number
+from analysis.frames.metric_columns import METRICS, PIXELS, TEST_SETS, TIMESTAMP, Column, losses, number
 from tivae.config import known_fields
 
 
@@ -62,8 +62,8 @@ PROVENANCE = (
     Column("scikit_learn", "string", "", "version"),
     Column("kernels", "string", "", "of the convolutions: native (compiled on the spot), torch, compiled (on a GPU)"),
     Column("commit", "string", "", "of the repository"),
-    Column("started_at", "string", "ISO 8601, UTC", "start of the trial"),
-    Column("finished_at", "string", "ISO 8601, UTC", "end of the trial"),
+    Column("started_at", TIMESTAMP, "UTC", "start of the trial"),
+    Column("finished_at", TIMESTAMP, "UTC", "end of the trial"),
     Column("wall_seconds", "float64", "seconds", "the trial's running time"),
     Column("data_source", "string", "", "where the images came from"),
     Column("resumed", "Int64", "times", "how often it was interrupted and resumed"),

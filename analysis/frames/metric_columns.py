@@ -9,9 +9,12 @@ TEST_SETS = ("base", "augmented")
 CLASSES = 10
 
 
+TIMESTAMP = "datetime64[us, UTC]"
+
+
 @dataclass(frozen=True)
 class Column:
-    """One column. `dtype` is the pandas dtype, one of `string`, `Int64`, `float64`, `boolean`."""
+    """One column. `dtype` is the pandas dtype, one of `string`, `Int64`, `float64`, `boolean` and `TIMESTAMP`."""
 
     name: str
     dtype: str

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
+from analysis.frames.metric_columns import TIMESTAMP
 from tivae.io import files, sealed_json
 from tivae.io.files import DamagedFile
 
@@ -205,7 +206,7 @@ def _value(value: Any, dtype: str, *name: str) -> Any:
         return None
     if dtype == "float64" and kind is float and math.isfinite(value):
         return value
-    if dtype == "string" and kind is str:
+    if dtype in ("string", TIMESTAMP) and kind is str:
         return _text(value)
     if dtype == "boolean" and kind is bool:
         return value
@@ -220,6 +221,7 @@ def _value(value: Any, dtype: str, *name: str) -> Any:
 
 _DTYPE_WORDS = {
     "string": "a text",
+    TIMESTAMP: "a time in ISO 8601",
     "Int64": "a whole number",
     "float64": "a finite number",
     "boolean": "true or false",

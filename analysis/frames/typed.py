@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -11,6 +12,7 @@ import pandas as pd
 
 from analysis import spreadsheet
 from analysis.frames.columns import COLUMNS
+from analysis.frames.metric_columns import TIMESTAMP
 from tivae.io import files
 
 
@@ -33,9 +35,22 @@ def empty_frame(name: str) -> pd.DataFrame:
 def _array(values: list[Any], dtype: str) -> Any:
     if dtype == "float64":
         return np.array(values, dtype=np.float64)  # None becomes NaN
+    if dtype == TIMESTAMP:
+        return pd.array([_moment(value) for value in values], dtype=dtype)
     if dtype == "string":
         values = [value if value is None or isinstance(value, str) else str(value) for value in values]
     return pd.array(values, dtype=dtype)
+
+
+def _moment(value: Any) -> Any:
+    """A time that ISO 8601 writes, as UTC where it names no zone; what is none is missing."""
+    try:
+        moment = datetime.fromisoformat(value)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        # The range of pandas.
+        return pd.Timestamp(moment.astimezone(UTC)) if 1970 <= moment.year < 2200 else pd.NaT
+    except (TypeError, ValueError, OverflowError):
+        return pd.NaT
 
 
 def _dtype_of(values: list[Any]) -> str:
@@ -124,7 +139,13 @@ def _truth(text: str) -> bool:
     return text == "True"
 
 
-_PARSERS: dict[str, Callable[[str], Any]] = {"float64": float, "Int64": _whole, "boolean": _truth, "string": str}
+_PARSERS: dict[str, Callable[[str], Any]] = {
+    "float64": float,
+    "Int64": _whole,
+    "boolean": _truth,
+    "string": str,
+    TIMESTAMP: str,
+}
 
 
 def _guess(values: pd.Series) -> str:

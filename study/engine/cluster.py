@@ -18,6 +18,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.engine import devices
 from study.engine.devices import ClusterError, Pool, SlotOptions
+from study.engine.private import private, tighten
 from study.storage.remote import Storage, StorageError
 from tivae.io import provenance
 
@@ -44,14 +45,15 @@ def session(address: str | None = None, cpus: int | None = None, dashboard: bool
 
     Gives the address of Ray's dashboard, None where there is none.
 
-    dashboard: of a local instance; it listens on this machine only. Nodes of a cluster need not have this repository:
-    its code is sent to them.
+    A local instance is this user's alone (`private`). dashboard: its own, for this machine only. Nodes of a cluster
+    need not have this repository: its code is sent to them.
 
     Raises `ClusterError` where Ray does not start, or the cluster can't be joined.
     """
     if address is None:
         options = _local(cpus, dashboard)
     else:
+        tighten()
         packages = [str(REPOSITORY / name) for name in ("tivae", "study")]
         # What this process was told of how to compute holds for all nodes.
         told = {name: value for name, value in os.environ.items() if name in HANDED_ON}
@@ -59,7 +61,8 @@ def session(address: str | None = None, cpus: int | None = None, dashboard: bool
         environment = {"py_modules": packages, "excludes": ["**/__pycache__"], "env_vars": variables}
         options = {"address": address, "runtime_env": environment}
     try:
-        context = ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        with contextlib.nullcontext() if address is not None else private(dashboard):
+            context = ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
     # Ray raises a bare Exception where its processes need more than half a minute to start.
     except Exception as error:
         raise ClusterError(_not_started(address, error)) from error
@@ -137,7 +140,8 @@ def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
     paths = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return {
         "address": "local",
-        "num_cpus": cpus,
+        # Ray would count CPUs that this process may not use.
+        "num_cpus": cpus or devices.machine()["CPU"],
         "resources": {"mps": 1} if "mps" in devices.machine() else None,
         "include_dashboard": dashboard,
         "dashboard_host": "127.0.0.1",

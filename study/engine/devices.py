@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
+
+from study.engine import cpus
 
 # Fastest first.
 KINDS = ("cuda", "mps", "cpu")
@@ -123,17 +124,12 @@ def named(found: Sequence[Pool]) -> str:
 
 def machine() -> dict[str, float]:
     """This machine's resources, as Ray would count them, and `mps`, which Ray does not know by itself."""
-    found: dict[str, float] = {"CPU": _cpus()}
+    found: dict[str, float] = {"CPU": cpus.usable()}
     if torch.cuda.is_available():
         found["GPU"] = torch.cuda.device_count()
     if torch.backends.mps.is_available():
         found["mps"] = 1
     return found
-
-
-def _cpus() -> int:
-    # What this process may use, which in a container is less than what the machine has.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _in_words(nodes: Sequence[Mapping[str, float]]) -> str:

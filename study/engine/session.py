@@ -85,7 +85,7 @@ def work(
 
 def _loggers(study: Path, options: argparse.Namespace) -> list[Logger]:
     loggers: list[Logger] = [TensorBoard(study)] if options.tensorboard else []
-    return loggers + ([MLflow(options.mlflow, study.name)] if options.mlflow is not None else [])
+    return loggers + ([MLflow(options.mlflow, study)] if options.mlflow is not None else [])
 
 
 def _consider(finished: Sequence[TrialConfig], study: Path, progress: Progress) -> None:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from study.jobs import Job
 from study.monitor.progress import label
+from tivae.io.redaction import redacted
 
 # A server takes no more at once.
 _BATCH = 1000
+# Larger files stay where they are.
+_MOST_BYTES = 50 * 2**20
+# What opens the experiment on its runs: without it MLflow opens its view of language models.
+_KIND, _TRAINING = "mlflow.experimentKind", "custom_model_development"
 _STATUS = {"finished": "FINISHED", "failed": "FAILED"}
 
 
@@ -27,7 +34,8 @@ class MLflow:
     Raises `MLflowError` where MLflow is not installed, or `uri` does not answer now.
     """
 
-    def __init__(self, uri: str, study_name: str):
+    def __init__(self, uri: str, study: Path):
+        self._study = study
         try:
             from mlflow import MlflowClient
         except ImportError:
@@ -36,13 +44,13 @@ class MLflow:
             ) from None
         try:
             self._client = MlflowClient(tracking_uri=uri)
-            known = self._client.get_experiment_by_name(study_name)
-            self._experiment = known.experiment_id if known is not None else self._client.create_experiment(study_name)
+            known = self._client.get_experiment_by_name(study.name)
+            self._experiment = known.experiment_id if known is not None else self._create(study.name)
         # Each of its stores raises errors of its own.
         except Exception as error:
-            reason = " ".join(str(error).split())[:300]
+            reason = " ".join(redacted(str(error)).split())[:300]
             raise MLflowError(
-                f"--mlflow {uri} can't be used ({reason}); give a server's address or a store such as sqlite:///runs.db"
+                f"--mlflow {redacted(uri)} can't be used ({reason}); give a server's address or a store such as sqlite:///runs.db"
             ) from error
         self._failed = False
 
@@ -55,29 +63,63 @@ class MLflow:
             self._write(job, record)
         except Exception as error:
             if not self._failed:
-                logging.getLogger("tivae").warning("MLflow does not take %s (%s); the study goes on", job.key, error)
+                reason = redacted(str(error))
+                logging.getLogger("tivae").warning("MLflow does not take %s (%s); the study goes on", job.key, reason)
             self._failed = True
 
     def close(self) -> None:
         """Nothing is left to write."""
 
-    def _write(self, job: Job, record: dict[str, Any]) -> None:
-        from mlflow.entities import Metric, Param
+    def _create(self, name: str) -> str:
+        return str(self._client.create_experiment(name, tags={_KIND: _TRAINING}))
 
-        client, now = self._client, int(time.time() * 1000)
+    def _write(self, job: Job, record: dict[str, Any]) -> None:
+        from mlflow.entities import Param
+
+        client = self._client
         for run in client.search_runs([self._experiment], f"tags.trial = '{job.key}'"):
             client.delete_run(run.info.run_id)
-        tags = {"trial": job.key, "kind": job.kind, "status": record["status"], "error": record["error"] or ""}
-        run_id = client.create_run(self._experiment, run_name=label(job), tags=tags).info.run_id
+        started, ended = _times(record)
+        tags = {"trial": job.key, "job_type": job.kind, "status": record["status"], "error": record["error"] or ""}
+        run_id = client.create_run(self._experiment, started, tags, label(job)).info.run_id
         parameters = [Param(name, str(value)) for name, value in record["config"].items() if value is not None]
         client.log_batch(run_id, params=parameters)
-        rows = [(row, f"epoch/{name}", int(row["epoch"])) for row in record["epochs"] for name in row]
-        figures = [Metric(name, row[name.removeprefix("epoch/")], now, epoch) for row, name, epoch in rows]
-        figures += [Metric(name, value, now, len(record["epochs"])) for name, value in record["metrics"].items()]
-        figures = [Metric(item.key, float(item.value), now, item.step) for item in figures if _is_number(item.value)]
-        for start in range(0, len(figures), _BATCH):
-            client.log_batch(run_id, metrics=figures[start : start + _BATCH])
-        client.set_terminated(run_id, _STATUS.get(record["status"], "KILLED"))
+        metrics = _metrics(record, started, ended)
+        for start in range(0, len(metrics), _BATCH):
+            client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
+        for file in sorted(path for path in (self._study / job.part).glob("*") if path.is_file()):
+            if not file.name.startswith(".") and file.stat().st_size <= _MOST_BYTES:
+                client.log_artifact(run_id, str(file))
+        client.set_terminated(run_id, _STATUS.get(record["status"], "KILLED"), ended)
+
+
+def _times(record: dict[str, Any]) -> tuple[int, int]:
+    """When the job started and ended, in milliseconds since 1970; now where the record does not say."""
+    known = record.get("provenance") or {}
+    moments = []
+    for name in ("started_at", "finished_at"):
+        try:
+            moments.append(int(datetime.fromisoformat(known[name]).timestamp() * 1000))
+        except (KeyError, TypeError, ValueError):
+            moments.append(int(time.time() * 1000))
+    return moments[0], max(moments)
+
+
+def _metrics(record: dict[str, Any], started: int, ended: int) -> list[Any]:
+    """Each number of each epoch at the time it was reached, then the final ones; step: the epoch."""
+    from mlflow.entities import Metric
+
+    metrics, now = [], float(started)
+    for row in record["epochs"]:
+        now = min(now + 1000 * (row.get("wall_seconds") or 0), ended)
+        metrics += [
+            Metric(f"epoch/{name}", float(value), int(now), int(row["epoch"]))
+            for name, value in row.items()
+            if _is_number(value)
+        ]
+    last = len(record["epochs"])
+    final = record["metrics"].items()
+    return metrics + [Metric(name, float(value), ended, last) for name, value in final if _is_number(value)]
 
 
 def _is_number(value: Any) -> bool:

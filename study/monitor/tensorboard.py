@@ -1,20 +1,25 @@
-"""TensorBoard's logs of a study: a folder for each trial, named by its key."""
+"""TensorBoard's logs of a study: a folder for each trial, named by its cell, seed and key."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 from tensorboardX import SummaryWriter
+from tensorboardX.summary import hparams
 
 from study.jobs import Job
+from study.monitor.progress import label
 
 FOLDER = "tensorboard"
 # Until an epoch can be seen.
 FLUSH_SECONDS = 10
+# Of a folder's name.
+MOST_LETTERS = 100
 # Of an epoch's row, what is no figure of the model.
 _NOT_SHOWN = {"epoch", "step", "wall_seconds"}
 
@@ -37,11 +42,11 @@ class TensorBoard:
         epoch = int(row["epoch"])
         if job.key not in self._live:
             if epoch == 1:
-                shutil.rmtree(self._folder / job.key, ignore_errors=True)
-            self._live[job.key] = _writer(self._folder / job.key)
+                shutil.rmtree(self._place(job), ignore_errors=True)
+            self._live[job.key] = _writer(self._place(job))
             self._written[job.key] = 0
         self._written[job.key] = epoch if epoch == self._written[job.key] + 1 else -1
-        _write_row(self._live[job.key], row)
+        _write_row(self._live[job.key], job, row)
 
     def ended(self, job: Job, record: dict[str, Any]) -> None:
         """Writes the final figures, and all epochs anew where they are not all there once."""
@@ -49,14 +54,16 @@ class TensorBoard:
         if writer is None or self._written.pop(job.key) != len(record["epochs"]):
             if writer is not None:
                 writer.close()
-            shutil.rmtree(self._folder / job.key, ignore_errors=True)
-            writer = _writer(self._folder / job.key)
+            shutil.rmtree(self._place(job), ignore_errors=True)
+            writer = _writer(self._place(job))
             for row in record["epochs"]:
-                _write_row(writer, row)
+                _write_row(writer, job, row)
         last = len(record["epochs"])
         for name, value in _figures(record["metrics"]).items():
             writer.add_scalar(f"final/{name}", value, last)
         writer.add_text("config", json.dumps(record["config"]), last)
+        if job.kind == "trial":
+            _write_settings(writer, record)
         writer.close()
 
     def close(self) -> None:
@@ -64,6 +71,11 @@ class TensorBoard:
         for writer in self._live.values():
             writer.close()
         self._live.clear()
+
+    def _place(self, job: Job) -> Path:
+        """Its folder, whose name is what TensorBoard shows: words first, and the key, so that no two are alike."""
+        words = re.sub(r"[^A-Za-z0-9.-]+", "_", label(job))[:MOST_LETTERS].strip("_")
+        return self._folder / f"{words}_{job.key}"
 
 
 def _writer(folder: Path) -> SummaryWriter:
@@ -75,7 +87,21 @@ def _figures(row: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
 
 
-def _write_row(writer: SummaryWriter, row: dict[str, Any]) -> None:
+def _write_row(writer: SummaryWriter, job: Job, row: dict[str, Any]) -> None:
     for name, value in _figures(row).items():
         if name not in _NOT_SHOWN:
-            writer.add_scalar(f"epoch/{name}", value, int(row["epoch"]))
+            # Weighted losses of the models differ fifty-fold: on one axis those of the VAE would be a line at 0.
+            group = f"loss_{job.config.model}" if name.endswith("_loss") else "epoch"
+            writer.add_scalar(f"{group}/{name}", value, int(row["epoch"]))
+
+
+def _write_settings(writer: SummaryWriter, record: dict[str, Any]) -> None:
+    """What the tab HParams shows: the settings, and the two accuracies, which are scalars of the same file."""
+    settings = {
+        name: value if isinstance(value, int | float | str) else str(value)
+        for name, value in record["config"].items()
+        if value is not None
+    }
+    accuracies = [f"final/{name}" for name in ("base_accuracy", "augmented_accuracy") if name in record["metrics"]]
+    for summary in hparams(settings, dict.fromkeys(accuracies, 0.0)):
+        writer.file_writer.add_summary(summary)

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 
 from tivae import records
 from tivae.io import files
+from tivae.io.redaction import SECRET, redacted
 
 # Seconds to wait before another attempt, since a network fails now and then.
 PAUSES = (1.0, 4.0)
@@ -53,8 +54,9 @@ class Storage:
 
     def without_password(self, text: str) -> str:
         """`text`, which may quote the place, on one line and fit to be shown."""
+        # An error may quote the secret without the address around it.
         owner = urlsplit(self.place).netloc.rpartition("@")[0]
-        return " ".join((text.replace(f"{owner}@", "") if owner else text).split())[:300]
+        return " ".join(redacted(text.replace(owner, SECRET) if owner else text).split())[:300]
 
     @contextlib.contextmanager
     def at_hand(self, *parts: str) -> Iterator[tuple[Path, Callable[..., None]]]:

@@ -7,6 +7,7 @@ import pytest
 from study import run
 from study.run import EXIT_BAD_INPUT, main
 from study.space import search_space
+from study.storage.remote import StorageError
 
 
 @pytest.fixture
@@ -97,3 +98,23 @@ def test_the_line_that_continues_repeats_the_command(monkeypatch, environment, b
     assert run._command(["paper_grid", "--set", "hidden_widths=[8, 16]"]) == (
         f"{begin} -m study.run paper_grid --set 'hidden_widths=[8, 16]'"
     )
+
+
+def test_the_command_that_continues_and_errors_show_no_secret(monkeypatch, capsys):
+    arguments = ["paper_grid", "--storage", "s3://me:hunter2@bucket/x", "--mlflow", "http://hunter2@host"]
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "_run", interrupted)
+    assert run.main(arguments) == 130
+    told = capsys.readouterr().err
+    assert "--storage 's3://***@bucket/x' --mlflow 'http://***@host'" in told
+    assert "hunter2" not in told
+
+    def refused(*_):
+        raise StorageError("s3://me:hunter2@bucket/x is not there")
+
+    monkeypatch.setattr(run, "_run", refused)
+    assert run.main(arguments) == 2
+    assert capsys.readouterr().err == "error: s3://***@bucket/x is not there\n"

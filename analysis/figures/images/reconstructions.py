@@ -17,6 +17,7 @@ from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import first_of_each_class
 from analysis.frames.labels import cell_label, model_name
+from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS, Trial
 from tivae import TrainedModel
 from tivae.data.datasets import TrialData, standardise, to_pixels
@@ -153,8 +154,8 @@ def draw_traversal(ax: Axes, frame: pd.DataFrame) -> Axes:
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """Reconstructions and samples of all models, and a traversal for each; of the first seed of its best cell."""
     data = sources.images()
-    chosen = representatives.readable_by_model(sources.study, lambda trial: trial.model())
-    models = {model_name(name): model for name, (_, model) in chosen.items()}
+    chosen = _chosen(sources.study)
+    models = {name: model for name, (_, model) in chosen.items()}
     keys = [trial.key for trial, _ in chosen.values()]
     rows = sources.study.trials[sources.study.trials["key"].isin(keys)]
     described_cells = "; ".join(f"{cell_label(trial.row)}, seed {trial.row['seed']}" for trial, _ in chosen.values())
@@ -166,14 +167,14 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             "reconstructions",
             "Reconstructions",
             f"One image of each class from the base and the augmented test set, and what each model makes of it; a "
-            f"model with a spatial transformer reconstructs that one's output. {origin}",
+            f"model with a spatial transformer reconstructs that one's output. {_brightest(models)}{origin}",
             _one_axes(height, draw, reconstructed),
             reconstructed,
         ),
         DrawnFigure(
             "prior_samples",
             "Samples from the prior",
-            f"Images decoded from samples of each model's prior. {origin}",
+            f"Images decoded from samples of each model's prior. {_brightest(models)}{origin}",
             _one_axes(
                 grids.grid_height(len(models) * SAMPLES // SAMPLES_IN_A_ROW, SAMPLES_IN_A_ROW), draw_samples, sampled
             ),
@@ -181,6 +182,30 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         ),
     ]
     return figures + [_traversal(data, trial, model, rows) for trial, model in chosen.values()]
+
+
+def _chosen(study: Study) -> dict[str, tuple[Trial, TrainedModel]]:
+    """A trained model of each kind by name; where the study varies the decoder's output, one of each output."""
+    outputs = list(study.finished["output_activation"].dropna().unique())
+    chosen = {}
+    for output in outputs if len(outputs) > 1 else [None]:
+        part = study if output is None else study.where(output_activation=output)
+        for name, found in representatives.readable_by_model(part, lambda trial: trial.model()).items():
+            chosen[", ".join([model_name(name), *([f"{output} output"] if output else [])])] = found
+    return chosen
+
+
+def _brightest(models: Mapping[str, TrainedModel]) -> str:
+    """What tanh keeps from an image, as a sentence; "" where no decoder ends in it."""
+    limited = [model.config for model in models.values() if model.config.output_activation == "tanh"]
+    if not limited:
+        return ""
+    share = float(to_pixels(torch.ones(1, 1, 1, 1), limited[0].deviation))
+    white = float(standardise(torch.full((1, 28, 28), 255, dtype=torch.uint8), limited[0].deviation).max())
+    return (
+        f"A decoder that ends in tanh gives no pixel above 1 of the {white:.2f} standard deviations of white, "
+        f"{share:.0%} of white: bright clothes come out grey however well they are reconstructed. "
+    )
 
 
 def _traversal(data: FashionMNIST, trial: Trial, model: TrainedModel, rows: pd.DataFrame) -> DrawnFigure:

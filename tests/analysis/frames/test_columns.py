@@ -4,6 +4,7 @@ import pytest
 
 import analysis
 from analysis.frames.columns import COLUMNS, CONFIG_NAMES, columns_frame, columns_markdown
+from analysis.frames.metric_columns import TIMESTAMP
 from tests.small import small
 from tivae import records
 from tivae.config import known_fields
@@ -19,7 +20,7 @@ def test_every_column_is_documented_once():
     for columns in COLUMNS.values():
         assert len({column.name for column in columns}) == len(columns)
         assert all(column.meaning for column in columns)
-        assert {column.dtype for column in columns} <= {"string", "Int64", "float64", "boolean"}
+        assert {column.dtype for column in columns} <= {"string", "Int64", "float64", "boolean", TIMESTAMP}
 
 
 def test_every_field_of_a_config_has_its_column():

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import threading
@@ -57,7 +58,7 @@ def test_the_frame_holds_what_the_record_says(tmp_path: Path) -> None:
             elif value is None:
                 assert pd.isna(row[name]), name
             else:
-                assert row[name] == value, name
+                assert row[name] == (pd.Timestamp(value) if name.endswith("_at") else value), name
     assert (row["key"], row["status"], row["study"]) == (config.key, "finished", tmp_path.name)
     assert pd.isna(row["error"])
     assert study.epochs["epoch"].tolist() == [1, 2]
@@ -348,3 +349,17 @@ def test_ten_thousand_trials_are_read_in_five_seconds(tmp_path: Path) -> None:
     started = time.process_time()
     assert len(analysis.load(tmp_path)) == 10_000
     assert time.process_time() - started < 5
+
+
+def test_times_are_times_in_parquet_and_csv_and_what_is_none_is_missing(tmp_path: Path) -> None:
+    content = record(TrialConfig())
+    content["provenance"] |= {"started_at": "2026-01-01T01:00:00+01:00", "finished_at": "yesterday"}
+    write_record(tmp_path / "a", content)
+    study = analysis.load(tmp_path / "a")
+    analysis.write(study, tmp_path / "a")
+    shutil.rmtree(tmp_path / "a" / "trials")
+    for name in ("trials.parquet", "trials.csv"):
+        row = analysis.load(tmp_path / "a").trials.iloc[0]
+        assert row["started_at"] == pd.Timestamp("2026-01-01T00:00:00", tz="UTC")
+        assert pd.isna(row["finished_at"])
+        (tmp_path / "a" / name).unlink()

@@ -57,7 +57,7 @@ def slots(monkeypatch):
     """Slots of nodes that the test changes, the time, and what is said."""
     now, nodes, said = [0.0], [SMALL], []
     monkeypatch.setattr(cluster.time, "monotonic", lambda: now[0])
-    return LiveSlots(SlotOptions(), said.append, transform=lambda: list(nodes)), now, nodes, said
+    return LiveSlots(SlotOptions(), said.append, look=lambda: list(nodes)), now, nodes, said
 
 
 def test_slots_follow_the_nodes_and_changes_are_told_once(slots):

@@ -2,6 +2,7 @@
 
 import sys
 import types
+from pathlib import Path
 
 import pytest
 
@@ -22,13 +23,13 @@ RECORD = {
 def test_without_the_extra_the_remedy_is_told(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MLflowError, match=r"--mlflow needs the extra `mlflow`; .*--extra mlflow"):
-        MLflow("sqlite://", "grid")
+        MLflow("sqlite://", Path("grid"))
 
 
 def test_a_store_that_is_none_is_told_in_one_line():
     pytest.importorskip("mlflow")
     with pytest.raises(MLflowError, match=r"--mlflow nosuch://x can't be used \("):
-        MLflow("nosuch://x", "grid")
+        MLflow("nosuch://x", Path("grid"))
 
 
 class Client:
@@ -42,7 +43,8 @@ class Client:
     def get_experiment_by_name(self, name):
         return None
 
-    def create_experiment(self, name):
+    def create_experiment(self, name, tags):
+        self.experiment = (name, tags)
         return name
 
     def search_runs(self, experiments, condition):
@@ -52,17 +54,22 @@ class Client:
     def delete_run(self, number):
         del self.runs[number]
 
-    def create_run(self, experiment, run_name, tags):
+    def create_run(self, experiment, start_time, tags, run_name):
         number = len(self.runs) + 1
-        self.runs[number] = {"tags": tags, "metrics": [], "params": {}, "status": "RUNNING", "name": run_name}
+        self.runs[number] = {"tags": tags, "metrics": [], "times": [start_time], "params": {}, "files": []}
         return _run(number)
 
     def log_batch(self, number, metrics=(), params=()):
         self.runs[number]["metrics"] += [(item.key, item.value, item.step) for item in metrics]
+        self.runs[number]["times"] += [item.timestamp for item in metrics]
         self.runs[number]["params"] |= {item.key: item.value for item in params}
 
-    def set_terminated(self, number, status):
+    def log_artifact(self, number, path):
+        self.runs[number]["files"].append(Path(path).name)
+
+    def set_terminated(self, number, status, end_time):
         self.runs[number]["status"] = status
+        self.runs[number]["times"].append(end_time)
 
 
 def _run(number):
@@ -70,15 +77,17 @@ def _run(number):
 
 
 @pytest.fixture
-def stand_in(monkeypatch):
+def stand_in(monkeypatch, tmp_path):
     entities = types.ModuleType("mlflow.entities")
-    entities.Metric = lambda key, value, timestamp, step: types.SimpleNamespace(key=key, value=value, step=step)
+    entities.Metric = lambda key, value, timestamp, step: types.SimpleNamespace(
+        key=key, value=value, timestamp=timestamp, step=step
+    )
     entities.Param = lambda key, value: types.SimpleNamespace(key=key, value=value)
     package = types.ModuleType("mlflow")
     package.MlflowClient, package.entities = Client, entities
     monkeypatch.setitem(sys.modules, "mlflow", package)
     monkeypatch.setitem(sys.modules, "mlflow.entities", entities)
-    return MLflow("http://somewhere", "grid")
+    return MLflow("http://somewhere", tmp_path / "grid")
 
 
 def test_a_run_holds_settings_epochs_and_final_figures(stand_in):
@@ -91,6 +100,24 @@ def test_a_run_holds_settings_epochs_and_final_figures(stand_in):
     ]
     assert run["params"] == {"model": "vae"}
     assert (run["tags"]["trial"], run["status"]) == (JOB.key, "FINISHED")
+
+
+def test_a_run_has_the_times_of_its_job_and_its_files(stand_in, tmp_path):
+    folder = tmp_path / "grid" / JOB.part
+    folder.mkdir(parents=True)
+    (folder / "record.json").write_text("{}")
+    (folder / ".temporary").write_text("")
+    provenance = {"started_at": "2026-01-01T00:00:00+00:00", "finished_at": "2026-01-01T00:01:00+00:00"}
+    epochs = [{"epoch": number, "wall_seconds": 20.0} for number in (1, 2)]
+    stand_in.ended(JOB, RECORD | {"provenance": provenance, "epochs": epochs})
+    (run,) = stand_in._client.runs.values()
+    seconds = [(moment - run["times"][0]) / 1000 for moment in run["times"]]
+    assert seconds == [0, 20, 20, 40, 40, 60, 60, 60]
+    assert run["files"] == ["record.json"]
+
+
+def test_the_experiment_opens_on_its_runs(stand_in):
+    assert stand_in._client.experiment == ("grid", {"mlflow.experimentKind": "custom_model_development"})
 
 
 def test_a_trial_that_ends_again_has_one_run(stand_in):
@@ -110,3 +137,11 @@ def test_a_server_that_fails_later_is_told_once_and_ends_nothing(stand_in, caplo
     assert [record.getMessage() for record in caplog.records] == [
         f"MLflow does not take {JOB.key} (gone); the study goes on"
     ]
+
+
+def test_an_address_is_told_without_its_password():
+    pytest.importorskip("mlflow")
+    with pytest.raises(MLflowError) as told:
+        MLflow("nosuch://me:hunter2@x", "grid")
+    assert "--mlflow nosuch://***@x can't be used" in str(told.value)
+    assert "hunter2" not in str(told.value)

@@ -22,22 +22,26 @@ def _record(epochs):
 def _scalars(study):
     """(tag, step, value) of each scalar in the trial's folder, as TensorBoard reads its files."""
     found = []
-    for path in sorted((study / FOLDER / JOB.key).glob("events.*")):
-        content = path.read_bytes()
-        while content:
-            length = int.from_bytes(content[:8], "little")
-            event = Event.FromString(content[12 : 12 + length])
-            content = content[16 + length :]
-            found += [
-                (value.tag, event.step, value.simple_value)
-                for value in event.summary.value
-                if value.HasField("simple_value")
-            ]
+    for path in sorted((study / FOLDER).glob(f"*_{JOB.key}/events.*")):
+        found += [
+            (value.tag, event.step, value.simple_value)
+            for event in _events(path)
+            for value in event.summary.value
+            if value.HasField("simple_value")
+        ]
     return found
 
 
+def _events(path):
+    content = path.read_bytes()
+    while content:
+        length = int.from_bytes(content[:8], "little")
+        yield Event.FromString(content[12 : 12 + length])
+        content = content[16 + length :]
+
+
 def _losses(study):
-    return [(step, value) for tag, step, value in _scalars(study) if tag == "epoch/train_loss"]
+    return [(step, value) for tag, step, value in _scalars(study) if tag == "loss_vae/train_loss"]
 
 
 @pytest.fixture
@@ -60,7 +64,7 @@ def test_each_epoch_and_the_final_figures_are_shown(write):
     study = write(1, 3, _record(3))
     assert _losses(study) == [(1, 1.0), (2, 0.5), (3, pytest.approx(1 / 3))]
     tags = {tag for tag, _, _ in _scalars(study)}
-    assert tags == {"epoch/train_loss", "final/base_accuracy", "final/probe_converged"}
+    assert tags == {"loss_vae/train_loss", "final/base_accuracy", "final/probe_converged"}
 
 
 def test_an_interrupted_trial_goes_on_without_a_gap_or_an_epoch_twice(write):
@@ -88,3 +92,32 @@ def test_a_trial_that_starts_again_is_not_shown_twice(write, tmp_path):
 
 def test_a_trial_that_ended_without_a_word_has_its_figures(write):
     assert [step for step, _ in _losses(write(1, 0, _record(2)))] == [1, 2]
+
+
+def _tags(study):
+    return {
+        value.tag: value
+        for path in (study / FOLDER).glob("*/events.*")
+        for event in _events(path)
+        for value in event.summary.value
+    }
+
+
+def test_settings_and_accuracies_are_what_hparams_shows(write):
+    tags = _tags(write(1, 1, _record(1)))
+    assert {"_hparams_/experiment", "_hparams_/session_start_info", "_hparams_/session_end_info"} <= tags.keys()
+    assert b"seed" in tags["_hparams_/session_start_info"].metadata.plugin_data.content
+    assert b"final/base_accuracy" in tags["_hparams_/experiment"].metadata.plugin_data.content
+
+
+def test_a_run_is_named_by_its_cell_and_losses_of_models_have_axes_of_their_own(tmp_path):
+    board = TensorBoard(tmp_path)
+    other = Job("trial", TrialConfig(model="categorical_vae", seed=3))
+    for job in (JOB, other):
+        board.reported(job, _row(1) | {"train_kl": 1.0})
+    board.close()
+    assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == [
+        f"base_categorical_vae_10x10_STN_none_seed_3_{other.key}",
+        f"base_vae_10_STN_none_seed_0_{JOB.key}",
+    ]
+    assert {"loss_vae/train_loss", "loss_categorical_vae/train_loss", "epoch/train_kl"} <= _tags(tmp_path).keys()

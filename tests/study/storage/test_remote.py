@@ -52,7 +52,7 @@ def test_a_url_that_pyarrow_does_not_know_is_told(given):
 def test_a_password_is_never_shown():
     storage = of_study("s3://user:secret@bucket/path?region=nowhere", Path("grid"))
     assert "secret" in storage.place
-    assert storage.shown == "s3://bucket/path/grid?region=nowhere"
+    assert storage.shown == "s3://***@bucket/path/grid?region=nowhere"
     with pytest.raises(StorageError) as told:
         of_study("nosuch://user:secret@x/y", Path("grid"))
     assert "secret" not in str(told.value)

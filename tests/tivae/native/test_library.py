@@ -1,4 +1,5 @@
 import logging
+import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -72,19 +73,19 @@ def test_bits_do_not_depend_on_the_width_of_vectors(monkeypatch, tmp_path):
             found += [output, images.grad, *(parameter.grad for parameter in network.parameters())]
         results.append(found)
     library._loaded.cache_clear()
-    assert len(list((tmp_path / "tivae" / "kernels").iterdir())) == 2
+    assert len(list((tmp_path / "tivae" / "kernels").glob("*.so"))) == 2
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
 
 def test_kernels_are_compiled_once(monkeypatch, empty_cache):
     assert library.kernels(*PLAN) is not None
-    (file,) = empty_cache.iterdir()
+    (file,) = empty_cache.glob("*.so")
     library._loaded.cache_clear()
     # Whatever is asked from now on but the compiler's version.
     run = subprocess.run
     monkeypatch.setattr(subprocess, "run", lambda command, **options: run([command[0], "--version"], **options))
     assert library.kernels(*PLAN) is not None
-    assert list(empty_cache.iterdir()) == [file]
+    assert list(empty_cache.glob("*.so")) == [file]
 
 
 def test_workers_that_compile_at_the_same_time_do_not_disturb_each_other(empty_cache):
@@ -92,16 +93,69 @@ def test_workers_that_compile_at_the_same_time_do_not_disturb_each_other(empty_c
     with ThreadPoolExecutor(2) as workers:
         files = list(workers.map(lambda _: library.compiled(source), range(2)))
     assert len(set(files)) == 1
-    assert list(empty_cache.iterdir()) == files[:1]
+    assert list(empty_cache.glob("*.so")) == files[:1]
     assert library.kernels(*PLAN) is not None
+
+
+def _flipped(content):
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 4]) + content[middle + 1 :]
+
+
+# Each but the first of these would end the process that loads it, or change what it computes.
+DAMAGE = {
+    "no library": lambda content: b"no library",
+    "cut": lambda content: content[: len(content) // 2],
+    "flipped": _flipped,
+    "holes": lambda content: content[:4096] + bytes(len(content) - 4096),
+}
 
 
 @pytest.mark.usefixtures("empty_cache")
-def test_a_damaged_library_is_compiled_again():
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_library_is_named_and_compiled_again(caplog, damage):
     file = library.compiled(library._source(*PLAN))
-    file.write_bytes(b"no library")
+    whole = file.read_bytes()
+    file.write_bytes(damage(whole))
     assert library.kernels(*PLAN) is not None
-    assert file.stat().st_size > 1000
+    assert file.read_bytes() == whole
+    assert f"{file} is damaged; it is compiled again" in caplog.text
+
+
+@pytest.mark.usefixtures("empty_cache")
+@pytest.mark.parametrize("planted", ["link", "without a digest"])
+def test_a_library_that_was_not_compiled_here_is_not_loaded(tmp_path, planted):
+    file = library.compiled(library._source(*PLAN))
+    whole = file.read_bytes()
+    (tmp_path / "planted.so").write_bytes(b"planted")
+    file.unlink()
+    if planted == "link":
+        file.symlink_to(tmp_path / "planted.so")
+    else:
+        file.write_bytes(b"planted")
+        file.with_suffix(".sha256").unlink()
+    assert library.kernels(*PLAN) is not None
+    assert file.read_bytes() == whole
+    assert (tmp_path / "planted.so").read_bytes() == b"planted"
+
+
+@pytest.mark.parametrize("place", ["tivae/kernels", "tivae", "."])
+def test_a_cache_that_others_may_write_is_not_used(empty_cache, tmp_path, caplog, place):
+    empty_cache.mkdir(parents=True)
+    (tmp_path / place).chmod(0o777)
+    assert library.cache_folder() != empty_cache
+    assert library.cache_folder().stat().st_mode & 0o077 == 0
+    assert f"compiled layers are not kept, since {(tmp_path / place).resolve()} is another user's or" in caplog.text
+    (tmp_path / place).chmod(0o755)
+    assert library.cache_folder() == empty_cache
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+@pytest.mark.parametrize("place", ["tivae/kernels", "tivae", "."])
+def test_a_cache_of_another_user_is_not_used(empty_cache, tmp_path, place):
+    empty_cache.mkdir(parents=True)
+    os.chown(tmp_path / place, 1234, 1234)
+    assert library.cache_folder() != empty_cache
 
 
 def test_a_compiler_that_fails_is_told_with_its_first_line(monkeypatch, caplog, empty_cache):

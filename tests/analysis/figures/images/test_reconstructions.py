@@ -1,5 +1,7 @@
 """Reconstructions, samples and traversals: the models' own, at their places."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -8,6 +10,7 @@ from analysis.figures.drawing import image_grids as grids
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import reconstructions
+from analysis.frames.study import Study
 
 
 def trained(study, model, stn="none"):
@@ -99,3 +102,14 @@ def test_trials_without_weights_are_told(study, images, tmp_path):
 
     with pytest.raises(NotSupported, match="has no folder"):
         reconstructions.drawn(Sources(copy, images))
+
+
+def test_what_tanh_keeps_from_an_image_is_said(images, study, monkeypatch):
+    first = reconstructions.drawn(Sources(study, images))[0]
+    # 0.2860 + 1 x 0.3530 of white, which stands at (1 - 0.2860) / 0.3530.
+    assert "no pixel above 1 of the 2.02 standard deviations of white, 64% of white" in first.caption
+    trials = study.trials.assign(output_activation=["tanh", "linear"] * (len(study.trials) // 2))
+    chosen = reconstructions._chosen(Study(trials, study.epochs, study.folders))
+    assert [name.rpartition(", ")[2] for name in chosen] == ["tanh output"] * 2 + ["linear output"] * 2
+    linear = SimpleNamespace(config=SimpleNamespace(output_activation="linear"))
+    assert reconstructions._brightest({"VAE": linear}) == ""

@@ -1,0 +1,64 @@
+"""What keeps others out of a local instance of Ray: it listens on the loopback alone and asks for a token."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+# Ray's own, where a cluster's nodes and users of its dashboard have their token.
+TOKEN_FILE = Path("~/.ray/auth_token")
+
+
+@contextlib.contextmanager
+def private(dashboard: bool = False) -> Iterator[None]:
+    """Within the block an instance of Ray that this process starts is for this user on this machine alone.
+
+    Its token is known to this process and those that it starts; with a dashboard it is that of the token file, which
+    is made where it is missing, for its user to enter.
+    """
+    # A package that takes seconds to import.
+    from ray._private import ray_constants
+
+    tighten()
+    require_token()
+    # For good: Ray reads it once in a process.
+    if not os.environ.get("RAY_AUTH_TOKEN"):
+        os.environ["RAY_AUTH_TOKEN"] = _shared_token() if dashboard else secrets.token_hex(32)
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    before, was_enabled = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    # Ray's processes listen where the address of their node is, and without clusters that is the loopback's.
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = was_enabled
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def require_token() -> None:
+    """Has Ray ask for a token, whatever the environment says: to be called before Ray is imported."""
+    os.environ["RAY_AUTH_MODE"] = "token"
+
+
+def tighten() -> None:
+    """Takes the token file from all but its owner: Ray makes it readable for everybody."""
+    with contextlib.suppress(OSError, RuntimeError):
+        TOKEN_FILE.expanduser().chmod(0o600)
+
+
+def _shared_token() -> str:
+    file = TOKEN_FILE.expanduser()
+    with contextlib.suppress(FileNotFoundError):
+        if token := file.read_text().strip():
+            return token
+    token = secrets.token_hex(32)
+    file.parent.mkdir(mode=0o700, exist_ok=True)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as opened:
+        opened.write(token)
+    return token
