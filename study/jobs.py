@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from tivae import records
+from tivae import records, registry
 from tivae.config import TrialConfig
 
 # Forward and backward passes over one image, in units of a forward pass.
@@ -30,7 +30,9 @@ class Job:
     def from_text(cls, text: str) -> Job:
         """The inverse of `to_text`."""
         content = json.loads(text)
-        return cls(content["kind"], TrialConfig.from_dict(content["config"]))
+        # What the driver asks for names what the user asked for.
+        with registry.importing():
+            return cls(content["kind"], TrialConfig.from_dict(content["config"]))
 
     def to_text(self) -> str:
         """The job as JSON: one string, where Tune would copy and flatten a nested config several times."""

@@ -34,9 +34,10 @@ from study.space.search import Search
 from study.storage.folder import FolderError, Frames, StudyPaths, opened
 from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
-from tivae import records
+from tivae import records, registry
 from tivae.config import ConfigError, TrialConfig
 from tivae.data import fashion_mnist
+from tivae.evaluation.measures import chosen
 from tivae.io.redaction import redacted
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--trials-per-gpu", type=_positive, default=4, help="trials that share a GPU; default: 4")
     parser.add_argument(
-        "--measures", choices=("none", "standard", "all"), default="standard", help="of invariance; default: standard"
+        "--measures", default="standard", help="none, standard (the default), all, or names of measures, see README"
     )
     parser.add_argument(
         "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"
@@ -129,6 +130,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     if options.space is None:
         known = ", ".join(path.stem for path in spaces.available())
         raise spaces.SpaceError(f"no search space is given; it must be one of {known}, or the path of a .yaml file")
+    with registry.importing():
+        chosen(options.measures)
     overrides = dict(spaces.parse_override(text) for text in options.set)
     space = spaces.read(spaces.find(options.space), overrides=overrides, seeds=options.seeds)
     if options.trials is not None and space.search is None:

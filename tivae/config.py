@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tivae.fields import STAGES, ConfigError, checked, choice, entry, number, other, stage_of, text
 from tivae.own_fields import WithOwnFields, own_fields
@@ -201,6 +201,13 @@ class TrialConfig(metaclass=WithOwnFields):
     def __reduce__(self) -> tuple[Any, ...]:
         # The class of a config with own fields can't be found by its name.
         return TrialConfig.from_dict, (self.to_dict(),)
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> None:
+            """None for the own fields of other models and probes, as for any field that decides nothing."""
+            if name.startswith("_") or name not in own_fields():
+                raise AttributeError(f"a TrialConfig has no field {name}")
 
     @property
     def is_trained(self) -> bool:

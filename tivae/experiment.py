@@ -81,7 +81,7 @@ def run(
 
     Raises `NonFiniteLoss`, and `ValueError` from the probe, from a degenerate warp and for another `measures`.
     """
-    invariance.check_level(measures)
+    invariance.chosen(measures)
     watch = Stopwatch(device, host.source)
     data = TrialData(host, config, device)
     frozen = None

@@ -22,11 +22,12 @@ from typing import TYPE_CHECKING, Any, Generic, TypeGuard, TypeVar
 from tivae.fields import ConfigError
 
 if TYPE_CHECKING:
+    from tivae.evaluation.measure import Measure
     from tivae.evaluation.probe import Classifier
     from tivae.models.base import Model
 
 TRUSTED_VARIABLE = "TIVAE_TRUSTED"
-_ELSEWHERE = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*")
+ELSEWHERE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
 _importing: ContextVar[bool] = ContextVar("importing", default=False)
 
 Entry = TypeVar("Entry")
@@ -62,7 +63,7 @@ class Registry(Generic[Entry]):
         return iter(self.names)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and (name in self.names or _ELSEWHERE.fullmatch(name) is not None)
+        return isinstance(name, str) and (name in self.names or ELSEWHERE.fullmatch(name) is not None)
 
     def __getitem__(self, name: object) -> Entry:
         """The entry `name`. Raises `ConfigError` where there is none, or its module may not be imported."""
@@ -101,7 +102,7 @@ class Registry(Generic[Entry]):
         return entry
 
     def _elsewhere(self, name: object) -> Entry:
-        if not isinstance(name, str) or not _ELSEWHERE.fullmatch(name):
+        if not isinstance(name, str) or not ELSEWHERE.fullmatch(name):
             rule = f"it must be {' or '.join(self.names)}, or `package.module:Name` for one of your own"
             raise ConfigError(f"`{self.field}` is {name!r}; {rule}", self.field)
         module_name, _, attribute = name.partition(":")
@@ -137,9 +138,14 @@ class Registry(Generic[Entry]):
 _outside: set[str] = set()
 
 
-def outside() -> frozenset[str]:
-    """The modules outside the repository from which entries have been taken in this process."""
-    return frozenset(_outside)
+def outside() -> list[Path]:
+    """The packages, or modules of one file, outside the repository from which this process has entries."""
+    found = set()
+    for name in _outside:
+        top = sys.modules[name.partition(".")[0]]
+        folders = getattr(top, "__path__", None)
+        found.add(Path(next(iter(folders)) if folders else str(top.__file__)).resolve())
+    return sorted(found)
 
 
 def _is_trusted(module: str) -> bool:
@@ -159,4 +165,10 @@ MODELS: Registry[type[Model]] = Registry(
 )
 PROBES: Registry[type[Classifier]] = Registry(
     "probe", ("evaluation/probes",), "tivae.evaluation.probe:Classifier", first=("logistic_regression", "linear_svm")
+)
+MEASURES: Registry[Measure] = Registry(
+    "measures",
+    ("evaluation/measures",),
+    "tivae.evaluation.measure:Measure",
+    first=("curves", "consistency", "equivariance", "canonicalisation", "local_invariance"),
 )

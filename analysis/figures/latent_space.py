@@ -20,7 +20,7 @@ from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.labels import TEST_SET_NAMES, cell_label, model_name
+from analysis.frames.labels import TEST_SET_NAMES, cell_label, file_name, model_name
 from analysis.frames.trial import TEST_SETS, Trial
 from tivae.data.fashion_mnist import CLASS_NAMES
 
@@ -174,7 +174,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             + described(row)
         )
         figure = draw_all(style.new_figure(7.4), space)
-        name = f"latent_space_{model}"
+        name = f"latent_space_{file_name(model)}"
         figures.append(DrawnFigure(name, f"Latent space of the {model_name(model)}", caption, figure, space.points))
     return figures
 

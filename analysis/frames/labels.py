@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -34,6 +35,11 @@ def model_name(model: str) -> str:
     """A model in a figure: VAE, raw pixels, ...; of one that can't be loaded here, the name of its class."""
     entry = MODELS.get(model)
     return model.rpartition(":")[2].replace("_", " ") if entry is None else entry.label
+
+
+def file_name(model: str) -> str:
+    """A model as part of the name of a file."""
+    return re.sub(r"\W+", "_", model)
 
 
 def is_control(model: str) -> bool:

@@ -22,6 +22,7 @@ from analysis.frames.records import read_trials, trial_folders
 from analysis.frames.study import MAIN_METRICS, VALUE_ORDER, Study
 from analysis.frames.typed import empty_frame, frame_of, read_frame, write_frames
 from tivae.io import files
+from tivae.registry import MODELS, PROBES
 
 
 def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
@@ -47,6 +48,10 @@ def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
     names = _study_names(folders)
     parts = [_read(folder, name, running) for folder, name in zip(folders, names, strict=True)]
     trials = _concatenated([part[0] for part in parts], "trials")
+    # Loaded, where they may be, their own fields are known to be fields of the config.
+    for registry in (MODELS, PROBES):
+        for name in trials[registry.field].dropna().unique():
+            registry.get(name)
     if trials.empty:
         raise ValueError(_nothing_line(folders))
     _warn_of_disagreement(trials)

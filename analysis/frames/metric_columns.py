@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from tivae.registry import MEASURES
+
 TEST_SETS = ("base", "augmented")
 CLASSES = 10
 
@@ -76,7 +78,7 @@ def _training() -> Iterator[Column]:
         yield number(f"{test}_hard_soft_gap", f"that minus {test}_reconstruction", PIXELS)
 
 
-def _alarms() -> Iterator[Column]:
+def _collapse_diagnostics() -> Iterator[Column]:
     yield number("stn_mean_log_determinant", "log of input area per output area; 0 for the identity")
     yield number("stn_frame_kept", "of the input's pixels, inside the STN's output", "share")
     yield number("stn_target_variance_ratio", "variance of the STN's output over its input's; 0 is a collapse")
@@ -88,22 +90,9 @@ def _alarms() -> Iterator[Column]:
 
 
 def _invariance() -> Iterator[Column]:
-    for warp in ("rotation", "shift", "scale"):
-        yield number(f"{warp}_accuracy_area", f"mean accuracy over a range of {warp}", "share")
-    yield number("prediction_consistency", "predictions that survive a random warp", "share")
-    yield number("prediction_pair_consistency", "pairs of random warps with one prediction", "share")
-    yield number("worst_of_10_accuracy", "images classified rightly under all of 10 random warps", "share")
-    yield number("latent_displacement", "squared shift of the encoding under a warp over that to another image")
-    yield number("latent_displacement_within_class", "the same relative to images of one class")
-    yield number("within_between_class_ratio", "squared distance within a class over that between classes")
-    for name in ("rotation", "shift_x", "shift_y", "scale"):
-        yield number(f"{name}_r_squared", f"of {name} read linearly from the encoding; 1 is exact")
-    for name, unit in (("rotation_degrees", "degrees"), ("shift_pixels", "pixels"), ("log_scale", "log")):
-        yield number(f"stn_residual_{name}", "mean absolute size of what is left of a warp after the STN", unit)
-    for name in ("rotation", "shift", "scale"):
-        yield number(f"stn_undone_{name}", f"share of the {name} that the STN undoes; negative where it adds", "share")
-    for name, unit in (("rotation", "degree"), ("shift_x", "pixel"), ("shift_y", "pixel"), ("scale", "unit of scale")):
-        yield number(f"local_sensitivity_{name}", "speed of the encoding over its distances", f"per {unit}")
+    for name in MEASURES:
+        for metric in MEASURES[name].metrics:
+            yield number(metric.name, metric.meaning, metric.unit)
 
 
 METRICS = (
@@ -113,6 +102,6 @@ METRICS = (
     *_probe(),
     *_validation(),
     *_training(),
-    *_alarms(),
+    *_collapse_diagnostics(),
     *_invariance(),
 )

@@ -110,8 +110,8 @@ def _config(names: tuple[str, ...], values: tuple[Any, ...]) -> TrialConfig | No
 
 def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:
     """The value that all configs have, those apart that have no use for the field; None where there is none."""
-    for value in {getattr(config, name, None) for config in configs} - {None}:
-        if all(getattr(config, name, None) == value or not _takes(config, name, value) for config in configs):
+    for value in {getattr(config, name) for config in configs} - {None}:
+        if all(getattr(config, name) == value or not _takes(config, name, value) for config in configs):
             return value
     return None
 
@@ -119,7 +119,7 @@ def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:
 def _takes(config: TrialConfig, name: str, value: Any) -> bool:
     """Whether `config` could have this value; where it has no use for the field, another value stands there."""
     try:
-        return bool(getattr(TrialConfig.from_dict(config.to_dict() | {name: value}), name, None) == value)
+        return bool(getattr(TrialConfig.from_dict(config.to_dict() | {name: value}), name) == value)
     except ConfigError:
         return True
 
@@ -137,12 +137,12 @@ def _like_papers(*cell: Any) -> TrialConfig:
 
 
 def _differs(config: TrialConfig, name: str) -> bool:
-    return bool(getattr(config, name, None) != getattr(like_papers(config), name, None))
+    return bool(getattr(config, name) != getattr(like_papers(config), name))
 
 
 def _paper_value(name: str) -> str:
     configs = [TrialConfig(model=model, stn="pretrained") for model in ("vae", "categorical_vae")]
-    values = dict.fromkeys(getattr(config, name, None) for config in configs)
+    values = dict.fromkeys(getattr(config, name) for config in configs)
     return " or ".join(shown(value) for value in values if value is not None) or ABSENT.get(name, "none")
 
 

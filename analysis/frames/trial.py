@@ -14,7 +14,7 @@ import pandas as pd
 from analysis.frames.records import read_record
 from tivae.config import TrialConfig, known_fields
 from tivae.io import files
-from tivae.registry import MODELS
+from tivae.registry import MODELS, PROBES
 
 TEST_SETS = ("base", "augmented")
 
@@ -117,8 +117,9 @@ def config_of(row: Mapping[str, Any] | pd.Series) -> TrialConfig:
 
     Raises `ValueError` where the row's config is missing, or is none that this version knows.
     """
-    # Loaded, where it may be, its own fields are known.
-    MODELS.get(row.get("model"))
+    # Loaded, where they may be, their own fields are known.
+    for registry in (MODELS, PROBES):
+        registry.get(row.get(registry.field))
     values = {name: row[name] for name in known_fields() if name in row and not pd.isna(row[name])}
     if not values:
         raise ValueError(f"trial {row.get('key', '')} has no config: its record is damaged or not written yet")

@@ -76,9 +76,7 @@ def controls_frame(source: Source) -> pd.DataFrame:
     for config in sorted(found, key=lambda one: (order.index(one.model), one.latent_dim or 0, one.key)):
         own = trials[[other == config for other in configs]]
         same_model = [other for other in configs if other is not None and other.model == config.model]
-        varied = [
-            name for name in config_names(trials) if len({getattr(other, name, None) for other in same_model}) > 1
-        ]
+        varied = [name for name in config_names(trials) if len({getattr(other, name) for other in same_model}) > 1]
         row: dict[str, Any] = {"control": _control_label(own.iloc[0], varied), "n": len(own)}
         for metric in ("base_accuracy", "augmented_accuracy"):
             summary = _summary(own, metric, scores)

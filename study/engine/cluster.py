@@ -20,6 +20,7 @@ from study.engine import devices
 from study.engine.devices import ClusterError, Pool, SlotOptions
 from study.engine.private import private, tighten
 from study.storage.remote import Storage, StorageError
+from tivae import registry
 from tivae.io import provenance
 
 # A worker process on a busy node takes a while to start.
@@ -54,7 +55,7 @@ def session(address: str | None = None, cpus: int | None = None, dashboard: bool
         options = _local(cpus, dashboard)
     else:
         tighten()
-        packages = [str(REPOSITORY / name) for name in ("tivae", "study")]
+        packages = [str(REPOSITORY / name) for name in ("tivae", "study")] + list(map(str, registry.outside()))
         # What this process was told of how to compute holds for all nodes.
         told = {name: value for name, value in os.environ.items() if name in HANDED_ON}
         variables = told | {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
@@ -137,7 +138,8 @@ def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
     # Without this package Ray starts a dashboard that shows nothing.
     if dashboard and importlib.util.find_spec("aiohttp") is None:
         raise ClusterError("--dashboard needs the extra `cluster`: give the command with `uv run --extra cluster`")
-    paths = os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
+    outside = [str(package.parent) for package in registry.outside()]
+    paths = os.pathsep.join([str(REPOSITORY), *outside, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
     return {
         "address": "local",
         # Ray would count CPUs that this process may not use.

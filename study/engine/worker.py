@@ -15,9 +15,10 @@ from ray import tune
 
 from study.jobs import Job
 from study.storage.remote import Storage
-from tivae import device_support, records
+from tivae import device_support, records, registry
 from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation.intermediate import METRICS
+from tivae.evaluation.measures import chosen
 from tivae.training import heap
 from tivae.training.loop import EpochRow
 
@@ -58,6 +59,8 @@ def _work(
     began = time.perf_counter()
     job, pool = Job.from_text(config["job"]), config["pool"]
     _prepare(pool["threads"])
+    with registry.importing():
+        chosen(measures)
     pretraining = job.kind == "stn"
     lacking = device_support.missing(job.config, pool["device"], pretraining=pretraining, measures=measures)
     if lacking is not None:

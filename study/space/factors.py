@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +9,8 @@ from typing import Any
 
 from study.space.domains import LISTED, MAX_TRIALS, SEARCHED, Choices, Interval, interval, spelled_out
 from study.space.yaml_reader import Node, SpaceError
-from tivae.config import ConfigError, TrialConfig, check_field_name
-from tivae.fields import checked
-
-FIELDS = {item.name: item for item in dataclasses.fields(TrialConfig)}
+from tivae.config import ConfigError, check_field_name, known_fields
+from tivae.fields import checked, type_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +117,7 @@ def check_keys(node: Node, known: tuple[str, ...], what: str) -> None:
         hint = f"it may hold {', '.join(known)}"
         if near := difflib.get_close_matches(key, known, n=1):
             hint = f"did you mean `{near[0]}`?"
-        elif key in FIELDS and "settings" in known:
+        elif key in known_fields() and "settings" in known:
             hint = "put it under `settings`, or under `factors` to vary it"
         raise SpaceError(f"`{key}` is unknown in {what}; {hint}", part.place)
 
@@ -155,13 +152,13 @@ def is_one_value(name: str, node: Node) -> bool:
     """Whether this is a value of the field itself: one list where the field's values are lists, no list elsewhere."""
     if not isinstance(node.value, list):
         return not isinstance(node.value, dict)
-    takes_lists = isinstance(FIELDS[name].default, tuple)
+    takes_lists = isinstance(known_fields()[name].default, tuple)
     return takes_lists and not (node.value and all(isinstance(item.value, list) for item in node.value))
 
 
 def is_whole(name: str) -> bool:
     """Whether the field holds whole numbers."""
-    return str(FIELDS[name].type).startswith("int")
+    return type_of(known_fields()[name]).startswith("int")
 
 
 def _interval(name: str, word: str, node: Node) -> Interval:
@@ -198,6 +195,6 @@ def _fitting(name: str, number: float) -> int | float:
 
 def _check(name: str, value: Any, place: str) -> None:
     try:
-        checked(FIELDS[name], value)
+        checked(known_fields()[name], value)
     except ConfigError as error:
         raise SpaceError(str(error), place) from None

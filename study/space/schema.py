@@ -11,10 +11,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from study.space.domains import LISTED, MAX_TRIALS, SEARCHED, SHAPES
-from study.space.factors import FIELDS, is_whole
+from study.space.factors import is_whole
 from study.space.search import DIRECTIONS, PRUNERS, SAMPLERS, SIZES, VALIDATION_METRICS, Algorithms
 from study.space.search_space import FOLDER
+from tivae.config import known_fields
+from tivae.registry import ELSEWHERE, MODELS
 
+FIELDS = known_fields()
 PATH, EXAMPLE = FOLDER / "schema.json", FOLDER / "example.yaml"
 # The first line of each search space; editors find the schema by it.
 MODELINE = "# yaml-language-server: $schema=schema.json"
@@ -94,7 +97,17 @@ def _field(name: str) -> Schema:
     item = FIELDS[name]
     bounds = {"low": "minimum", "high": "maximum", "above": "exclusiveMinimum"}
     found: Schema = {"description": f"{item.metadata['help']} [{_legal(name)}]"}
-    if "allowed" in item.metadata:
+    if "registry" in item.metadata:
+        elsewhere = {"type": "string", "pattern": ELSEWHERE.pattern}
+        names = [*item.metadata["allowed"], *([None] if item.default is None else [])]
+        return (
+            found
+            | {"anyOf": [{"enum": names}, elsewhere]}
+            | ({} if item.default is None else {"default": item.default})
+        )
+    if "text" in item.metadata:
+        found |= {"type": ["string"]}
+    elif "allowed" in item.metadata:
         found |= {"enum": list(item.metadata["allowed"])}
     elif isinstance(item.default, bool):
         found |= {"type": "boolean"}
@@ -198,8 +211,12 @@ def _default(name: str) -> str:
 
 def _legal(name: str) -> str:
     item = FIELDS[name]
+    if "text" in item.metadata:
+        return " | ".join(dict.fromkeys(feature for model in MODELS for feature in MODELS[model].feature_names))
     if "allowed" in item.metadata:
-        return " | ".join(item.metadata["allowed"])
+        return " | ".join(
+            (*item.metadata["allowed"], *(["package.module:Name"] if "registry" in item.metadata else []))
+        )
     if isinstance(item.default, bool):
         return "true | false"
     if isinstance(item.default, tuple):

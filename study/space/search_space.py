@@ -13,12 +13,14 @@ from study.space import factors, grid, search, yaml_reader
 from study.space.grid import Grid
 from study.space.search import Search
 from study.space.yaml_reader import Node, SpaceError
-from tivae.config import TrialConfig
+from tivae import registry
+from tivae.config import ConfigError, TrialConfig
 
 __all__ = ["SearchSpace", "SpaceError", "available", "find", "parse_override", "read"]
 
 FOLDER = Path(__file__).resolve().parents[2] / "search_spaces"
 
+_REGISTRIES: dict[str, registry.Registry[Any]] = {"model": registry.MODELS, "probe": registry.PROBES}
 _GRID_KEYS = ("settings", "factors", "seeds")
 
 
@@ -72,23 +74,48 @@ def read(
     path = Path(path)
     source = _shown(path)
     document = yaml_reader.parse(_bytes(path, source), source)
+    # Who runs a search space trusts the modules that it names.
+    with registry.importing():
+        _import_entries(document.plain, source)
+        _import_entries(overrides or {}, "--set")
+        return _read(path, source, document, overrides or {}, seeds)
+
+
+def _read(
+    path: Path, source: str, document: Node, overrides: Mapping[str, Any], seeds: int | list[int] | None
+) -> SearchSpace:
     if isinstance(document.value, dict) and "search" in document.value:
-        searched = search.read(document, source, overrides or {}, seeds)
+        searched = search.read(document, source, overrides, seeds)
         varied = tuple(item.name for item in searched.parameters)
         return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, searched)
     grids = _grids(document)
     grid.check_conditions(grids)
-    replaced = grid.overrides(overrides or {}, seeds)
+    replaced = grid.overrides(overrides, seeds)
     grids = [each.updated(replaced) for each in grids]
     trials = grid.trials(grids, source)
     return SearchSpace(
         name=path.stem,
         question=_question(document),
         trials=trials,
-        factors=grid.varied_fields([*_named_fields(document), *(overrides or {}), "seed"], grids, trials),
+        factors=grid.varied_fields([*_named_fields(document), *overrides, "seed"], grids, trials),
         source=path,
         document=document.plain,
     )
+
+
+def _import_entries(part: Any, source: str, field: str | None = None) -> None:
+    """Imports the models and probes from elsewhere that `part` names anywhere, so that their own fields are known."""
+    if isinstance(part, Mapping):
+        for name, value in part.items():
+            _import_entries(value, source, name if name in _REGISTRIES else field)
+    elif isinstance(part, list | tuple):
+        for value in part:
+            _import_entries(value, source, field)
+    elif field is not None and isinstance(part, str) and registry.ELSEWHERE.fullmatch(part):
+        try:
+            _REGISTRIES[field][part]
+        except ConfigError as error:
+            raise SpaceError(str(error), source) from None
 
 
 def parse_override(text: str) -> tuple[str, Any]:

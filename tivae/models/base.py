@@ -47,7 +47,7 @@ class Model(nn.Module, ABC):
     A subclass declares:
     label: its name in tables and figures.
     feature_names: what a probe can read from it, the default first; `sample` is given noise. hard_features: those of
-    them that have no derivative.
+    them that have no derivative; is_differentiable: whether the others have one.
     is_trained: whether gradient steps are made for it; has_posterior: whether its encoder gives a posterior over
     latents, which has samples and a KL.
     loss_terms: terms of its loss beside reconstruction and KL; each is a column of the losses on every set of images.
@@ -57,6 +57,7 @@ class Model(nn.Module, ABC):
     label: ClassVar[str]
     feature_names: ClassVar[tuple[str, ...]]
     hard_features: ClassVar[tuple[str, ...]] = ()
+    is_differentiable: ClassVar[bool] = True
     is_trained: ClassVar[bool]
     has_posterior: ClassVar[bool] = False
     loss_terms: ClassVar[tuple[Metric, ...]] = ()

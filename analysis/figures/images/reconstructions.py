@@ -16,7 +16,7 @@ from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import first_of_each_class
-from analysis.frames.labels import cell_label, model_name
+from analysis.frames.labels import cell_label, file_name, model_name
 from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS, Trial
 from tivae import TrainedModel
@@ -152,7 +152,7 @@ def draw_traversal(ax: Axes, frame: pd.DataFrame) -> Axes:
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """Reconstructions and samples of all models, and a traversal for each; of the first seed of its best cell."""
+    """Reconstructions of all models, samples and a traversal of those with a prior; the first seed of the best cell."""
     data = sources.images()
     chosen = _chosen(sources.study)
     models = {name: model for name, (_, model) in chosen.items()}
@@ -160,7 +160,8 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     rows = sources.study.trials[sources.study.trials["key"].isin(keys)]
     described_cells = "; ".join(f"{cell_label(trial.row)}, seed {trial.row['seed']}" for trial, _ in chosen.values())
     origin = f"{described_cells}. {described(rows)}"
-    reconstructed, sampled = numbers(data, models), sample_numbers(models)
+    reconstructed = numbers(data, models)
+    with_prior = {name: model for name, model in models.items() if model.model.has_posterior}
     height = grids.grid_height(len(TEST_SETS) * (len(models) + 1), reconstructed["class"].nunique())
     figures = [
         DrawnFigure(
@@ -170,18 +171,22 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             f"model with a spatial transformer reconstructs that one's output. {_brightest(models)}{origin}",
             _one_axes(height, draw, reconstructed),
             reconstructed,
-        ),
+        )
+    ]
+    if not with_prior:
+        return figures
+    sampled = sample_numbers(with_prior)
+    height = grids.grid_height(len(with_prior) * SAMPLES // SAMPLES_IN_A_ROW, SAMPLES_IN_A_ROW)
+    figures.append(
         DrawnFigure(
             "prior_samples",
             "Samples from the prior",
             f"Images decoded from samples of each model's prior. {_brightest(models)}{origin}",
-            _one_axes(
-                grids.grid_height(len(models) * SAMPLES // SAMPLES_IN_A_ROW, SAMPLES_IN_A_ROW), draw_samples, sampled
-            ),
+            _one_axes(height, draw_samples, sampled),
             sampled,
-        ),
-    ]
-    return figures + [_traversal(data, trial, model, rows) for trial, model in chosen.values()]
+        )
+    )
+    return figures + [_traversal(data, *pair, rows) for pair in chosen.values() if pair[1].model.has_posterior]
 
 
 def _chosen(study: Study) -> dict[str, tuple[Trial, TrainedModel]]:
@@ -224,7 +229,9 @@ def _traversal(data: FashionMNIST, trial: Trial, model: TrainedModel, rows: pd.D
         f"{trial.row['seed']}. {described(rows[rows['key'] == trial.key])}"
     )
     figure = _one_axes(grids.grid_height(latents, columns) + 0.2, draw_traversal, frame)
-    return DrawnFigure(f"traversal_{model.config.model}", f"Latent traversal of the {name}", caption, figure, frame)
+    return DrawnFigure(
+        f"traversal_{file_name(model.config.model)}", f"Latent traversal of the {name}", caption, figure, frame
+    )
 
 
 def _one_axes(height: float, drawing: object, frame: pd.DataFrame) -> Figure:

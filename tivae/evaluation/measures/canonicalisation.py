@@ -7,6 +7,39 @@ from torch import Tensor
 
 from tivae.data import warps
 from tivae.data.datasets import IMAGE_SIZE
+from tivae.evaluation import losses
+from tivae.evaluation.measure import measure
+from tivae.evaluation.subject import Subject
+from tivae.metric import Metric
+
+
+@measure(
+    *(
+        Metric(f"stn_residual_{name}", "mean absolute size of what is left of a warp after the STN", unit, low=0)
+        for name, unit in (("rotation_degrees", "degrees"), ("shift_pixels", "pixels"), ("log_scale", "log"))
+    ),
+    *(
+        Metric(
+            f"stn_undone_{name}", f"share of the {name} that the STN undoes; negative where it adds", "share", high=1
+        )
+        for name in ("rotation", "shift", "scale")
+    ),
+    needs_stn=True,
+)
+@torch.no_grad()
+def measured(subject: Subject) -> dict[str, float]:
+    """What the STN leaves of random warps of the augmentation."""
+    stn, parameters = subject.front, next(subject.random_warps())
+    assert stn is not None
+    own = warps.sampling_matrices(parameters)
+    warped, base = subject.data.warped_test(parameters), subject.data.base_test()
+    on_warped = torch.cat([stn.matrices(batch).cpu() for batch in warped.batches(losses.BATCH_SIZE)])
+    on_base = torch.cat([stn.matrices(batch).cpu() for batch in base.batches(losses.BATCH_SIZE)])
+    left = sizes(residuals(on_warped, on_base, own))
+    shares = undone(left, sizes(own))
+    names = {"rotation_degrees": "rotation", "shift_pixels": "shift", "log_scale": "scale"}
+    columns = {f"stn_residual_{name}": value for name, value in left.items()}
+    return columns | {f"stn_undone_{names[name]}": value for name, value in shares.items()}
 
 
 def residuals(on_warped: Tensor, on_base: Tensor, undone_warps: Tensor) -> Tensor:

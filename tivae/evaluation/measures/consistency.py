@@ -11,8 +11,38 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from tivae.evaluation.measure import measure
+from tivae.evaluation.subject import WARPS, Subject
+from tivae.metric import Metric, share
+
 Predictions = NDArray[np.int64]
 Encodings = NDArray[np.floating]
+
+
+@measure(
+    share("prediction_consistency", "predictions that survive a random warp"),
+    share("prediction_pair_consistency", "pairs of random warps with one prediction"),
+    share(f"worst_of_{WARPS}_accuracy", f"images classified correctly under all of {WARPS} random warps"),
+    Metric("latent_displacement", "squared shift of the encoding under a warp over that to another image", low=0),
+    Metric("latent_displacement_within_class", "the same relative to images of one class", low=0),
+    Metric("within_between_class_ratio", "squared distance within a class over that between classes", low=0),
+)
+def measured(subject: Subject) -> dict[str, float]:
+    """Consistency of predictions and encodings under random warps of the augmentation."""
+    shifts, predictions = [], []
+    for parameters in subject.random_warps():
+        warped = subject.encodings(subject.data.warped_test(parameters))
+        shifts.append(squared_shift(subject.unwarped, warped))
+        predictions.append(subject.probe.predict(warped))
+    classes, labels, unwarped = np.stack(predictions), subject.labels, subject.unwarped
+    return {
+        "prediction_consistency": prediction_consistency(subject.probe.predict(unwarped), classes),
+        "prediction_pair_consistency": pair_consistency(classes),
+        f"worst_of_{WARPS}_accuracy": worst_case_accuracy(classes, labels),
+        "latent_displacement": displacement(shifts, unwarped),
+        "latent_displacement_within_class": displacement_within_class(shifts, unwarped, labels),
+        "within_between_class_ratio": within_between_ratio(unwarped, labels),
+    }
 
 
 def prediction_consistency(unwarped: Predictions, warped: Predictions) -> float:

@@ -9,6 +9,9 @@ import torch
 from torch import Tensor
 
 from tivae.data.warps import WarpParameters
+from tivae.evaluation.measure import measure
+from tivae.evaluation.subject import Subject
+from tivae.metric import share
 
 # The same for all trials, so that curves can be compared: three times the paper's rotations, twice its shifts and
 # scales.
@@ -17,7 +20,21 @@ GRIDS: dict[str, tuple[float, ...]] = {
     "shift_pixels": (0, 1, 2, 3, 4, 6, 8),
     "scale": (0.6, 0.7, 0.8, 0.9, 1, 1.1, 1.2, 1.3, 1.4),
 }
+_NAMES = {"rotation_degrees": "rotation", "shift_pixels": "shift", "scale": "scale"}
 _UNWARPED = {"rotation_degrees": 0.0, "shift_pixels": 0.0, "scale": 1.0}
+
+
+@measure(*(share(f"{name}_accuracy_area", f"mean accuracy over a range of {name}") for name in _NAMES.values()))
+def measured(subject: Subject) -> dict[str, float]:
+    """The areas under the curves, which are left in the subject's details."""
+
+    def accuracy(parameters: WarpParameters) -> float:
+        encodings = subject.encodings(subject.data.warped_test(parameters))
+        return subject.probe.accuracy(encodings, subject.labels)
+
+    found = curves(accuracy, len(subject.labels))
+    subject.details["curves"] = found
+    return {f"{_NAMES[warp]}_accuracy_area": area(curve["values"], curve["accuracy"]) for warp, curve in found.items()}
 
 
 def curves(accuracy: Callable[[WarpParameters], float], count: int) -> dict[str, dict[str, list[float]]]:

@@ -2,13 +2,45 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from tivae.data import warps
+from tivae.data.datasets import TEST_SET_SEED
+from tivae.data.randomness import generator
+from tivae.evaluation.measure import measure
+from tivae.evaluation.subject import Subject
+from tivae.metric import Metric
+
 RIDGE_PENALTY = 1.0
+
+
+@measure(
+    *(
+        Metric(f"{name}_r_squared", f"of {name} read linearly from the encoding; 1 is exact", high=1)
+        for name in ("rotation", "shift_x", "shift_y", "scale")
+    )
+)
+def measured(subject: Subject) -> dict[str, float]:
+    """How well a random warp of each test image can be read from its encoding."""
+    # Every warp is present in every image: half of them at zero would leave less to read.
+    always = replace(subject.config, warp_probability=1.0)
+    parameters = warps.draw(len(subject.labels), always, generator(TEST_SET_SEED, "warps to be read"))
+    encodings = subject.encodings(subject.data.warped_test(parameters))
+    targets = {
+        "rotation": parameters.rotation_degrees,
+        "shift_x": parameters.shift_x_pixels,
+        "shift_y": parameters.shift_y_pixels,
+        "scale": parameters.scale,
+    }
+    found = r_squared(encodings, torch.stack(list(targets.values()), dim=1).numpy())
+    return {f"{name}_r_squared": float(value) for name, value in zip(targets, found, strict=True)}
 
 
 def r_squared(encodings: NDArray[np.floating], parameters: NDArray[np.floating]) -> NDArray[np.float64]:

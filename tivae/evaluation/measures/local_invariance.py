@@ -10,7 +10,33 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-GENERATORS = ("rotation", "shift_x", "shift_y", "scale")
+from tivae.data.datasets import fill_value
+from tivae.evaluation import losses
+from tivae.evaluation.measure import measure
+from tivae.evaluation.measures.consistency import pair_distance
+from tivae.evaluation.subject import Subject
+from tivae.metric import Metric
+
+_UNITS = {"rotation": "degree", "shift_x": "pixel", "shift_y": "pixel", "scale": "unit of scale"}
+GENERATORS = tuple(_UNITS)
+
+
+@measure(
+    *(
+        Metric(f"local_sensitivity_{name}", "speed of the encoding over its distances", f"per {unit}", low=0)
+        for name, unit in _UNITS.items()
+    ),
+    standard=False,
+)
+def measured(subject: Subject) -> dict[str, float | None]:
+    """The speed of the encoding as each test image begins to turn, shift or grow; None without a derivative."""
+    if not subject.is_smooth:
+        return {f"local_sensitivity_{name}": None for name in GENERATORS}
+    batches = subject.data.base_test().batches(losses.BATCH_SIZE)
+    outside = fill_value(subject.config.fill, subject.config.deviation)
+    speeds = squared_speeds(subject.encode, batches, outside)
+    distance = pair_distance(subject.unwarped)
+    return {f"local_sensitivity_{name}": sensitivity(speed, distance) for name, speed in speeds.items()}
 
 
 @torch.no_grad()

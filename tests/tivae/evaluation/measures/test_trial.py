@@ -8,6 +8,7 @@ import pytest
 from tests.small import small
 from tivae import experiment, records
 from tivae.config import TrialConfig
+from tivae.registry import MEASURES
 
 QUICK = small(train_images=100, hidden_widths=(4,), epochs=1)
 STANDARD = {
@@ -37,13 +38,13 @@ def test_each_level_adds_its_columns_and_moves_no_other(levels):
     assert levels["none"].measures is None
 
 
-def test_figures_are_within_their_ranges(levels):
+def test_metrics_are_within_the_ranges_that_are_declared(levels):
     metrics = levels["all"].metrics
-    for name in STANDARD - {name for name in STANDARD if "r_squared" in name}:
-        upper = 2 if "displacement" in name or "ratio" in name else 1
-        assert 0 < metrics[name] < upper, name
-    for name in LOCAL:
-        assert 0 < metrics[name] < 100, name
+    declared = {metric.name: metric for name in MEASURES for metric in MEASURES[name].metrics}
+    assert declared.keys() == STANDARD | OF_STN | LOCAL
+    for name in STANDARD | LOCAL:
+        assert declared[name].allows(metrics[name]), name
+        assert metrics[name] != declared[name].low, name
     assert metrics["worst_of_10_accuracy"] <= metrics["base_accuracy_fit_augmented"]
     assert metrics["scale_r_squared"] <= 1
 
@@ -103,7 +104,9 @@ def test_a_study_holds_the_curves_and_a_finished_trial_is_left_as_it_is(host, tm
 
 
 def test_an_unknown_level_is_refused_before_anything_is_trained(host):
-    with pytest.raises(ValueError, match="`measures` is 'some'; it must be none or standard or all"):
+    with pytest.raises(
+        ValueError, match="`measures` is 'some', of which 'some' is none; it must be none, standard, all, curves"
+    ):
         experiment.run(QUICK, host, measures="some", on_epoch=lambda _: pytest.fail("it trained"))
 
 
