@@ -25,6 +25,7 @@ def full(tmp_path_factory):
     configs = [*grid(seeds=3), TrialConfig(train_dataset="augmented", latent_dim=100), TrialConfig(kl_weight=0.1)]
     configs += [TrialConfig(model="pixels"), TrialConfig(model="pca"), TrialConfig(model="untrained")]
     configs += [TrialConfig(train_dataset=kind, batch_size=128) for kind in ("base", "augmented")]
+    configs += [TrialConfig(stn="joint")]
     results = write_study(tmp_path_factory.mktemp("full"), configs, some)
     write_record(results, record(TrialConfig(seed=9), "failed", "NonFiniteLoss: 100 % of step_3 & <b>"))
     return analysis.load(results)
