@@ -12,12 +12,12 @@ import pandas as pd
 import analysis
 from analysis import formats
 from analysis.formats import Table
+from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import Trial, config_of
 from analysis.inference import ImageComparison, compare_images, compare_seeds, pair_by_seed
 from tivae.config import FIELD_NAMES
-from tivae.data.fashion_mnist import CLASS_NAMES
 
 EXIT_BAD_INPUT = 2
 TEST_SETS = ("base", "augmented")
@@ -62,7 +62,7 @@ def per_class(first: Trial, second: Trial) -> Table:
     """Accuracy of each class in two trials, and the difference."""
     one, two = _pair_of_predictions(first, second)
     rows = []
-    for number, name in enumerate(CLASS_NAMES):
+    for number, name in enumerate(image_set_of(first.row).classes):
         mine = (one["label"] == number).to_numpy()
         row: dict[tuple[str, str], str | None] = {("", "class"): name}
         for test_set in TEST_SETS:
@@ -150,8 +150,10 @@ def _trial(path: Path) -> Trial:
 
 def _pair_of_predictions(first: Trial, second: Trial) -> tuple[pd.DataFrame, pd.DataFrame]:
     one, two = first.predictions(), second.predictions()
-    if not one["label"].equals(two["label"]):
-        raise ValueError(f"{first.key} and {second.key} were tested on other images; their `test_images` must agree")
+    if image_set_of(first.row) != image_set_of(second.row) or not one["label"].equals(two["label"]):
+        raise ValueError(
+            f"{first.key} and {second.key} were tested on other images; their `dataset` and `test_images` must agree"
+        )
     return one, two
 
 

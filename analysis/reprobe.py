@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,13 @@ import pandas as pd
 
 import analysis
 from analysis import formats
+from analysis.frames.image_sets import image_set_of
 from analysis.frames.study import Study
 from analysis.frames.trial import Trial
 from tivae.config import ConfigError, TrialConfig
-from tivae.data import fashion_mnist
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
+from tivae.data.loading import load
 from tivae.evaluation.readout import read_out
 from tivae.io.files import replacing
 
@@ -32,7 +33,7 @@ SHOWN = ("key", "model", "train_dataset", "stn", "seed", *PROBE_FIELDS, "base_ac
 
 def reprobe(
     study: Study,
-    data: FashionMNIST,
+    data: Mapping[str, Images],
     device: str = "cpu",
     on_trial: Callable[[int, int, str], None] | None = None,
     on_row: Callable[[pd.DataFrame], None] | None = None,
@@ -40,6 +41,7 @@ def reprobe(
 ) -> pd.DataFrame:
     """A row per finished trial: its key, cell and seed, the probe's settings, and all metrics of the new probe.
 
+    data: the images of each data set of the study.
     probe: of `PROBE_FIELDS` those that change; trials that have that probe already are left out, and none without
     any. A trial whose model does not have the features, or whose weights can't be read, has the reason in `error` and
     no metrics.
@@ -57,7 +59,9 @@ def reprobe(
         row = {"key": trial.key} | row | {"error": None}
         try:
             changed = dataclasses.replace(config, **probe)
-            row |= {name: getattr(changed, name) for name in PROBE_FIELDS} | _metrics(trial, changed, data, device)
+            row |= {name: getattr(changed, name) for name in PROBE_FIELDS} | _metrics(
+                trial, changed, data[config.dataset], device
+            )
         except (ValueError, OSError) as problem:
             row["error"] = str(problem)
         rows.append(row)
@@ -74,7 +78,7 @@ def _changes(config: TrialConfig, probe: dict[str, Any]) -> bool:
         return True
 
 
-def _metrics(trial: Trial, config: TrialConfig, data: FashionMNIST, device: str) -> dict[str, Any]:
+def _metrics(trial: Trial, config: TrialConfig, data: Images, device: str) -> dict[str, Any]:
     trained = trial.model()
     stn = None if trained.stn is None else trained.stn.to(device)
     return read_out(config, TrialData(data, config, device), trained.model.to(device), stn).metrics
@@ -106,7 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--stn", dest="probe_stn", help="used or bypassed, where a trial has one")
     parser.add_argument("--fit", dest="probe_fit", help="matched, base, augmented, both or training")
     parser.add_argument("--regularisation", dest="probe_regularisation", type=float, help="scikit-learn's C")
-    parser.add_argument("--data", type=Path, help="folder with the four Fashion-MNIST files; default: found or fetched")
+    parser.add_argument("--data", type=Path, help="folder with the data set's files; default: found or fetched")
     parser.add_argument("--device", default="cpu", help="default: cpu")
     options = parser.parse_args(arguments)
     try:
@@ -121,7 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 file.write(formats.csv(frame).encode())
 
         # After each trial: what is interrupted keeps the rows it has.
-        data = fashion_mnist.load(options.data)
+        known = [image_set_of(row) for _, row in study.finished.iterrows()]
+        data = {images.name: load(images, options.data) for images in dict.fromkeys(known)}
         frame = reprobe(study, data, options.device, _said(time.monotonic()), write, **probe)
         if frame.empty:
             print("every finished trial has that probe already")

@@ -16,6 +16,9 @@ def command(config: TrialConfig) -> str:
     usual = TrialConfig(**named)
     fields = [name for name in FIELD_NAMES if name not in named and getattr(config, name) != getattr(usual, name)]
     values = named | {name: getattr(config, name) for name in fields if getattr(config, name) is not None}
+    if values.pop("dataset_facts", None) is not None:
+        # The name holds a digest of images that lie elsewhere.
+        values["dataset"] = config.images.origin
     settings = " ".join(f"--set {shlex.quote(f'{name}={_yaml(value)}')}" for name, value in values.items())
     return f"uv run python -m study.run paper_grid {settings} --name {config.key}"
 

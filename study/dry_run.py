@@ -36,7 +36,7 @@ def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace
     say(f"devices: {devices.named(pools)}")
     expected = makespan(jobs, slots)
     say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
-    if any(pool.kind != "cpu" for pool in pools):
+    if any(pool.device != "cpu" for pool in pools):
         say("the time is that of CPU slots; a GPU is faster by what its first epochs will show")
 
 
@@ -78,7 +78,7 @@ def images_per_second(threads: int) -> float:
         config = TrialConfig()
         model = models.build_autoencoder(config)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, fused=True)
-        images = torch.rand(config.batch_size, 1, 28, 28)
+        images = torch.rand(config.batch_size, 1, config.images.size, config.images.size)
         source = generator(0, "timing")
         started = 0.0
         for step in range(2 * TIMED_STEPS):

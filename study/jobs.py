@@ -80,29 +80,30 @@ class Job:
     def cost(self) -> float:
         """Expected work, in training images of the paper's VAE; good to about a third."""
         config = self.config
-        images = (config.train_images or 60_000) - (config.validation_images or 0)
+        images = (config.train_images or config.images.train_images) - (config.validation_images or 0)
+        stn_share = _STN_SHARE * config.images.pixels / TrialConfig().images.pixels
         if self.kind == "stn":
-            return self.epochs * images * _STN_SHARE
+            return self.epochs * images * stn_share
         if not config.is_trained:
             # Encoding and the probes; nothing is trained.
             return float(images)
-        tests = 2 * (config.test_images or 10_000)
+        tests = 2 * (config.test_images or config.images.test_images)
         per_image = _flops(config) / _flops(TrialConfig())
         if config.consistency_weight is not None:
             # A second view is encoded, which is half of the work, and not decoded.
             per_image *= 1.5
         # Test images are only encoded and decoded, and the training images are encoded twice for the probes.
         passes = self.epochs * (images + tests / _TRAINING_PASSES) + 2 * images / (2 * _TRAINING_PASSES)
-        return per_image * passes + self.epochs * images * self._stn_share
+        return per_image * passes + self.epochs * images * stn_share * self._stn_passes
 
     @property
-    def _stn_share(self) -> float:
-        """Cost of the STN per training image and epoch."""
+    def _stn_passes(self) -> float:
+        """Cost of the STN per training image and epoch, over that of training it."""
         config = self.config
         if config.stn in ("joint", "inverse"):
-            return _STN_SHARE
+            return 1.0
         redrawn = config.train_dataset == "augmented" and config.training_warps == "redrawn"
-        return _STN_SHARE / _TRAINING_PASSES if config.stn == "pretrained" and redrawn else 0.0
+        return 1 / _TRAINING_PASSES if config.stn == "pretrained" and redrawn else 0.0
 
     def is_finished(self, study: Path) -> bool:
         """Whether its record is there and says so, and an STN's weights are whole."""
@@ -125,10 +126,10 @@ def plan(trials: Iterable[TrialConfig], study: Path) -> list[Job]:
 def _flops(config: TrialConfig) -> float:
     """Multiplications of one forward pass over one image, batch norm and activations counted as 30 per value."""
     widths = config.hidden_widths
-    sizes = [28]
+    sizes = [config.images.size]
     for _ in widths:
         sizes.append(math.ceil(sizes[-1] / 2))
-    total = 9.0 * widths[0] * 28**2
+    total = 9.0 * widths[0] * sizes[0] ** 2
     for depth, width in enumerate(widths):
         before = widths[depth - 1] if depth else 1
         total += (9 * before + 30) * width * sizes[depth + 1] ** 2

@@ -36,7 +36,7 @@ from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
 from tivae import records, registry
 from tivae.config import ConfigError, TrialConfig
-from tivae.data import fashion_mnist
+from tivae.data.image_set import DataError
 from tivae.evaluation.measures import chosen
 from tivae.io.redaction import redacted
 
@@ -90,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
     parser.add_argument("--name", help="the study's folder in the results; default: the space's name")
-    parser.add_argument("--data", type=Path, help="folder with the four Fashion-MNIST files; default: found or fetched")
+    parser.add_argument("--data", type=Path, help="folder with the data set's files; default: found or fetched")
     parser.add_argument(
         "--devices", default="auto", help="auto (all there are), or a list such as cuda,cpu; kinds: cuda, mps, cpu"
     )
@@ -321,7 +321,7 @@ BAD_INPUT = (
     devices.ClusterError,
     StorageError,
     MLflowError,
-    fashion_mnist.DataError,
+    DataError,
 )
 
 

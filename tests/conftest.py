@@ -5,7 +5,7 @@ import gc
 import pytest
 import torch
 
-from tivae.data import fashion_mnist
+from tivae.data.loading import load
 
 # Tests run beside other work, and figures must not depend on how many cores a machine has.
 torch.set_num_threads(1)
@@ -22,4 +22,4 @@ def _imported_modules_are_no_garbage():
 @pytest.fixture(scope="session")
 def host():
     """The real Fashion-MNIST, through the real chain: fetched where this machine has none."""
-    return fashion_mnist.load()
+    return load()

@@ -2,6 +2,9 @@
 
 from tivae.config import TrialConfig
 
+# That of the default data set.
+STANDARD = TrialConfig().standardisation
+
 
 def small(**changes):
     """A trial of 2 epochs with few images and a narrow network, with `changes`."""

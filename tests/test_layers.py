@@ -12,7 +12,7 @@ import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 # What one trial may need: it must run on a machine that has nothing else.
-TRIAL = {"torch", "torchvision", "numpy", "sklearn", "threadpoolctl"}
+TRIAL = {"torch", "torchvision", "numpy", "sklearn", "threadpoolctl", "PIL"}
 
 
 def imported(source):

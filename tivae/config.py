@@ -9,22 +9,21 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from tivae.data import catalogue
+from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
+from tivae.data.standardisation import Standardisation
 from tivae.fields import STAGES, ConfigError, checked, choice, entry, number, other, stage_of, text
 from tivae.own_fields import WithOwnFields, own_fields
 from tivae.registry import MODELS, PROBES
 
 __all__ = ["FIELDS", "FIELD_NAMES", "ConfigError", "TrialConfig", "check_field_name", "known_fields"]
 
-IMAGE_PIXELS = 28 * 28
-# Of the 60,000 training images, in units of the brightest pixel.
-PIXEL_DEVIATION = 0.3530
-
 DEFAULT_PROBE = "logistic_regression"
-# Images that are left to train on beside a validation set, as many as `train_images` is at least.
-LEAST_TRAINING_IMAGES = 100
-_ALL_TRAINING_IMAGES = 60_000
 # Optional fields that are None but for the models that give a default for them.
 OF_SOME_MODELS = ("categories", "temperature", "minimum_temperature", "annealing_rate")
+
+# Fields that earlier records have under another name.
+RENAMED = {"pixel_deviation": "pixel_std"}
 
 # Part of every key. Raise it when a change of code changes the numbers of an unchanged config.
 RECIPE = 2
@@ -70,27 +69,39 @@ class TrialConfig(metaclass=WithOwnFields):
     )
 
     # Data
-    dataset: str = choice("fashion_mnist", "fashion_mnist", stage="stn", help="the images")
-    train_images: int | None = number(None, 100, 60_000, stage="stn", help="first N training images; None: all 60,000")
-    test_images: int | None = number(
-        None, 100, 10_000, stage="evaluation", help="first N test images; None: all 10,000"
-    )
-    validation_images: int | None = number(
-        None,
-        1,
-        59_900,
+    dataset: str = text(
+        catalogue.DEFAULT,
         stage="stn",
-        help="the last N training images, held out of all training; None: no validation set",
+        help="the images: fashion_mnist, mnist, kmnist, qmnist or emnist, the path of a .npz file or of a folder of "
+        "images, or package.module:Name",
+    )
+    dataset_facts: str | None = text(
+        None,
+        stage="stn",
+        most_letters=100_000,
+        help="size, classes and digest of images that are in no catalogue; filled in from `dataset`",
+    )
+    train_images: int | None = number(None, LEAST_IMAGES, stage="stn", help="first N training images; None: all")
+    test_images: int | None = number(None, LEAST_IMAGES, stage="evaluation", help="first N test images; None: all")
+    validation_images: int | None = number(
+        None, 1, stage="stn", help="the last N training images, held out of all training; None: no validation set"
     )
 
-    pixel_deviation: float | None = number(
-        None, above=0, high=10, stage="stn", help="images are divided by it; default 0.353, that of all training pixels"
+    pixel_std: float | None = number(
+        None,
+        above=0,
+        high=10,
+        stage="stn",
+        help="images are divided by it; default: that of all training pixels of the data set",
     )
 
     # Warps of the augmented dataset (paper, section 3.1), each applied with `warp_probability`
     rotation_degrees: float = number(10.0, 0, 180, stage=_warps_stage, help="uniform in +-this")
     shift_pixels: float = number(
-        4.0, 0, 28, stage=_warps_stage, help="uniform in +-this, along x and along y, one coin for both"
+        4.0,
+        0,
+        stage=_warps_stage,
+        help="uniform in +-this, along x and along y, one coin for both; in pixels, whatever the size of an image",
     )
     scale_range: float = number(0.2, 0, 0.9, stage=_warps_stage, help="scale uniform in 1 +- this")
     warp_probability: float = number(
@@ -141,7 +152,7 @@ class TrialConfig(metaclass=WithOwnFields):
 
     # Optimiser
     epochs: int = number(20, 1, 100_000, stage=_epochs_stage, help="passes over the training images")
-    batch_size: int = number(64, 2, 60_000, stage="stn", help="images; the last, smaller batch of an epoch is used too")
+    batch_size: int = number(64, 2, stage="stn", help="images; the last, smaller batch of an epoch is used too")
     learning_rate: float = number(1e-3, above=0, help="of AdamW")
     weight_decay: float = number(0.01, 0, stage="stn", help="of AdamW; torch's default")
     learning_rate_schedule: str = choice("constant", "constant", "cosine", help="cosine falls to 0 at the end")
@@ -186,6 +197,7 @@ class TrialConfig(metaclass=WithOwnFields):
     )
 
     def __post_init__(self) -> None:
+        self._resolve_dataset()
         for item in (FIELDS["model"], FIELDS["probe"]):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
         unused = self._unused()
@@ -242,9 +254,14 @@ class TrialConfig(metaclass=WithOwnFields):
         return self._key_of("evaluation") if self.is_trained else None
 
     @property
-    def deviation(self) -> float:
-        """What standardised images were divided by, in units of the brightest pixel."""
-        return PIXEL_DEVIATION if self.pixel_deviation is None else self.pixel_deviation
+    def images(self) -> ImageSet:
+        """The data set: its size, classes, counts and files."""
+        return catalogue.named(self.dataset, self.dataset_facts)
+
+    @property
+    def standardisation(self) -> Standardisation:
+        """What a model sees of a pixel."""
+        return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
     def encoding_dim(self) -> int:
@@ -252,7 +269,8 @@ class TrialConfig(metaclass=WithOwnFields):
         return MODELS[self.model].encoding_dim(self)
 
     def _key_of(self, stage: str) -> str:
-        values = self.to_dict()
+        # Own images are what their content says, wherever they lie and whatever they are called.
+        values = self.to_dict() | {"dataset": self.images.sha256 or self.dataset, "dataset_facts": None}
         last = STAGES.index(stage)
         return _digest({item.name: values[item.name] for item in fields(self) if stage_of(item, self) <= last})
 
@@ -263,13 +281,38 @@ class TrialConfig(metaclass=WithOwnFields):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrialConfig:
-        """The inverse of `to_dict`; refuses unknown fields."""
+        """The inverse of `to_dict`; refuses unknown fields.
+
+        It may be of a stranger: no images are read, and no module is run, that it may name as its data set.
+        """
+        values = {RENAMED.get(name, name): value for name, value in values.items()}
         # Their own fields are known from then on.
         for item in (FIELDS["model"], FIELDS["probe"]):
             checked(item, values.get(item.name, item.default))
         for name in values:
             check_field_name(name)
+        try:
+            catalogue.named(values.get("dataset", catalogue.DEFAULT), values.get("dataset_facts"))
+        except DataError as problem:
+            raise ConfigError(str(problem), "dataset") from None
         return cls(**values)
+
+    def _resolve_dataset(self) -> None:
+        """Puts a name and facts in the place of a path or a `package.module:Name`."""
+        dataset, facts = self.dataset, self.dataset_facts
+        if facts is not None and not isinstance(facts, str):
+            raise ConfigError(f"`dataset_facts` is {facts!r}; leave it out, it follows from `dataset`", "dataset_facts")
+        try:
+            if not isinstance(dataset, str):
+                raise DataError(f"`dataset` is {dataset!r}; it must be a name or a path")
+            if catalogue.is_resolved(dataset, facts):
+                catalogue.named(dataset, facts)
+            else:
+                dataset, facts = catalogue.resolved(dataset)
+        except DataError as problem:
+            raise ConfigError(str(problem), "dataset") from None
+        object.__setattr__(self, "dataset", dataset)
+        object.__setattr__(self, "dataset_facts", facts)
 
     def _unused(self) -> dict[str, Any]:
         """The fields that decide nothing, with what stands there: None, or 0 epochs."""
@@ -288,7 +331,7 @@ class TrialConfig(metaclass=WithOwnFields):
         paired_stn = self.stn in ("pretrained", "joint")
         consistency = self.is_trained and bool(self.consistency_weight)
         return {
-            "pixel_deviation": None if self.pixel_deviation == PIXEL_DEVIATION else self.pixel_deviation,
+            "pixel_std": None if self.pixel_std == self.images.std else self.pixel_std,
             "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency),
             **dict.fromkeys(OF_SOME_MODELS),
             **{name: default(name, value) for name, value in own.items()},
@@ -316,13 +359,7 @@ class TrialConfig(metaclass=WithOwnFields):
                 f"it must be one of {', '.join(model.feature_names)}",
                 "probe_features",
             )
-        most = (self.train_images or _ALL_TRAINING_IMAGES) - LEAST_TRAINING_IMAGES
-        if self.validation_images is not None and self.validation_images > most:
-            raise ConfigError(
-                f"`validation_images` is {self.validation_images}; it must be at most {max(most, 0)}, "
-                f"so that {LEAST_TRAINING_IMAGES} training images are left",
-                "validation_images",
-            )
+        self._check_images()
         if self.stn == "inverse" and self.reconstruction_target == "base":
             raise ConfigError(
                 "`reconstruction_target` is base, but the inverse STN is scored against its own input; "
@@ -334,6 +371,23 @@ class TrialConfig(metaclass=WithOwnFields):
                 f"`consistency_form` is kl, but {self.model} has no posterior; it must be distance", "consistency_form"
             )
         model.check(self)
+
+    def _check_images(self) -> None:
+        """Refuses more images, and longer shifts, than the data set has room for."""
+        images = self.images
+        left = max((self.train_images or images.train_images) - LEAST_IMAGES, 0)
+        train, test = (f"the {count:,} of {images.title}" for count in (images.train_images, images.test_images))
+        bounds = {
+            "train_images": (images.train_images, train),
+            "test_images": (images.test_images, test),
+            "batch_size": (images.train_images, train),
+            "shift_pixels": (images.size, f"the size of the images of {images.title}"),
+            "validation_images": (left, f"so that {LEAST_IMAGES} training images are left"),
+        }
+        for name, (most, why) in bounds.items():
+            value = getattr(self, name)
+            if value is not None and value > most:
+                raise ConfigError(f"`{name}` is {value}; it must be at most {most}, {why}", name)
 
 
 FIELDS = {item.name: item for item in fields(TrialConfig)}

@@ -13,7 +13,7 @@ from torch import Tensor
 from tivae import experiment, precision
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.models import stn
 from tivae.models.stn import SpatialTransformer
 from tivae.placement import place
@@ -110,7 +110,7 @@ def _is_there(device: str) -> bool:
 
 
 def _try(config: TrialConfig, device: str, pretraining: bool, measures: str) -> None:
-    host = _noise()
+    host = _noise(config)
     if pretraining:
         experiment.pretrain(config, host, device)
     else:
@@ -119,7 +119,7 @@ def _try(config: TrialConfig, device: str, pretraining: bool, measures: str) -> 
         _compare(_gradients(config, host, device, pretraining), _gradients(config, host, "cpu", pretraining))
 
 
-def _gradients(config: TrialConfig, host: FashionMNIST, device: str, pretraining: bool) -> dict[str, Tensor]:
+def _gradients(config: TrialConfig, host: Images, device: str, pretraining: bool) -> dict[str, Tensor]:
     """The gradient of the first batch's loss with respect to each weight, in full precision, on the host."""
     config = replace(config, precision="float32")
     data = TrialData(host, config, device)
@@ -156,9 +156,10 @@ def _compare(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
             raise WrongGradient(f"the gradient of {name} is off by {off:.0%} of its length on the CPU")
 
 
-def _noise() -> FashionMNIST:
+def _noise(config: TrialConfig) -> Images:
     source = np.random.default_rng(0)
-    count = _IMAGES + 10
-    images = source.integers(0, 256, (count, 28, 28), dtype=np.uint8)
-    labels = np.arange(count, dtype=np.uint8) % 10
-    return FashionMNIST(images, labels, images, labels, "noise")
+    known = config.images
+    count = _IMAGES + len(known.classes)
+    images = source.integers(0, 256, (count, known.size, known.size), dtype=np.uint8)
+    labels = (np.arange(count) % len(known.classes)).astype(np.uint8)
+    return Images(images, labels, images, labels, "noise", config.dataset)

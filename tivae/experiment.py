@@ -12,7 +12,7 @@ from torch import Tensor
 from tivae import precision
 from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.evaluation import intermediate as intermediates
 from tivae.evaluation import measures as invariance
 from tivae.evaluation.readout import KINDS, read_out
@@ -62,7 +62,7 @@ class StnResult:
 
 def run(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str = "cpu",
     *,
     stn: SpatialTransformer | None = None,
@@ -73,7 +73,7 @@ def run(
 ) -> TrialResult:
     """Trains the config's model and reads it out.
 
-    The same config on the same kind of device gives the same figures, interrupted or not: `checkpoint` is written
+    The same config on the same model of device gives the same figures, interrupted or not: `checkpoint` is written
     after every epoch and continued from where it exists. stn: the config's pretrained STN; without it one is
     pretrained here first. measures: `none`, `standard` or `all` measures of invariance (`tivae.evaluation.measures`),
     which move no other metric. intermediate: one of `evaluation.intermediate.METRICS`, estimated after every epoch for
@@ -109,7 +109,7 @@ def run(
 
 def pretrain(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str = "cpu",
     *,
     checkpoint: Path | None = None,

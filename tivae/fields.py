@@ -38,9 +38,9 @@ def entry(default: str | None, registry: Registry[Any], *, stage: Stage = "train
     )
 
 
-def text(default: str | None, *, stage: Stage = "training", help: str) -> Any:
+def text(default: str | None, *, stage: Stage = "training", most_letters: int = MOST_LETTERS, help: str) -> Any:
     """A word or a line, of which other fields decide whether it is legal."""
-    return field(default=default, metadata={"text": True, "stage": stage, "help": help})
+    return field(default=default, metadata={"text": most_letters, "stage": stage, "help": help})
 
 
 def other(default: Any, *, stage: Stage = "training", help: str) -> Any:
@@ -84,8 +84,9 @@ def checked(item: dataclasses.Field[Any], value: Any) -> Any:
         registry[name]  # raises where there is none
         return name
     if "text" in item.metadata:
-        if not isinstance(value, str) or not value or len(value) > MOST_LETTERS or not value.isprintable():
-            rule = f"it must be a text of 1 to {MOST_LETTERS} printable letters"
+        most = item.metadata["text"]
+        if not isinstance(value, str) or not value or len(value) > most or not value.isprintable():
+            rule = f"it must be a text of 1 to {most} printable letters"
             raise ConfigError(f"`{item.name}` is {value!r}; {rule}", item.name)
         return value
     if "allowed" in item.metadata:

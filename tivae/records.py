@@ -21,7 +21,7 @@ from torch import nn
 
 from tivae import device_support, experiment
 from tivae.config import RECIPE, TrialConfig
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.experiment import TrialResult
 from tivae.io import checkpoint, files, sealed_json
 from tivae.io.files import DamagedFile
@@ -72,7 +72,7 @@ def finished(folder: Path) -> dict[str, Any] | None:
 
 def run_trial(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str,
     study: Path,
     on_epoch: OnEpoch | None = None,
@@ -122,7 +122,7 @@ def run_trial(
 
 def run_stn(
     config: TrialConfig,
-    host: FashionMNIST,
+    host: Images,
     device: torch.device | str,
     study: Path,
     on_epoch: OnEpoch | None = None,

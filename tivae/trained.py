@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tivae import records
 from tivae.config import TrialConfig
-from tivae.data.datasets import Dataset, standardise, to_pixels
+from tivae.data.datasets import Dataset
 from tivae.data.randomness import generator
 from tivae.evaluation import losses
 from tivae.evaluation.readout import probed_stn
@@ -22,8 +22,8 @@ from tivae.models.stn import SpatialTransformer
 class TrainedModel:
     """A trained model with its STN, on the host.
 
-    Images go in as pixels, (N, 28, 28): uint8 from 0 to 255, or floats from 0 to 1; a float batch whose values leave
-    [0, 1] is refused. Images come out as float32 pixels from 0 to 1, (N, 28, 28).
+    Images go in as pixels, (N, H, W) of the data set's size: uint8 from 0 to 255, or floats from 0 to 1; a float batch
+    whose values leave [0, 1] is refused. Images come out as float32 pixels from 0 to 1, (N, H, W).
     """
 
     def __init__(self, config: TrialConfig, model: Model, stn: SpatialTransformer | None):
@@ -52,20 +52,20 @@ class TrainedModel:
         view = model_input.transform_of(self.config.stn, self.stn)(self._standardised(images))
         decoded = self.model.reconstruct(view.seen)
         restored = decoded if view.restore is None else view.restore(decoded)
-        return to_pixels(restored, self.config.deviation).numpy()
+        return self.config.standardisation.pixels(restored).numpy()
 
     @torch.no_grad()
     def sample(self, count: int, seed: int = 0) -> NDArray[np.float32]:
         """`count` images decoded from the prior; the same for the same seed."""
-        return to_pixels(self.model.sample(count, generator(seed, "samples")), self.config.deviation).numpy()
+        return self.config.standardisation.pixels(self.model.sample(count, generator(seed, "samples"))).numpy()
 
     @torch.no_grad()
     def transform(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
         """What the model sees of `images`: the STN's output, or the images themselves without an STN."""
-        return to_pixels(self._seen(images), self.config.deviation).numpy()
+        return self.config.standardisation.pixels(self._seen(images)).numpy()
 
     def _standardised(self, images: ArrayLike | Tensor) -> Tensor:
-        return standardise(_checked(images), self.config.deviation)
+        return self.config.standardisation.standardised(_checked(images, self.config.images.size))
 
     def _seen(self, images: ArrayLike | Tensor) -> Tensor:
         batch = self._standardised(images)
@@ -86,11 +86,11 @@ def load(path: str | Path) -> TrainedModel:
     return TrainedModel(config, records.load_model(config, folder), stn)
 
 
-def _checked(images: ArrayLike | Tensor) -> Tensor:
-    """Pixels from 0 to 255, (N, 28, 28)."""
+def _checked(images: ArrayLike | Tensor, size: int) -> Tensor:
+    """Pixels from 0 to 255, (N, `size`, `size`)."""
     pixels = images.detach().cpu() if isinstance(images, Tensor) else torch.as_tensor(np.array(images))
-    if pixels.ndim != 3 or pixels.shape[1:] != (28, 28) or len(pixels) == 0:
-        raise ValueError(f"images have shape {tuple(pixels.shape)}; it must be (N, 28, 28), N at least 1")
+    if pixels.ndim != 3 or pixels.shape[1:] != (size, size) or len(pixels) == 0:
+        raise ValueError(f"images have shape {tuple(pixels.shape)}; it must be (N, {size}, {size}), N at least 1")
     if pixels.dtype == torch.uint8:
         return pixels
     # NaN compares as false, and is refused with the rest.

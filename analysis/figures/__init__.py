@@ -35,7 +35,7 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported, SavedFigu
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import misclassified, reconstructions, samples, stn_images
 from analysis.frames.study import Study
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 
 if TYPE_CHECKING:
     import optuna
@@ -90,7 +90,7 @@ def write_all(
     study: Study,
     folder: str | os.PathLike[str],
     *,
-    data: FashionMNIST | None = None,
+    data: Images | None = None,
     search: optuna.Study | None = None,
     warp_accuracies: pd.DataFrame | None = None,
     names: Sequence[str] | None = None,

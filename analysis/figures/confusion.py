@@ -14,12 +14,12 @@ from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import counted, described
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
+from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import TEST_SET_NAMES, cell_label
 from analysis.frames.trial import TEST_SETS
-from tivae.data.fashion_mnist import CLASS_NAMES
 
 
-def numbers(predictions: Sequence[pd.DataFrame], test_set: str) -> pd.DataFrame:
+def numbers(predictions: Sequence[pd.DataFrame], test_set: str, count_of_classes: int) -> pd.DataFrame:
     """A row per true and predicted class: true, predicted, count, images (of the true class), share, low, high.
 
     predictions: one frame per trained model, as `Trial.predictions` gives it; counts are summed over them. share:
@@ -27,7 +27,7 @@ def numbers(predictions: Sequence[pd.DataFrame], test_set: str) -> pd.DataFrame:
     (Wilson); with several models the images repeat and it is too narrow.
     """
     everything = pd.concat(predictions)
-    classes = np.arange(max(len(CLASS_NAMES), int(everything[["label", test_set]].max().max()) + 1))
+    classes = np.arange(count_of_classes)
     counts = pd.crosstab(everything["label"], everything[test_set]).reindex(index=classes, columns=classes)
     counts = counts.fillna(0).astype("int64")
     frame = counts.stack().rename_axis(["true", "predicted"]).rename("count").reset_index()  # noqa: PD013
@@ -38,12 +38,11 @@ def numbers(predictions: Sequence[pd.DataFrame], test_set: str) -> pd.DataFrame:
     return frame.assign(low=low.where(present), high=high.where(present))
 
 
-def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
+def draw(ax: Axes, frame: pd.DataFrame, names: Sequence[str]) -> Axes:
     """The share of each true class as shade and in per cent, its count below; a class without images is left white."""
     cells = frame.set_index(["true", "predicted"])
     shares = cells["share"].unstack().to_numpy()  # noqa: PD010
     counts = cells["count"].unstack().to_numpy()  # noqa: PD010
-    names = [CLASS_NAMES[label] if label < len(CLASS_NAMES) else str(label) for label in range(len(shares))]
     colours = matplotlib.colormaps["Blues"].with_extremes(bad="white")
     picture = ax.imshow(shares, cmap=colours, vmin=0, vmax=1)
     for true, predicted in np.argwhere(counts > 0):
@@ -54,11 +53,12 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
             f"{'<1%' if share < 0.01 else f'{share:.0%}'}\n({count:,})",
             ha="center",
             va="center",
-            fontsize=6,
+            fontsize=min(6, 60 / len(names)),
             color="white" if share > 0.5 else "black",
         )
     ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(names)), names)
+    ax.tick_params(labelsize=min(7, 140 / len(names)))
     ax.set_xlabel("Predicted class")
     ax.set_ylabel("True class")
     ax.spines[:].set_visible(True)
@@ -72,11 +72,12 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     readable = representatives.all_readable(trials, lambda trial: trial.predictions())
     predictions = [frame for _, frame in readable]
     rows = sources.study.trials[sources.study.trials["key"].isin([trial.key for trial, _ in readable])]
+    classes = image_set_of(trials[0].row).classes
     figures = []
     for test_set in TEST_SETS:
-        frame = numbers(predictions, test_set)
+        frame = numbers(predictions, test_set, len(classes))
         figure = style.new_figure(4.9, 5.6)
-        draw(figure.add_subplot(), frame)
+        draw(figure.add_subplot(), frame, classes)
         caption = (
             f"Classes that the probe predicts on the {TEST_SET_NAMES[test_set]}: per cent of each true class, and the "
             f"number of images in brackets, summed over {counted(len(predictions), 'trained model')}; empty squares "

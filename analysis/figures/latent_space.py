@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,9 +21,9 @@ from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
+from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import TEST_SET_NAMES, cell_label, file_name, model_name
 from analysis.frames.trial import TEST_SETS, Trial
-from tivae.data.fashion_mnist import CLASS_NAMES
 
 # Images of each test set that t-SNE places: the time grows faster than their number (1,000 take about 8 s on one core).
 SHOWN_IMAGES = 1000
@@ -49,10 +50,11 @@ class LatentSpace:
 def numbers(
     encodings: dict[str, NDArray[np.float32]],
     labels: NDArray[np.int64],
+    classes: Sequence[str],
     shown: int = SHOWN_IMAGES,
     seed: int = 0,
 ) -> LatentSpace:
-    """Places of the encodings (N, D) of the base and augmented test sets; labels (N,).
+    """Places of the encodings (N, D) of the base and augmented test sets; labels (N,), of `classes`.
 
     Both sets are placed in one map, so that the panels can be compared: the principal components are those of all
     2 N encodings together, and t-SNE places the same `shown` images of both sets at once. These are drawn with
@@ -81,7 +83,7 @@ def numbers(
         {
             "image": images,
             "label": labels[images],
-            "class": [CLASS_NAMES[label] for label in labels[images]],
+            "class": [classes[label] for label in labels[images]],
             "test_set": np.repeat(TEST_SETS, len(chosen)),
             "pca_x": components[:, 0],
             "pca_y": components[:, 1],
@@ -104,8 +106,7 @@ def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
             group[f"{method}_x"],
             group[f"{method}_y"],
             s=5,
-            color=style.CLASS_COLOURS[label],
-            marker=style.CLASS_MARKERS[label],
+            **style.class_points(label),
             linewidths=0,
             alpha=0.75,
             rasterized=True,
@@ -151,11 +152,9 @@ def draw_all(figure: Figure, space: LatentSpace) -> Figure:
             draw(ax, space, test_set, method)
             ax.set_title(f"{'PCA' if method == 'pca' else 't-SNE'}, {TEST_SET_NAMES[test_set]}")
     style.letter_panels(list(axes.flat))
-    handles = [
-        Line2D([], [], linestyle="none", color=style.CLASS_COLOURS[label], marker=style.CLASS_MARKERS[label])
-        for label in sorted(space.points["label"].unique())
-    ]
-    names = [f"{label} {CLASS_NAMES[label]}" for label in sorted(space.points["label"].unique())]
+    known = space.points.groupby("label")["class"].first()
+    handles = [Line2D([], [], linestyle="none", **style.class_points(label)) for label in known.index]
+    names = [f"{label} {name}" for label, name in known.items()]
     figure.legend(handles, names, loc="outside lower center", ncols=5)
     return figure
 
@@ -181,7 +180,8 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
 
 def _read(trial: Trial) -> LatentSpace:
     labels = trial.predictions()["label"].to_numpy()
-    return numbers({name: trial.encodings(name) for name in TEST_SETS}, labels, SHOWN_IMAGES)
+    classes = image_set_of(trial.row).classes
+    return numbers({name: trial.encodings(name) for name in TEST_SETS}, labels, classes, SHOWN_IMAGES)
 
 
 def _limit(ax: Axes, points: pd.DataFrame, method: str) -> None:

@@ -19,6 +19,7 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, encoding_dim
 from analysis.frames.columns import config_names
+from analysis.frames.image_sets import pixels_in_words
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, in_order, model_name, setting_label, stn_name
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
@@ -167,7 +168,7 @@ def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
         "Hollow markers: the same size with another number of classes than the paper's."
         if not first["on_line"].all()
         else "",
-        "β = KL weight / reconstruction weight × 784 / 2." if BETA in sweeps else "",
+        f"β = KL weight / reconstruction weight × {pixels_in_words(study.trials)} / 2." if BETA in sweeps else "",
         "Weight 0 stands beyond the break of the axis." if (first["x"] == 0).any() else "",
         "Controls are lines." if first["is_control"].any() else "",
         described(study.trials),

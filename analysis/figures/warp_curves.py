@@ -22,17 +22,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import known_warps, representatives, style
-from analysis.figures.drawing.captions import TEST_IMAGES, described
+from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.known_warps import ALL_KINDS, KINDS, WarpKind
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
+from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import are_controls, in_order, model_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
 from analysis.frames.trial import Trial
 from analysis.inference import accuracy_interval, seed_interval
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.evaluation import losses, probe
 from tivae.evaluation.readout import probed_stn
 
@@ -44,7 +45,7 @@ COLUMNS = (*SERIES, "seed", "kind", "amount", "accuracy", "images")
 
 
 def measure(
-    trial: Trial, data: FashionMNIST, fit: str = "augmented", images: int = 2000, train_images: int = 10_000
+    trial: Trial, data: Images, fit: str = "augmented", images: int = 2000, train_images: int = 10_000
 ) -> pd.DataFrame:
     """The frame's rows for one trained model.
 
@@ -96,10 +97,10 @@ def recorded(study: Study) -> pd.DataFrame:
             continue
         for trial, curves in readable:
             images = trial.row["test_images"]
+            count = image_set_of(trial.row).test_images if pd.isna(images) else int(images)
             known = [*(trial.row[name] for name in (*SERIES, "seed"))]
             for kind, curve in curves.items():
                 for amount, accuracy in zip(curve["values"], curve["accuracy"], strict=True):
-                    count = TEST_IMAGES if pd.isna(images) else int(images)
                     rows.append([*known, RECORDED_KINDS.get(kind, kind), amount, accuracy, count])
     if not rows:
         raise NotSupported("no trial has measured its accuracy under known warps")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pandas as pd
 
+from analysis.frames.image_sets import of_each
 from analysis.frames.labels import cell_label, in_order, panel_label
 from analysis.frames.study import PAPER_FACTORS, Study
 
-PIXELS = 784
 # An STN whose output varies across images by less than this share of its input makes every image the same.
 LEAST_VARIANCE_LEFT = 0.05
 
@@ -40,16 +40,17 @@ def with_cells(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
 def encoding_dim(trials: pd.DataFrame) -> pd.Series:
     """Numbers per image that the probe reads: latents, times their classes for the categorical VAE."""
     sizes = trials["latent_dim"] * trials["categories"].fillna(1)
-    return sizes.mask(trials["model"] == "pixels", PIXELS)
+    return sizes.mask(trials["model"] == "pixels", of_each(trials, "pixels"))
 
 
 def beta(trials: pd.DataFrame) -> pd.Series:
     """Weight of the KL relative to the ELBO of a Gaussian likelihood of variance 1 (Higgins et al. 2017).
 
-    That likelihood has half the sum of squared errors, 784 / 2 times the mean, so beta = kl_weight /
-    reconstruction_weight * 392. Rounded to three digits, so that equal ratios from rounded weights are equal.
+    That likelihood has half the sum of squared errors, pixels / 2 times the mean, so beta = kl_weight /
+    reconstruction_weight * pixels / 2; for 28 x 28 pixels the factor is 392. Rounded to three digits, so that equal
+    ratios from rounded weights are equal.
     """
-    ratio = trials["kl_weight"] / trials["reconstruction_weight"] * (PIXELS / 2)
+    ratio = trials["kl_weight"] / trials["reconstruction_weight"] * (of_each(trials, "pixels") / 2)
     return ratio.map(lambda value: float(f"{value:.3g}"))
 
 

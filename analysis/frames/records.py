@@ -11,6 +11,7 @@ from typing import Any
 
 from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
 from analysis.frames.metric_columns import TIMESTAMP
+from tivae.config import RENAMED
 from tivae.io import files, sealed_json
 from tivae.io.files import DamagedFile
 
@@ -167,7 +168,8 @@ def _section(value: object, name: str, dtypes: Mapping[str, str]) -> Row:
     if not isinstance(value, dict):
         raise _WrongValueError(f"`{name}` is {_short(repr(value))}; it must be an object")
     row: Row = {}
-    for field, content in value.items():
+    for given, content in value.items():
+        field: str = RENAMED.get(given) or given
         if field in dtypes:
             row[field] = _value(content, dtypes[field], name, field)
         elif field not in _TAKEN and _is_scalar(content):

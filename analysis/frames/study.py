@@ -100,7 +100,7 @@ class Study:
         readable = self.trials[self.trials["model"].notna()]
         groups = readable.groupby(list(PAPER_FACTORS), dropna=False)
         paper = [name for name in PAPER_FACTORS if len(readable[name].unique()) > 1]
-        rest = [name for name in config_names(self.trials) if name not in (*PAPER_FACTORS, "seed")]
+        rest = [name for name in config_names(self.trials) if name not in (*PAPER_FACTORS, "seed", "dataset_facts")]
         values = groups[rest].nunique(dropna=False).max()
         return paper + [name for name in rest if values[name] > 1]
 

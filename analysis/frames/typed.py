@@ -13,6 +13,7 @@ import pandas as pd
 from analysis import spreadsheet
 from analysis.frames.columns import COLUMNS
 from analysis.frames.metric_columns import TIMESTAMP
+from tivae.config import RENAMED
 from tivae.io import files
 
 
@@ -99,6 +100,7 @@ def _read_csv(file: BinaryIO) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame, name: str, path: Path) -> pd.DataFrame:
+    frame = frame.rename(columns={old: new for old, new in RENAMED.items() if new not in frame.columns})
     if "key" not in frame.columns or frame["key"].isna().any():
         raise ValueError(f"{path} has rows without a `key`; it must be a `{name}` frame")
     dtypes: dict[str, str] = {column.name: column.dtype for column in COLUMNS[name]}

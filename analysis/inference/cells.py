@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import pandas as pd
 
 from analysis.frames.columns import config_names
+from analysis.frames.image_sets import images_of
 from analysis.inference.correctness import Correctness, stacked
 from analysis.inference.crossed import estimate
 from analysis.inference.intervals import Interval, Summary, accuracy_interval, summarise
-
-# Images of the whole Fashion-MNIST test set, where `test_images` is missing.
-TEST_IMAGES = 10_000
 
 
 def cell_summaries(
@@ -59,8 +57,8 @@ def summary_of(
         known = None if scores is None else stacked(list(trials.loc[values.index, "key"]), metric, scores)
         interval = summary.interval if known is None else estimate(known).interval(confidence)
         return dataclasses.replace(summary, interval=interval)
-    images = trials.loc[values.index, "test_images"].iloc[0] if "test_images" in trials.columns else pd.NA
-    interval = accuracy_interval(summary.mean, TEST_IMAGES if pd.isna(images) else int(images), confidence)
+    images = int(images_of(trials.loc[values.index[:1]], "test_images").iloc[0])
+    interval = accuracy_interval(summary.mean, images, confidence)
     return dataclasses.replace(summary, interval=interval)
 
 

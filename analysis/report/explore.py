@@ -19,6 +19,7 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import reconstructions
 from analysis.frames.columns import COLUMNS, CONFIG_NAMES, METRIC_NAMES
+from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label, setting_name
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import Study
@@ -42,13 +43,14 @@ def content(study: Study, pictures: Pictures | None = None) -> dict[str, Any]:
     goals = list(_objectives(study))
     factors = [*study.factors(), "seed"]
     metrics = [name for name in METRIC_NAMES if name in trials and trials[name].notna().any()]
-    varied = [name for name in CONFIG_NAMES if len(trials[name].unique()) > 1]
+    settings = [name for name in CONFIG_NAMES if name != "dataset_facts"]
+    varied = [name for name in settings if len(trials[name].unique()) > 1]
     named = list(dict.fromkeys(["key", "status", *factors, *varied, *metrics, "wall_seconds", "device", "error"]))
-    shared = {} if trials.empty else {n: _plain(trials[n].iloc[0]) for n in CONFIG_NAMES if n not in varied}
+    shared = {} if trials.empty else {n: _plain(trials[n].iloc[0]) for n in settings if n not in varied}
     scores = [name for name in (*goals, *SHOWN_METRICS) if name in metrics]
     return {
         "columns": {name: [_plain(value) for value in trials[name]] for name in named if name in trials},
-        "titles": {name: setting_name(name) for name in named} | {name: setting_name(name) for name in CONFIG_NAMES},
+        "titles": {name: setting_name(name) for name in named} | {name: setting_name(name) for name in settings},
         "labels": [cell_label(row, study.factors()) if pd.notna(row["model"]) else "" for _, row in trials.iterrows()],
         "shares": [column.name for column in COLUMNS["trials"] if column.unit == "share" and column.name in metrics],
         "factors": factors,
@@ -58,7 +60,7 @@ def content(study: Study, pictures: Pictures | None = None) -> dict[str, Any]:
         "shared": {name: value for name, value in shared.items() if value is not None},
         "curves": _curves(study.epochs),
         "confusion": dict(filter(None, map(_confusion, _trials(study)))),
-        "classes": _class_names(),
+        "classes": _class_names(study),
         "commands": [_command(row) for _, row in trials.iterrows()],
         "pictures": {} if pictures is None else _pictures(study, pictures),
     }
@@ -109,10 +111,10 @@ def _confusion(trial: Trial) -> tuple[str, dict[str, list[list[int]]]] | None:
     return trial.key, matrices
 
 
-def _class_names() -> list[str]:
-    from tivae.data.fashion_mnist import CLASS_NAMES
-
-    return list(CLASS_NAMES)
+def _class_names(study: Study) -> dict[str, list[str]]:
+    """The classes of each data set of the study, by its name."""
+    rows = study.finished.drop_duplicates("dataset")
+    return {images.name: list(images.classes) for _, row in rows.iterrows() for images in [image_set_of(row)]}
 
 
 def _command(row: pd.Series) -> str:
@@ -124,14 +126,11 @@ def _command(row: pd.Series) -> str:
 
 def _pictures(study: Study, known: Pictures) -> dict[str, str]:
     """Base and augmented images, and below each what the trial makes of it, of the best trials that can be read."""
-    try:
-        data = Sources(study).images()
-    except NotSupported:
-        return {}
+    sources = Sources(study)
     best = study.finished.sort_values("augmented_accuracy", ascending=False, kind="stable")["key"].head(MOST_PICTURED)
     for trial in (study.trial(key) for key in best if key not in known):
         try:
-            frame = reconstructions.numbers(data, {"output": trial.model()})
+            frame = reconstructions.numbers(sources.images(trial.config), {"output": trial.model()})
             known[trial.key] = _strip(image_grids.pixels_of(frame), frame["class"].nunique())
         # A control has no decoder; a published copy no weights.
         except (ValueError, OSError, NotSupported, AttributeError):

@@ -12,6 +12,7 @@ import pandas as pd
 from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.cells import beta, encoding_dim
+from analysis.frames.image_sets import pixels_in_words
 from analysis.frames.labels import are_controls, model_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
 from analysis.inference import cell_summaries, correctness_of
@@ -47,7 +48,8 @@ def kl_weight(study: Study) -> StudyTable:
     if cells["kl_weight"].nunique() < 2:
         raise NotSupported("all finished trials have the same KL weight")
     cells = _sorted(cells, ["model", "train_dataset", "stn", "beta"])
-    note = "beta = kl_weight / reconstruction_weight x 784 / 2: the KL's weight beside a Gaussian log-likelihood."
+    pixels = pixels_in_words(study.trials)
+    note = f"beta = kl_weight / reconstruction_weight x {pixels} / 2: the KL's weight beside a Gaussian log-likelihood."
     return _cells_table(study, "kl_weight", "Accuracy by KL weight", cells, ["kl_weight", "beta"], [note])
 
 

@@ -19,6 +19,7 @@ from analysis.paper import TABLE_1, PaperCell
 from analysis.reprobed import reprobed
 from analysis.tables.study_table import StudyTable
 from tivae.config import FIELD_NAMES
+from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
 
 # What the paper says of a trial (sections 3.1 and 3.2); every other field is left to its reader.
 STATED = (
@@ -119,7 +120,7 @@ def _closer(
 
 
 def _half_width(accuracy: float) -> float:
-    interval = accuracy_interval(accuracy, _TEST_IMAGES)
+    interval = accuracy_interval(accuracy, FASHION_MNIST.test_images)
     return (interval.high - interval.low) / 2
 
 
@@ -152,4 +153,3 @@ def _table(frame: pd.DataFrame, shared: Reading) -> Table:
 
 _PLURALS = {"accuracy": "accuracies", "loss": "losses"}
 _COUNTS = [f"{plural}_{way}" for plural in _PLURALS.values() for way in ("closer", "farther")]
-_TEST_IMAGES = 10_000

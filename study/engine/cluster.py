@@ -8,8 +8,7 @@ import logging
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.engine import devices
-from study.engine.devices import ClusterError, Pool, SlotOptions
+from study.engine.cpus import usable
+from study.engine.devices import ClusterError, Node, Pool, SlotOptions
 from study.engine.private import private, tighten
 from study.storage.remote import Storage, StorageError
 from tivae import registry
@@ -29,15 +29,6 @@ LOOK_INTERVAL = 1.0
 # Environment variables that change what a trial computes, or how fast.
 HANDED_ON = ("TIVAE_KERNELS",)
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-
-@dataclass(frozen=True)
-class Node:
-    """A machine of the cluster that is alive; resources: its total."""
-
-    id: str
-    name: str
-    resources: Mapping[str, float]
 
 
 @contextlib.contextmanager
@@ -67,19 +58,66 @@ def session(address: str | None = None, cpus: int | None = None, dashboard: bool
     # Ray raises a bare Exception where its processes need more than half a minute to start.
     except Exception as error:
         raise ClusterError(_not_started(address, error)) from error
+    if address is None:
+        # To ask it would take a process that loads torch.
+        _accelerators.known |= {node["NodeID"]: devices.accelerator() for node in ray.nodes()}
     try:
         yield context.dashboard_url or None
     finally:
+        _accelerators.forget()
         ray.shutdown()
 
 
-def nodes() -> list[Node]:
-    """The nodes that are alive."""
+class _Accelerators:
+    """What torch finds on each node, which the node is asked once: Ray counts a Mac's GPU as any other."""
+
+    def __init__(self) -> None:
+        self._asked: dict[Any, str] = {}
+        self.known: dict[str, str | None] = {}
+
+    def forget(self) -> None:
+        """The nodes are those of another session from now on."""
+        self._asked.clear()
+        self.known.clear()
+
+    def look(self, ids: Sequence[str], seconds: float) -> dict[str, str | None]:
+        """By node, of those that have answered, or do so within `seconds`; others are asked."""
+        for node in set(ids) - self.known.keys() - set(self._asked.values()):
+            self._asked[_ask(node)] = node
+        if self._asked:
+            answered, _ = ray.wait(list(self._asked), num_returns=len(self._asked), timeout=seconds)
+            for reference in answered:
+                node = self._asked.pop(reference)
+                self.known[node] = None
+                # Where torch can't be loaded trials fail as well, and the check of the storage says why.
+                with contextlib.suppress(ray.exceptions.RayError):
+                    self.known[node] = ray.get(reference)
+        return {node: self.known[node] for node in ids if node in self.known}
+
+
+_accelerators = _Accelerators()
+
+
+def nodes(seconds: float = 0.0) -> list[Node]:
+    """The nodes that are alive and have said within `seconds` what torch finds there; the head without CPUs as well."""
+    alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
+    able = [key for key, node in alive.items() if node["Resources"].get("CPU")]
+    found = _accelerators.look(able, seconds)
     return [
-        Node(node["NodeID"], node.get("NodeManagerHostname") or node["NodeManagerAddress"], node["Resources"])
-        for node in ray.nodes()
-        if node["Alive"]
+        Node(
+            key,
+            alive[key].get("NodeManagerHostname") or alive[key]["NodeManagerAddress"],
+            alive[key]["Resources"]["CPU"],
+            alive[key]["Resources"].get("GPU", 0.0),
+            accelerator,
+        )
+        for key, accelerator in found.items()
     ]
+
+
+def _ask(node: str) -> Any:
+    there = NodeAffinitySchedulingStrategy(node, soft=False)
+    return ray.remote(num_cpus=0)(devices.accelerator).options(scheduling_strategy=there).remote()
 
 
 def check_storage(storage: Storage, options: SlotOptions) -> None:
@@ -89,7 +127,7 @@ def check_storage(storage: Storage, options: SlotOptions) -> None:
     """
     token = uuid.uuid4().hex
     storage.lay_out(token)
-    able = [node for node in nodes() if options.available([node.resources])]
+    able = [node for node in nodes(PROBE_SECONDS) if options.available([node])]
     answers = _asked(storage, token, able)
     came = storage.answers(token)
     for node in able:
@@ -112,6 +150,7 @@ class LiveSlots:
         self._looked = time.monotonic()
         self._nodes = {node.id: node for node in look()}
         self.pools = self._available()
+        self._tell_of_unseen(self._nodes.values())
 
     def __call__(self) -> list[Pool]:
         now = time.monotonic()
@@ -123,6 +162,7 @@ class LiveSlots:
     def _update(self, found: dict[str, Node]) -> None:
         gone = [node.name for key, node in self._nodes.items() if key not in found]
         new = [node.name for key, node in found.items() if key not in self._nodes]
+        self._tell_of_unseen(node for key, node in found.items() if key not in self._nodes)
         before, self._nodes = self.pools, found
         self.pools = self._available()
         if before != self.pools:
@@ -131,7 +171,12 @@ class LiveSlots:
             self._say(f"{change}: {devices.named(before)} before, now {devices.named(self.pools)}")
 
     def _available(self) -> list[Pool]:
-        return self._options.available([node.resources for node in self._nodes.values()])
+        return self._options.available(list(self._nodes.values()))
+
+    def _tell_of_unseen(self, new: Iterable[Node]) -> None:
+        for node in new:
+            if node.gpus and node.accelerator is None:
+                self._say(f"{node.name}: torch there is built without CUDA, so its {node.gpus:g} GPUs are not used")
 
 
 def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
@@ -143,8 +188,7 @@ def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
     return {
         "address": "local",
         # Ray would count CPUs that this process may not use.
-        "num_cpus": cpus or devices.machine()["CPU"],
-        "resources": {"mps": 1} if "mps" in devices.machine() else None,
+        "num_cpus": cpus or usable(),
         "include_dashboard": dashboard,
         "dashboard_host": "127.0.0.1",
         "runtime_env": {"env_vars": {"PYTHONPATH": paths}},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,7 +12,7 @@ import torch
 from study.engine import cpus
 
 # Fastest first.
-KINDS = ("cuda", "mps", "cpu")
+DEVICE_TYPES = ("cuda", "mps", "cpu")
 
 
 class DeviceError(ValueError):
@@ -24,28 +24,54 @@ class ClusterError(RuntimeError):
 
 
 @dataclass(frozen=True)
-class Pool:
-    """Equal slots of one kind of device, on whichever nodes they are.
+class Node:
+    """A machine that can run trials.
 
-    device: what torch calls it; resources: Ray's resources of one slot; slots: how many trials run at once;
-    threads: CPU threads of a trial; kind: as `--devices` names it, the device unless given.
+    cpus, gpus: what Ray may give of it; to Ray 2.58 and later a Mac has a GPU as others have. accelerator: what torch
+    there finds, cuda or mps; None where it finds none.
+    """
+
+    id: str
+    name: str
+    cpus: float
+    gpus: float = 0.0
+    accelerator: str | None = None
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Equal slots on one node.
+
+    device: what torch calls it; resources: Ray's resources of one slot; slots: how many trials run at once; threads:
+    CPU threads of a trial; node: Ray's name for the node, host: the node's own; "" where there is one node only.
+    is_full: whether Ray has no room for one trial more when all slots are taken, nor for one in place of another
+    pool's: one more may then wait for a slot without ever running beside the others.
     """
 
     device: str
     resources: dict[str, float]
     slots: int
     threads: int = 1
-    kind: str = ""
+    node: str = ""
+    host: str = ""
+    is_full: bool = False
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "kind", self.kind or self.device)
+    @property
+    def key(self) -> tuple[str, str]:
+        """Names the pool, whatever its size."""
+        return self.node, self.device
+
+    @property
+    def place(self) -> str:
+        """In words: cuda, or cuda of HOST."""
+        return f"{self.device} of {self.host}" if self.host else self.device
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlotOptions:
     """What the user wants of a cluster's devices.
 
-    devices: the kinds that are used, or ("auto",) for all there are; trials_per_gpu: how many share one;
+    devices: the types that are used, or ("auto",) for all there are; trials_per_gpu: how many share one;
     cpus_per_trial: cores, and torch threads, of each; max_concurrent: trials at once, None for as many as there is
     room for.
     """
@@ -57,12 +83,12 @@ class SlotOptions:
 
     @classmethod
     def of(cls, command_line: argparse.Namespace) -> SlotOptions:
-        """Those of the command line. Raises `DeviceError` for a kind that does not exist."""
+        """Those of the command line. Raises `DeviceError` for a type that does not exist."""
         wanted = tuple(name.strip() for name in command_line.devices.split(","))
         for name in wanted:
-            if name not in KINDS and wanted != ("auto",):
+            if name not in DEVICE_TYPES and wanted != ("auto",):
                 raise DeviceError(
-                    f"--devices is {command_line.devices!r}; it must be auto, or a list of {', '.join(KINDS)}"
+                    f"--devices is {command_line.devices!r}; it must be auto, or a list of {', '.join(DEVICE_TYPES)}"
                 )
         return cls(
             devices=wanted,
@@ -71,17 +97,17 @@ class SlotOptions:
             max_concurrent=command_line.max_concurrent,
         )
 
-    def pools(self, nodes: Sequence[Mapping[str, float]]) -> list[Pool]:
+    def pools(self, nodes: Sequence[Node]) -> list[Pool]:
         """The slots as of `available`, all that was asked for being there.
 
-        Raises `DeviceError` where a kind that `devices` names is not there, or where there is no slot at all.
+        Raises `DeviceError` where a type that `devices` names is not there, or where there is no slot at all.
         """
         found = self.available(nodes)
         has = _in_words(nodes)
-        unbounded = {pool.kind for pool in replace(self, max_concurrent=None).available(nodes)}
-        for kind in self.devices:
-            if kind not in ("auto", *unbounded):
-                raise DeviceError(f"--devices asks for {kind}, for which the cluster has no slot: it has {has}")
+        unbounded = {pool.device for pool in replace(self, max_concurrent=None).available(nodes)}
+        for device in self.devices:
+            if device not in ("auto", *unbounded):
+                raise DeviceError(f"--devices asks for {device}, for which the cluster has no slot: it has {has}")
         if not found:
             raise DeviceError(
                 f"--cpus-per-trial is {self.cpus_per_trial}, more than any node of the cluster has: it has {has}; "
@@ -89,49 +115,75 @@ class SlotOptions:
             )
         return found
 
-    def available(self, nodes: Sequence[Mapping[str, float]]) -> list[Pool]:
-        """The slots of nodes with these total resources, fastest kind first; [] where no trial can run.
+    def available(self, nodes: Sequence[Node]) -> list[Pool]:
+        """The slots of these nodes, the fastest type first; [] where no trial can run.
 
-        A trial on a GPU or on MPS has `cpus_per_trial` of its node's CPUs set aside; what is left serves trials on the
-        CPU. Only the device itself is asked of Ray for it: with CPUs as well, trials on the CPU that Ray happens to
-        place on that node would keep its GPU idle.
+        A trial on an accelerator has `cpus_per_trial` of its node's CPUs as well; what is left serves trials on the
+        CPU. Each pool is of one node, on which alone Ray places its trials: trials on CPUs can't take those of a GPU.
         """
-        wanted = KINDS if self.devices == ("auto",) else self.devices
-        slots: Counter[str] = Counter()
-        for node in nodes:
-            free = int(node.get("CPU", 0)) // self.cpus_per_trial
-            gpus, mps = int(node.get("GPU", 0)) * self.trials_per_gpu, int(node.get("mps", 0))
-            for kind, most in {"cuda": gpus, "mps": mps, "cpu": free}.items():
-                taken = min(free, most) if kind in wanted else 0
-                slots[kind] += taken
-                free -= taken
-        gpu, cpu = 1 / self.trials_per_gpu, float(self.cpus_per_trial)
-        resources = {"cuda": {"GPU": gpu}, "mps": {"mps": 1.0}, "cpu": {"CPU": cpu}}
+        wanted = DEVICE_TYPES if self.devices == ("auto",) else self.devices
+        left = sum(int(node.cpus) for node in nodes) if self.max_concurrent is None else self.max_concurrent
+        several = len(nodes) > 1
         found: list[Pool] = []
-        left = sum(slots.values()) if self.max_concurrent is None else self.max_concurrent
-        for kind in KINDS:
-            taken = min(left, slots[kind])
-            left -= taken
-            if taken:
-                found.append(Pool(kind, resources[kind], taken, self.cpus_per_trial))
+        free = {node.id: int(node.cpus) // self.cpus_per_trial for node in nodes}
+        for device in (device for device in DEVICE_TYPES if device in wanted):
+            for node in nodes:
+                room = self._room(device, node, free[node.id])
+                slots = min(left, free[node.id], room)
+                if slots > 0:
+                    left, free[node.id] = left - slots, free[node.id] - slots
+                    resources, host = self._resources(device, node), node.name if several else ""
+                    # Of CPUs alone, whole they must be: others may stand by for an accelerator.
+                    whole = int(node.cpus) // self.cpus_per_trial if device == "cpu" else room
+                    is_full = slots == whole and (device == "cpu" or "GPU" in resources)
+                    found.append(Pool(device, resources, slots, self.cpus_per_trial, node.id, host, is_full))
         return found
+
+    def _room(self, device: str, node: Node, free: int) -> int:
+        """Trials that fit on the node's device, CPUs aside."""
+        if device == "cpu":
+            return free
+        if device != node.accelerator:
+            return 0
+        return int(node.gpus) * self.trials_per_gpu if device == "cuda" else 1
+
+    def _resources(self, device: str, node: Node) -> dict[str, float]:
+        needed = {"CPU": float(self.cpus_per_trial)}
+        if device == "cuda":
+            needed["GPU"] = 1 / self.trials_per_gpu
+        elif device == "mps" and node.gpus:
+            needed["GPU"] = 1.0
+        return needed
 
 
 def named(found: Sequence[Pool]) -> str:
     """The slots in words: 4 x cuda, 12 x cpu."""
-    return ", ".join(f"{pool.slots} x {pool.kind}" for pool in found) or "none"
+    slots: Counter[str] = Counter()
+    for pool in found:
+        slots[pool.device] += pool.slots
+    return ", ".join(f"{slots[device]} x {device}" for device in DEVICE_TYPES if slots[device]) or "none"
 
 
-def machine() -> dict[str, float]:
-    """This machine's resources, as Ray would count them, and `mps`, which Ray does not know by itself."""
-    found: dict[str, float] = {"CPU": cpus.usable()}
-    if torch.cuda.is_available():
-        found["GPU"] = torch.cuda.device_count()
+def machine() -> Node:
+    """This machine, as Ray would count it."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return Node("", "", cpus.usable(), gpus, accelerator())
+
+
+def accelerator() -> str | None:
+    """What torch finds on this machine: cuda, mps or nothing.
+
+    For CUDA how torch was built: a process that Ray has given no GPU may see none, and Ray counts them.
+    """
     if torch.backends.mps.is_available():
-        found["mps"] = 1
-    return found
+        return "mps"
+    return "cuda" if torch.version.cuda or torch.version.hip else None
 
 
-def _in_words(nodes: Sequence[Mapping[str, float]]) -> str:
-    totals = (f"{sum(node.get(name, 0) for node in nodes):g} {name}" for name in ("CPU", "GPU", "mps"))
-    return ", ".join(totals) + (f" on {len(nodes)} nodes" if len(nodes) > 1 else "")
+def _in_words(nodes: Sequence[Node]) -> str:
+    gpus = sum(node.gpus for node in nodes if node.accelerator == "cuda")
+    macs = sum(node.accelerator == "mps" for node in nodes)
+    unknown = sum(node.gpus for node in nodes if node.accelerator is None)
+    totals = f"{sum(node.cpus for node in nodes):g} CPU, {gpus:g} GPU, {macs:g} mps"
+    unseen = f", {unknown:g} GPU that torch does not find" if unknown else ""
+    return totals + unseen + (f" on {len(nodes)} nodes" if len(nodes) > 1 else "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from study.engine.devices import Pool
-from study.engine.load import Load
+from study.engine.load import Key, Load
 from study.jobs import Job
 from study.search.searched_jobs import SearchedJobs
 
@@ -22,12 +23,12 @@ class Dispatcher(Searcher):
 
     Tune asks for a trial whenever it can hold one more; the answer is a job on the fastest pool that has room, or
     "not yet". A slow pool gets a job only while it would end it before the faster ones have done all that waits:
-    it helps a long study and does not hold up its end. Each pool may hold one job more than it has slots, because
-    Tune keeps a worker process only while another trial waits for it; not so for the last jobs, which would wait
-    for one pool beside a free other.
+    it helps a long study and does not hold up its end. No more jobs run than there are slots, whatever room Ray would
+    have for them: one more is given to a pool only where Ray has none (`Pool.is_full`), because Tune is sure to keep a
+    worker process only while another trial waits for it.
 
     A job whose worker died, whose pool is gone or whose device lacks an operation is put back, and goes on from its
-    last epoch on whatever pool it is given to next.
+    last epoch on whatever pool it is given to next: on another than that on which its worker died, where it can.
 
     give_up: called with each job that can't be run, and the reason.
     more: a search, asked for further jobs when a slot would be idle without them.
@@ -51,13 +52,14 @@ class Dispatcher(Searcher):
         self._missing_stns = {job.key for job in jobs if job.kind == "stn"}
         self._given: dict[str, tuple[Job, Pool]] = {}
         self._deaths: Counter[str] = Counter()
+        self._died_on: dict[str, set[Key]] = {}
         self._put_back: set[str] = set()
         self._withdrawn: set[str] = set()
 
     def suggest(self, trial_id: str) -> Any:
         """The next job as Tune's config, None where it must wait, `FINISHED` where no job is left or can be run."""
         for job in self._ready():
-            pool = self._load.room(job, *self._waiting_work())
+            pool = self._load.room(job, *self._waiting_work(), self._died_on.get(job.key, ()))
             if pool is not None:
                 return self._give(job, pool, trial_id)
             if self._load.everything_runs_everywhere:
@@ -66,18 +68,18 @@ class Dispatcher(Searcher):
         return None if self._given else Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Learns the speed of the trial's kind of device, in cost per second."""
+        """Learns the speed of the trial's pool, in cost per second."""
         if trial_id not in self._given or not result.get("wall_seconds"):
             return
         job, pool = self._given[trial_id]
         # Only deaths that no epoch came between count: on machines that come and go a long trial may see many.
         self._deaths.pop(job.key, None)
-        self._load.measured(pool.kind, job.cost / job.epochs / result["wall_seconds"])
+        self._load.measured(pool, job.cost / job.epochs / result["wall_seconds"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Frees the slot; after an STN, its trials may start, or are given up with its reason."""
         job, pool = self._given.pop(trial_id)
-        self._load.free(pool.kind)
+        self._load.free(pool)
         result = result or {}
         if self._is_to_be_given_again(trial_id, job, pool, result, error):
             self._put_back.add(trial_id)
@@ -103,15 +105,15 @@ class Dispatcher(Searcher):
         return trial_id in self._put_back
 
     def resize(self, pools: Sequence[Pool]) -> None:
-        """From now on these are the pools; `stranded` trials are those on a kind of device that is gone."""
+        """From now on these are the pools; `stranded` trials are those on one that is gone."""
         self._load.pools = list(pools)
         if pools and not self._load.everything_runs_everywhere:
             self._give_up_unfitting()
 
     def stranded(self) -> list[str]:
         """Tune's trials on a pool that has no slot any more."""
-        kinds = {pool.kind for pool in self._load.pools}
-        return [trial_id for trial_id, (_, pool) in self._given.items() if pool.kind not in kinds]
+        there = {pool.key for pool in self._load.pools}
+        return [trial_id for trial_id, (_, pool) in self._given.items() if pool.key not in there]
 
     def withdraw(self, trial_id: str) -> None:
         """The trial is about to be stopped before it has started; its job goes elsewhere."""
@@ -148,7 +150,7 @@ class Dispatcher(Searcher):
     def _give(self, job: Job, pool: Pool, trial_id: str) -> dict[str, Any]:
         self._remove(job)
         self._given[trial_id] = (job, pool)
-        self._load.take(pool.kind)
+        self._load.take(pool)
         return {"job": job.to_text(), "pool": _as_config(pool), "intermediate": self._intermediate}
 
     def _add(self, job: Job) -> None:
@@ -164,15 +166,17 @@ class Dispatcher(Searcher):
         if trial_id in self._withdrawn:
             return True
         if result.get("status") == "unsupported":
-            self._load.exclude(pool.kind, job)
+            self._load.exclude(pool, job)
             self._give_up_unfitting()
             return bool(self._load.fitting(job))
         self._deaths[job.key] += error
+        if error:
+            self._died_on.setdefault(job.key, set()).add(pool.key)
         return error and self._deaths[job.key] <= MAX_RETRIES
 
     def _give_up_unfitting(self) -> None:
-        kinds = " and ".join(pool.kind for pool in self._load.pools)
-        reason = f"it needs an operation that {kinds} lacks, and there is no other device"
+        places = " and ".join(pool.place for pool in self._load.pools)
+        reason = f"it needs an operation that {places} lacks, and there is no other device"
         self._give_up_where(lambda waiting: not self._load.fitting(waiting), reason)
 
     def _give_up_where(self, is_lost: Callable[[Job], bool], reason: str) -> None:
@@ -203,4 +207,4 @@ class Dispatcher(Searcher):
 
 
 def _as_config(pool: Pool) -> dict[str, Any]:
-    return {"device": pool.device, "kind": pool.kind, "threads": pool.threads, "resources": pool.resources}
+    return dataclasses.asdict(pool) | {"place": pool.place}

@@ -24,7 +24,8 @@ from study.storage.folder import StudyPaths
 from study.storage.recorder import Logger, Recorder
 from tivae import records
 from tivae.config import TrialConfig
-from tivae.data import fashion_mnist
+from tivae.data.image_set import ImageSet
+from tivae.data.loading import load
 
 
 def work(
@@ -43,11 +44,12 @@ def work(
     """
     study, storage = place.study, place.storage
     wanted = devices.SlotOptions.of(options)
-    data = fashion_mnist.load(options.data)
+    # All of them before anything runs: one that is missing is bad input.
+    data = {images.name: load(images, options.data) for images in _image_sets(jobs, search)}
     with contextlib.ExitStack() as stack:
         loggers = _loggers(study, options)
         dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard))
-        wanted.pools([node.resources for node in tune.nodes()])
+        wanted.pools(tune.nodes(tune.PROBE_SECONDS))
         if options.address is not None:
             tune.check_storage(storage, wanted)
         unknown = 0 if search is None else search.left
@@ -68,8 +70,8 @@ def work(
                 f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)",
                 highlight=False,
             )
-        # The copy of this process would be one more of 55 MB.
-        shared = ray.put(data)
+        # The copies of this process would be one more of 55 MB each.
+        shared = {name: ray.put(images) for name, images in data.items()}
         del data
         recorder = Recorder(study, storage, place.frames, loggers, None if search is None else search.tell)
         recorder.mirror.send_unfinished([part for job in jobs for part in job.parts])
@@ -81,6 +83,12 @@ def work(
             progress.lost_nodes = progress.waiting > 0 and not slots()
     console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
     return progress
+
+
+def _image_sets(jobs: Sequence[Job], search: OptunaSearch | None) -> list[ImageSet]:
+    """The data sets of all trials that the run may come to."""
+    known = [job.config.images for job in jobs] if search is None else search.search.image_sets
+    return list({images.name: images for images in known}.values())
 
 
 def _loggers(study: Path, options: argparse.Namespace) -> list[Logger]:

@@ -10,7 +10,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,7 +20,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from study.engine.cluster import LiveSlots, check_storage, nodes, session
+from study.engine.cluster import PROBE_SECONDS, LiveSlots, check_storage, nodes, session
 from study.engine.devices import ClusterError, Pool
 from study.engine.dispatcher import Dispatcher
 from study.engine.scheduler import Scheduler
@@ -31,9 +31,11 @@ from study.monitor.progress import duration, label
 from study.search.searched_jobs import SearchedJobs
 from study.storage.remote import Storage
 
-__all__ = ["ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
+__all__ = ["PROBE_SECONDS", "ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
 
 TUNE_FOLDER = "tune"
+# Every node has it.
+NODE_LABEL = "ray.io/node-id"
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Watchers:
 def run(
     jobs: Sequence[Job],
     slots: Callable[[], Sequence[Pool]],
-    data: ray.ObjectRef[Any],
+    data: Mapping[str, ray.ObjectRef[Any]],
     study: Path,
     display: Display,
     watchers: Watchers,
@@ -64,8 +66,8 @@ def run(
 ) -> None:
     """Runs all jobs on the pools that `slots` gives at each time.
 
-    data: a `FashionMNIST` in Ray's object store, from where each node has its copy. measures, time_limit: see
-    `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
+    data: the `Images` of each data set, in Ray's object store, from where each node has its copy.
+    measures, time_limit: see `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
     the workers leave their records; the folder `study` unless given.
 
     Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials; the
@@ -143,7 +145,7 @@ class _Events(tune.Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         assert self.dispatcher is not None
         job = self._jobs[trial.trial_id] = self.dispatcher.job(trial.trial_id)
-        self._progress.start(job, trial.config["pool"]["kind"])
+        self._progress.start(job, trial.config["pool"]["device"])
         self._heard[trial.trial_id] = time.monotonic()
 
     def on_trial_result(
@@ -200,15 +202,15 @@ class _Events(tune.Callback):
         self._ended(job, {"status": "failed", "error": reason, "recorded": False})
 
     def _unsupported(self, job: Job, trial: Trial, reason: str) -> None:
-        kind = trial.config["pool"]["kind"]
+        place = trial.config["pool"]["place"]
         if not self._is_put_back(trial):
-            lacks = f"{kind} lacks an operation that it needs ({reason}), and there is no other device"
+            lacks = f"{place} lacks an operation that it needs ({reason}), and there is no other device"
             self._ended(job, {"status": "failed", "error": lacks, "recorded": False})
             return
         self._progress.put_back(job)
-        if (kind, *job.operations) not in self._told:
-            self._told.add((kind, *job.operations))
-            self._display.say(f"{kind} can't run {label(job)} ({reason}); this and all that are like it go elsewhere")
+        if (place, *job.operations) not in self._told:
+            self._told.add((place, *job.operations))
+            self._display.say(f"{place} can't run {label(job)} ({reason}); this and all that are like it go elsewhere")
 
     def _is_put_back(self, trial: Trial) -> bool:
         assert self.dispatcher is not None
@@ -221,7 +223,10 @@ class _Events(tune.Callback):
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    return tune.PlacementGroupFactory([dict(config["pool"]["resources"])])
+    """Of the pool's own node: Ray would place what asks for CPUs on a node whose CPUs are meant for its GPUs."""
+    pool = config["pool"]
+    where: dict[str, Any] = {"bundle_label_selector": [{NODE_LABEL: pool["node"]}]} if pool["node"] else {}
+    return tune.PlacementGroupFactory([dict(pool["resources"])], **where)
 
 
 def _reason(trial: Trial) -> str:

@@ -7,16 +7,16 @@ import faulthandler
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
 from study.jobs import Job
 from study.storage.remote import Storage
 from tivae import device_support, records, registry
-from tivae.data.fashion_mnist import FashionMNIST
 from tivae.evaluation.intermediate import METRICS
 from tivae.evaluation.measures import chosen
 from tivae.training import heap
@@ -32,12 +32,18 @@ REPORTED = (
 
 
 def work(
-    config: dict[str, Any], *, data: FashionMNIST, storage: Storage, measures: str, time_limit: float | None = None
+    config: dict[str, Any],
+    *,
+    data: Mapping[str, ray.ObjectRef[Any]],
+    storage: Storage,
+    measures: str,
+    time_limit: float | None = None,
 ) -> None:
     """Runs one job, reporting each epoch; its record and checkpoint are left on the storage.
 
     config: `job` (`Job.to_text`) and `pool` (device, threads), as the dispatcher makes it; `intermediate`: the metric
     that a search prunes by, to be reported after every epoch, or None.
+    data: the `Images` of each data set, of which only the job's come to this node.
     measures: none, standard or all measures of invariance; they move no other figure. time_limit: seconds from one
     report to the next, after which this process ends itself.
 
@@ -54,7 +60,11 @@ def work(
 
 
 def _work(
-    config: dict[str, Any], data: FashionMNIST, storage: Storage, measures: str, alive: Callable[[], None]
+    config: dict[str, Any],
+    data: Mapping[str, ray.ObjectRef[Any]],
+    storage: Storage,
+    measures: str,
+    alive: Callable[[], None],
 ) -> None:
     began = time.perf_counter()
     job, pool = Job.from_text(config["job"]), config["pool"]
@@ -85,12 +95,13 @@ def _work(
 def _run(
     job: Job,
     config: dict[str, Any],
-    data: FashionMNIST,
+    data: Mapping[str, ray.ObjectRef[Any]],
     storage: Storage,
     measures: str,
     alive: Callable[[], None],
 ) -> dict[str, Any]:
     """The record of the job, which is on the storage when this returns."""
+    images = ray.get(data[job.config.dataset])
     trial, device, intermediate = job.config, config["pool"]["device"], config.get("intermediate")
     reported = REPORTED if intermediate is None else (*REPORTED, intermediate)
     with storage.at_hand(*job.parts) as (study, send), _noted() as notices:
@@ -108,10 +119,10 @@ def _run(
             alive()
 
         if job.kind == "stn":
-            record = records.run_stn(trial, data, device, study, report)
+            record = records.run_stn(trial, images, device, study, report)
         else:
             estimated = intermediate if intermediate in METRICS else None
-            record = records.run_trial(trial, data, device, study, report, measures=measures, intermediate=estimated)
+            record = records.run_trial(trial, images, device, study, report, measures=measures, intermediate=estimated)
         send()
     return record
 

@@ -36,9 +36,9 @@ def shrunk(trials: Iterable[TrialConfig], given: Collection[str] = ()) -> tuple[
 def shrunk_one(config: TrialConfig, given: Collection[str] = ()) -> TrialConfig:
     """The same trial with few images and epochs; the fields `given` stay as they are."""
     small: dict[str, Any] = {
-        "train_images": min(TRAIN_IMAGES, config.train_images or TRAIN_IMAGES),
+        "train_images": min(TRAIN_IMAGES, config.train_images or config.images.train_images),
         "validation_images": min(VALIDATION_IMAGES, config.validation_images) if config.validation_images else None,
-        "test_images": min(TEST_IMAGES, config.test_images or TEST_IMAGES),
+        "test_images": min(TEST_IMAGES, config.test_images or config.images.test_images),
         "epochs": min(EPOCHS, config.epochs),
         "stn_epochs": min(EPOCHS, config.stn_epochs) if config.stn_epochs is not None else None,
     }

@@ -113,6 +113,8 @@ def _field(name: str) -> Schema:
         found |= {"type": "boolean"}
     elif isinstance(item.default, tuple):
         found |= _list_of(_WHOLE)
+    elif "text" in item.metadata:
+        found |= {"type": ["string"]}
     else:
         found |= _WHOLE if is_whole(name) else _NUMBER
         found |= {word: item.metadata[key] for key, word in bounds.items() if item.metadata[key] is not None}
@@ -221,6 +223,8 @@ def _legal(name: str) -> str:
         return "true | false"
     if isinstance(item.default, tuple):
         return "a list"
+    if "text" in item.metadata:
+        return "a text"
     low, high, above = (item.metadata[bound] for bound in ("low", "high", "above"))
     start = f"above {above:,}" if low is None else f"{low:,}"
     return f"{start} to {high:,}" if high is not None else start if low is None else f"{start} or more"

@@ -13,6 +13,7 @@ from study.space.factors import Factor
 from study.space.grid import Grid
 from study.space.yaml_reader import Node, SpaceError
 from tivae.config import ConfigError, TrialConfig
+from tivae.data.image_set import ImageSet
 
 Direction = Literal["maximize", "minimize"]
 
@@ -70,6 +71,13 @@ class Search:
     sampler_seed: int
     start: tuple[Mapping[str, Any], ...]
     source: str
+
+    @property
+    def image_sets(self) -> list[ImageSet]:
+        """The data sets that the search may come to."""
+        nodes = [node for item in self.parameters if item.name == "dataset" for node in item.nodes]
+        nodes += [self.settings["dataset"]] if "dataset" in self.settings else []
+        return [TrialConfig(dataset=node.value).images for node in nodes] or [TrialConfig().images]
 
     def config(self, chosen: Mapping[str, Any]) -> TrialConfig:
         """The trial of the parameters' values. Raises `ConfigError` where they do not go together."""

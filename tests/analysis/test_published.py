@@ -185,7 +185,7 @@ def test_controls_stand_beside_the_claims():
 def test_what_the_readme_says_of_the_papers_figures_is_so():
     study = analysis.load(publish.FOLDER / "paper_reading")
     trials = pd.concat([study.finished, reprobed(study)])
-    reading = {"pixel_deviation": 0.3205, "interpolation": "nearest", "fill": "grey"}
+    reading = {"pixel_std": 0.3205, "interpolation": "nearest", "fill": "grey"}
     losses, accuracies = {}, {}
     for cell in TABLE_1:
         own = Recipe(reading).trials_of(trials, cell.factors)
@@ -222,14 +222,14 @@ def test_what_the_readme_says_of_the_papers_figures_is_so():
 def test_what_each_reading_of_an_image_does_to_the_losses_is_told():
     readings = pd.read_csv(publish.FOLDER / "paper_reading" / "tables" / "readings.csv").set_index("reading")
     errors = readings["plain_vae_loss_error"]
-    best = "pixel deviation 0.3205, interpolation nearest, fill grey"
+    best = "pixel std 0.3205, interpolation nearest, fill grey"
     without_one = [
-        "pixel deviation 0.3205, interpolation nearest",
-        "pixel deviation 0.3205, fill grey",
+        "pixel std 0.3205, interpolation nearest",
+        "pixel std 0.3205, fill grey",
         "interpolation nearest, fill grey",
     ]
     no_matter = [f"{best}, {other}" for other in ("batch size 128", "whole pixel shifts True", "training warps fixed")]
-    steps = ["the default recipe", "pixel deviation 0.3205", "pixel deviation 0.3205, fill grey", best]
+    steps = ["the default recipe", "pixel std 0.3205", "pixel std 0.3205, fill grey", best]
     worse = ("output activation linear", "hidden widths 16-32-64", "hidden widths 64-128-256")
     fits_less = [f"{best}, {other}" for other in worse]
     told_of = [*steps, *without_one, *fits_less, *no_matter]

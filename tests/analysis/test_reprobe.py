@@ -29,7 +29,7 @@ def _row(frame, config):
 
 def test_the_same_probe_gives_the_figures_of_the_record(results, host):
     study = analysis.load(results)
-    frame = reprobe(study, host)
+    frame = reprobe(study, {host.dataset: host})
     for config in (CATEGORICAL, PCA):
         recorded = study.trials.set_index("key").loc[config.key]
         for metric in ("base_accuracy", "augmented_accuracy", "augmented_accuracy_fit_base", "probe_iterations"):
@@ -38,13 +38,13 @@ def test_the_same_probe_gives_the_figures_of_the_record(results, host):
 
 def test_another_fit_picks_another_of_the_four_accuracies(results, host):
     study = analysis.load(results)
-    row = _row(reprobe(study, host, probe_fit="base"), CATEGORICAL)
+    row = _row(reprobe(study, {host.dataset: host}, probe_fit="base"), CATEGORICAL)
     recorded = study.trials.set_index("key").loc[CATEGORICAL.key]
     assert row["augmented_accuracy"] == recorded["augmented_accuracy_fit_base"]
 
 
 def test_what_a_model_does_not_have_is_told_in_its_row(results, host):
-    frame = reprobe(analysis.load(results), host, probe_features="probabilities")
+    frame = reprobe(analysis.load(results), {host.dataset: host}, probe_features="probabilities")
     assert pd.isna(_row(frame, CATEGORICAL)["error"])
     assert "a pca does not have" in _row(frame, PCA)["error"]
     assert "a vae does not have" in _row(frame, TrialConfig(**SMALL))["error"]
@@ -54,19 +54,21 @@ def test_weights_that_are_gone_are_told_in_their_row(host, tmp_path):
     behind = TrialConfig(model="pca", stn="pretrained", stn_epochs=1, train_images=300, test_images=200)
     assert records.run_trial(behind, host, "cpu", tmp_path, measures="none")["error"] is None
     (records.trial_folder(tmp_path, behind.key) / "stn.pt").unlink()
-    assert "stn.pt" in _row(reprobe(analysis.load(tmp_path), host), behind)["error"]
+    assert "stn.pt" in _row(reprobe(analysis.load(tmp_path), {host.dataset: host}), behind)["error"]
 
 
 def test_rows_are_on_disk_as_they_come(results, host):
     seen = []
-    frame = reprobe(analysis.load(results), host, on_row=lambda rows: seen.append(len(rows)), probe_fit="base")
+    frame = reprobe(
+        analysis.load(results), {host.dataset: host}, on_row=lambda rows: seen.append(len(rows)), probe_fit="base"
+    )
     assert seen == [1, 2, 3]
     assert len(frame) == 3
 
 
 def test_the_records_stay_as_they_are(results, host):
     before = {path: path.read_bytes() for path in results.glob("trials/*/record.json")}
-    reprobe(analysis.load(results), host, probe="linear_svm")
+    reprobe(analysis.load(results), {host.dataset: host}, probe="linear_svm")
     assert before == {path: path.read_bytes() for path in results.glob("trials/*/record.json")}
 
 
@@ -89,7 +91,7 @@ def test_a_probe_that_does_not_exist_is_one_line_and_exit_code_2(results, capsys
 
 def test_trials_that_have_that_probe_already_are_left_out(results, host):
     study = analysis.load(results)
-    assert reprobe(study, host, probe_stn="bypassed").empty
-    keys = reprobe(study, host, probe_features="logits")["key"]
+    assert reprobe(study, {host.dataset: host}, probe_stn="bypassed").empty
+    keys = reprobe(study, {host.dataset: host}, probe_features="logits")["key"]
     assert CATEGORICAL.key not in set(keys)
     assert len(keys) == 2

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.benchmarks import gpu, hardware, makespan, one_core, parts_of_a_trial, starting, throughput
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.scale import FULL, QUICK, Scale
-from tivae.data import fashion_mnist
+from tivae.data.loading import load
 
 PARTS = ("one_core", "makespan", "throughput", "trial", "starting", "gpu")
 DEFAULT_FILE = Path("results/benchmarks.json")
@@ -57,7 +57,7 @@ def _figures(parts: Sequence[str], scale: Scale) -> Iterator[Figure]:
         yield from makespan.measure(rates)
     if "throughput" in parts:
         yield from throughput.measure(scale)
-    host = fashion_mnist.load()
+    host = load()
     if "trial" in parts:
         yield from parts_of_a_trial.measure(scale, host)
     if "starting" in parts:

@@ -13,7 +13,7 @@ from tests.benchmarks.figures import Figure
 from tests.benchmarks.scale import Scale
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.evaluation import measures, readout
 from tivae.models.stn import build as build_stn
 from tivae.models.stn import freeze
@@ -25,7 +25,7 @@ AIM = 0.1
 EPOCHS = 20
 
 
-def measure(scale: Scale, host: FashionMNIST) -> Iterator[Figure]:
+def measure(scale: Scale, host: Images) -> Iterator[Figure]:
     """Of trials that are trained for one epoch on all images, all else measured as it is; 20 epochs by calculation."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -36,7 +36,7 @@ def measure(scale: Scale, host: FashionMNIST) -> Iterator[Figure]:
         torch.set_num_threads(threads)
 
 
-def _figure(cell: str, scale: Scale, host: FashionMNIST) -> Figure:
+def _figure(cell: str, scale: Scale, host: Images) -> Figure:
     images = {"train_images": scale.images, "test_images": scale.test_images}
     config = TrialConfig(train_dataset="augmented", epochs=1, **ways.CELLS[cell], **images)
     seconds: dict[str, float] = {}

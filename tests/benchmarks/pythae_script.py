@@ -12,10 +12,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
+from tests.small import STANDARD
 from tivae import native
 from tivae.config import TrialConfig
-from tivae.data import fashion_mnist
-from tivae.data.datasets import standardise
+from tivae.data.loading import load
 from tivae.models.networks import Decoder, Encoder
 
 # Batches of one of pythae's epochs here: it gives control back after an epoch only.
@@ -36,7 +36,7 @@ def steps() -> Iterator[int]:
     from pythae.trainers import BaseTrainer, BaseTrainerConfig
 
     logging.disable(logging.INFO)
-    images = standardise(torch.tensor(fashion_mnist.load().train_images[: EPOCH_BATCHES * BATCH_SIZE]))
+    images = STANDARD.standardised(torch.tensor(load().train_images[: EPOCH_BATCHES * BATCH_SIZE]))
     sizes = TrialConfig()
     with contextlib.redirect_stdout(sys.stderr):
         model = VAE(
@@ -67,7 +67,7 @@ def _encoder(config: TrialConfig) -> nn.Module:
     class OurEncoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
-            self.hidden = Encoder(config.hidden_widths)
+            self.hidden = Encoder(28, config.hidden_widths)
             self.mean = nn.Linear(self.hidden.features, config.latent_dim)
             self.log_variance = nn.Linear(self.hidden.features, config.latent_dim)
 
@@ -85,7 +85,7 @@ def _decoder(config: TrialConfig) -> nn.Module:
     class OurDecoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
-            self.images = Decoder(config.latent_dim, config.hidden_widths, config.output_activation)
+            self.images = Decoder(config.latent_dim, 28, config.hidden_widths, config.output_activation)
 
         def forward(self, latents: Tensor) -> ModelOutput:
             return ModelOutput(reconstruction=self.images(latents))

@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 
 from tivae import models, native
 from tivae.config import TrialConfig
-from tivae.data import fashion_mnist
+from tivae.data.loading import load
 
 
 def steps(model_name: str, batch_size: int = 64) -> Iterator[int]:
@@ -64,7 +64,7 @@ def transform() -> v2.Compose:
 
 def _raw_files(root: Path) -> Path:
     """The training images as torchvision wants to find them."""
-    host = fashion_mnist.load()
+    host = load()
     folder = root / "FashionMNIST" / "raw"
     folder.mkdir(parents=True)
     for part, images, labels in (

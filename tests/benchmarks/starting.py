@@ -17,7 +17,7 @@ from tests.benchmarks.figures import Figure, of
 from tests.benchmarks.scale import Scale
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import take_step
 
@@ -31,7 +31,7 @@ seeds: 1
 """
 
 
-def measure(scale: Scale, host: FashionMNIST) -> Iterator[Figure]:
+def measure(scale: Scale, host: Images) -> Iterator[Figure]:
     """Seconds on the clock, with everything in the caches that an earlier run leaves there."""
     repetitions = 1 if scale.is_quick else 3
     how = "from the command to the start of the first trial; data, bytecode and kernels in their caches"
@@ -60,7 +60,7 @@ def _until_first_trial() -> float:
         return record.stat().st_mtime - taken - started
 
 
-def _until_second_step(host: FashionMNIST) -> float:
+def _until_second_step(host: Images) -> float:
     config = TrialConfig(train_dataset="augmented")
     started = time.perf_counter()
     training = ModelTraining(config, TrialData(host, config, "cpu"))

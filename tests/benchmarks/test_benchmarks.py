@@ -16,7 +16,7 @@ from tests.benchmarks.contestants import take_turns
 from tests.small import small
 from tivae import models, native
 from tivae.config import TrialConfig
-from tivae.data import fashion_mnist
+from tivae.data.loading import load
 from tivae.models.networks import kernels_of
 
 
@@ -73,7 +73,7 @@ def test_our_way_is_the_studys_own_training_step(cell):
 
 def test_the_script_sees_images_of_the_same_kind_and_trains_a_model_of_the_same_size(monkeypatch):
     """Its transforms are those of the paper: as often, as far, and standardised alike."""
-    host = fashion_mnist.load()
+    host = load()
     transform = researcher_script.transform()
     image = v2.functional.to_pil_image(torch.from_numpy(np.array(host.train_images[0])))
     torch.manual_seed(0)

@@ -12,8 +12,8 @@ import torch
 
 from tivae import native, precision
 from tivae.config import TrialConfig
-from tivae.data import fashion_mnist
 from tivae.data.datasets import TrialData
+from tivae.data.loading import load
 from tivae.models.stn import build as build_stn
 from tivae.models.stn import freeze
 from tivae.placement import place
@@ -33,7 +33,7 @@ CELLS: dict[str, dict[str, Any]] = {
 
 
 def steps(name: str, threads: int) -> Iterator[int]:
-    """The way called `name`: `study CELL`, `cuda CELL`, `script MODEL` or `pythae`."""
+    """The way called `name`: `study CELL`, `cuda CELL`, `mps CELL`, `script MODEL` or `pythae`."""
     torch.set_num_threads(threads)
     kind, _, cell = name.partition(" ")
     if kind == "script":
@@ -44,7 +44,7 @@ def steps(name: str, threads: int) -> Iterator[int]:
         from tests.benchmarks import pythae_script
 
         return pythae_script.steps()
-    return our_steps(cell, "cuda" if kind == "cuda" else "cpu")
+    return our_steps(cell, kind if kind in ("cuda", "mps") else "cpu")
 
 
 def our_steps(cell: str, device: str = "cpu") -> Iterator[int]:
@@ -75,7 +75,7 @@ def kernels(kind: str) -> Iterator[None]:
 def training(cell: str, device: torch.device | str = "cpu", **changes: Any) -> Training:
     """A training of one of `CELLS`, or of `stn` by itself, at its first epoch."""
     config = TrialConfig(**({"train_dataset": "augmented"} | CELLS.get(cell, {"stn": "pretrained"}) | changes))
-    data = TrialData(fashion_mnist.load(), config, device)
+    data = TrialData(load(), config, device)
     if cell == "stn":
         return StnTraining(config, data)
     frozen = freeze(place(build_stn(config), data.device)) if config.stn == "pretrained" else None

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch._dynamo  # it takes stock of torch's functions, and must not find stand-ins
 from torch.overrides import TorchFunctionMode
 from torch.utils import _pytree as pytree
 
@@ -259,8 +260,6 @@ class Pretended(TorchFunctionMode):
             (torch, "autocast", lambda device_type, **options: autocast(host(device_type), **options)),
             (torch, "is_autocast_enabled", lambda device_type: enabled(host(device_type))),
             (torch.cuda, "get_device_name", lambda device=None: "pretended"),
-            (torch.cuda, "is_available", lambda: self.device.type == "cuda"),
-            (torch.backends.mps, "is_available", lambda: self.device.type == "mps"),
             (torch.mps, "empty_cache", lambda: None),
         ]
 

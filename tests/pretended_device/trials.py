@@ -8,7 +8,7 @@ from tests.pretended_device.device import Pretended
 from tests.small import small
 from tivae import placement, precision
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.models import stn
 from tivae.training import loop
 from tivae.training.autoencoder import ModelTraining
@@ -44,7 +44,7 @@ def noise():
     source = np.random.default_rng(0)
     images = source.integers(0, 256, (200, 28, 28), dtype=np.uint8)
     labels = np.arange(200, dtype=np.uint8) % 10
-    return FashionMNIST(images, labels, images, labels, "noise")
+    return Images(images, labels, images, labels, "noise")
 
 
 HOST = noise()

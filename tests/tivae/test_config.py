@@ -22,6 +22,10 @@ def other(name):
     now = getattr(FULL, name)
     if name == "hidden_widths":
         return (32, 64)
+    if name == "dataset":
+        return "mnist"
+    if name == "dataset_facts":
+        return None  # of images in no catalogue only
     if name == "alignment_weight":
         return None  # of a joint STN only
     if name == "probe_features":
@@ -35,7 +39,7 @@ def other(name):
         return not now
     if name in ("train_images", "test_images", "validation_images"):
         return 500
-    if name == "pixel_deviation":
+    if name == "pixel_std":
         return 0.3205
     return now + 1 if isinstance(now, int) else now / 2
 
@@ -50,7 +54,8 @@ BAD = [
     ("model", "gan", "`model` is 'gan'; it must be vae or categorical_vae"),
     ("model", 1, "`model` is 1; it must be vae or categorical_vae"),
     ("stn", True, "`stn` is True; it must be none or pretrained"),
-    ("dataset", "mnist", "`dataset` is 'mnist'; it must be fashion_mnist"),
+    ("dataset", "cifar", "`dataset` is 'cifar'; it must be .*fashion_mnist, .*, the path of a .npz file"),
+    ("dataset_facts", 1, "`dataset_facts` is 1; leave it out, it follows from `dataset`"),
     ("interpolation", ["bilinear"], r"`interpolation` is \['bilinear'\]; it must be bilinear or nearest"),
     ("fill", "white", "`fill` is 'white'; it must be black or grey"),
     ("training_warps", "once", "`training_warps` is 'once'; it must be redrawn or fixed"),
@@ -64,19 +69,19 @@ BAD = [
     ("consistency_form", "l1", "`consistency_form` is 'l1'; it must be distance or kl"),
     ("consistency_weight", -1, "`consistency_weight` is -1; it must be a number at least 0"),
     ("alignment_weight", -1, "`alignment_weight` is -1; it must be a number at least 0"),
-    ("pixel_deviation", 0, "`pixel_deviation` is 0; it must be a number above 0 and at most 10"),
-    ("validation_images", 0, "`validation_images` is 0; it must be a whole number at least 1 and at most 59900"),
+    ("pixel_std", 0, "`pixel_std` is 0; it must be a number above 0 and at most 10"),
+    ("validation_images", 0, "`validation_images` is 0; it must be a whole number at least 1"),
     ("probe_fit", "all", "`probe_fit` is 'all'; it must be matched or base or augmented or both or training"),
     ("seed", -1, "`seed` is -1; it must be a whole number at least 0 and at most 2147483647"),
     ("seed", 2**31, "`seed` is 2147483648; it must be a whole number at least 0 and at most 2147483647"),
     ("seed", 0.5, r"`seed` is 0\.5; it must be a whole number"),
     ("seed", True, "`seed` is True; it must be a whole number"),
-    ("train_images", 99, "`train_images` is 99; it must be a whole number at least 100 and at most 60000"),
-    ("train_images", 60_001, "`train_images` is 60001; it must be a whole number at least 100 and at most 60000"),
-    ("test_images", 10_001, "`test_images` is 10001; it must be a whole number at least 100 and at most 10000"),
+    ("train_images", 99, "`train_images` is 99; it must be a whole number at least 100"),
+    ("train_images", 60_001, "`train_images` is 60001; it must be at most 60000, the 60,000 of Fashion-MNIST"),
+    ("test_images", 10_001, "`test_images` is 10001; it must be at most 10000, the 10,000 of Fashion-MNIST"),
     ("rotation_degrees", -1, "`rotation_degrees` is -1; it must be a number at least 0 and at most 180"),
     ("rotation_degrees", math.nan, "`rotation_degrees` is nan; it must be a number at least 0 and at most 180"),
-    ("shift_pixels", 28.5, r"`shift_pixels` is 28\.5; it must be a number at least 0 and at most 28"),
+    ("shift_pixels", 28.5, r"`shift_pixels` is 28\.5; it must be at most 28, the size of the images"),
     ("scale_range", 1.0, r"`scale_range` is 1\.0; it must be a number at least 0 and at most 0\.9"),
     ("warp_probability", 1.5, r"`warp_probability` is 1\.5; it must be a number at least 0 and at most 1"),
     ("whole_pixel_shifts", 1, "`whole_pixel_shifts` is 1; it must be true or false"),
@@ -220,7 +225,7 @@ def test_an_stn_is_shared_by_trials_that_differ_in_what_does_not_reach_it(name):
 
 # What decides a pretrained STN, written out once more: here to be compared with what the fields declare.
 STN_FIELDS = {
-    *("dataset", "train_images", "validation_images", "pixel_deviation"),
+    *("dataset", "dataset_facts", "train_images", "validation_images", "pixel_std"),
     *("rotation_degrees", "shift_pixels", "scale_range", "warp_probability", "interpolation", "fill"),
     *("whole_pixel_shifts", "training_warps", "batch_size", "weight_decay", "precision"),
     *("stn_epochs", "stn_learning_rate", "seed"),

@@ -7,10 +7,11 @@ import pytest
 import torch
 
 import tivae
+from tests.small import STANDARD
 from tests.tivae.conftest import CONFIGS
 from tests.tivae.io.test_checkpoint import RunsCode
 from tivae import records
-from tivae.data.datasets import TrialData, to_pixels
+from tivae.data.datasets import TrialData
 from tivae.io import sealed_json
 from tivae.trained import load
 
@@ -36,7 +37,7 @@ def test_encodings_of_the_test_images_are_the_stored_ones(recorded, host, name):
     encodings = model.encode(host.test_images[:600])
     assert encodings.dtype == np.float32
     np.testing.assert_allclose(encodings, stored["base"].numpy(), rtol=1e-4, atol=1e-4)
-    augmented = to_pixels(TrialData(host, trial.config, "cpu").augmented_test().batch(slice(0, 600)))
+    augmented = STANDARD.pixels(TrialData(host, trial.config, "cpu").augmented_test().batch(slice(0, 600)))
     np.testing.assert_allclose(model.encode(augmented), stored["augmented"].numpy(), rtol=1e-3, atol=1e-3)
     assert np.abs(encodings - stored["augmented"].numpy()).max() > 0.1
 
@@ -78,9 +79,9 @@ def test_a_reconstruction_is_the_trained_models(recorded, result, host, images, 
     batch = TrialData(host, expected.config, "cpu").base_test().batch(slice(0, 20))
     with torch.no_grad():
         seen = batch if expected.stn is None else expected.stn(batch)
-        reconstruction = to_pixels(expected.model.reconstruct(seen)).numpy()
+        reconstruction = STANDARD.pixels(expected.model.reconstruct(seen)).numpy()
     np.testing.assert_allclose(trial.reconstruct(images), reconstruction, atol=1e-5)
-    np.testing.assert_allclose(trial.transform(images), to_pixels(seen).numpy(), atol=1e-5)
+    np.testing.assert_allclose(trial.transform(images), STANDARD.pixels(seen).numpy(), atol=1e-5)
 
 
 def test_without_an_stn_the_model_sees_the_image_itself(recorded, images):

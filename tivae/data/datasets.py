@@ -1,8 +1,7 @@
 """The base and augmented datasets on the device: standardised, warped and read in batches.
 
-Pixels p in [0, 1] are standardised to (p - 0.2860) / 0.3530, mean 0 and standard deviation 1 over the training
-images, which spans [-0.81, 2.02]. Warps act on the image before it is standardised, so that what comes into the
-frame is black (or, with `fill="grey"`, the data set's mean).
+Warps act on the image before it is standardised, so that what comes into the frame is black (or, with `fill="grey"`,
+the data set's mean).
 """
 
 from __future__ import annotations
@@ -14,41 +13,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tivae.config import PIXEL_DEVIATION, TrialConfig
+from tivae.config import TrialConfig
 from tivae.data import warps
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import DataError, Images
 from tivae.data.randomness import generator
+from tivae.data.standardisation import Standardisation
 
-PIXEL_MEAN = 0.2860
-IMAGE_SIZE = 28
 # The seed of the augmented test and validation sets, the same for every trial, so that comparisons are paired.
 TEST_SET_SEED = 0
-
-
-def standardise(images: Tensor, deviation: float = PIXEL_DEVIATION) -> Tensor:
-    """uint8 (N, H, W) to float32 (N, 1, H, W), of mean 0 over the training images, in units of `deviation`.
-
-    With the default these have standard deviation 1 and lie in [-0.81, 2.02].
-    """
-    return images.unsqueeze(1).float().mul_(1 / (255 * deviation)).sub_(PIXEL_MEAN / deviation)
-
-
-def to_pixels(images: Tensor, deviation: float = PIXEL_DEVIATION) -> Tensor:
-    """Standardised (N, 1, H, W) to pixels in [0, 1], (N, H, W)."""
-    return (images * deviation + PIXEL_MEAN).clamp(0, 1).squeeze(1)
-
-
-def fill_value(fill: str, deviation: float = PIXEL_DEVIATION) -> float:
-    """The standardised value outside the frame: black is -0.81 by default, grey (the data set's mean) 0."""
-    return -PIXEL_MEAN / deviation if fill == "black" else 0.0
 
 
 @dataclass(frozen=True)
 class Dataset:
     """Images that are standardised, and warped where `matrices` are given, as batches are read.
 
-    images: uint8 (N, 28, 28), or standardised float32 (N, 1, 28, 28); matrices: (N, 2, 3) or None.
-    front: what each batch passes at the end, without gradients; a frozen STN, say. deviation: see `standardise`.
+    images: uint8 (N, H, W), or standardised float32 (N, 1, H, W); matrices: (N, 2, 3) or None.
+    front: what each batch passes at the end, without gradients; a frozen STN, say. standardisation: that of the images,
+    given or done already.
     """
 
     images: Tensor
@@ -56,16 +37,17 @@ class Dataset:
     interpolation: str = "bilinear"
     fill: float = 0.0
     front: Callable[[Tensor], Tensor] | None = None
-    deviation: float = PIXEL_DEVIATION
+    standardisation: Standardisation | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def batch(self, index: Tensor | slice) -> Tensor:
-        """Standardised float32 images (B, 1, 28, 28) at `index`."""
+        """Standardised float32 images (B, 1, H, W) at `index`."""
         images = self.images[index]
         if images.dtype == torch.uint8:
-            images = standardise(images, self.deviation)
+            assert self.standardisation is not None, "pixels are standardised by those of their data set"
+            images = self.standardisation.standardised(images)
         if self.matrices is not None:
             images = warps.warp(images, self.matrices[index], interpolation=self.interpolation, fill=self.fill)
         if self.front is None:
@@ -92,13 +74,14 @@ class Dataset:
     def through(self, transform: Callable[[Tensor], Tensor], batch_size: int = 1000) -> Dataset:
         """The dataset of `transform`'s outputs, computed once and kept."""
         outputs = torch.cat([transform(batch) for batch in self.batches(batch_size)])
-        return Dataset(outputs, deviation=self.deviation)
+        return Dataset(outputs, standardisation=self.standardisation)
 
 
 def warped(images: Tensor, matrices: Tensor, config: TrialConfig) -> Dataset:
-    """uint8 images (N, 28, 28) warped by sampling matrices (N, 2, 3) as the config warps its own."""
-    fill = fill_value(config.fill, config.deviation)
-    return Dataset(images, matrices, config.interpolation, fill, deviation=config.deviation)
+    """uint8 images (N, H, W) warped by sampling matrices (N, 2, 3) as the config warps its own."""
+    standardisation = config.standardisation
+    outside = standardisation.outside(config.fill)
+    return Dataset(images, matrices, config.interpolation, outside, standardisation=standardisation)
 
 
 class TrialData:
@@ -107,9 +90,15 @@ class TrialData:
     Test sets are the same for all trials with the same warp settings, whatever their seed. So are the validation sets:
     the last `validation_images` of the training images, which then belong to no training set. Searches choose by
     them, and the test sets are read for the final figures only.
+
+    Raises `DataError` where `host` is another data set than the config's.
     """
 
-    def __init__(self, host: FashionMNIST, config: TrialConfig, device: torch.device | str):
+    def __init__(self, host: Images, config: TrialConfig, device: torch.device | str):
+        if host.dataset != config.dataset:
+            raise DataError(
+                f"the images are those of {host.dataset}; they must be those of `dataset`, {config.dataset}"
+            )
         known = config.train_images or len(host.train_images)
         train = known - (config.validation_images or 0)
         test = config.test_images or len(host.test_images)
@@ -160,7 +149,7 @@ class TrialData:
     def warped_test(self, parameters: warps.WarpParameters) -> Dataset:
         """The first test images, each with its own of `parameters`."""
         images = self._test_images[: len(parameters)]
-        return self._warped(images, warps.sampling_matrices(parameters).to(self.device))
+        return self._warped(images, warps.sampling_matrices(parameters, self.config.images.size).to(self.device))
 
     def augmented_train(self, purpose: str) -> Dataset:
         """The training images with the warps that (seed, purpose) names."""
@@ -170,10 +159,12 @@ class TrialData:
     def redrawn_train(self, source: torch.Generator) -> Dataset:
         """The training images with the next warps from `source`."""
         parameters = warps.draw(len(self._train_images), self.config, source)
-        return self._warped(self._train_images, warps.sampling_matrices(parameters).to(self.device))
+        return self._warped(
+            self._train_images, warps.sampling_matrices(parameters, self.config.images.size).to(self.device)
+        )
 
     def _unwarped(self, images: Tensor) -> Dataset:
-        return Dataset(images, deviation=self.config.deviation)
+        return Dataset(images, standardisation=self.config.standardisation)
 
     def _warped(self, images: Tensor, matrices: Tensor) -> Dataset:
         return warped(images, matrices, self.config)
@@ -184,4 +175,4 @@ class TrialData:
 
 
 def _warps_of(count: int, config: TrialConfig, seed: int, purpose: str) -> Tensor:
-    return warps.sampling_matrices(warps.draw(count, config, generator(seed, purpose)))
+    return warps.sampling_matrices(warps.draw(count, config, generator(seed, purpose)), config.images.size)

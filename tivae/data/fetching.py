@@ -1,70 +1,64 @@
-"""Where Fashion-MNIST's four files come from on a machine that has none in its cache."""
+"""The downloads that a data set may come by: a mirror, or a Debian package."""
 
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-# A command that writes nothing for so long is given up. Torchvision's import alone takes 4 to 11 s.
-SILENT_SECONDS = 30.0
+from tivae.data.image_set import File, Source, UnavailableError
 
-DEBIAN_PACKAGE = "dataset-fashion-mnist"
-DEBIAN_FOLDER = Path("usr/share/datasets/fashion-mnist")
-
-
-class UnavailableError(Exception):
-    """A place does not have the files or cannot give them; the message is the reason, in one line."""
+# A command that takes longer is given up; apt-get itself gives up an archive that is silent for 10 s.
+COMMAND_SECONDS = 600.0
 
 
-@dataclass(frozen=True)
-class Source:
-    """A place that may have the files: a folder of this machine, or a download.
+def mirror(address: str, *, suffix: str = "", timeout_s: float = 5.0) -> Source:
+    """A web server's folder that has the files, `suffix` behind each name; given up when silent for `timeout_s`."""
 
-    A download is given an empty folder to work in and returns the folder in which the files then lie. It
-    raises `UnavailableError` where it cannot get them.
-    """
+    def fetch(files: Sequence[File], work: Path) -> Path:
+        for file in files:
+            _download(f"{address}{file.name}{suffix}", work / f"{file.name}{suffix}", file.most_bytes, timeout_s)
+        return work
 
-    name: str
-    place: Path | Callable[[Path], Path]
-
-
-def torchvision(work: Path) -> Path:
-    """Torchvision's own download, as a command: no progress bars on the console, and it can be ended."""
-    run([sys.executable, "-c", _TORCHVISION], work)
-    return work
+    return Source("mirror", fetch)
 
 
-_TORCHVISION = """
-import socket
-from torchvision.datasets import FashionMNIST
-print("imported", flush=True)
-socket.setdefaulttimeout(3)
-FashionMNIST(".", download=True)
-"""
+def debian_package(package: str, folder: str) -> Source:
+    """Debian's `package`, whose files are in `folder`: fetched and unpacked, not installed; package lists stay."""
+
+    def fetch(files: Sequence[File], work: Path) -> Path:  # noqa: ARG001
+        try:
+            run([*_APT_GET, "download", package], work)
+        except UnavailableError:
+            _download_with_own_lists(package, work)
+        for archive in work.glob("*.deb"):
+            run(["dpkg-deb", "-x", archive.name, "."], work)
+        return work / folder
+
+    return Source("debian package", fetch)
 
 
-def debian_package(work: Path) -> Path:
-    """Debian's package, fetched and unpacked; it is not installed, and the system's package lists stay."""
+def _download(address: str, path: Path, most_bytes: int, timeout_s: float) -> None:
+    # Importing it takes 50 ms, which a run that finds its data should not pay.
+    import http.client
+    import urllib.error
+    import urllib.request
+
     try:
-        run([*_APT_GET, "download", DEBIAN_PACKAGE], work)
-    except UnavailableError:
-        _download_with_own_lists(work)
-    for package in work.glob("*.deb"):
-        run(["dpkg-deb", "-x", package.name, "."], work)
-    return work / DEBIAN_FOLDER
+        with urllib.request.urlopen(address, timeout=timeout_s) as answer, path.open("wb") as file:
+            while part := answer.read(1 << 20):
+                if file.tell() + len(part) > most_bytes:
+                    raise UnavailableError(f"{address} has more than the {most_bytes:,} bytes that it may have")
+                file.write(part)
+    except urllib.error.HTTPError as problem:
+        with problem:
+            raise UnavailableError(f"{address} gives no file ({problem.code} {problem.reason})") from None
+    except urllib.error.URLError as problem:
+        raise UnavailableError(f"{address} gives no file ({problem.reason})") from None
+    except (OSError, http.client.HTTPException) as problem:
+        raise UnavailableError(f"{address} gives no file ({problem or type(problem).__name__})") from None
 
-
-SOURCES = (
-    Source("debian", "/" / DEBIAN_FOLDER),
-    Source("torchvision", torchvision),
-    Source("debian package", debian_package),
-)
 
 _APT_GET = (
     *("apt-get", "-o", "Acquire::Retries=0"),
@@ -72,7 +66,7 @@ _APT_GET = (
 )
 
 
-def _download_with_own_lists(work: Path) -> None:
+def _download_with_own_lists(package: str, work: Path) -> None:
     """For a machine whose package lists are missing or out of date; lists in `work` need no rights."""
     (work / "lists" / "partial").mkdir(parents=True)
     (work / "archives" / "partial").mkdir(parents=True)
@@ -85,67 +79,34 @@ def _download_with_own_lists(work: Path) -> None:
         # Not the end: it also fails where only an archive that does not have the package is out of reach.
         update_problem = problem
     try:
-        run([*_APT_GET, *own, "download", DEBIAN_PACKAGE], work)
+        run([*_APT_GET, *own, "download", package], work)
     except UnavailableError as problem:
         raise update_problem or problem from None
 
 
-def run(command: Sequence[str], work: Path, silent_seconds: float = SILENT_SECONDS) -> None:
-    """Runs `command` in the folder `work`, where its output goes to a file.
+def run(command: Sequence[str], work: Path, seconds: float = COMMAND_SECONDS) -> None:
+    """Runs `command` in the folder `work`, quietly.
 
-    Raises `UnavailableError` with the command's own reason where it fails, and ends it, with all that it
-    started, where nothing in `work` grows for `silent_seconds`.
+    Raises `UnavailableError` with the command's own reason where it fails, or takes longer than `seconds`.
     """
-    output = work / "output.txt"
     environment = os.environ | {"LC_ALL": "C"}
-    with output.open("wb") as log:
-        try:
-            process = subprocess.Popen(
-                command,
-                cwd=work,
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        except OSError as problem:
-            raise UnavailableError(f"{command[0]} cannot be started ({problem.strerror})") from None
     try:
-        _wait_while_growing(process, work, silent_seconds)
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    if process.returncode != 0:
-        raise UnavailableError(_reason(output.read_text(errors="replace")) or f"exit status {process.returncode}")
-
-
-def _wait_while_growing(process: subprocess.Popen[bytes], work: Path, silent_seconds: float) -> None:
-    size, grown_at = -1, time.monotonic()
-    while True:
-        try:
-            process.wait(timeout=0.1)
-            return
-        except subprocess.TimeoutExpired:
-            pass
-        previous, size = size, _size(work)
-        if size != previous:
-            grown_at = time.monotonic()
-        elif time.monotonic() - grown_at > silent_seconds:
-            raise UnavailableError(f"no answer within {silent_seconds:g} s")
-
-
-def _size(folder: Path) -> int:
-    """Bytes of all files below `folder`, while others rename and remove them."""
-    total = 0
-    for place, _, names in os.walk(folder):
-        for name in names:
-            try:
-                total += os.lstat(os.path.join(place, name)).st_size
-            except OSError:
-                continue
-    return total
+        done = subprocess.run(
+            command,
+            cwd=work,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=seconds,
+            check=False,
+        )
+    except OSError as problem:
+        raise UnavailableError(f"{command[0]} cannot be started ({problem.strerror})") from None
+    except subprocess.TimeoutExpired:
+        raise UnavailableError(f"{command[0]} has not ended within {seconds:g} s") from None
+    if done.returncode != 0:
+        raise UnavailableError(_reason(done.stdout.decode(errors="replace")) or f"exit status {done.returncode}")
 
 
 def _reason(output: str) -> str:

@@ -56,7 +56,7 @@ def draw(count: int, config: TrialConfig, source: torch.Generator) -> WarpParame
     )
 
 
-def sampling_matrices(warps: WarpParameters, size: int = 28) -> Tensor:
+def sampling_matrices(warps: WarpParameters, size: int) -> Tensor:
     """(N, 2, 3) float32 matrices from output to input coordinates, as `affine_grid` wants them.
 
     This is the inverse of the module's formula, p = R(-rotation) (p' - shift) / scale, in torch's normalised

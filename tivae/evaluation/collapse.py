@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tivae.data import warps
-from tivae.data.datasets import IMAGE_SIZE, Dataset
+from tivae.data.datasets import Dataset
 from tivae.evaluation.losses import BATCH_SIZE
 from tivae.models import Autoencoder
 from tivae.models.stn import SpatialTransformer
@@ -35,7 +35,7 @@ def of_stn(stn: SpatialTransformer, images: Dataset, base: Dataset) -> dict[str,
         matrices = stn.matrices(batch)
         output = stn.apply_matrices(batch, matrices)
         log_determinant += float(warps.determinants(matrices).abs().cpu().double().log().sum())
-        kept += float(_share_inside(matrices).sum())
+        kept += float(_share_inside(matrices, batch.shape[-1]).sum())
         alignment += float(functional.mse_loss(output, target)) * len(batch)
         before.add(batch)
         after.add(output)
@@ -77,12 +77,12 @@ def of_latents(model: Autoencoder, seen: Dataset) -> dict[str, float | int | Non
     }
 
 
-def _share_inside(matrices: Tensor) -> Tensor:
+def _share_inside(matrices: Tensor, image_size: int) -> Tensor:
     """The share (B,) of the input's pixel centres that the output's frame shows."""
     whole = warps.determinants(matrices).abs() >= warps.LEAST_DETERMINANT
     share = torch.zeros(len(matrices), device=matrices.device)
     if whole.any():
-        places = warps.sampling_grid(warps.inverse(matrices[whole]), IMAGE_SIZE, IMAGE_SIZE)
+        places = warps.sampling_grid(warps.inverse(matrices[whole]), image_size, image_size)
         share[whole] = (places.abs() <= 1).all(-1).float().mean((1, 2))
     return share
 

@@ -57,7 +57,7 @@ class Subject:
         return readout.encode(self.config, self.data, self.model, images, self.stn, "measured").numpy()
 
     def encode(self, batch: Tensor) -> Tensor:
-        """Encodings (B, D) of standardised images (B, 1, 28, 28), differentiable where `is_smooth`."""
+        """Encodings (B, D) of standardised images (B, 1, H, W), differentiable where `is_smooth`."""
         assert self.config.probe_features is not None
         seen = batch if self.stn is None else self.stn(batch)
         return self.model.features(self.model.encode(seen), self.config.probe_features)

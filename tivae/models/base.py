@@ -40,7 +40,7 @@ class Unsupported(ValueError):
 
 
 class Model(nn.Module, ABC):
-    """Standardised images (B, 1, 28, 28) to encodings.
+    """Standardised images (B, 1, H, W), square and of the data set's size, to encodings.
 
     `parameters` below is what the encoder makes of the images as one tensor, whose shape the model defines.
 
@@ -103,11 +103,11 @@ class Model(nn.Module, ABC):
         raise Unsupported(f"{self.config.model} has no posterior to sample from")
 
     def reconstruct(self, images: Tensor) -> Tensor:  # noqa: ARG002
-        """Images (B, 1, 28, 28) decoded from the most probable latents; no noise."""
+        """Images (B, 1, H, W) decoded from the most probable latents; no noise."""
         raise Unsupported(f"{self.config.model} makes no reconstructions")
 
     def sample(self, count: int, source: torch.Generator) -> Tensor:  # noqa: ARG002
-        """Images (count, 1, 28, 28) decoded from samples of the prior."""
+        """Images (count, 1, H, W) decoded from samples of the prior."""
         raise Unsupported(f"{self.config.model} has no prior to sample from")
 
     def check_feature(self, name: str) -> None:
@@ -129,9 +129,9 @@ class Autoencoder(Model):
 
     def __init__(self, config: TrialConfig, encoder_outputs: int, decoder_inputs: int):
         super().__init__(config)
-        self.encoder = Encoder(config.hidden_widths)
+        self.encoder = Encoder(config.images.size, config.hidden_widths)
         self.posterior = nn.Linear(self.encoder.features, encoder_outputs)
-        self.decoder = Decoder(decoder_inputs, config.hidden_widths, config.output_activation)
+        self.decoder = Decoder(decoder_inputs, config.images.size, config.hidden_widths, config.output_activation)
         initialise(self, generator(config.seed, "weights"))
 
     def encode(self, images: Tensor) -> Tensor:
@@ -162,7 +162,7 @@ class Autoencoder(Model):
         return self.kl_parts(parameters).flatten(1).sum(1)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Images (B, 1, 28, 28) of `latents` (B, D)."""
+        """Images (B, 1, H, W) of `latents` (B, D)."""
         return self.decoder(latents)
 
     def reconstruct(self, images: Tensor) -> Tensor:

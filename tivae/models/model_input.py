@@ -12,7 +12,7 @@ from tivae.models.stn import SpatialTransformer
 
 @dataclass(frozen=True)
 class ModelInput:
-    """One batch for a model; all images are standardised (B, 1, 28, 28).
+    """One batch for a model; all images are standardised (B, 1, H, W).
 
     seen: the model's input; target: what the reconstruction is compared with; restore: what the reconstruction
     passes before that, where it is not in the frame of the target.

@@ -1,7 +1,8 @@
-"""Convolutional encoder and decoder in PyTorch-VAE's layout (Subramanian 2020), for 28 x 28 images.
+"""Convolutional encoder and decoder in PyTorch-VAE's layout (Subramanian 2020), for square images.
 
 Three hidden layers as in the paper (section 3.2), their widths from the config. Strided 3 x 3 convolutions halve the
-image, 28 -> 14 -> 7 -> 4 -> 2; the decoder goes back the same way with transposed convolutions.
+image, 28 -> 14 -> 7 -> 4 -> 2 or 64 -> 32 -> 16 -> 8 -> 4; the decoder goes back the same way with transposed
+convolutions.
 """
 
 from __future__ import annotations
@@ -12,14 +13,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from tivae import native, placement
-from tivae.data.datasets import IMAGE_SIZE
 from tivae.models import compilation
 
 
 class Encoder(nn.Module):
-    """Images (B, 1, 28, 28) to hidden features (B, `features`)."""
+    """Images (B, 1, `size`, `size`) to hidden features (B, `features`)."""
 
-    def __init__(self, widths: Sequence[int]):
+    def __init__(self, size: int, widths: Sequence[int]):
         super().__init__()
         layers: list[nn.Module] = []
         for channels_in, channels_out in zip((1, *widths), widths, strict=False):
@@ -29,29 +29,30 @@ class Encoder(nn.Module):
                 nn.LeakyReLU(),
             ]
         self.layers = nn.Sequential(*layers)
-        self.features = widths[-1] * _sizes(len(widths))[-1] ** 2
-        self.plan = native.plan(widths, _sizes(len(widths)))
+        sizes = _sizes(size, len(widths))
+        self.features = widths[-1] * sizes[-1] ** 2
+        self.plan = native.plan(widths, sizes)
 
     def forward(self, images: Tensor) -> Tensor:
         return _run(self, images).flatten(1)
 
 
 class Decoder(nn.Module):
-    """Latents (B, `inputs`) to standardised images (B, 1, 28, 28).
+    """Latents (B, `inputs`) to standardised images (B, 1, `size`, `size`).
 
     With `output_activation="tanh"` the image lies in (-1, 1), although standardised pixels reach 2.02: PyTorch-VAE
     ends so, and the paper's losses suggest that it kept that. `linear` has no bound.
     """
 
-    def __init__(self, inputs: int, widths: Sequence[int], output_activation: str):
+    def __init__(self, inputs: int, size: int, widths: Sequence[int], output_activation: str):
         super().__init__()
-        sizes = _sizes(len(widths))
+        sizes = _sizes(size, len(widths))
         self.shape = (widths[-1], sizes[-1], sizes[-1])
         self.input = nn.Linear(inputs, widths[-1] * sizes[-1] ** 2)
         channels = (*reversed(widths), widths[0])
         layers: list[nn.Module] = []
         for depth, (channels_in, channels_out) in enumerate(itertools.pairwise(channels)):
-            size, target = sizes[-1 - depth], sizes[-2 - depth]
+            small, big = sizes[-1 - depth], sizes[-2 - depth]
             layers += [
                 nn.ConvTranspose2d(
                     channels_in,
@@ -59,7 +60,7 @@ class Decoder(nn.Module):
                     kernel_size=3,
                     stride=2,
                     padding=1,
-                    output_padding=target + 1 - 2 * size,
+                    output_padding=big + 1 - 2 * small,
                 ),
                 nn.BatchNorm2d(channels_out),
                 nn.LeakyReLU(),
@@ -95,9 +96,9 @@ def _run(network: Encoder | Decoder, inputs: Tensor) -> Tensor:
     return network.layers.forward(inputs)
 
 
-def _sizes(depth: int) -> list[int]:
-    """Height and width before and after each stride-2 convolution: 28, 14, 7, 4, 2."""
-    sizes = [IMAGE_SIZE]
+def _sizes(size: int, depth: int) -> list[int]:
+    """Height and width before and after each stride-2 convolution: 28, 14, 7, 4, 2, say."""
+    sizes = [size]
     for _ in range(depth):
         sizes.append((sizes[-1] + 1) // 2)
     return sizes

@@ -11,13 +11,12 @@ from torch import Tensor, nn
 from tivae import precision
 from tivae.config import TrialConfig
 from tivae.data import warps
-from tivae.data.datasets import fill_value
 from tivae.data.randomness import generator, initialise, own_draws
 from tivae.data.warps import WarpParameters
 
 
 class SpatialTransformer(nn.Module):
-    """Images (B, 1, 28, 28) to images of the same shape, by any affine warp; at first the identity.
+    """Images (B, 1, H, W) to images of the same shape, by any affine warp; at first the identity.
 
     Has no batch statistics: the output of an image depends on that image alone.
     """
@@ -27,7 +26,8 @@ class SpatialTransformer(nn.Module):
 
     def __init__(self, config: TrialConfig):
         super().__init__()
-        self.fill = fill_value(config.fill, config.deviation)
+        self.size = config.images.size
+        self.fill = config.standardisation.outside(config.fill)
         self.localisation = nn.Sequential(
             nn.Conv2d(1, 8, kernel_size=7),
             nn.MaxPool2d(2),
@@ -36,7 +36,7 @@ class SpatialTransformer(nn.Module):
             nn.MaxPool2d(2),
             nn.ReLU(),
             nn.Flatten(),
-            nn.Linear(10 * 3 * 3, 32),
+            nn.Linear(10 * _left(self.size) ** 2, 32),
             nn.ReLU(),
         )
         self.affine = nn.Linear(32, len(self.start))
@@ -85,7 +85,7 @@ class BoundedTransformer(SpatialTransformer):
         self.ranges = (config.rotation_degrees, config.shift_pixels, config.shift_pixels, config.scale_range)
 
     def estimates(self, images: Tensor) -> WarpParameters:
-        """The warp that each image (B, 1, 28, 28) is taken to have undergone."""
+        """The warp that each image (B, 1, H, W) is taken to have undergone."""
         bounded = torch.tanh(self._predicted(images))
         rotation, shift_x, shift_y, scale = (size * bounded[:, i] for i, size in enumerate(self.ranges))
         return WarpParameters(
@@ -93,11 +93,18 @@ class BoundedTransformer(SpatialTransformer):
         )
 
     def matrices(self, images: Tensor) -> Tensor:
-        return warps.inverse(warps.sampling_matrices(self.estimates(images)))
+        return warps.inverse(warps.sampling_matrices(self.estimates(images), self.size))
 
     def undo(self, images: Tensor, matrices: Tensor) -> Tensor:
         """As for every transformer; never degenerate, so that no training step waits for a check."""
         return self.apply_matrices(images, warps.inverse(matrices))
+
+
+def _left(size: int) -> int:
+    """Height and width behind the localisation network's convolutions and pooling: 3 of 28, 12 of 64."""
+    for kernel in (7, 5):
+        size = (size - kernel + 1) // 2
+    return size
 
 
 def build(config: TrialConfig) -> SpatialTransformer:

@@ -84,7 +84,7 @@ class Kernels:
         return gradient.permute(3, 2, 0, 1)
 
     def statistics(self, values: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-        """Mean, inverse deviation, scale and shift (4, C) of a batch; the norm's running statistics are updated."""
+        """Mean, 1 / std, scale and shift (4, C) of a batch; the norm's running statistics are updated."""
         _, size, _, channels = values.shape
         statistics = torch.empty(4, channels)
         running = (norm.running_mean, norm.running_var, norm.momentum, norm.eps)

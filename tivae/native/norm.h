@@ -5,7 +5,7 @@ template <int C, int SIZE> struct Norm {
   static constexpr int VECTORS = C / LANES, PIXELS = SIZE * SIZE;
   static constexpr long row = (SIZE + 2L) * C, pitch = (SIZE + 2L) * row;
 
-  // saved (4, C): mean, 1 / deviation, and scale and shift that norm a value.
+  // saved (4, C): mean, 1 / std, and scale and shift that norm a value.
   static void statistics(const float *values, const float *gamma, const float *beta, float *running_mean,
                          float *running_variance, float momentum, float epsilon, float *saved, int images) {
     std::vector<float> parts(2L * images * C); // of each image: means, and squares about them

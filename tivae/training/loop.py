@@ -93,7 +93,7 @@ class Training(ABC):
 def train(training: Training, file: Path | None = None, on_epoch: OnEpoch | None = None) -> None:
     """Trains for all of `training.epochs`, or for those that the checkpoint `file` leaves to do.
 
-    Resumed equals uninterrupted, bit for bit on the same kind of device. `on_epoch` is called with each new row
+    Resumed equals uninterrupted, bit for bit on the same model of device. `on_epoch` is called with each new row
     after its checkpoint is written.
 
     Raises `NonFiniteLoss`, naming the optimiser step; the checkpoint then still holds the last good epoch.

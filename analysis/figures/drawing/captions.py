@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-TRAIN_IMAGES, TEST_IMAGES = 60_000, 10_000  # Fashion-MNIST's, where `train_images` or `test_images` is missing
+from analysis.frames.image_sets import images_of
 
 QUICK = "Quick run: it shows that everything works, its numbers are no results."
 
@@ -18,8 +18,8 @@ def described(trials: pd.DataFrame) -> str:
     shown = finished if len(finished) else trials
     parts = [
         counted(shown["seed"].nunique(), "seed"),
-        f"{_range(shown['train_images'], TRAIN_IMAGES)} training images",
-        f"{_range(shown['test_images'], TEST_IMAGES)} test images",
+        f"{_range(images_of(shown, 'train_images'))} training images",
+        f"{_range(images_of(shown, 'test_images'))} test images",
         f"{_range(shown['epochs'])} epochs",
     ]
     sentences = [f"{parts[0]}; {', '.join(parts[1:])}."]
@@ -54,9 +54,9 @@ def counted(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
-def _range(values: pd.Series, missing: int | None = None) -> str:
+def _range(values: pd.Series) -> str:
     """The one value, or "smallest to largest"."""
-    known = values.fillna(missing) if missing is not None else values.dropna()
+    known = values.dropna()
     if known.empty:
         return "an unknown number of"
     low, high = int(known.min()), int(known.max())

@@ -47,7 +47,7 @@ ALL_KINDS = (KINDS[0], SHIFT, *KINDS[1:])
 
 
 def warped(images: Tensor, kind: str, amount: float, config: TrialConfig) -> Dataset:
-    """uint8 images (N, 28, 28), all warped by the same `amount` as the trial of `config` warps its own."""
+    """uint8 images (N, H, W), all warped by the same `amount` as the trial of `config` warps its own."""
     count = len(images)
     if kind not in KIND_NAMES:
         raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KIND_NAMES)}")
@@ -57,5 +57,5 @@ def warped(images: Tensor, kind: str, amount: float, config: TrialConfig) -> Dat
         shift_y_pixels=torch.zeros(count),
         scale=torch.full((count,), float(amount) if kind == "scale" else 1.0),
     )
-    matrices = warps.sampling_matrices(parameters)
+    matrices = warps.sampling_matrices(parameters, config.images.size)
     return datasets.warped(images, matrices, config)

@@ -11,9 +11,9 @@ import pandas as pd
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.search import search_of
 from analysis.frames.study import Study
-from tivae.data import fashion_mnist
-from tivae.data.fashion_mnist import DataError, FashionMNIST
-from tivae.data.fetching import SOURCES
+from tivae.config import TrialConfig
+from tivae.data.image_set import DataError, Images, ImageSet
+from tivae.data.loading import load
 
 if TYPE_CHECKING:
     import optuna
@@ -29,13 +29,14 @@ class Sources:
     """
 
     study: Study
-    data: FashionMNIST | None = None
+    data: Images | None = None
     search: optuna.Study | None = None
     warp_accuracies: pd.DataFrame | None = None
 
-    def images(self) -> FashionMNIST:
-        """The images. Raises `NotSupported` where they are not on this machine."""
-        return self.data if self.data is not None else _local_images()
+    def images(self, config: TrialConfig) -> Images:
+        """The images of the config's data set. Raises `NotSupported` where they are not on this machine."""
+        given = self.data is not None and self.data.dataset == config.dataset
+        return self.data if self.data is not None and given else _local_images(config.images)
 
     def optuna_search(self) -> optuna.Study | None:
         """The Optuna study; None where this is no search. Raises `NotSupported` where its journal is damaged."""
@@ -46,8 +47,8 @@ class Sources:
 
 
 @functools.cache
-def _local_images() -> FashionMNIST:
+def _local_images(images: ImageSet) -> Images:
     try:
-        return fashion_mnist.load(sources=[source for source in SOURCES if not callable(source.place)])
+        return load(images, download=False)
     except DataError as problem:
         raise NotSupported(str(problem)) from problem

@@ -104,12 +104,19 @@ _OTHER_LOOKS = (
     Transform(GREY, "*", (0, (1, 2)), "----"),
 )
 
-# In the order of `tivae.data.fashion_mnist.CLASS_NAMES`.
+# By label; after ten classes they repeat, each with the next of the markers.
 CLASS_COLOURS = (
     *("#332288", "#88CCEE", "#44AA99", "#117733", "#999933"),
     *("#DDCC77", "#CC6677", "#882255", "#AA4499", "#000000"),
 )
 CLASS_MARKERS = ("o", "s", "^", "v", "D", "P", "X", "*", "<", ">")
+
+
+def class_points(label: int) -> dict[str, Any]:
+    """Arguments that draw the points of a class; no two of the first hundred are alike."""
+    turn = label // len(CLASS_COLOURS)
+    marker = CLASS_MARKERS[(label + turn) % len(CLASS_MARKERS)]
+    return {"color": CLASS_COLOURS[label % len(CLASS_COLOURS)], "marker": marker}
 
 
 def model_look(model: str) -> Transform:

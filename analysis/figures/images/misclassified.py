@@ -16,14 +16,14 @@ from analysis.figures.images.samples import warps_of
 from analysis.frames.labels import TEST_SET_NAMES, cell_label
 from analysis.frames.trial import TEST_SETS
 from tivae.config import TrialConfig
-from tivae.data.datasets import TrialData, to_pixels
-from tivae.data.fashion_mnist import CLASS_NAMES, FashionMNIST
+from tivae.data.datasets import TrialData
+from tivae.data.image_set import Images
 
 COLUMNS, ROWS = 8, 4
 
 
 def numbers(
-    data: FashionMNIST,
+    data: Images,
     config: TrialConfig,
     predictions: pd.DataFrame,
     test_set: str,
@@ -44,17 +44,18 @@ def numbers(
     index = torch.tensor(chosen["image"].to_numpy())
     sets = TrialData(data, config, "cpu")
     dataset = sets.base_test() if test_set == "base" else sets.augmented_test()
+    classes = config.images.classes
     columns = {
         "image": chosen["image"].to_numpy(),
         "test_set": test_set,
-        "true": [CLASS_NAMES[label] for label in chosen["label"]],
-        "predicted": [CLASS_NAMES[label] for label in chosen[test_set]],
+        "true": [classes[label] for label in chosen["label"]],
+        "predicted": [classes[label] for label in chosen[test_set]],
         "is_warped": False,
     }
     if dataset.matrices is not None:
-        warp = warps_of(dataset.matrices[index])
+        warp = warps_of(dataset.matrices[index], config.images.size)
         columns["is_warped"] = (warp != [0.0, 0.0, 0.0, 1.0]).any(axis=1).to_numpy()
-    return grids.image_frame(to_pixels(dataset.batch(index), dataset.deviation).numpy(), columns)
+    return grids.image_frame(config.standardisation.pixels(dataset.batch(index)).numpy(), columns)
 
 
 def draw(ax: Axes, frame: pd.DataFrame, columns: int = COLUMNS) -> Axes:
@@ -69,9 +70,9 @@ def draw(ax: Axes, frame: pd.DataFrame, columns: int = COLUMNS) -> Axes:
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """A figure for each test set, of the best cell's first seed."""
-    data = sources.images()
     trials = representatives.best_cell(sources.study)
     trial, (config, predictions) = representatives.first_readable(trials, lambda t: (t.config, t.predictions()))
+    data = sources.images(config)
     if len(predictions) > len(data.test_images):
         raise NotSupported(f"trial {trial.key} predicts {len(predictions)} images, more than the test set has here")
     row = sources.study.trials[sources.study.trials["key"] == trial.key]

@@ -20,8 +20,8 @@ from analysis.frames.labels import cell_label, file_name, model_name
 from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS, Trial
 from tivae import TrainedModel
-from tivae.data.datasets import TrialData, standardise, to_pixels
-from tivae.data.fashion_mnist import CLASS_NAMES, FashionMNIST
+from tivae.data.datasets import TrialData
+from tivae.data.image_set import Images
 from tivae.models import Autoencoder
 
 SAMPLES, SAMPLES_IN_A_ROW = 20, 10
@@ -30,7 +30,7 @@ TRAVERSED_LATENTS = 10
 TRAVERSAL = tuple(np.linspace(-3, 3, 11))
 
 
-def numbers(data: FashionMNIST, models: Mapping[str, TrainedModel]) -> pd.DataFrame:
+def numbers(data: Images, models: Mapping[str, TrainedModel]) -> pd.DataFrame:
     """A row per image shown: image, class, test_set, row ("input" or a name of `models`), pixels.
 
     One image of each class from both test sets, as it goes in and as each model reconstructs it; a model with a
@@ -39,11 +39,11 @@ def numbers(data: FashionMNIST, models: Mapping[str, TrainedModel]) -> pd.DataFr
     config = next(iter(models.values())).config
     sets = TrialData(data, config, "cpu")
     chosen = first_of_each_class(sets.test_labels)
-    classes = [CLASS_NAMES[label] for label in sets.test_labels[chosen]]
+    classes = [config.images.classes[label] for label in sets.test_labels[chosen]]
     parts = []
     for test_set in TEST_SETS:
         dataset = sets.base_test() if test_set == "base" else sets.augmented_test()
-        pixels = to_pixels(dataset.batch(torch.from_numpy(chosen)), dataset.deviation).numpy()
+        pixels = config.standardisation.pixels(dataset.batch(torch.from_numpy(chosen))).numpy()
         rows = {"input": pixels} | {name: model.reconstruct(pixels) for name, model in models.items()}
         for row, shown in rows.items():
             columns = {"image": chosen, "class": classes, "test_set": test_set, "row": row}
@@ -65,7 +65,7 @@ def traversal_numbers(
 ) -> pd.DataFrame:
     """One latent moved at a time, all others as in `image`: a row per latent and value, with pixels.
 
-    image: uint8 (28, 28). activity: (latents,), the `most` with the highest are moved, in that order. Columns:
+    image: uint8 (size, size). activity: (latents,), the `most` with the highest are moved, in that order. Columns:
     latent (its number), activity, value, is_own, pixels. Gaussian latents take values from -3 to 3 standard
     deviations of the prior, and is_own marks the value nearest to the image's own; a categorical variable takes
     each of its classes, and is_own marks the image's.
@@ -75,7 +75,7 @@ def traversal_numbers(
     values = np.arange(config.categories) if config.categories else np.array(TRAVERSAL)
     parts = []
     with torch.no_grad():
-        seen = standardise(torch.tensor(image[None]), config.deviation)
+        seen = config.standardisation.standardised(torch.tensor(image[None]))
         seen = seen if model.stn is None else model.stn(seen)
         assert isinstance(model.model, Autoencoder)
         own = model.model.modes(model.model.encode(seen))
@@ -94,7 +94,7 @@ def traversal_numbers(
                 "value": values,
                 "is_own": np.arange(len(values)) == nearest,
             }
-            parts.append(grids.image_frame(to_pixels(model.model.decode(moved), config.deviation).numpy(), columns))
+            parts.append(grids.image_frame(config.standardisation.pixels(model.model.decode(moved)).numpy(), columns))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -133,18 +133,20 @@ def draw_traversal(ax: Axes, frame: pd.DataFrame) -> Axes:
     is_categorical = pd.api.types.is_integer_dtype(frame["value"])
     latents = list(dict.fromkeys(frame["latent"]))
     kind = "variable" if is_categorical else "latent"
+    images = grids.pixels_of(frame)
     grids.draw_grid(
         ax,
-        grids.pixels_of(frame),
+        images,
         len(values),
         column_labels=[f"{value:g}" if is_categorical else f"{value:.1f}".replace("-", "−") for value in values],
         row_labels=[f"{kind} {latent}" for latent in latents],
     )
+    size, step = images.shape[1], grids.step(images.shape[1])
     for number in np.flatnonzero(frame["is_own"]):
         row, column = divmod(int(number), len(values))
-        top, left = row * (grids.SIZE + grids.GAP), column * (grids.SIZE + grids.GAP)
-        corners = [left - 1, left + grids.SIZE, left + grids.SIZE, left - 1, left - 1]
-        heights = [top - 1, top - 1, top + grids.SIZE, top + grids.SIZE, top - 1]
+        top, left = row * step, column * step
+        corners = [left - 1, left + size, left + size, left - 1, left - 1]
+        heights = [top - 1, top - 1, top + size, top + size, top - 1]
         ax.plot(corners, heights, color=style.VERMILLION, clip_on=False)
     ax.xaxis.set_label_position("top")
     ax.set_xlabel("class of the variable" if is_categorical else "value (standard deviations of the prior)")
@@ -153,8 +155,11 @@ def draw_traversal(ax: Axes, frame: pd.DataFrame) -> Axes:
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """Reconstructions of all models, samples and a traversal of those with a prior; the first seed of the best cell."""
-    data = sources.images()
     chosen = _chosen(sources.study)
+    # One row of inputs: in a study of several data sets that of the first model.
+    config = next(iter(chosen.values()))[0].config
+    chosen = {name: pair for name, pair in chosen.items() if pair[0].config.dataset == config.dataset}
+    data = sources.images(config)
     models = {name: model for name, (_, model) in chosen.items()}
     keys = [trial.key for trial, _ in chosen.values()]
     rows = sources.study.trials[sources.study.trials["key"].isin(keys)]
@@ -205,15 +210,16 @@ def _brightest(models: Mapping[str, TrainedModel]) -> str:
     limited = [model.config for model in models.values() if model.config.output_activation == "tanh"]
     if not limited:
         return ""
-    share = float(to_pixels(torch.ones(1, 1, 1, 1), limited[0].deviation))
-    white = float(standardise(torch.full((1, 28, 28), 255, dtype=torch.uint8), limited[0].deviation).max())
+    standardisation = limited[0].standardisation
+    share = float(standardisation.pixels(torch.ones(1, 1, 1, 1)))
+    white = float(standardisation.standardised(torch.full((1, 1, 1), 255, dtype=torch.uint8)))
     return (
         f"A decoder that ends in tanh gives no pixel above 1 of the {white:.2f} standard deviations of white, "
-        f"{share:.0%} of white: bright clothes come out grey however well they are reconstructed. "
+        f"{share:.0%} of white: what is bright comes out grey however well they are reconstructed. "
     )
 
 
-def _traversal(data: FashionMNIST, trial: Trial, model: TrainedModel, rows: pd.DataFrame) -> DrawnFigure:
+def _traversal(data: Images, trial: Trial, model: TrainedModel, rows: pd.DataFrame) -> DrawnFigure:
     encodings = trial.encodings("base")
     image = 0
     categories = model.config.categories

@@ -15,13 +15,13 @@ from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
 from tivae.config import TrialConfig
-from tivae.data.datasets import IMAGE_SIZE, TrialData, to_pixels
-from tivae.data.fashion_mnist import CLASS_NAMES, FashionMNIST
+from tivae.data.datasets import TrialData
+from tivae.data.image_set import Images
 
 IMAGES_OF_A_CLASS = 3
 
 
-def numbers(data: FashionMNIST, config: TrialConfig, of_each_class: int = IMAGES_OF_A_CLASS) -> pd.DataFrame:
+def numbers(data: Images, config: TrialConfig, of_each_class: int = IMAGES_OF_A_CLASS) -> pd.DataFrame:
     """A row per image shown: its number `image` in the test set, label, test_set, its warp and its pixels.
 
     The first `of_each_class` test images of each class that is present. The warp is the one the image has in the
@@ -32,14 +32,14 @@ def numbers(data: FashionMNIST, config: TrialConfig, of_each_class: int = IMAGES
     augmented = sets.augmented_test()
     assert augmented.matrices is not None
     labels = sets.test_labels[chosen]
-    known = {"image": chosen, "label": labels, "class": [CLASS_NAMES[label] for label in labels]}
+    known = {"image": chosen, "label": labels, "class": [config.images.classes[label] for label in labels]}
     identity = pd.DataFrame({"rotation_degrees": 0.0, "shift_x_pixels": 0.0, "shift_y_pixels": 0.0, "scale": 1.0}, [0])
     parts = []
     for name, dataset, warp in (
         ("base", sets.base_test(), identity.loc[np.zeros(len(chosen), dtype=int)]),
-        ("augmented", augmented, warps_of(augmented.matrices[torch.from_numpy(chosen)])),
+        ("augmented", augmented, warps_of(augmented.matrices[torch.from_numpy(chosen)], config.images.size)),
     ):
-        pixels = to_pixels(dataset.batch(torch.from_numpy(chosen)), dataset.deviation).numpy()
+        pixels = config.standardisation.pixels(dataset.batch(torch.from_numpy(chosen))).numpy()
         columns = known | {"test_set": name} | {column: warp[column].to_numpy() for column in warp}
         parts.append(grids.image_frame(pixels, columns))
     return pd.concat(parts, ignore_index=True)
@@ -50,12 +50,12 @@ def first_of_each_class(labels: NDArray[np.int64], count: int = 1) -> NDArray[np
     return np.concatenate([np.flatnonzero(labels == label)[:count] for label in np.unique(labels)])
 
 
-def warps_of(matrices: Tensor) -> pd.DataFrame:
-    """Rotation, shifts and scale of warps from their (N, 2, 3) sampling matrices, the inverse of
-    `tivae.data.warps.sampling_matrices`."""
+def warps_of(matrices: Tensor, size: int) -> pd.DataFrame:
+    """Rotation, shifts and scale of warps from their (N, 2, 3) sampling matrices of images `size` pixels
+    wide, the inverse of `tivae.data.warps.sampling_matrices`."""
     linear, offset = matrices[:, :, :2].double(), matrices[:, :, 2:].double()
     scale = 1 / torch.hypot(linear[:, 0, 0], linear[:, 0, 1])
-    shift = -torch.linalg.solve(linear, offset)[:, :, 0] * IMAGE_SIZE / 2
+    shift = -torch.linalg.solve(linear, offset)[:, :, 0] * size / 2
     angle = torch.rad2deg(torch.atan2(linear[:, 0, 1], linear[:, 0, 0]))
     columns = {"rotation_degrees": angle, "shift_x_pixels": shift[:, 0], "shift_y_pixels": shift[:, 1], "scale": scale}
     return pd.DataFrame({name: values.numpy().round(6) + 0.0 for name, values in columns.items()})
@@ -82,7 +82,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     """The figure of a study's test sets, with the warps of its best cell's config."""
     trials = representatives.best_cell(sources.study)
     _, config = representatives.first_readable(trials, lambda trial: trial.config)
-    frame = numbers(sources.images(), config)
+    frame = numbers(sources.images(config), config)
     rows = 2 * IMAGES_OF_A_CLASS
     figure = style.new_figure(grids.grid_height(rows, frame["label"].nunique()) + 0.15)
     draw(figure.add_subplot(), frame)

@@ -21,15 +21,15 @@ from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import first_of_each_class
 from analysis.frames.trial import Trial
 from tivae.config import TrialConfig
-from tivae.data.datasets import Dataset, TrialData, standardise, to_pixels
-from tivae.data.fashion_mnist import CLASS_NAMES, FashionMNIST
+from tivae.data.datasets import Dataset, TrialData
+from tivae.data.image_set import Images
 from tivae.models.stn import SpatialTransformer
 
 ROWS = ("base", "input", "output")
 ERROR_IMAGES = 1000
 
 
-def numbers(data: FashionMNIST, config: TrialConfig, stn: SpatialTransformer) -> pd.DataFrame:
+def numbers(data: Images, config: TrialConfig, stn: SpatialTransformer) -> pd.DataFrame:
     """A row per image shown: number, label, `row` (base: the target; input: augmented; output: of the STN), pixels.
 
     One test image per class.
@@ -39,15 +39,14 @@ def numbers(data: FashionMNIST, config: TrialConfig, stn: SpatialTransformer) ->
     index = torch.from_numpy(chosen)
     inputs = sets.augmented_test().batch(index)
     labels = sets.test_labels[chosen]
-    known = {"image": chosen, "label": labels, "class": [CLASS_NAMES[label] for label in labels]}
+    known = {"image": chosen, "label": labels, "class": [config.images.classes[label] for label in labels]}
     shown = {"base": sets.base_test().batch(index), "input": inputs, "output": _transformed(stn, inputs)}
-    parts = [grids.image_frame(to_pixels(shown[row], config.deviation).numpy(), known | {"row": row}) for row in ROWS]
+    pixels = {row: config.standardisation.pixels(shown[row]).numpy() for row in ROWS}
+    parts = [grids.image_frame(pixels[row], known | {"row": row}) for row in ROWS]
     return pd.concat(parts, ignore_index=True)
 
 
-def known_warp_numbers(
-    data: FashionMNIST, config: TrialConfig, stn: SpatialTransformer, image: int = 0
-) -> pd.DataFrame:
+def known_warp_numbers(data: Images, config: TrialConfig, stn: SpatialTransformer, image: int = 0) -> pd.DataFrame:
     """Test image `image` under each known warp: a row per kind, amount and `row` (input, output), with pixels."""
     original = torch.tensor(data.test_images[image : image + 1])
     parts = []
@@ -58,12 +57,12 @@ def known_warp_numbers(
             )
             shown = before if row == "input" else _transformed(stn, before)
             columns = {"image": image, "kind": kind.name, "amount": kind.amounts, "row": row}
-            parts.append(grids.image_frame(to_pixels(shown, config.deviation).numpy(), columns))
+            parts.append(grids.image_frame(config.standardisation.pixels(shown).numpy(), columns))
     return pd.concat(parts, ignore_index=True)
 
 
 def error_numbers(
-    data: FashionMNIST, config: TrialConfig, stn: SpatialTransformer, count: int = ERROR_IMAGES
+    data: Images, config: TrialConfig, stn: SpatialTransformer, count: int = ERROR_IMAGES
 ) -> pd.DataFrame:
     """Distance to the base image before and after the STN: a row per kind, amount and `row` (input, output).
 
@@ -71,7 +70,7 @@ def error_numbers(
     deviations; `low` and `high`: its 95 % interval over these images (Student's t); `images`: their number.
     """
     originals = torch.tensor(data.test_images[:count])
-    base = standardise(originals, config.deviation)
+    base = config.standardisation.standardised(originals)
     rows = []
     for kind in KINDS:
         for amount in kind.amounts:
@@ -116,7 +115,7 @@ def draw_error(ax: Axes, frame: pd.DataFrame, kind: known_warps.WarpKind, config
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """Inputs and outputs on the test set; one image at known warps; the error before and after at known warps."""
     trial, (config, stn) = representatives.first_readable(_with_stn(sources), _loaded)
-    data = sources.images()
+    data = sources.images(config)
     row = sources.study.trials[sources.study.trials["key"] == trial.key]
     origin = f"STN of trial {trial.key} (seed {config.seed}). {described(row)}"
     frames = (numbers(data, config, stn), known_warp_numbers(data, config, stn), error_numbers(data, config, stn))

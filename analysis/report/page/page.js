@@ -233,7 +233,7 @@ function partsOf(row) {
   }
   const picture = data.pictures[row.key];
   if (picture && picture.startsWith("data:image/jpeg;base64,")) {
-    const tanh = (row.output_activation ?? data.shared.output_activation) === "tanh" ? " The decoder ends in tanh: no output pixel is brighter than 64 % of white." : "";
+    const tanh = (row.output_activation ?? data.shared.output_activation) === "tanh" ? " The decoder ends in tanh: no output pixel is as bright as white." : "";
     part("Reconstructions", element("img", null, { src: picture, alt: "Rows from above: ten base test images, their reconstructions, the same images augmented, their reconstructions" }),
       element("p", `From above: base images, their reconstructions, augmented images, their reconstructions.${tanh}`, { class: "note" }));
   }
@@ -270,7 +270,7 @@ function drawConfusion(row) {
   if (!both) return;
   charts.confusion?.dispose();
   delete charts.confusion;
-  const matrix = both[byId("confusion-set").value], names = matrix.map((_, i) => data.classes[i] ?? String(i));
+  const matrix = both[byId("confusion-set").value], classes = data.classes[row.dataset ?? data.shared.dataset] ?? [], names = matrix.map((_, i) => classes[i] ?? String(i));
   const cells = matrix.flatMap((line, truth) => line.map((count, guess) => [guess, truth, +(100 * count / Math.max(1, line.reduce((a, b) => a + b))).toFixed(1)]));
   const labels = { type: "category", data: names, axisLabel: { color: ink(), fontSize: 10, interval: 0 } };
   chart("confusion").setOption({

@@ -10,7 +10,7 @@ import analysis
 from analysis.figures.drawing import saving, style
 from tivae import records
 from tivae.config import TrialConfig
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 
 SMALL = {"epochs": 1, "stn_epochs": 1, "batch_size": 50, "hidden_widths": (8, 16), "latent_dim": 3}
 
@@ -31,7 +31,7 @@ def small_images(count, seed):
 def images():
     train, train_labels = small_images(200, seed=0)
     test, test_labels = small_images(100, seed=1)
-    return FashionMNIST(train, train_labels, test, test_labels, source="made up")
+    return Images(train, train_labels, test, test_labels, source="made up")
 
 
 @pytest.fixture(scope="session")

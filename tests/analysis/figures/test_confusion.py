@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures import confusion
 from analysis.figures.drawing.sources import Sources
+from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
 
 # Class 0: right, right, taken for 1. Class 1: right. Class 2: taken for 0.
 PREDICTIONS = pd.DataFrame({"image": range(5), "label": [0, 0, 0, 1, 2], "base": [0, 0, 1, 1, 0], "augmented": 0})
@@ -17,7 +18,7 @@ def cell(frame, true, predicted):
 
 
 def test_counts_and_shares_are_of_the_true_class():
-    frame = confusion.numbers([PREDICTIONS], "base")
+    frame = confusion.numbers([PREDICTIONS], "base", 10)
 
     assert len(frame) == 100
     assert (cell(frame, 0, 0)["count"], cell(frame, 0, 1)["count"], cell(frame, 2, 0)["count"]) == (2, 1, 1)
@@ -27,21 +28,21 @@ def test_counts_and_shares_are_of_the_true_class():
 
 
 def test_shares_of_a_class_sum_to_one_and_one_without_images_has_none():
-    sums = confusion.numbers([PREDICTIONS], "base").groupby("true")["share"].sum(min_count=1)
+    sums = confusion.numbers([PREDICTIONS], "base", 10).groupby("true")["share"].sum(min_count=1)
 
     assert sums[[0, 1, 2]].tolist() == pytest.approx([1, 1, 1])
     assert sums[3:].isna().all()
 
 
 def test_several_models_are_summed():
-    frame = confusion.numbers([PREDICTIONS, PREDICTIONS], "base")
+    frame = confusion.numbers([PREDICTIONS, PREDICTIONS], "base", 10)
 
     assert cell(frame, 0, 0)["count"] == 4
     assert cell(frame, 0, 0)["share"] == pytest.approx(2 / 3)
 
 
 def test_the_interval_is_wilsons():
-    row = cell(confusion.numbers([PREDICTIONS], "base"), 0, 0)
+    row = cell(confusion.numbers([PREDICTIONS], "base", 10), 0, 0)
     z, n, p = 1.959964, 3, 2 / 3
     centre = (p + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
@@ -50,7 +51,7 @@ def test_the_interval_is_wilsons():
 
 
 def test_rows_are_true_classes_and_every_count_is_written():
-    ax = confusion.draw(Figure().subplots(), confusion.numbers([PREDICTIONS], "base"))
+    ax = confusion.draw(Figure().subplots(), confusion.numbers([PREDICTIONS], "base", 10), FASHION_MNIST.classes)
     texts = {text.get_position(): text.get_text() for text in ax.texts}
 
     # x is the predicted class, y the true one.

@@ -15,7 +15,7 @@ def made_up(count=60, dimensions=5, seed=0):
     base = source.normal(size=(count, dimensions)) * [5, 2, *[0.1] * (dimensions - 2)]
     augmented = base + source.normal(size=base.shape) * 0.05
     labels = np.arange(count) % 10
-    return {"base": base.astype(np.float32), "augmented": augmented.astype(np.float32)}, labels
+    return {"base": base.astype(np.float32), "augmented": augmented.astype(np.float32)}, labels, "abcdefghij"
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def space():
 
 
 def test_components_are_those_of_both_sets_together(space):
-    encodings, _ = made_up()
+    encodings, _, _ = made_up()
     both = np.concatenate([encodings["base"], encodings["augmented"]]).astype(float)
     centred = both - both.mean(axis=0)
     _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
@@ -73,7 +73,7 @@ def test_tsne_keeps_an_image_beside_its_augmented_self(space):
 )
 def test_encodings_without_a_map_are_told(encodings, message):
     with pytest.raises(NotSupported, match=message):
-        latent_space.numbers({"base": encodings, "augmented": encodings}, np.zeros(len(encodings), dtype=int))
+        latent_space.numbers({"base": encodings, "augmented": encodings}, np.zeros(len(encodings), dtype=int), "ab")
 
 
 def test_every_image_is_drawn_in_the_look_of_its_class(space):

@@ -3,12 +3,12 @@
 import pytest
 
 from study.engine import cluster
-from study.engine.cluster import LiveSlots, Node
-from study.engine.devices import ClusterError, SlotOptions
+from study.engine.cluster import LiveSlots
+from study.engine.devices import ClusterError, Node, SlotOptions, named
 from study.storage.remote import StorageError, of_study
 
-SMALL = Node("1", "first", {"CPU": 1.0})
-LARGE = Node("2", "second", {"CPU": 2.0, "GPU": 1.0})
+SMALL = Node("1", "first", 1)
+LARGE = Node("2", "second", 2, 1, "cuda")
 
 
 @pytest.mark.parametrize(
@@ -45,13 +45,6 @@ def test_a_dashboard_that_is_not_installed_is_told(monkeypatch):
         cluster._local(None, dashboard=True)
 
 
-def test_a_mac_has_its_mps(monkeypatch):
-    monkeypatch.setattr(cluster.devices, "machine", lambda: {"CPU": 8, "mps": 1})
-    assert cluster._local(None, dashboard=False)["resources"] == {"mps": 1}
-    monkeypatch.setattr(cluster.devices, "machine", lambda: {"CPU": 8})
-    assert cluster._local(None, dashboard=False)["resources"] is None
-
-
 @pytest.fixture
 def slots(monkeypatch):
     """Slots of nodes that the test changes, the time, and what is said."""
@@ -65,10 +58,10 @@ def test_slots_follow_the_nodes_and_changes_are_told_once(slots):
     assert [pool.slots for pool in live()] == [1]
     nodes.append(LARGE)
     now[0] += 2
-    assert [(pool.kind, pool.slots) for pool in live()] == [("cuda", 1), ("cpu", 2)]
+    assert named(live()) == "1 x cuda, 2 x cpu"
     nodes.remove(SMALL)
     now[0] += 2
-    assert [(pool.kind, pool.slots) for pool in live()] == [("cuda", 1), ("cpu", 1)]
+    assert named(live()) == "1 x cuda, 1 x cpu"
     now[0] += 2
     live()
     assert said == [
@@ -81,6 +74,60 @@ def test_slots_follow_the_nodes_and_changes_are_told_once(slots):
     assert said[-1] == "second left: 1 x cuda, 1 x cpu before, now none"
 
 
+def test_gpus_that_torch_does_not_find_are_named_once(slots):
+    live, now, nodes, said = slots
+    nodes.append(Node("3", "blind", 2, 4))
+    for _ in range(2):
+        now[0] += 2
+        live()
+    assert said == [
+        "blind: torch there is built without CUDA, so its 4 GPUs are not used",
+        "blind joined: 1 x cpu before, now 3 x cpu",
+    ]
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """Two nodes, the references by which they were asked, and what has been answered."""
+    answers, questions = {}, []
+    alive = [
+        {"NodeID": name, "Alive": True, "NodeManagerAddress": name, "Resources": {"CPU": 2.0, "GPU": 1.0}}
+        for name in ("linux", "mac")
+    ]
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: alive)
+    monkeypatch.setattr(cluster, "_ask", lambda node: questions.append(node) or f"to {node}")
+    monkeypatch.setattr(cluster.ray, "wait", lambda refs, num_returns, timeout: ([r for r in refs if r in answers], []))
+
+    def get(reference):
+        if isinstance(answers[reference], Exception):
+            raise answers[reference]
+        return answers[reference]
+
+    monkeypatch.setattr(cluster.ray, "get", get)
+    monkeypatch.setattr(cluster, "_accelerators", cluster._Accelerators())
+    return answers, questions
+
+
+def test_a_node_is_asked_once_what_torch_finds_there_and_used_when_it_has_answered(asked):
+    answers, questions = asked
+    assert cluster.nodes() == []
+    answers["to mac"] = "mps"
+    assert cluster.nodes() == [Node("mac", "mac", 2, 1, "mps")]
+    answers["to linux"] = "cuda"
+    found = {node.name: node.accelerator for node in cluster.nodes()}
+    assert found == {"linux": "cuda", "mac": "mps"}
+    assert sorted(questions) == ["linux", "mac"]
+
+
+def test_a_node_that_can_not_answer_is_taken_to_have_no_accelerator(asked):
+    answers, questions = asked
+    answers |= {"to mac": cluster.ray.exceptions.RayError("no torch"), "to linux": "cuda"}
+    found = {node.name: node.accelerator for node in cluster.nodes()}
+    assert found == {"linux": "cuda", "mac": None}
+    cluster.nodes()
+    assert len(questions) == 2
+
+
 def test_the_cluster_is_asked_once_a_second_at_most(slots):
     live, now, nodes, _ = slots
     before = live()
@@ -90,7 +137,7 @@ def test_the_cluster_is_asked_once_a_second_at_most(slots):
 
 
 def _fake_ray(monkeypatch, answers):
-    monkeypatch.setattr(cluster, "nodes", lambda: [SMALL, LARGE, Node("3", "head", {"CPU": 0.0})])
+    monkeypatch.setattr(cluster, "nodes", lambda seconds: [SMALL, LARGE, Node("3", "head", 0)])
     asked = []
 
     def ask(storage, token, able):

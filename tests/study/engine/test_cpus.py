@@ -61,7 +61,7 @@ def test_without_control_groups_the_affinity_counts(tmp_path):
 def test_a_machine_has_the_cpus_that_its_affinity_leaves():
     script = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
-        "from study.engine import devices; print(devices.machine()['CPU'])"
+        "from study.engine import devices; print(devices.machine().cpus)"
     )
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "1\n"
-    assert devices.machine()["CPU"] == HAS
+    assert devices.machine().cpus == HAS

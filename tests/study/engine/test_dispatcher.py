@@ -124,16 +124,20 @@ def test_neither_a_slow_nor_a_fast_kind_is_left_idle_or_waited_for(dispatcher, t
     assert took <= min(1.1 * ideal + 2 * last, 1.001 * alone)
 
 
-def test_one_job_more_than_slots_is_held_so_that_workers_are_reused(dispatcher):
+def test_no_more_jobs_are_given_out_than_there_are_slots(dispatcher):
+    """Ray may have room for more: of CPUs that `--max-concurrent` leaves idle, or that stand by for a GPU."""
     searcher = dispatcher([TrialConfig(latent_dim=size) for size in range(2, 12)], [CPU])
-    assert _kinds(searcher, 4) == ["trial", "trial", "trial", None]
-
-
-def test_the_last_jobs_do_not_queue_behind_one_pool(dispatcher):
-    searcher = dispatcher(PLAIN, [CPU])
     assert _kinds(searcher, 3) == ["trial", "trial", None]
     searcher.on_trial_complete("0", DONE)
     assert _job(searcher.suggest("next")).kind == "trial"
+
+
+def test_one_job_more_is_held_where_ray_has_no_room_to_start_it(dispatcher):
+    full = Pool("cpu", {"CPU": 1}, 2, is_full=True)
+    searcher = dispatcher([TrialConfig(latent_dim=size) for size in range(2, 12)], [full])
+    assert _kinds(searcher, 4) == ["trial", "trial", "trial", None]
+    last = dispatcher(PLAIN, [full])
+    assert _kinds(last, 3) == ["trial", "trial", None], "the last jobs do not queue behind one pool"
 
 
 def test_every_job_is_given_out_exactly_once(dispatcher):
@@ -187,15 +191,48 @@ def test_deaths_that_epochs_came_between_are_not_counted(dispatcher):
 def test_what_a_device_lacks_goes_to_another_and_is_not_tried_there_again(dispatcher):
     joint = [TrialConfig(stn="joint", latent_dim=size) for size in (2, 3)]
     searcher = dispatcher([*joint, *PLAIN, *(TrialConfig(seed=seed) for seed in range(1, 90))], [GPU, CPU])
-    kinds = {number: searcher.suggest(str(number))["pool"]["kind"] for number in range(2)}
+    kinds = {number: searcher.suggest(str(number))["pool"]["device"] for number in range(2)}
     assert set(kinds.values()) == {"cuda"}
     assert searcher.job("0").config.stn == searcher.job("1").config.stn == "joint"
     for number in kinds:
         searcher.on_trial_complete(str(number), {"status": "unsupported", "error": "no backward"})
         assert searcher.was_put_back(str(number))
     later = [searcher.suggest(f"later {number}") for number in range(4)]
-    places = [(_job(given).config.stn, given["pool"]["kind"]) for given in later]
+    places = [(_job(given).config.stn, given["pool"]["device"]) for given in later]
     assert sorted(places) == [("joint", "cpu"), ("joint", "cpu"), ("none", "cuda"), ("none", "cuda")]
+
+
+def test_a_node_that_lacks_something_is_left_out_and_others_with_such_a_device_are_not(dispatcher):
+    first, second = (Pool("cuda", {"GPU": 1}, 1, node=name, host=name) for name in ("first", "second"))
+    searcher = dispatcher([TrialConfig(stn="joint", seed=seed) for seed in range(3)], [first, second])
+    given = searcher.suggest("0")["pool"]
+    searcher.on_trial_complete("0", {"status": "unsupported", "error": "an old driver"})
+    assert searcher.was_put_back("0")
+    again = searcher.suggest("1")["pool"]
+    assert {given["node"], again["node"]} == {"first", "second"}
+    assert searcher.suggest("2") is None
+
+
+def test_a_job_whose_worker_died_goes_to_another_node_where_it_can(dispatcher):
+    pools = [Pool("cuda", {"GPU": 1}, 1, node="first"), Pool("cpu", {"CPU": 1}, 1, node="second")]
+    searcher = dispatcher([PLAIN[0]], pools)
+    assert searcher.suggest("0")["pool"]["device"] == "cuda"
+    searcher.on_trial_complete("0", error=True)
+    assert searcher.suggest("1")["pool"]["device"] == "cpu"
+    searcher.on_trial_complete("1", error=True)
+    assert searcher.suggest("2")["pool"]["device"] == "cuda", "both have failed it: the faster is tried again"
+
+
+def test_nodes_of_one_type_are_filled_alike_and_an_old_one_does_not_hold_up_the_end(dispatcher):
+    fast, slow = (Pool("cuda", {"GPU": 1}, 1, node=name) for name in ("fast", "slow"))
+    searcher = dispatcher([TrialConfig(seed=seed) for seed in range(4)], [slow, fast])
+    given = {trial: searcher.suggest(trial)["pool"]["node"] for trial in ("0", "1")}
+    for trial, node in given.items():
+        job, speed = searcher.job(trial), {"slow": 1e3, "fast": 2e4}[node]
+        searcher.on_trial_result(trial, {"wall_seconds": job.cost / job.epochs / speed})
+        searcher.on_trial_complete(trial, DONE)
+    assert searcher.suggest("2")["pool"]["node"] == "fast"
+    assert searcher.suggest("3") is None, "the fast one has ended both before the slow one has ended one"
 
 
 def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher, given_up):
@@ -210,14 +247,14 @@ def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher, given_up
 
 def test_a_pool_that_grows_gets_more_at_once(dispatcher):
     searcher = dispatcher([TrialConfig(seed=seed) for seed in range(20)], [CPU])
-    assert _kinds(searcher, 4) == ["trial", "trial", "trial", None]
+    assert _kinds(searcher, 3) == ["trial", "trial", None]
     searcher.resize([Pool("cpu", {"CPU": 1}, 4)])
     assert [bool(searcher.suggest(f"more {number}")) for number in range(3)] == [True, True, False]
 
 
 def test_jobs_that_wait_for_a_kind_that_is_gone_go_elsewhere(dispatcher):
     searcher = dispatcher([TrialConfig(seed=seed) for seed in range(500)], [GPU, CPU])
-    kinds = [searcher.suggest(str(number))["pool"]["kind"] for number in range(4)]
+    kinds = [searcher.suggest(str(number))["pool"]["device"] for number in range(4)]
     assert kinds == ["cuda", "cuda", "cpu", "cpu"]
     searcher.resize([CPU])
     assert searcher.stranded() == ["0", "1"]
@@ -226,7 +263,7 @@ def test_jobs_that_wait_for_a_kind_that_is_gone_go_elsewhere(dispatcher):
     assert searcher.was_put_back("0")
     searcher.on_trial_complete("2", DONE)
     given = searcher.suggest("next")
-    assert given["pool"]["kind"] == "cpu"
+    assert given["pool"]["device"] == "cpu"
 
 
 def test_without_any_pool_the_study_ends_when_nothing_runs(dispatcher):

@@ -39,25 +39,25 @@ def given(tmp_path):
         SimpleNamespace(trial_id=name, status=status) for name, status in (("a", Trial.RUNNING), ("b", Trial.PENDING))
     ]
     for trial in trials:
-        assert dispatcher.suggest(trial.trial_id)["pool"]["kind"] == "cuda"
+        assert dispatcher.suggest(trial.trial_id)["pool"]["device"] == "cuda"
         scheduler.on_trial_add(controller, trial)
     return dispatcher, scheduler, controller, trials
 
 
-def test_nothing_is_chosen_or_stopped_while_every_kind_is_there(given):
+def test_nothing_is_chosen_or_stopped_while_every_pool_is_there(given):
     _, scheduler, controller, _ = given
     assert scheduler.choose_trial_to_run(controller) is None
     assert controller.stopped == []
 
 
-def test_a_trial_that_waits_for_a_kind_that_is_gone_goes_elsewhere_and_one_that_runs_is_left(given):
+def test_a_trial_that_waits_for_a_pool_that_is_gone_goes_elsewhere_and_one_that_runs_is_left(given):
     dispatcher, scheduler, controller, _ = given
     dispatcher.resize([CPU])
     for _ in range(2):
         scheduler.choose_trial_to_run(controller)
     assert controller.stopped == ["b"]
     assert dispatcher.was_put_back("b")
-    assert dispatcher.suggest("c")["pool"]["kind"] == "cpu"
+    assert dispatcher.suggest("c")["pool"]["device"] == "cpu"
 
 
 def test_only_trials_to_be_pruned_are_stopped(given):

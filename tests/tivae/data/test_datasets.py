@@ -1,12 +1,13 @@
 import dataclasses
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from tests.small import small
+from tests.small import STANDARD, small
 from tivae.data import datasets, warps
-from tivae.data.datasets import Dataset, TrialData, fill_value, standardise, to_pixels
+from tivae.data.datasets import Dataset, TrialData
 from tivae.data.randomness import generator
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.stn_pretraining import StnTraining
@@ -23,7 +24,7 @@ def whole(dataset):
 
 
 def test_the_training_images_have_mean_0_and_standard_deviation_1(host):
-    images = standardise(torch.tensor(host.train_images))
+    images = STANDARD.standardised(torch.tensor(host.train_images))
     # The paper's constants are rounded to 4 digits.
     assert images.double().mean().item() == pytest.approx(0, abs=0.5e-4 / 0.3530 + 1e-5)
     assert images.double().std().item() == pytest.approx(1, abs=0.5e-4 / 0.3530 + 1e-5)
@@ -32,41 +33,41 @@ def test_the_training_images_have_mean_0_and_standard_deviation_1(host):
 
 
 def test_standardised_pixels_span_what_is_documented():
-    ends = standardise(torch.tensor([[[0, 255]]], dtype=torch.uint8)).flatten().tolist()
+    ends = STANDARD.standardised(torch.tensor([[[0, 255]]], dtype=torch.uint8)).flatten().tolist()
     assert ends == pytest.approx([-0.2860 / 0.3530, (1 - 0.2860) / 0.3530])
     assert ends == pytest.approx([-0.81, 2.02], abs=0.005)
 
 
-@pytest.mark.parametrize("deviation", [0.3530, 0.3205])
-def test_another_deviation_scales_all_that_a_trial_sees(host, deviation):
+@pytest.mark.parametrize("std", [0.3530, 0.3205])
+def test_another_std_scales_all_that_a_trial_sees(host, std):
     """As if standardised images had been multiplied; the pixels are the same."""
     usual = data(host, **AUGMENTED)
-    drawn = data(host, **AUGMENTED, pixel_deviation=deviation)
-    factor = 0.3530 / deviation
+    drawn = data(host, **AUGMENTED, pixel_std=std)
+    factor = 0.3530 / std
     sets = {**drawn.evaluation_sets(), "train": drawn.base_train()}
     for name, expected in {**usual.evaluation_sets(), "train": usual.base_train()}.items():
         torch.testing.assert_close(whole(sets[name]), factor * whole(expected), rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(
-            to_pixels(whole(sets[name]), deviation), to_pixels(whole(expected)), rtol=0, atol=1e-5
+            replace(STANDARD, std=std).pixels(whole(sets[name])), STANDARD.pixels(whole(expected)), rtol=0, atol=1e-5
         )
-    assert (drawn.config.key == usual.config.key) == (deviation == 0.3530)
+    assert (drawn.config.key == usual.config.key) == (std == 0.3530)
 
 
 def test_standardising_leaves_its_input_as_it_is():
     images = torch.full((2, 28, 28), 7, dtype=torch.uint8)
-    standardise(images)
+    STANDARD.standardised(images)
     assert (images == 7).all()
 
 
 def test_to_pixels_is_the_inverse_of_standardising_and_stays_within_0_and_1(host):
     images = torch.tensor(host.test_images[:50])
-    torch.testing.assert_close(to_pixels(standardise(images)), images / 255, rtol=0, atol=1e-6)
-    assert to_pixels(torch.tensor([[[[-5.0, 5.0]]]])).tolist() == [[[0.0, 1.0]]]
+    torch.testing.assert_close(STANDARD.pixels(STANDARD.standardised(images)), images / 255, rtol=0, atol=1e-6)
+    assert STANDARD.pixels(torch.tensor([[[[-5.0, 5.0]]]])).tolist() == [[[0.0, 1.0]]]
 
 
 @pytest.mark.parametrize(("fill", "pixel"), [("black", 0.0), ("grey", 0.2860)])
 def test_the_fill_is_a_pixel_value(fill, pixel):
-    assert fill_value(fill) * 0.3530 + 0.2860 == pytest.approx(pixel)
+    assert STANDARD.outside(fill) * 0.3530 + 0.2860 == pytest.approx(pixel)
 
 
 @pytest.mark.parametrize("fill", ["black", "grey"])
@@ -107,8 +108,8 @@ def test_through_is_the_transform_of_every_image(host):
 
 def test_base_images_are_the_first_of_the_host(host):
     drawn = data(host, train_images=150, test_images=120)
-    assert torch.equal(whole(drawn.base_train()), standardise(torch.tensor(host.train_images[:150])))
-    assert torch.equal(whole(drawn.base_test()), standardise(torch.tensor(host.test_images[:120])))
+    assert torch.equal(whole(drawn.base_train()), STANDARD.standardised(torch.tensor(host.train_images[:150])))
+    assert torch.equal(whole(drawn.base_test()), STANDARD.standardised(torch.tensor(host.test_images[:120])))
     assert np.array_equal(drawn.train_labels, host.train_labels[:150])
     assert np.array_equal(drawn.test_labels, host.test_labels[:120])
     assert drawn.train_labels.dtype == drawn.test_labels.dtype == np.int64

@@ -89,7 +89,7 @@ def test_where_it_is_missing_warps_use_the_products_and_train(monkeypatch):
     images, _ = _drawn(SHAPES[0], torch.float64)
     # With every warp present no point falls on the centre of a pixel, where gradients jump.
     config = TrialConfig(warp_probability=1.0)
-    matrices = warps.sampling_matrices(warps.draw(5, config, generator(0, "test"))).double().requires_grad_()
+    matrices = warps.sampling_matrices(warps.draw(5, config, generator(0, "test")), 28).double().requires_grad_()
     expected = warps.warp(images, matrices, fill=-0.8)
     (gradient,) = torch.autograd.grad(expected.square().sum(), matrices)
     monkeypatch.setattr(sampling, "_has_no_gradient", lambda images, grid: True)

@@ -27,7 +27,7 @@ def parameters(rotation=0.0, shift_x=0.0, shift_y=0.0, scale=1.0):
 
 
 def warped(images, interpolation="bilinear", fill=0.0, **one_warp):
-    matrices = sampling_matrices(parameters(**one_warp)).expand(len(images), 2, 3)
+    matrices = sampling_matrices(parameters(**one_warp), 28).expand(len(images), 2, 3)
     return warp(images, matrices, interpolation=interpolation, fill=fill)
 
 
@@ -141,15 +141,15 @@ def test_matrices_compose_as_rotation_and_scale_then_shift():
         rotation_degrees=zero, shift_x_pixels=drawn.shift_x_pixels, shift_y_pixels=drawn.shift_y_pixels, scale=one
     )
     # Output to input: the shift, which acts last, is undone first.
-    composed = full(sampling_matrices(turns)) @ full(sampling_matrices(shifts))
-    torch.testing.assert_close(full(sampling_matrices(drawn)), composed, rtol=0, atol=1e-6)
-    other_order = full(sampling_matrices(shifts)) @ full(sampling_matrices(turns))
-    assert (full(sampling_matrices(drawn)) - other_order).abs().max() > 1e-2
+    composed = full(sampling_matrices(turns, 28)) @ full(sampling_matrices(shifts, 28))
+    torch.testing.assert_close(full(sampling_matrices(drawn, 28)), composed, rtol=0, atol=1e-6)
+    other_order = full(sampling_matrices(shifts, 28)) @ full(sampling_matrices(turns, 28))
+    assert (full(sampling_matrices(drawn, 28)) - other_order).abs().max() > 1e-2
 
 
 @pytest.mark.parametrize("one_warp", WARPS[:-1])
 def test_a_warp_and_its_inverse_give_a_smooth_image_back(one_warp):
-    matrices = sampling_matrices(parameters(**one_warp))
+    matrices = sampling_matrices(parameters(**one_warp), 28)
     inverse = torch.linalg.inv(full(matrices))[:, :2].float()
     frequency = 2 * math.pi / 28
     axis = torch.arange(28) * frequency
@@ -174,7 +174,7 @@ def test_fill_is_the_value_outside_the_frame(images, interpolation, fill):
 
 
 def test_a_batch_is_warped_image_by_image(images):
-    matrices = sampling_matrices(draw(len(images), small(warp_probability=1), generator(0, "warps")))
+    matrices = sampling_matrices(draw(len(images), small(warp_probability=1), generator(0, "warps")), 28)
     together = warp(images, matrices)
     for number in range(len(images)):
         alone = warp(images[number : number + 1], matrices[number : number + 1])
@@ -189,7 +189,7 @@ def test_a_bilinear_warp_is_differentiable_in_images_and_matrices():
 
 
 def test_a_nearest_warp_is_differentiable_in_images_alone(images):
-    pixels, matrices = images.clone().requires_grad_(), sampling_matrices(parameters(5.0)).expand(20, 2, 3)
+    pixels, matrices = images.clone().requires_grad_(), sampling_matrices(parameters(5.0), 28).expand(20, 2, 3)
     matrices = matrices.clone().requires_grad_()
     warp(pixels, matrices, interpolation="nearest").sum().backward()
     assert pixels.grad.abs().sum() > 0
@@ -274,12 +274,12 @@ def test_parameters_are_float32_one_per_image(drawn):
     for name in ("rotation_degrees", "shift_x_pixels", "shift_y_pixels", "scale"):
         assert getattr(drawn, name).shape == (DRAWN,)
         assert getattr(drawn, name).dtype == torch.float32
-    assert sampling_matrices(drawn).shape == (DRAWN, 2, 3)
-    assert sampling_matrices(drawn).dtype == torch.float32
+    assert sampling_matrices(drawn, 28).shape == (DRAWN, 2, 3)
+    assert sampling_matrices(drawn, 28).dtype == torch.float32
 
 
 def test_no_warp_gives_the_identity_matrix():
-    matrices = sampling_matrices(draw(5, small(warp_probability=0), generator(0, "warps")))
+    matrices = sampling_matrices(draw(5, small(warp_probability=0), generator(0, "warps")), 28)
     assert torch.equal(matrices, torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]).expand(5, 2, 3))
 
 

@@ -11,7 +11,7 @@ WIDTHS = [(4,), (4, 6), (4, 6, 8), (4, 6, 8, 10)]
 
 @pytest.mark.parametrize(("widths", "size"), list(zip(WIDTHS, [14, 7, 4, 2], strict=True)))
 def test_the_encoder_halves_the_image_with_every_width(widths, size):
-    encoder = Encoder(widths)
+    encoder = Encoder(28, widths)
     assert encoder.layers(IMAGES).shape == (3, widths[-1], size, size)
     assert encoder(IMAGES).shape == (3, encoder.features)
     assert encoder.features == widths[-1] * size**2
@@ -19,7 +19,7 @@ def test_the_encoder_halves_the_image_with_every_width(widths, size):
 
 @pytest.mark.parametrize("widths", WIDTHS)
 def test_the_decoder_comes_back_to_28_x_28(widths):
-    decoder = Decoder(5, widths, "linear")
+    decoder = Decoder(5, 28, widths, "linear")
     assert decoder(torch.randn(3, 5)).shape == (3, 1, 28, 28)
 
 
@@ -42,12 +42,12 @@ def block(kind, channels_in, channels_out):
 
 
 def test_the_layers_are_those_of_pytorch_vae():
-    assert layout(Encoder((32, 64, 128))) == [
+    assert layout(Encoder(28, (32, 64, 128))) == [
         *block("Conv2d", 1, 32),
         *block("Conv2d", 32, 64),
         *block("Conv2d", 64, 128),
     ]
-    decoder = Decoder(10, (32, 64, 128), "tanh")
+    decoder = Decoder(10, 28, (32, 64, 128), "tanh")
     assert (decoder.input.in_features, decoder.input.out_features) == (10, 128 * 4 * 4)
     assert layout(decoder) == [
         *block("ConvTranspose2d", 128, 64),
@@ -62,15 +62,15 @@ def test_tanh_bounds_the_image_and_linear_does_not():
     latents = 1000 * torch.randn(50, 5, generator=generator(0, "latents"))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        bounded = Decoder(5, (4, 6), "tanh")
+        bounded = Decoder(5, 28, (4, 6), "tanh")
         torch.manual_seed(0)
-        free = Decoder(5, (4, 6), "linear")
+        free = Decoder(5, 28, (4, 6), "linear")
     assert bounded.eval()(latents).abs().max() <= 1
     assert free.eval()(latents).abs().max() > 2.02
     torch.testing.assert_close(bounded(latents), torch.tanh(free(latents)))
 
 
 def test_an_image_does_not_depend_on_its_batch_in_evaluation_and_does_in_training():
-    encoder = Encoder((4, 6))
+    encoder = Encoder(28, (4, 6))
     torch.testing.assert_close(encoder.eval()(IMAGES)[:1], encoder(IMAGES[:1]), rtol=1e-5, atol=1e-6)
     assert not torch.allclose(encoder.train()(IMAGES)[:1], encoder(IMAGES[:1]))

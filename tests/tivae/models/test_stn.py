@@ -3,10 +3,10 @@ import copy
 import pytest
 import torch
 
-from tests.small import small
+from tests.small import STANDARD, small
 from tivae import experiment
 from tivae.data import warps
-from tivae.data.datasets import TrialData, fill_value
+from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.training.autoencoder import ModelTraining
@@ -40,7 +40,7 @@ def test_an_stn_is_the_identity_at_first(images):
 @pytest.mark.parametrize("fill", ["black", "grey"])
 def test_the_output_is_the_input_warped_by_the_predicted_matrices(images, fill):
     stn = bent(fill=fill)
-    expected = warps.warp(images, stn.matrices(images), fill=fill_value(fill))
+    expected = warps.warp(images, stn.matrices(images), fill=STANDARD.outside(fill))
     assert stn(images).shape == images.shape
     torch.testing.assert_close(stn(images), expected)
 

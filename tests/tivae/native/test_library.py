@@ -173,7 +173,7 @@ def test_a_compiler_that_fails_is_told_with_its_first_line(monkeypatch, caplog, 
 def test_another_choice_of_kernels_is_refused(monkeypatch):
     monkeypatch.setenv(library.VARIABLE, "fast")
     with pytest.raises(ValueError, match=r"^TIVAE_KERNELS is 'fast'; it must be native, torch or compiled$"):
-        Encoder((16,))(inputs("encoder"))
+        Encoder(28, (16,))(inputs("encoder"))
 
 
 @pytest.mark.parametrize("down", [True, False])

@@ -27,7 +27,7 @@ KINDS = pytest.mark.parametrize("kind", ["encoder", "decoder"])
 def pair(kind, widths=WIDTHS, activation="linear"):
     """Twice the same network, the second without kernels."""
     with own_draws():
-        network = Encoder(widths) if kind == "encoder" else Decoder(5, widths, activation)
+        network = Encoder(28, widths) if kind == "encoder" else Decoder(5, 28, widths, activation)
     initialise(network, generator(1, "weights"))
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):

@@ -62,7 +62,7 @@ def test_what_the_inverse_mode_takes_for_the_warp_it_undoes(images):
     stn = BoundedTransformer(INVERSE)
     stn.estimates = lambda _: parameters
     identity = torch.eye(2, 3).expand(50, 2, 3)
-    combined = warps.compose(warps.sampling_matrices(parameters), stn.matrices(images))
+    combined = warps.compose(warps.sampling_matrices(parameters, 28), stn.matrices(images))
     torch.testing.assert_close(combined, identity, rtol=0, atol=1e-6)
 
 
@@ -100,7 +100,7 @@ def test_the_determinant_is_input_area_per_output_area():
         shift_y_pixels=torch.zeros(1),
         scale=torch.tensor([0.5]),
     )
-    torch.testing.assert_close(warps.determinants(warps.sampling_matrices(parameters)), torch.tensor([4.0]))
+    torch.testing.assert_close(warps.determinants(warps.sampling_matrices(parameters, 28)), torch.tensor([4.0]))
 
 
 def test_views_differ_in_what_the_reconstruction_is_compared_with(images):

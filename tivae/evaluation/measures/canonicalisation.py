@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from tivae.data import warps
-from tivae.data.datasets import IMAGE_SIZE
 from tivae.evaluation import losses
 from tivae.evaluation.measure import measure
 from tivae.evaluation.subject import Subject
@@ -31,12 +30,13 @@ def measured(subject: Subject) -> dict[str, float]:
     """What the STN leaves of random warps of the augmentation."""
     stn, parameters = subject.front, next(subject.random_warps())
     assert stn is not None
-    own = warps.sampling_matrices(parameters)
+    size = subject.config.images.size
+    own = warps.sampling_matrices(parameters, size)
     warped, base = subject.data.warped_test(parameters), subject.data.base_test()
     on_warped = torch.cat([stn.matrices(batch).cpu() for batch in warped.batches(losses.BATCH_SIZE)])
     on_base = torch.cat([stn.matrices(batch).cpu() for batch in base.batches(losses.BATCH_SIZE)])
-    left = sizes(residuals(on_warped, on_base, own))
-    shares = undone(left, sizes(own))
+    left = sizes(residuals(on_warped, on_base, own), size)
+    shares = undone(left, sizes(own, size))
     names = {"rotation_degrees": "rotation", "shift_pixels": "shift", "log_scale": "scale"}
     columns = {f"stn_residual_{name}": value for name, value in left.items()}
     return columns | {f"stn_undone_{names[name]}": value for name, value in shares.items()}
@@ -55,15 +55,16 @@ def residuals(on_warped: Tensor, on_base: Tensor, undone_warps: Tensor) -> Tenso
     return warps.compose(warps.inverse(on_base), warps.compose(undone_warps, on_warped))
 
 
-def sizes(matrices: Tensor) -> dict[str, float]:
+def sizes(matrices: Tensor, image_size: int) -> dict[str, float]:
     """Means over images of the absolute size of each part of `matrices` (N, 2, 3); all are 0 for the identity.
 
     rotation_degrees: |angle| of the nearest rotation (atan2(c - b, a + d) of [[a, b], [c, d]]), in [0, 180];
-    shift_pixels: length of the shift; log_scale: |log of the square root of |determinant||, natural logarithm.
+    shift_pixels: length of the shift, of images `image_size` pixels wide; log_scale: |log of the square root of
+    |determinant||, natural logarithm.
     """
     matrices = matrices.double()
     (a, b), (c, d) = (matrices[:, row, :2].unbind(1) for row in range(2))
-    shift = matrices[:, :, 2] * (IMAGE_SIZE / 2)
+    shift = matrices[:, :, 2] * (image_size / 2)
     log_scale = 0.5 * warps.determinants(matrices).abs().log()
     return {
         "rotation_degrees": float(torch.rad2deg(torch.atan2(c - b, a + d)).abs().mean()),

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tivae.data.datasets import fill_value
 from tivae.evaluation import losses
 from tivae.evaluation.measure import measure
 from tivae.evaluation.measures.consistency import pair_distance
@@ -33,7 +32,7 @@ def measured(subject: Subject) -> dict[str, float | None]:
     if not subject.is_smooth:
         return {f"local_sensitivity_{name}": None for name in GENERATORS}
     batches = subject.data.base_test().batches(losses.BATCH_SIZE)
-    outside = fill_value(subject.config.fill, subject.config.deviation)
+    outside = subject.config.standardisation.outside(subject.config.fill)
     speeds = squared_speeds(subject.encode, batches, outside)
     distance = pair_distance(subject.unwarped)
     return {f"local_sensitivity_{name}": sensitivity(speed, distance) for name, speed in speeds.items()}

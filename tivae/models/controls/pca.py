@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from tivae import precision
-from tivae.config import IMAGE_PIXELS, ConfigError, TrialConfig
-from tivae.data.datasets import IMAGE_SIZE, Dataset
+from tivae.config import ConfigError, TrialConfig
+from tivae.data.datasets import Dataset
 from tivae.models.control import Control
 
 
@@ -25,15 +25,16 @@ class PCA(Control):
 
     def __init__(self, config: TrialConfig):
         super().__init__(config)
-        self.register_buffer("mean", torch.zeros(IMAGE_PIXELS))
-        self.register_buffer("directions", torch.zeros(config.latent_dim, IMAGE_PIXELS))
+        self.register_buffer("mean", torch.zeros(config.images.pixels))
+        self.register_buffer("directions", torch.zeros(config.latent_dim, config.images.pixels))
 
     @classmethod
     def check(cls, config: TrialConfig) -> None:
         super().check(config)
-        if config.latent_dim > IMAGE_PIXELS:
+        most = config.images.pixels
+        if config.latent_dim > most:
             raise ConfigError(
-                f"`latent_dim` is {config.latent_dim}; it must be at most {IMAGE_PIXELS}, the components of an image",
+                f"`latent_dim` is {config.latent_dim}; it must be at most {most}, the components of an image",
                 "latent_dim",
             )
 
@@ -41,8 +42,8 @@ class PCA(Control):
     def fit(self, images: Dataset) -> None:
         """Mean and directions of `images`; each direction's largest component is positive."""
         # On the host, in double precision, which not every device has.
-        total = torch.zeros(IMAGE_PIXELS, dtype=torch.float64)
-        products = torch.zeros(IMAGE_PIXELS, IMAGE_PIXELS, dtype=torch.float64)
+        total = torch.zeros(len(self.mean), dtype=torch.float64)
+        products = torch.zeros(len(total), len(total), dtype=torch.float64)
         for batch in images.batches(1000):
             pixels = batch.flatten(1).cpu().double()
             total += pixels.sum(0)
@@ -62,7 +63,7 @@ class PCA(Control):
         """The images' projections on the directions."""
         with precision.exact(images.device):
             pixels = self.encode(images) @ self.directions + self.mean
-        return pixels.view(-1, 1, IMAGE_SIZE, IMAGE_SIZE)
+        return pixels.view(-1, *images.shape[1:])
 
     def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
         self.check_feature(name)

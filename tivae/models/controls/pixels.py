@@ -6,12 +6,12 @@ from collections.abc import Collection
 
 from torch import Tensor
 
-from tivae.config import IMAGE_PIXELS, TrialConfig
+from tivae.config import TrialConfig
 from tivae.models.control import Control
 
 
 class Pixels(Control):
-    """The standardised pixels themselves (B, 784)."""
+    """The standardised pixels themselves (B, H * W)."""
 
     label = "raw pixels"
     feature_names = ("pixels",)
@@ -21,8 +21,8 @@ class Pixels(Control):
         return [*super().unused(config), "latent_dim"]
 
     @classmethod
-    def encoding_dim(cls, config: TrialConfig) -> int:  # noqa: ARG003
-        return IMAGE_PIXELS
+    def encoding_dim(cls, config: TrialConfig) -> int:
+        return config.images.pixels
 
     def encode(self, images: Tensor) -> Tensor:
         return images.flatten(1)

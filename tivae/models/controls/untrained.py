@@ -20,7 +20,7 @@ class Untrained(Control):
 
     def __init__(self, config: TrialConfig):
         super().__init__(config)
-        self.encoder = Encoder(config.hidden_widths)
+        self.encoder = Encoder(config.images.size, config.hidden_widths)
         # The VAE's whole layer, mean and log variance, so that the same numbers are drawn for it.
         self.posterior = nn.Linear(self.encoder.features, 2 * config.latent_dim)
         initialise(self, generator(config.seed, "weights"))

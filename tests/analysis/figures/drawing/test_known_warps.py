@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from analysis.figures.drawing.known_warps import KINDS, warped
+from tests.small import STANDARD
 from tivae.config import TrialConfig
-from tivae.data.datasets import to_pixels
 
 
 def pixels(dataset):
-    return to_pixels(dataset.batch(slice(None))).numpy() * 255
+    return STANDARD.pixels(dataset.batch(slice(None))).numpy() * 255
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

@@ -10,7 +10,8 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import misclassified
 from tivae.config import TrialConfig
-from tivae.data.fashion_mnist import CLASS_NAMES
+
+CLASSES = TrialConfig().images.classes
 
 
 @pytest.fixture
@@ -26,8 +27,8 @@ def test_wrong_images_are_shown_and_no_others(images, predictions):
 
     assert frame["image"].tolist() == [3, 17, 40, 41]
     assert np.array_equal(grids.pixels_of(frame), images.test_images[[3, 17, 40, 41]])
-    assert frame["true"].tolist() == [CLASS_NAMES[number % 10] for number in (3, 17, 40, 41)]
-    assert frame["predicted"].tolist() == [CLASS_NAMES[(number + 1) % 10] for number in (3, 17, 40, 41)]
+    assert frame["true"].tolist() == [CLASSES[number % 10] for number in (3, 17, 40, 41)]
+    assert frame["predicted"].tolist() == [CLASSES[(number + 1) % 10] for number in (3, 17, 40, 41)]
 
 
 def test_a_sample_is_the_same_each_time(images, predictions):
@@ -58,7 +59,7 @@ def test_both_classes_stand_below_each_image(images, predictions):
         Figure().subplots(), misclassified.numbers(images, TrialConfig(), predictions, "base", count=40)
     )
 
-    assert [text.get_text() for text in ax.texts[:2]] == [CLASS_NAMES[3], f"→ {CLASS_NAMES[4]}"]
+    assert [text.get_text() for text in ax.texts[:2]] == [CLASSES[3], f"→ {CLASSES[4]}"]
 
 
 def test_predictions_of_more_images_than_there_are_are_told(study, images):

@@ -32,7 +32,7 @@ def test_an_augmented_image_is_its_base_image_under_the_warp_beside_it(images):
         }
     )
     original = torch.tensor(images.test_images[row["image"]]).unsqueeze(1) / 255
-    warped = warps.warp(original, warps.sampling_matrices(parameters)).squeeze(1)
+    warped = warps.warp(original, warps.sampling_matrices(parameters, 28)).squeeze(1)
 
     # Half a grey level of rounding, and what six digits of the warp leave.
     assert np.abs(warped.numpy() * 255 - grids.pixels_of(row).astype(float)).max() < 0.6
@@ -47,7 +47,7 @@ def test_without_warps_both_sets_are_equal(images):
 
 def test_warps_are_read_back_from_their_matrices():
     drawn = warps.draw(200, TrialConfig(rotation_degrees=170, shift_pixels=20), torch.Generator().manual_seed(0))
-    found = samples.warps_of(warps.sampling_matrices(drawn))
+    found = samples.warps_of(warps.sampling_matrices(drawn, 28), 28)
 
     for name in found:
         # Matrices are float32, and a shift is magnified by up to 14 pixels per unit.
@@ -87,4 +87,4 @@ def test_the_sign_of_a_shift_is_kept(shift):
         rotation_degrees=zero, shift_x_pixels=torch.tensor([shift]), shift_y_pixels=zero, scale=torch.ones(1)
     )
 
-    assert samples.warps_of(warps.sampling_matrices(given)).loc[0].tolist() == pytest.approx([0, shift, 0, 1])
+    assert samples.warps_of(warps.sampling_matrices(given, 28), 28).loc[0].tolist() == pytest.approx([0, shift, 0, 1])

@@ -9,8 +9,8 @@ from analysis.figures.drawing.known_warps import KINDS
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import stn_images
+from tests.small import STANDARD
 from tivae.config import TrialConfig
-from tivae.data.datasets import fill_value
 from tivae.models.stn import SpatialTransformer, freeze
 
 CONFIG = TrialConfig(stn="pretrained")
@@ -26,7 +26,7 @@ class Blank(SpatialTransformer):
     """Paints everything black."""
 
     def forward(self, images):
-        return images * 0 + fill_value("black")
+        return images * 0 + STANDARD.outside("black")
 
 
 def test_an_identity_stn_puts_out_what_goes_in(images, identity):

@@ -8,7 +8,7 @@ import torch
 
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.fashion_mnist import FashionMNIST
+from tivae.data.image_set import Images
 from tivae.evaluation import measures
 from tivae.evaluation.readout import read_out
 from tivae.models.controls.pixels import Pixels
@@ -47,7 +47,7 @@ def pictures():
     labels = (np.arange(300) % 10).astype(np.uint8)
     images = np.zeros((300, 28, 28), np.uint8)
     images[:, 8:20, 8:20] = source.integers(0, 20, (300, 12, 12)) + 20 * labels[:, None, None]
-    return FashionMNIST(images[:200], labels[:200], images[200:], labels[200:], source="made up")
+    return Images(images[:200], labels[:200], images[200:], labels[200:], source="made up")
 
 
 @pytest.fixture(scope="module")

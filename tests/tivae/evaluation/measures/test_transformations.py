@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from tests.small import small
+from tests.small import STANDARD, small
 from tivae.data import warps
-from tivae.data.datasets import TrialData, fill_value
+from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.data.warps import WarpParameters
 from tivae.evaluation.measures import canonicalisation, curves, equivariance, local_invariance
 
-BLACK = fill_value("black")
+BLACK = STANDARD.outside("black")
 STEPS = {"rotation": 1.0, "shift_x": 1.0, "shift_y": 1.0, "scale": 0.02}
 
 
@@ -114,7 +114,7 @@ class TestLocalInvariance:
         start = 1.0 if name == "scale" else 0.0
 
         def warped(size):
-            matrices = warps.sampling_matrices(parameters(3, **{name: start + size}))
+            matrices = warps.sampling_matrices(parameters(3, **{name: start + size}), 28)
             return warps.warp(smooth, matrices, fill=BLACK)
 
         expected = (warped(step) - warped(-step)) / (2 * step)
@@ -143,27 +143,27 @@ class TestLocalInvariance:
 
 class TestCanonicalisation:
     IDENTITY = torch.eye(2, 3).expand(40, 2, 3)
-    WARPS = warps.sampling_matrices(warps.draw(40, small(warp_probability=1.0), generator(0, "test")))
+    WARPS = warps.sampling_matrices(warps.draw(40, small(warp_probability=1.0), generator(0, "test")), 28)
 
     def test_a_perfect_stn_leaves_nothing(self):
         left = canonicalisation.residuals(warps.inverse(self.WARPS), self.IDENTITY, self.WARPS)
-        assert canonicalisation.sizes(left) == pytest.approx(
+        assert canonicalisation.sizes(left, 28) == pytest.approx(
             {"rotation_degrees": 0, "shift_pixels": 0, "log_scale": 0}, abs=1e-4
         )
-        shares = canonicalisation.undone(canonicalisation.sizes(left), canonicalisation.sizes(self.WARPS))
+        shares = canonicalisation.undone(canonicalisation.sizes(left, 28), canonicalisation.sizes(self.WARPS, 28))
         assert shares == pytest.approx({"rotation_degrees": 1, "shift_pixels": 1, "log_scale": 1}, abs=1e-4)
 
     def test_no_stn_undoes_nothing(self):
         left = canonicalisation.residuals(self.IDENTITY, self.IDENTITY, self.WARPS)
-        shares = canonicalisation.undone(canonicalisation.sizes(left), canonicalisation.sizes(self.WARPS))
+        shares = canonicalisation.undone(canonicalisation.sizes(left, 28), canonicalisation.sizes(self.WARPS, 28))
         assert shares == pytest.approx({"rotation_degrees": 0, "shift_pixels": 0, "log_scale": 0}, abs=1e-6)
 
     def test_a_habit_of_the_stn_is_no_residual(self):
         """It undoes each warp and turns every image by 20 degrees."""
-        habit = warps.sampling_matrices(parameters(40, rotation=20))
+        habit = warps.sampling_matrices(parameters(40, rotation=20), 28)
         on_warped = warps.compose(warps.inverse(self.WARPS), habit)
         left = canonicalisation.residuals(on_warped, habit, self.WARPS)
-        assert canonicalisation.sizes(left)["rotation_degrees"] == pytest.approx(0, abs=1e-3)
+        assert canonicalisation.sizes(left, 28)["rotation_degrees"] == pytest.approx(0, abs=1e-3)
 
     @pytest.mark.parametrize(
         ("warp", "expected"),
@@ -174,9 +174,9 @@ class TestCanonicalisation:
         ],
     )
     def test_sizes_are_those_of_the_warp(self, warp, expected):
-        found = canonicalisation.sizes(warps.sampling_matrices(parameters(5, **warp)))
+        found = canonicalisation.sizes(warps.sampling_matrices(parameters(5, **warp), 28), 28)
         assert found == pytest.approx(expected, abs=1e-4)
 
     def test_what_was_not_applied_has_no_share(self):
-        applied = canonicalisation.sizes(warps.sampling_matrices(parameters(5, rotation=30)))
+        applied = canonicalisation.sizes(warps.sampling_matrices(parameters(5, rotation=30), 28), 28)
         assert math.isnan(canonicalisation.undone(applied, applied)["shift_pixels"])

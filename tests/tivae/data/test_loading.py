@@ -8,15 +8,17 @@ import signal
 import struct
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tivae.data.fashion_mnist import CLASS_NAMES, SHA256, DataError, cache_folder, load
-from tivae.data.fetching import Source, UnavailableError
+from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
+from tivae.data.image_set import DataError, File, Source, UnavailableError
+from tivae.data.loading import cache_folder, load
 
-TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = SHA256
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in FASHION_MNIST.files)
 
 
 def idx(values):
@@ -32,7 +34,9 @@ SMALL = {
     TEST_LABELS: np.arange(2, dtype=np.uint8),
 }
 CONTENTS = {name: idx(values) for name, values in SMALL.items()}
-SMALL_SHA256 = {name: hashlib.sha256(content).hexdigest() for name, content in CONTENTS.items()}
+DIGESTS = {name: f"sha256:{hashlib.sha256(content).hexdigest()}" for name, content in CONTENTS.items()}
+FILES = tuple(File(name, digest, 10_000) for name, digest in DIGESTS.items())
+SMALL_SET = replace(FASHION_MNIST, train_images=6, test_images=2, files=FILES)
 
 
 def write(folder, *, packed=False, contents=CONTENTS):
@@ -50,12 +54,13 @@ class Download:
         self.calls = 0
         self.contents = contents
 
-    def __call__(self, work):
+    def __call__(self, files, work):
+        assert files == FILES
         self.calls += 1
         return write(work, packed=True, contents=self.contents)
 
 
-def nothing(work):
+def nothing(_files, work):
     (work / "half.gz").write_bytes(b"half")
     raise UnavailableError("the mirror does not answer")
 
@@ -65,7 +70,7 @@ def snapshot(folder):
 
 
 def load_small(folder=None, *, sources=()):
-    return load(folder, sources=sources, sha256=SMALL_SHA256)
+    return load(replace(SMALL_SET, sources=tuple(sources)), folder)
 
 
 @pytest.fixture(scope="session")
@@ -111,7 +116,7 @@ class TestRealData:
         images, labels = list(arrays.values())[:2] if train else list(arrays.values())[2:]
         assert np.array_equal(oracle.data.numpy(), images)
         assert np.array_equal(oracle.targets.numpy(), labels)
-        assert tuple(oracle.classes) == CLASS_NAMES
+        assert tuple(oracle.classes) == FASHION_MNIST.classes
 
     @pytest.mark.usefixtures("fashion_mnist")
     def test_reading_the_cache_again_takes_well_under_a_second(self):
@@ -269,7 +274,7 @@ class TestCache:
         assert capsys.readouterr().err.count("\n") == 1
 
     def test_no_source_names_everything_tried_and_the_remedy(self, empty_cache, tmp_path):
-        def full_disk(_work):
+        def full_disk(_files, _work):
             raise OSError(28, "No space left on device")
 
         sources = [
@@ -325,7 +330,7 @@ class TestCache:
             monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
         else:
             monkeypatch.setenv("XDG_CACHE_HOME", given)
-        assert cache_folder() == tmp_path / ".cache" / "tivae" / "fashion-mnist"
+        assert cache_folder(FASHION_MNIST) == tmp_path / ".cache" / "tivae" / "fashion-mnist"
 
     def test_a_user_without_a_home_is_told(self, monkeypatch):
         def homeless():
@@ -334,11 +339,11 @@ class TestCache:
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
         monkeypatch.setattr(Path, "home", homeless)
         with pytest.raises(DataError, match=r"no home folder .*; set XDG_CACHE_HOME"):
-            cache_folder()
+            cache_folder(FASHION_MNIST)
 
 
 def _load_beside_another(cache_home, start, meeting, results):
-    def download(work):
+    def download(_files, work):
         # Two processes that are both in here meet at once; a single one waits in vain and goes on.
         try:
             meeting.wait(timeout=1)
@@ -356,7 +361,7 @@ def _load_beside_another(cache_home, start, meeting, results):
 
 
 def _download_for_ever(cache_home, downloading):
-    def download(work):
+    def download(_files, work):
         (work / "half").write_bytes(b"half")
         downloading.set()
         signal.pause()
