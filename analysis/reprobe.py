@@ -17,6 +17,7 @@ from analysis import formats
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.study import Study
 from analysis.frames.trial import Trial
+from tivae import precision
 from tivae.config import ConfigError, TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
@@ -81,7 +82,9 @@ def _changes(config: TrialConfig, probe: dict[str, Any]) -> bool:
 def _metrics(trial: Trial, config: TrialConfig, data: Images, device: str) -> dict[str, Any]:
     trained = trial.model()
     stn = None if trained.stn is None else trained.stn.to(device)
-    return read_out(config, TrialData(data, config, device), trained.model.to(device), stn).metrics
+    # As the trial itself was read out.
+    with precision.of(config.precision, device):
+        return read_out(config, TrialData(data, config, device), trained.model.to(device), stn).metrics
 
 
 def _given(options: argparse.Namespace) -> dict[str, Any]:

@@ -5,13 +5,18 @@ The same command again continues what is unfinished and runs nothing twice.
 
 from __future__ import annotations
 
+import sys
+
+from study.engine import signals
+
+if __name__ == "__main__":
+    # The rest takes seconds to import.
+    signals.end_at_once(signals.command(sys.argv[1:]))
+
 import argparse
 import functools
-import os
 import re
-import shlex
 import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,12 +37,14 @@ from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
 from study.space.schema import field_list
 from study.space.search import Search
 from study.storage.folder import FolderError, Frames, StudyPaths, opened
+from study.storage.lease import held
 from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
 from tivae import records, registry
 from tivae.config import ConfigError, TrialConfig
 from tivae.data.image_set import DataError
 from tivae.evaluation.measures import chosen
+from tivae.io.record import NewerRecord
 from tivae.io.redaction import redacted
 
 if TYPE_CHECKING:
@@ -50,27 +57,33 @@ class NodesLost(RuntimeError):
 
 EXIT_FAILED_TRIALS = 1
 EXIT_BAD_INPUT = 2
-EXIT_INTERRUPTED = 130
+EXIT_INTERRUPTED = signals.EXIT_INTERRUPTED
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130 (interrupted)."""
     options = _parser().parse_args(arguments)
-    console = Console()
+    options.again = _command(arguments)
+    with signals.interrupting():
+        return _ended(options, Console())
+
+
+def _ended(options: argparse.Namespace, console: Console) -> int:
     try:
         return _run(options, console)
     except BAD_INPUT as error:
         print(f"error: {redacted(' '.join(str(error).split()))}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except NodesLost as error:
-        print(f"error: {error}. To continue with another: {_command(arguments)}", file=sys.stderr)
+        print(f"error: {error}. To continue with another: {options.again}", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except OSError as error:
         told = redacted(" ".join(str(error).split()))
         print(f"error: {told}; what is recorded is kept, and the same command goes on from it", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
-        print(f"\nStopped. To continue: {_command(arguments)}", file=sys.stderr)
+        signals.ignore()
+        print(f"\nStopped. To continue: {options.again}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 
@@ -152,10 +165,11 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     with opened(options.results_dir, name) as study:
         (study / QUESTION).write_text(f"{space.question}\n", encoding="utf-8")
         place = StudyPaths(study, of_study(options.storage, study), Frames(study))
-        Mirror(place.storage, study).bring_all()
-        if space.search is not None:
-            return _search(space.search, place, options, console)
-        return _study(trials, place, options, console)
+        with held(place.storage, study):
+            Mirror(place.storage, study).bring_all()
+            if space.search is not None:
+                return _search(space.search, place, options, console)
+            return _study(trials, place, options, console)
 
 
 def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
@@ -287,10 +301,7 @@ def _check_name(name: str) -> None:
 
 
 def _command(arguments: Sequence[str] | None) -> str:
-    # uv names itself in the environment of what it runs.
-    through_uv = "uv run " if "UV" in os.environ else ""
-    given = [redacted(argument) for argument in (sys.argv[1:] if arguments is None else arguments)]
-    return f"{through_uv}python -m study.run {shlex.join(given)}"
+    return signals.command(sys.argv[1:] if arguments is None else arguments, redacted)
 
 
 def _minutes(text: str) -> float | None:
@@ -314,6 +325,7 @@ def _positive(text: str) -> int:
 
 
 BAD_INPUT = (
+    NewerRecord,
     spaces.SpaceError,
     ConfigError,
     FolderError,

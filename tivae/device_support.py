@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from tivae import experiment, precision
-from tivae.config import TrialConfig
+from tivae.config import ConfigError, TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
 from tivae.models import stn
@@ -43,7 +43,12 @@ def missing(
     """
     if torch.device(device).type == "cpu":
         return None
-    return _tried(_smallest(config), str(device), pretraining, measures)
+    try:
+        small = _smallest(config)
+    except ConfigError:
+        # Of a data set with fewer images.
+        return None
+    return _tried(small, str(device), pretraining, measures)
 
 
 def is_to_blame(device: torch.device | str, error: BaseException) -> bool:

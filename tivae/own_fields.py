@@ -13,6 +13,9 @@ from tivae.registry import MODELS, PROBES
 class WithOwnFields(type):
     """Makes each config of the class that has the own fields of its model and its probe beside those of all configs.
 
+        TrialConfig(probe="k_nearest", neighbours=5).neighbours  # 5
+        TrialConfig(neighbours=5) == TrialConfig()  # True: no logistic regression has neighbours
+
     The own fields of other entries are left out, as a grid gives them to all of its trials.
     """
 

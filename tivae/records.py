@@ -26,12 +26,12 @@ from tivae.experiment import TrialResult
 from tivae.io import checkpoint, files, sealed_json
 from tivae.io.files import DamagedFile
 from tivae.io.provenance import Stopwatch
+from tivae.io.record import FORMAT, check
 from tivae.models import Model, build
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
 from tivae.training.loop import EpochRow, OnEpoch
 
-FORMAT = 1
 RECORD = "record.json"
 CHECKPOINT = "checkpoint.pt"
 MEASURES = "measures.json"
@@ -48,11 +48,18 @@ def stn_folder(study: Path, stn_key: str) -> Path:
     return study / "stns" / stn_key
 
 
-def read(folder: Path) -> dict[str, Any] | None:
-    """The record in `folder`; None where there is none, or, with a warning that names it, none that can be read."""
+def read(folder: Path, *, is_own: bool = True) -> dict[str, Any] | None:
+    """The record in `folder`; None where there is none, or, with a warning that names it, none that can be used.
+
+    is_own: whether the folder must have the record's key as its name, as in a study.
+
+    Raises `NewerRecord`.
+    """
     path = folder / RECORD
     try:
-        record = sealed_json.parse(files.read(path), path)
+        found = sealed_json.parse(files.read(path), path)
+        check(found, path, key=folder.name if is_own else None)
+        return found
     except DamagedFile as error:
         _warn_once(f"{error}; it counts as missing")
         return None
@@ -61,13 +68,12 @@ def read(folder: Path) -> dict[str, Any] | None:
     except OSError as error:
         _warn_once(f"{path} can't be read ({error.strerror}); it counts as missing")
         return None
-    return record if record.get("format") == FORMAT else None
 
 
 def finished(folder: Path) -> dict[str, Any] | None:
     """The record in `folder` where its work has finished; None where `read` has none, or one of other work."""
-    record = read(folder)
-    return record if record is not None and record.get("status") == "finished" else None
+    found = read(folder)
+    return found if found is not None and found["status"] == "finished" else None
 
 
 def run_trial(

@@ -66,7 +66,15 @@ class Registry(Generic[Entry]):
         return isinstance(name, str) and (name in self.names or ELSEWHERE.fullmatch(name) is not None)
 
     def __getitem__(self, name: object) -> Entry:
-        """The entry `name`. Raises `ConfigError` where there is none, or its module may not be imported."""
+        """The entry `name`. Raises `ConfigError` where there is none, or its module may not be imported.
+
+        >>> MODELS["pca"].label
+        'PCA'
+        >>> PROBES["svm"]
+        Traceback (most recent call last):
+            ...
+        tivae.fields.ConfigError: `probe` is 'svm'; it must be ...
+        """
         if isinstance(name, str) and name in self._entries:
             return self._entries[name]
         known = isinstance(name, str) and name in self.names
@@ -124,7 +132,8 @@ class Registry(Generic[Entry]):
             problem = f"can't be imported ({type(error).__name__}: {' '.join(str(error).split())})"
             rule = "its folder must be on PYTHONPATH, and importing it must work"
             raise ConfigError(f"`{self.field}` is {name}, which {problem}; {rule}", self.field) from error
-        _outside.add(module_name)
+        if not module_name.startswith("tivae."):
+            _outside.add(module_name)
         return module
 
     def _is_entry(self, item: object) -> TypeGuard[Any]:

@@ -78,8 +78,8 @@ def load(path: str | Path) -> TrainedModel:
     Raises `FileNotFoundError` where no finished trial is there, and `ValueError` where its files are damaged.
     """
     folder = Path(path)
-    record = records.finished(folder)
-    if record is None:
+    record = records.read(folder, is_own=False)
+    if record is None or record["status"] != "finished":
         raise FileNotFoundError(f"{folder} holds no finished trial; it must hold record.json and model.pt")
     config = TrialConfig.from_dict(record["config"])
     stn = None if config.stn == "none" else records.load_stn(config, folder)

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER
+from tivae.own_fields import declared
 from tivae.registry import MODELS
 
 TEST_SET_NAMES = {"base": "base test set", "augmented": "augmented test set"}
@@ -103,7 +104,9 @@ def panel_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
 
 
 def _paper_parts(cell: Cell) -> list[str]:
-    name = model_name(cell["model"])
+    entry = MODELS.get(cell["model"])
+    own = cell.get(entry.label_field) if entry is not None and entry.label_field is not None else None
+    name = model_name(cell["model"]) if own is None or pd.isna(own) else str(own)
     # Controls learn nothing from the training images, or next to nothing: their cells are named by the model alone.
     if is_control(cell["model"]):
         return [name]
@@ -113,5 +116,8 @@ def _paper_parts(cell: Cell) -> list[str]:
 def _others(cell: Cell, factors: Sequence[str]) -> str:
     if cell["model"] == "pixels":  # it has no latents, whatever its config says
         return ""
-    named = [name for name in factors if name not in PAPER_FACTORS and not pd.isna(cell[name])]
+    entry = MODELS.get(cell["model"])
+    # The name of such a model says what its own fields say.
+    said = [item.name for item in declared(entry, False)] if entry is not None and entry.label_field is not None else []
+    named = [name for name in factors if name not in (*PAPER_FACTORS, *said) and not pd.isna(cell[name])]
     return ", ".join(setting_label(name, cell[name]) for name in named)

@@ -14,8 +14,7 @@ from analysis.frames.metric_columns import TIMESTAMP
 from tivae.config import RENAMED
 from tivae.io import files, sealed_json
 from tivae.io.files import DamagedFile
-
-FORMAT = 1
+from tivae.io.record import NewerRecord, check
 
 Row = dict[str, Any]
 Part = dict[str, list[Any]]
@@ -125,14 +124,12 @@ def read_record(trial: Path) -> dict[str, Any]:
 def _checked(record: Mapping[str, Any], trial: Path) -> tuple[Row, Part]:
     """The trial's row and the columns of its epochs, every value of its column's type."""
     path = trial / "record.json"
-    if record.get("format") != FORMAT or record.get("kind") != "trial":
-        found = f"format {record.get('format')!r}, kind {record.get('kind')!r}"
-        raise DamagedRecordError(f"{path} has {_short(found)}; it must have format {FORMAT}, kind 'trial'")
-    if record.get("key") != trial.name:
-        found = _short(repr(record.get("key")))
-        raise DamagedRecordError(f"{path} has key {found}; its folder says {trial.name}")
-    if not isinstance(record.get("status"), str) or not record["status"]:
-        raise DamagedRecordError(f"{path} has no status")
+    try:
+        check(record, path, key=trial.name)
+    except (DamagedFile, NewerRecord) as problem:
+        raise DamagedRecordError(str(problem)) from None
+    if record["kind"] != "trial":
+        raise DamagedRecordError(f"{path} has kind {record['kind']!r}; it must have kind 'trial'")
     row: Row = {"key": trial.name, "status": _text(record["status"])}
     try:
         row["error"] = _value(record.get("error"), "string", "error")
@@ -141,8 +138,6 @@ def _checked(record: Mapping[str, Any], trial: Path) -> tuple[Row, Part]:
         epochs = _epochs(record.get("epochs"), trial.name)
     except _WrongValueError as problem:
         raise DamagedRecordError(f"{path}: {problem}") from None
-    if not record["config"]:
-        raise DamagedRecordError(f"{path} has an empty config")
     return row, epochs
 
 

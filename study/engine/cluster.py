@@ -15,10 +15,10 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from study.engine import devices
+from study.engine import devices, signals
 from study.engine.cpus import usable
 from study.engine.devices import ClusterError, Node, Pool, SlotOptions
-from study.engine.private import private, tighten
+from study.engine.private import private, tighten, watched
 from study.storage.remote import Storage, StorageError
 from tivae import registry
 from tivae.io import provenance
@@ -28,17 +28,22 @@ PROBE_SECONDS = 90
 LOOK_INTERVAL = 1.0
 # Environment variables that change what a trial computes, or how fast.
 HANDED_ON = ("TIVAE_KERNELS",)
+# Set by Ray in the driver of a job that was sent with `ray job submit`.
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @contextlib.contextmanager
-def session(address: str | None = None, cpus: int | None = None, dashboard: bool = False) -> Iterator[str | None]:
+def session(
+    address: str | None = None, cpus: int | None = None, dashboard: bool = False, again: str = "the same command"
+) -> Iterator[str | None]:
     """A connection to Ray: a new local instance, or the cluster at `address`, which answers (`study.address`).
 
     Gives the address of Ray's dashboard, None where there is none.
 
     A local instance is this user's alone (`private`). dashboard: its own, for this machine only. Nodes of a cluster
-    need not have this repository: its code is sent to them.
+    need not have this repository: its code is sent to them. again: how to continue, told where the start is interrupted
+    or a local instance is killed, which ends this process.
 
     Raises `ClusterError` where Ray does not start, or the cluster can't be joined.
     """
@@ -50,11 +55,14 @@ def session(address: str | None = None, cpus: int | None = None, dashboard: bool
         # What this process was told of how to compute holds for all nodes.
         told = {name: value for name, value in os.environ.items() if name in HANDED_ON}
         variables = told | {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
-        environment = {"py_modules": packages, "excludes": ["**/__pycache__"], "env_vars": variables}
+        environment = {"py_modules": packages, "env_vars": variables}
         options = {"address": address, "runtime_env": environment}
     try:
-        with contextlib.nullcontext() if address is not None else private(dashboard):
+        with signals.ending_at_once(again), contextlib.nullcontext() if address is not None else private(dashboard):
             context = ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+    # Ray has SIGTERM raise this while it starts.
+    except SystemExit:
+        raise KeyboardInterrupt from None
     # Ray raises a bare Exception where its processes need more than half a minute to start.
     except Exception as error:
         raise ClusterError(_not_started(address, error)) from error
@@ -62,10 +70,13 @@ def session(address: str | None = None, cpus: int | None = None, dashboard: bool
         # To ask it would take a process that loads torch.
         _accelerators.known |= {node["NodeID"]: devices.accelerator() for node in ray.nodes()}
     try:
-        yield context.dashboard_url or None
+        with contextlib.nullcontext() if address is not None else watched(again):
+            yield context.dashboard_url or None
     finally:
         _accelerators.forget()
-        ray.shutdown()
+        # Ray deletes a job's working folder, with this code in it, when its driver says goodbye: at the very end then.
+        if JOB_VARIABLE not in os.environ:
+            ray.shutdown()
 
 
 class _Accelerators:

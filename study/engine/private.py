@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import secrets
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Ray's own, where a cluster's nodes and users of its dashboard have their token.
 TOKEN_FILE = Path("~/.ray/auth_token")
+EXIT_LOST = 1
+WATCH_SECONDS = 0.1
+# Without these nothing goes on.
+_VITAL = {"gcs_server": "control store", "raylet": "node manager (raylet)"}
 
 
 @contextlib.contextmanager
@@ -32,13 +40,64 @@ def private(dashboard: bool = False) -> Iterator[None]:
     # Ray's processes listen where the address of their node is, and without clusters that is the loopback's.
     os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
     try:
-        yield
+        with _apart():
+            yield
     finally:
         ray_constants.ENABLE_RAY_CLUSTER = was_enabled
         if before is None:
             del os.environ[name]
         else:
             os.environ[name] = before
+
+
+@contextlib.contextmanager
+def _apart() -> Iterator[None]:
+    """Within the block Ray's processes start in sessions of their own: signals to this one's group do not reach them.
+
+    On Linux alone: elsewhere Ray finds them by their group to end them with this process.
+    """
+    import ray._private.services
+
+    services: Any = ray._private.services
+    if not sys.platform.startswith("linux"):
+        yield
+        return
+    usual = services.ConsolePopen
+    services.ConsolePopen = functools.partial(usual, start_new_session=True)
+    try:
+        yield
+    finally:
+        services.ConsolePopen = usual
+
+
+@contextlib.contextmanager
+def watched(again: str) -> Iterator[None]:
+    """Ends this process, saying how to continue, where a process of its Ray has ended under it.
+
+    Ray itself would try to reach it for a minute and then end this process with a dump.
+    """
+    import ray
+
+    node: Any = ray._private.worker._global_node
+    over = threading.Event()
+
+    def watch() -> None:
+        started = {name: infos[0].process for name, infos in node.all_processes.items() if name in _VITAL}
+        while not over.wait(WATCH_SECONDS):
+            for name, process in started.items():
+                if process.poll() is not None and not over.is_set():
+                    told = f"\nerror: Ray's {_VITAL[name]} was killed; what is recorded is kept. To continue: {again}\n"
+                    os.write(sys.stderr.fileno(), told.encode(errors="replace"))
+                    node.kill_all_processes(check_alive=False, allow_graceful=False)
+                    os._exit(EXIT_LOST)
+
+    watcher = threading.Thread(target=watch, name="ray-watch", daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        over.set()
+        watcher.join()
 
 
 def require_token() -> None:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import re
 import shutil
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import ray
@@ -102,8 +98,7 @@ def run(
     )
     # It would repeat, without their reasons, which trials failed.
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
-    with _terminated_like_interrupted():
-        tuner.fit()
+    tuner.fit()
 
 
 class _Events(tune.Callback):
@@ -251,20 +246,3 @@ def _forget_statistics(trial: Trial) -> None:
 
 def _folder_name(trial: Trial) -> str:
     return f"trial_{trial.trial_id}"
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM, as a pre-empted machine sends it, stops a run as Ctrl-C does: Tune ends its loop after a step."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        signal.raise_signal(signal.SIGINT)
-
-    previous = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,10 @@ _KIND, _TRAINING = "mlflow.experimentKind", "custom_model_development"
 _STATUS = {"finished": "FINISHED", "failed": "FAILED"}
 
 
+# Its client would try for many minutes, and the study waits for it.
+_PATIENCE = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "10", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
+
+
 class MLflowError(ValueError):
     """MLflow can't be used; one line with what is wrong and the remedy."""
 
@@ -29,13 +34,15 @@ class MLflow:
     """Logs to the tracking server or store at `uri`, in the experiment that is named as the study.
 
     A job that ends again replaces its run, so that none is there twice. A server that fails later ends nothing: the
-    results are in the records, and the log says so once.
+    results are in the records, the log says so, and no more is sent to it.
 
     Raises `MLflowError` where MLflow is not installed, or `uri` does not answer now.
     """
 
     def __init__(self, uri: str, study: Path):
         self._study = study
+        for name, value in _PATIENCE.items():
+            os.environ.setdefault(name, value)
         try:
             from mlflow import MlflowClient
         except ImportError:
@@ -50,7 +57,8 @@ class MLflow:
         except Exception as error:
             reason = " ".join(redacted(str(error)).split())[:300]
             raise MLflowError(
-                f"--mlflow {redacted(uri)} can't be used ({reason}); give a server's address or a store such as sqlite:///runs.db"
+                f"--mlflow {redacted(uri)} can't be used ({reason}); give a server's address or a store such as "
+                "sqlite:///runs.db"
             ) from error
         self._failed = False
 
@@ -58,14 +66,17 @@ class MLflow:
         """Nothing: a run is written when its job has ended."""
 
     def ended(self, job: Job, record: dict[str, Any]) -> None:
-        """Writes the run of an ended job."""
+        """Writes the run of an ended job; none after one that failed, as each would keep the study waiting."""
+        if self._failed:
+            return
         try:
             self._write(job, record)
         except Exception as error:
-            if not self._failed:
-                reason = redacted(str(error))
-                logging.getLogger("tivae").warning("MLflow does not take %s (%s); the study goes on", job.key, reason)
             self._failed = True
+            reason = redacted(str(error))
+            logging.getLogger("tivae").warning(
+                "MLflow does not take %s (%s); the study goes on without it", job.key, reason
+            )
 
     def close(self) -> None:
         """Nothing is left to write."""

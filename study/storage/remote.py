@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +18,12 @@ from urllib.parse import urlsplit
 
 from tivae import records
 from tivae.io import files
+from tivae.io.files import DamagedFile
 from tivae.io.redaction import SECRET, redacted
 
 # Seconds to wait before another attempt, since a network fails now and then.
 PAUSES = (1.0, 4.0)
+GCS_SECONDS = 30
 _PROBE = ".probe"
 # These show an object whole or not at all; renaming one would copy it.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
@@ -88,7 +89,7 @@ class Storage:
         files = _record_last(path for path in (study / part).glob("*") if path.is_file() and path.name[0] != ".")
         for path in files:
             if not names or path.name in names:
-                _patiently(functools.partial(self._write, f"{part}/{path.name}", path.read_bytes()))
+                _patiently(functools.partial(self.write, f"{part}/{path.name}", path.read_bytes()))
         if names or not files:
             return
         for name in self._files(part):
@@ -108,15 +109,17 @@ class Storage:
         for kind in ("trials", "stns"):
             selector = fs.FileSelector(f"{self._root}/{kind}", allow_not_found=True, recursive=True)
             for info in self._system.get_file_info(selector):
-                if info.base_name == records.RECORD:
-                    yield f"{kind}/{info.path.split('/')[-2]}", info
+                key = info.path.split("/")[-2]
+                # On an object store a folder may have any name, such as `..`.
+                if info.base_name == records.RECORD and key.isalnum():
+                    yield f"{kind}/{key}", info
 
     def check_from_here(self, token: str, node: str) -> str | None:
         """Whether this machine sees what `lay_out` wrote there, and can write beside it; else why not."""
         try:
-            if self._read(f"{_PROBE}/{token}") != token.encode():
+            if self.read(f"{_PROBE}/{token}") != token.encode():
                 return "it holds another file there"
-            self._write(f"{_PROBE}/{token}.{node}", node.encode(), make_folders=False)
+            self.write(f"{_PROBE}/{token}.{node}", node.encode(), make_folders=False)
         except (OSError, ValueError) as error:
             return self.without_password(str(error)) or type(error).__name__
         return None
@@ -124,7 +127,7 @@ class Storage:
     def lay_out(self, token: str) -> None:
         """Writes the file that `check_from_here` looks for. Raises `StorageError` where that can't be."""
         try:
-            self._write(f"{_PROBE}/{token}", token.encode())
+            self.write(f"{_PROBE}/{token}", token.encode())
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"--storage {self.shown} can't be written ({self.without_password(str(error))}); "
@@ -143,7 +146,7 @@ class Storage:
         """Brings the files of the folder `part` to `study`, the record last. Raises `OSError`."""
         names = _patiently(lambda: self._files(part))
         for name in sorted(names, key=lambda name: name == records.RECORD):
-            content = _patiently(functools.partial(self._read, f"{part}/{name}"))
+            content = _patiently(functools.partial(self.read, f"{part}/{name}"))
             with files.replacing(study / part / name) as file:
                 file.write(content)
 
@@ -154,16 +157,32 @@ class Storage:
         found = self._system.get_file_info(fs.FileSelector(f"{self._root}/{part}", allow_not_found=True))
         return {info.base_name: info for info in found if info.type == fs.FileType.File and info.base_name[0] != "."}
 
-    def _read(self, name: str) -> bytes:
-        with self._system.open_input_stream(f"{self._root}/{name}") as file:
+    def read(self, name: str) -> bytes:
+        """The file `name`. Raises `OSError`, and `DamagedFile` where it is no regular file or has no bound."""
+        path = f"{self._root}/{name}"
+        if self._system.type_name == "local":
+            return files.read(Path(path), files.MAXIMUM_TENSOR_BYTES)
+        with self._system.open_input_file(path) as file:
+            if file.size() > files.MAXIMUM_TENSOR_BYTES:
+                raise DamagedFile(f"{name} has {file.size() / 2**20:.0f} MiB")
             content: bytes = file.read()
             return content
 
-    def _write(self, name: str, content: bytes, *, make_folders: bool = True) -> None:
+    def modified(self, name: str) -> float | None:
+        """When the file `name` was last written, in seconds of the storage's clock; None where it is not there."""
+        time = self._system.get_file_info(f"{self._root}/{name}").mtime
+        return None if time is None else float(time.timestamp())
+
+    def delete(self, name: str) -> None:
+        """Removes the file `name`. Raises `OSError`."""
+        self._system.delete_file(f"{self._root}/{name}")
+
+    def write(self, name: str, content: bytes, *, make_folders: bool = True) -> None:
+        """Writes the file `name`, whole or not at all. Raises `OSError`."""
         path = f"{self._root}/{name}"
         whole_at_once = self._system.type_name in _OBJECT_STORES
         folder, _, last = path.rpartition("/")
-        written = path if whole_at_once else f"{folder}/.{last}.{os.getpid()}.tmp"
+        written = path if whole_at_once else f"{folder}/{files.temporary_name(Path(last)).name}"
         if make_folders and not whole_at_once:
             self._system.create_dir(folder, recursive=True)
         with self._system.open_output_stream(written) as file:
@@ -177,7 +196,11 @@ class Storage:
 
         if self.folder is not None:
             return fs.LocalFileSystem(), self.place
-        system, root = fs.FileSystem.from_uri(self.place)
+        place = self.place
+        if place.startswith(("gs://", "gcs://")) and "retry_limit_seconds" not in place:
+            # Unbounded by default, for many minutes where there are no credentials.
+            place += f"{'&' if '?' in place else '?'}retry_limit_seconds={GCS_SECONDS}"
+        system, root = fs.FileSystem.from_uri(place)
         return system, root.rstrip("/")
 
     @property

@@ -6,7 +6,7 @@ import pytest
 import analysis
 from analysis.reprobe import EXIT_BAD_INPUT, main, reprobe
 from tests.analysis.synthetic import record, write_record
-from tivae import records
+from tivae import precision, records
 from tivae.config import TrialConfig
 
 SMALL = {"train_images": 300, "test_images": 200, "epochs": 1, "hidden_widths": (4, 8)}
@@ -34,6 +34,13 @@ def test_the_same_probe_gives_the_figures_of_the_record(results, host):
         recorded = study.trials.set_index("key").loc[config.key]
         for metric in ("base_accuracy", "augmented_accuracy", "augmented_accuracy_fit_base", "probe_iterations"):
             assert _row(frame, config)[metric] == recorded[metric]
+
+
+def test_a_trial_is_read_out_in_its_own_precision(results, host, monkeypatch):
+    seen, of = [], precision.of
+    monkeypatch.setattr(precision, "of", lambda name, device: seen.append((name, device)) or of(name, device))
+    reprobe(analysis.load(results), {CATEGORICAL.dataset: host})
+    assert (CATEGORICAL.precision, "cpu") in seen
 
 
 def test_another_fit_picks_another_of_the_four_accuracies(results, host):

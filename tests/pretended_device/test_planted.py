@@ -7,7 +7,8 @@ from tests.pretended_device.device import Pretended
 from tests.pretended_device.tensor import PretendedGenerator
 from tests.pretended_device.trials import config_of, noted, trained
 from tivae import placement
-from tivae.data import datasets, sampling
+from tivae.data import sampling
+from tivae.data.datasets import Dataset
 from tivae.training import loop
 from tivae.training.autoencoder import ModelTraining
 
@@ -36,23 +37,24 @@ def _indexes_from_the_host(monkeypatch):
     monkeypatch.setattr(loop, "take_step", lambda t, images, index, number: step(t, images, index.cpu(), number))
 
 
+def _change_batches(monkeypatch, change):
+    batch = Dataset.batch
+    monkeypatch.setattr(Dataset, "batch", lambda self, index: change(batch(self, index)))
+
+
 def _makes_a_constant_without_a_device(monkeypatch):
-    monkeypatch.setattr(datasets, "standardise", lambda x, d: (x[:, None].float() / 255 - torch.tensor([0.286])) / d)
+    _change_batches(monkeypatch, lambda images: images - torch.tensor([0.0]))
 
 
 def _draws_with_a_generator_of_the_host(monkeypatch):
-    standardise = datasets.standardise
-
-    def noisy(images, deviation):
-        made = standardise(images, deviation)
-        return made + 0 * torch.rand(made.shape, generator=torch.Generator(), device=made.device)
-
-    monkeypatch.setattr(datasets, "standardise", noisy)
+    _change_batches(
+        monkeypatch,
+        lambda images: images + 0 * torch.rand(images.shape, generator=torch.Generator(), device=images.device),
+    )
 
 
 def _computes_in_float64(monkeypatch):
-    standardise = datasets.standardise
-    monkeypatch.setattr(datasets, "standardise", lambda x, d: standardise(x, d).double().sub(1e-9).float())
+    _change_batches(monkeypatch, lambda images: images.double().sub(1e-9).float())
 
 
 def _takes_numpy(monkeypatch):

@@ -18,7 +18,9 @@ CATEGORICAL_BEHIND_STN = TrialConfig(stn="pretrained", model="categorical_vae")
 
 def _write(folder, status):
     folder.mkdir(parents=True)
-    (folder / records.RECORD).write_text(json.dumps({"format": records.FORMAT, "status": status}))
+    content = {"format": records.FORMAT, "kind": folder.parent.name[:-1], "key": folder.name, "status": status}
+    content |= {"config": {"seed": 0}, "metrics": {}, "epochs": [], "provenance": {}}
+    (folder / records.RECORD).write_text(json.dumps(content))
 
 
 def _write_stn(study):

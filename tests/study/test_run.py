@@ -5,6 +5,7 @@ import re
 import pytest
 
 from study import run
+from study.engine import signals
 from study.run import EXIT_BAD_INPUT, main
 from study.space import search_space
 from study.storage.remote import StorageError
@@ -94,7 +95,7 @@ def test_a_dry_run_shows_every_job_and_writes_nothing(capsys, tmp_path):
 
 @pytest.mark.parametrize(("environment", "begin"), [({"UV": "/bin/uv"}, "uv run python"), ({}, "python")])
 def test_the_line_that_continues_repeats_the_command(monkeypatch, environment, begin):
-    monkeypatch.setattr(run.os, "environ", environment)
+    monkeypatch.setattr(signals.os, "environ", environment)
     assert run._command(["paper_grid", "--set", "hidden_widths=[8, 16]"]) == (
         f"{begin} -m study.run paper_grid --set 'hidden_widths=[8, 16]'"
     )

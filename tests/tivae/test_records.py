@@ -2,6 +2,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from tests.tivae.conftest import CONFIGS
 from tivae import experiment, records
 from tivae.config import TrialConfig
 from tivae.evaluation import probe
-from tivae.io import checkpoint, files
+from tivae.io import checkpoint, files, sealed_json
 from tivae.io.files import DamagedFile
+from tivae.io.record import NewerRecord
 
 QUICK = small(train_images=100, hidden_widths=(4,))
 BEHIND_STN = dataclasses.replace(QUICK, stn="pretrained", stn_epochs=2)
@@ -236,7 +238,7 @@ def test_a_study_that_can_not_be_written_is_told(host, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [None, b"", b"{", b"[1, 2]", b"null", b'{"format": 2}', b"{}", b"\xff", b"[" * 10**5]
+    "content", [None, b"", b"{", b"[1, 2]", b"null", b'{"format": 0}', b"{}", b"\xff", b"[" * 10**5]
 )
 def test_a_record_that_can_not_be_read_is_none(tmp_path, content):
     if content is not None:
@@ -318,3 +320,27 @@ def test_a_record_that_is_a_pipe_or_a_link_counts_as_missing_and_is_named(tmp_pa
         assert records.read(folder) is None
         assert f"{folder}/record.json is " in caplog.text
         assert "it counts as missing" in caplog.text
+
+
+def test_a_record_of_other_work_counts_as_missing_and_is_named(tmp_path, caplog):
+    config = small()
+    records.record_failure(config, tmp_path, "why")
+    other = tmp_path / "trials" / "0123456789ab"
+    shutil.copytree(tmp_path / "trials" / config.key, other)
+    assert records.read(tmp_path / "trials" / config.key) is not None
+    assert records.read(other) is None
+    assert (
+        f"{other}/record.json has key '{config.key}'; its folder says 0123456789ab; it counts as missing" in caplog.text
+    )
+    assert records.read(other, is_own=False) is not None
+
+
+def test_a_record_of_a_newer_format_is_refused_and_left_as_it_is(host, tmp_path):
+    config = small()
+    records.record_failure(config, tmp_path, "why")
+    folder = tmp_path / "trials" / config.key
+    sealed_json.write(folder / "record.json", records.read(folder) | {"format": 2})
+    before = snapshot(folder)
+    with pytest.raises(NewerRecord, match=r"record.json has format 2, which a newer version has written; .*update it"):
+        run(config, host, tmp_path)
+    assert snapshot(folder) == before

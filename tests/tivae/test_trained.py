@@ -161,7 +161,7 @@ def test_a_folder_without_a_trial_is_told(tmp_path):
 
 def test_a_failed_trial_is_not_loaded(copied):
     folder = copied("vae")
-    sealed_json.write(folder / "record.json", records.read(folder) | {"status": "failed"})
+    sealed_json.write(folder / "record.json", records.read(folder, is_own=False) | {"status": "failed"})
     with pytest.raises(FileNotFoundError, match="holds no finished trial"):
         load(folder)
 
@@ -191,7 +191,7 @@ def test_weights_of_another_trial_are_refused(copied, recorded):
 
 def test_a_record_with_an_unknown_field_is_refused(copied):
     folder = copied("vae")
-    record = records.read(folder)
+    record = records.read(folder, is_own=False)
     record["config"]["latent_dims"] = 3
     sealed_json.write(folder / "record.json", record)
     with pytest.raises(ValueError, match="`latent_dims` is not a field of a trial"):

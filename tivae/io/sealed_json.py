@@ -46,10 +46,14 @@ def parse(raw: bytes, name: str | Path) -> dict[str, Any]:
     """
     check(raw, name)
     try:
-        content = json.loads(raw)
+        content = json.loads(raw, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
         raise DamagedFile(f"{name} is no JSON ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise DamagedFile(f"{name} holds a {type(content).__name__}; it must be an object")
     content.pop("digest", None)
     return content
+
+
+def _refused(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")

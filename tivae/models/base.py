@@ -45,7 +45,7 @@ class Model(nn.Module, ABC):
     `parameters` below is what the encoder makes of the images as one tensor, whose shape the model defines.
 
     A subclass declares:
-    label: its name in tables and figures.
+    label: its name in tables and figures; label_field: its own field whose value is its name there.
     feature_names: what a probe can read from it, the default first; `sample` is given noise. hard_features: those of
     them that have no derivative; is_differentiable: whether the others have one.
     is_trained: whether gradient steps are made for it; has_posterior: whether its encoder gives a posterior over
@@ -55,6 +55,7 @@ class Model(nn.Module, ABC):
     """
 
     label: ClassVar[str]
+    label_field: ClassVar[str | None] = None
     feature_names: ClassVar[tuple[str, ...]]
     hard_features: ClassVar[tuple[str, ...]] = ()
     is_differentiable: ClassVar[bool] = True

@@ -43,10 +43,6 @@ def test_what_listens_and_is_no_cluster_is_not_waited_for(silent, monkeypatch):
     assert time.monotonic() - started < 2 + 5
 
 
-def test_the_waits_are_within_the_promised_quarter_of_a_minute():
-    assert address.CONNECT_SECONDS + address.ANSWER_SECONDS <= 15 - 3, "what is left is for Python's own start"
-
-
 @pytest.mark.parametrize("place", ["6379", "head", "head:", ":6379", "head:ray", "head:99999"])
 def test_what_is_no_address_is_told(place):
     assert "it must be auto, or host:port such as" in _told(place)

@@ -54,7 +54,7 @@ def _run(monkeypatch, folder, trials, **options):
     display = Display(Progress(jobs, 1, 0, time.monotonic), Console(file=io.StringIO()))
     ended = []
     watchers = tune.Watchers(lambda job, result: ended.append(result), lambda *_: None, lambda: None)
-    tune.run(jobs, slots, ray.put(0), folder, display, watchers)
+    tune.run(jobs, slots, {}, folder, display, watchers)
     return ended, labels
 
 

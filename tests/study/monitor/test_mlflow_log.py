@@ -127,16 +127,20 @@ def test_a_trial_that_ends_again_has_one_run(stand_in):
     assert [run["status"] for run in stand_in._client.runs.values()] == ["FINISHED"]
 
 
-def test_a_server_that_fails_later_is_told_once_and_ends_nothing(stand_in, caplog, monkeypatch):
+def test_a_server_that_fails_later_is_told_and_tried_once_and_ends_nothing(stand_in, caplog, monkeypatch):
+    tried = []
+
     def fail(*_, **__):
+        tried.append(None)
         raise ConnectionError("gone")
 
     monkeypatch.setattr(stand_in._client, "create_run", fail)
     for _ in range(3):
         stand_in.ended(JOB, RECORD)
     assert [record.getMessage() for record in caplog.records] == [
-        f"MLflow does not take {JOB.key} (gone); the study goes on"
+        f"MLflow does not take {JOB.key} (gone); the study goes on without it"
     ]
+    assert len(tried) == 1, "each attempt keeps the study waiting"
 
 
 def test_an_address_is_told_without_its_password():

@@ -96,8 +96,8 @@ def test_a_shared_folder_is_written_directly(tmp_path):
 def test_a_record_is_sent_and_brought_last(remote, tmp_path, monkeypatch):
     _fill(tmp_path / "mine", record_json="done", model_pt="weights", zeta_pt="late")
     sent, brought = [], []
-    write, replacing = Storage._write, storages.files.replacing
-    monkeypatch.setattr(Storage, "_write", lambda self, name, content: sent.append(name) or write(self, name, content))
+    write, replacing = Storage.write, storages.files.replacing
+    monkeypatch.setattr(Storage, "write", lambda self, name, content: sent.append(name) or write(self, name, content))
     monkeypatch.setattr(storages.files, "replacing", lambda path: brought.append(path.name) or replacing(path))
     remote.send(TRIAL, tmp_path / "mine")
     mirror = Mirror(remote, tmp_path / "other")
@@ -137,14 +137,14 @@ def test_a_failure_of_the_network_is_tried_again(remote, tmp_path, monkeypatch):
     _fill(tmp_path / "mine", model_pt="weights")
     monkeypatch.setattr(storages, "PAUSES", (0.0, 0.0))
     failures = iter([OSError("once"), OSError("twice")])
-    write = Storage._write
+    write = Storage.write
 
     def flaky(self, name, content):
         for failure in failures:
             raise failure
         write(self, name, content)
 
-    monkeypatch.setattr(Storage, "_write", flaky)
+    monkeypatch.setattr(Storage, "write", flaky)
     remote.send(TRIAL, tmp_path / "mine")
     assert remote.has(TRIAL)
 

@@ -1,0 +1,82 @@
+"""Ctrl-C and SIGTERM: what they do while a run starts, works and ends. Light: it is imported before anything else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shlex
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from types import FrameType
+from typing import Any
+
+EXIT_INTERRUPTED = 130
+_NUMBERS = (signal.SIGINT, signal.SIGTERM)
+
+
+def command(arguments: Sequence[str], hide: Callable[[str], str] = lambda text: re.sub("://.*", "://...", text)) -> str:
+    """The command line that continues, without secrets: unless `hide` knows better, of an address only its scheme."""
+    # uv names itself in the environment of what it runs.
+    through_uv = "uv run " if "UV" in os.environ else ""
+    return f"{through_uv}python -m study.run {shlex.join(hide(text) for text in arguments)}"
+
+
+def end_at_once(again: str) -> None:
+    """From now on they end this process, with the line that continues: for imports, which must not be interrupted."""
+
+    def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        told = f"\nStopped. To continue: {again}\n"
+        os.write(sys.stderr.fileno(), told.encode(errors="replace"))
+        os._exit(EXIT_INTERRUPTED)
+
+    for number in _NUMBERS:
+        signal.signal(number, end)
+
+
+@contextlib.contextmanager
+def ending_at_once(again: str) -> Iterator[None]:
+    """`end_at_once` within the block."""
+    with _restored():
+        if _is_main():
+            end_at_once(again)
+        yield
+
+
+@contextlib.contextmanager
+def interrupting() -> Iterator[None]:
+    """Within the block both raise `KeyboardInterrupt`, or do what somebody has Ctrl-C do, as Tune does."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+        signal.raise_signal(signal.SIGINT)
+
+    with _restored():
+        if _is_main():
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, interrupt)
+        yield
+
+
+def ignore() -> None:
+    """From now on they do nothing: the process is about to end."""
+    if _is_main():
+        for number in _NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextlib.contextmanager
+def _restored() -> Iterator[None]:
+    before: dict[int, Callable[..., Any] | int | None] = {number: signal.getsignal(number) for number in _NUMBERS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            # Ignored by an end that is under way.
+            if _is_main() and signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, handler)
+
+
+def _is_main() -> bool:
+    return threading.current_thread() is threading.main_thread()

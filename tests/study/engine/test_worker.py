@@ -1,0 +1,81 @@
+"""What a worker makes of a device that is full or broken: no trial is recorded as failed for it."""
+
+import pytest
+import torch
+
+from study.engine import worker
+from study.jobs import Job
+from study.storage.remote import of_study
+from tests.pretended_device.trials import HOST, config_of
+from tivae import device_support, experiment, records
+
+CONFIG = config_of("vae")
+
+
+@pytest.fixture
+def reported(monkeypatch):
+    """What is reported to Tune, where a device does what `fails` says."""
+    rows = []
+    monkeypatch.setattr(worker.tune, "report", rows.append)
+    monkeypatch.setattr(worker.ray, "get", lambda data: data)
+    monkeypatch.setattr(device_support, "missing", lambda *given, **named: None)
+    monkeypatch.setattr("tivae.io.provenance._device_name", lambda device: "pretended")
+    return rows
+
+
+def _work(folder, config=CONFIG, kind="trial", device="cuda"):
+    pool = {"device": device, "threads": 1}
+    given = {"job": Job(kind, config).to_text(), "pool": pool}
+    worker.work(given, data={CONFIG.dataset: HOST}, storage=of_study(str(folder), folder), measures="none")
+
+
+def _failing(error):
+    def fails(*given, **named):
+        raise error
+
+    return fails
+
+
+BROKEN = RuntimeError("CUDA error: an illegal memory access was encountered")
+FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
+
+
+@pytest.mark.parametrize("error", [BROKEN, FULL], ids=["broken", "full"])
+@pytest.mark.parametrize("kind", ["trial", "stn"])
+def test_a_full_or_broken_device_is_raised_for_its_process_to_be_replaced(reported, monkeypatch, tmp_path, error, kind):
+    monkeypatch.setattr(experiment, "run", _failing(error))
+    monkeypatch.setattr(experiment, "pretrain", _failing(error))
+    monkeypatch.setattr(device_support, "_works", lambda device: error is FULL)
+    config = CONFIG if kind == "trial" else config_of("pretrained")
+    with pytest.raises(RuntimeError, match=r"CUDA"):
+        _work(tmp_path, config, kind)
+    assert reported == []
+    assert not list(tmp_path.rglob(records.RECORD))
+
+
+def test_an_error_of_its_own_is_the_trials_and_recorded(reported, monkeypatch, tmp_path):
+    monkeypatch.setattr(experiment, "run", _failing(ValueError("a bug")))
+    monkeypatch.setattr(device_support, "_works", lambda device: True)
+    _work(tmp_path)
+    assert [(row["status"], row["error"]) for row in reported] == [("failed", "ValueError: a bug")]
+    assert len(list(tmp_path.rglob(records.RECORD))) == 1
+
+
+def test_a_missing_operation_is_reported_and_nothing_is_recorded(reported, monkeypatch, tmp_path):
+    monkeypatch.setattr(device_support, "missing", lambda *given, **named: "NotImplementedError: aten::exp")
+    _work(tmp_path)
+    assert reported == [{"status": "unsupported", "error": "NotImplementedError: aten::exp"}]
+    assert not list(tmp_path.rglob(records.RECORD))
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_memory_of_the_device_is_given_back_after_each_job(reported, monkeypatch, tmp_path, fails):
+    released = []
+    monkeypatch.setattr(device_support, "release", released.append)
+    monkeypatch.setattr(worker, "_work", _failing(BROKEN) if fails else lambda *given: None)
+    if fails:
+        with pytest.raises(RuntimeError):
+            _work(tmp_path)
+    else:
+        _work(tmp_path)
+    assert released == ["cuda"]

@@ -1,0 +1,88 @@
+"""Ctrl-C and SIGTERM at any time, and what happens when Ray's processes are killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from tests.study.faults import ROOT, Study, wait
+
+SECRET = ("--mlflow", "http://me:hunter2@host")
+
+
+def _ended(process, seconds):
+    began = time.monotonic()
+    printed, _ = process.communicate(timeout=60)
+    assert time.monotonic() - began < seconds, printed
+    assert "Traceback" not in printed
+    assert len(printed) < 5000
+    return printed
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("delay", [0.3, 1.5])
+def test_a_signal_in_the_first_seconds_ends_it_at_once(tmp_path, number, delay):
+    process = Study(tmp_path).start(*SECRET)
+    # Python itself takes some hundredths of a second; the rest of the start are imports.
+    time.sleep(delay)
+    process.send_signal(number)
+    printed = _ended(process, 20)
+    assert process.returncode == 130
+    assert "Stopped. To continue: " in printed
+    assert "hunter2" not in printed
+
+
+def test_nothing_heavy_is_imported_before_signals_are_handled():
+    script = "import sys; import study.engine.signals; print(sorted({'torch', 'ray', 'pandas'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert done.stdout == "[]\n"
+
+
+@pytest.mark.slow
+def test_a_signal_while_ray_starts_ends_it_at_once(tmp_path):
+    study = Study(tmp_path)
+    process = study.start()
+    wait(lambda: any("gcs" in child.name() for child in psutil.Process(process.pid).children()), process)
+    process.send_signal(signal.SIGTERM)
+    assert "Stopped. To continue: " in _ended(process, 20)
+    assert process.returncode == 130
+
+
+@pytest.mark.slow
+def test_sigterm_to_the_process_group_is_a_clean_stop(tmp_path):
+    study = Study(tmp_path, through=("timeout", "--signal=TERM", "100000"))
+    process = subprocess.Popen(
+        study.command(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=os.environ,
+        start_new_session=True,
+    )
+    wait(lambda: study.epochs_done(), process)
+    os.killpg(process.pid, signal.SIGTERM)
+    printed = _ended(process, 20)
+    assert "Stopped. To continue: " in printed
+    study.run()
+    assert {status for status, _, _ in study.figures().values()} == {"finished"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "told"), [("gcs_server", "control store"), ("raylet", "node manager")])
+def test_a_killed_process_of_rays_is_told_and_the_same_command_continues(tmp_path, name, told):
+    study = Study(tmp_path)
+    process = study.start()
+    wait(lambda: study.epochs_done(), process)
+    (victim,) = (child for child in psutil.Process(process.pid).children() if child.name() == name)
+    victim.kill()
+    printed = _ended(process, 10)
+    assert f"error: Ray's {told}" in printed
+    assert "To continue: " in printed
+    assert process.returncode == 1
+    study.run()
+    assert {status for status, _, _ in study.figures().values()} == {"finished"}
