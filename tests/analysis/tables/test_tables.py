@@ -21,7 +21,7 @@ def some(config, draw):
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory):
-    """Every table but those of a search and of STNs trained otherwise: seeds, controls, sizes, weights, another reading and a failure."""
+    """All tables but those of a search and of other STNs: seeds, controls, sizes, weights, a reading, a failure."""
     configs = [*grid(seeds=3), TrialConfig(train_dataset="augmented", latent_dim=100), TrialConfig(kl_weight=0.1)]
     configs += [TrialConfig(model="pixels"), TrialConfig(model="pca"), TrialConfig(model="untrained")]
     configs += [TrialConfig(train_dataset=kind, batch_size=128) for kind in ("base", "augmented")]
