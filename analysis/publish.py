@@ -103,7 +103,7 @@ def origin(study: Study) -> dict[str, Any]:
     times = pd.to_datetime(study.trials["finished_at"]).dropna()
     return found | {
         "trials": len(study.trials),
-        "hours_in_trials": round(float(study.trials["wall_seconds"].sum()) / 3600, 2),
+        "hours_in_trials": round(study.hours, 2),
         "first": str(times.min().date()),
         "last": str(times.max().date()),
     }

@@ -26,13 +26,16 @@ TIMED_STEPS = 12
 
 def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace, console: Console) -> None:
     """Prints a line for each job, the slots, and the time that the whole should take here; writes nothing."""
-    jobs = plan(trials, study)
+    jobs = plan(trials, study, options.measures)
     pools, slots, speed = _here(options)
     say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     for job in jobs:
-        say(f"{job.key}  {label(job)}, {job.epochs} epochs, about {duration(job.cost / speed)}")
-    finished = len(trials) - sum(job.kind == "trial" for job in jobs)
-    say(f"{len(trials)} trials, {finished} of them finished already; {len(jobs)} jobs to run")
+        say(f"{job.key}  {label(job)}, {_epochs(job)}, about {duration(job.cost / speed)}")
+    finished = len(trials) - sum(len(job.trials) for job in jobs)
+    trainings = sum(job.kind == "trial" and job.trained < job.epochs for job in jobs)
+    stns = sum(job.kind == "stn" for job in jobs)
+    say(f"{len(trials)} trials, {finished} of them finished already")
+    say(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - finished} readouts")
     say(f"devices: {devices.named(pools)}")
     expected = makespan(jobs, slots)
     say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
@@ -59,6 +62,13 @@ def show_search(search: Search, trials: int, options: argparse.Namespace, consol
         f"expected time: {duration(each * trials / slots)}, {duration(least)} to {duration(most)} a trial "
         f"({_speed_in_words(speed)}), pruning and pretraining of STNs left out"
     )
+
+
+def _epochs(job: Job) -> str:
+    """What of a job is trained, in words."""
+    if job.trained == job.epochs:
+        return "no training"
+    return f"{job.epochs} epochs" + (f", {job.trained} of them trained already" if job.trained else "")
 
 
 def makespan(jobs: Sequence[Job], slots: int) -> float:

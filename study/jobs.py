@@ -1,4 +1,4 @@
-"""What is left to do of a study: STNs to pretrain and trials to run, and in which order."""
+"""What is left to do of a study: STNs to pretrain, trainings and their readouts, and in which order."""
 
 from __future__ import annotations
 
@@ -17,14 +17,22 @@ from tivae.config import TrialConfig
 _TRAINING_PASSES = 3
 # An STN's cost per image relative to the default VAE's, measured on one CPU core (7,700 against 1,400 images/s).
 _STN_SHARE = 1 / 6
+# Of reading out, relative to an epoch: what each number of epochs costs, and each trial.
+_ENCODING_SHARE, _PROBE_SHARE = 0.8, 0.2
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work for a worker: a trial, or the pretraining of the STN that trials with `stn_key` wait for."""
+    """One piece of work for a worker: an STN's pretraining, or a training with all trials that are read out along it.
+
+    config: of the STN, or of the trial with the most epochs; others: the other trials of the same training (see
+    `TrialConfig.training_key`). trained: epochs of the training that are done already.
+    """
 
     kind: Literal["trial", "stn"]
     config: TrialConfig
+    others: tuple[TrialConfig, ...] = ()
+    trained: int = 0
 
     @classmethod
     def from_text(cls, text: str) -> Job:
@@ -32,34 +40,49 @@ class Job:
         content = json.loads(text)
         # What the driver asks for names what the user asked for.
         with registry.importing():
-            return cls(content["kind"], TrialConfig.from_dict(content["config"]))
+            config, *others = map(TrialConfig.from_dict, content["configs"])
+        return cls(content["kind"], config, tuple(others), content["trained"])
 
     def to_text(self) -> str:
         """The job as JSON: one string, where Tune would copy and flatten a nested config several times."""
-        return json.dumps({"kind": self.kind, "config": self.config.to_dict()})
+        configs = [config.to_dict() for config in (self.config, *self.others)]
+        return json.dumps({"kind": self.kind, "configs": configs, "trained": self.trained})
+
+    @property
+    def trials(self) -> list[Job]:
+        """Its trials, each as a job of its own; none of an STN."""
+        return [Job("trial", config) for config in (self.config, *self.others)] if self.kind == "trial" else []
 
     # Cached, since a dispatcher asks for them again and again: a key is a hash of the whole config.
     @functools.cached_property
     def key(self) -> str:
-        """The key of the trial or of the STN."""
+        """The key of the STN, or of the trial with the most epochs."""
         key = self.config.key if self.kind == "trial" else self.config.stn_key
         assert key is not None
         return key
 
     @property
     def part(self) -> str:
-        """Its folder within a study."""
+        """The folder within a study of `key`."""
         return f"{self.kind}s/{self.key}"
+
+    @functools.cached_property
+    def makes(self) -> str:
+        """The folder within a study that no other job may write to meanwhile."""
+        training = self.config.training_key if self.kind == "trial" else None
+        return self.part if training is None else f"trainings/{training}"
+
+    @functools.cached_property
+    def needs(self) -> str | None:
+        """The folder within a study, of an STN, that must be there first."""
+        stn = self.config.stn_key if self.kind == "trial" else None
+        return None if stn is None else f"stns/{stn}"
 
     @property
     def parts(self) -> list[str]:
         """The folders within a study that it reads or writes."""
-        return ([f"stns/{self.needs}"] if self.needs is not None else []) + [self.part]
-
-    @functools.cached_property
-    def needs(self) -> str | None:
-        """The key of the STN that must be there first."""
-        return self.config.stn_key if self.kind == "trial" else None
+        first = [self.needs] if self.needs is not None else []
+        return list(dict.fromkeys([*first, self.makes, *(trial.part for trial in self.trials)]))
 
     @property
     def operations(self) -> tuple[str, ...]:
@@ -76,25 +99,47 @@ class Job:
         assert epochs is not None
         return epochs
 
-    @functools.cached_property
+    @property
     def cost(self) -> float:
-        """Expected work, in training images of the paper's VAE; good to about a third."""
+        """Expected work that is left, in training images of the paper's VAE; good to about a third."""
+        return self.epoch_cost * (self.epochs - self.trained) + self._readout_cost
+
+    @functools.cached_property
+    def epoch_cost(self) -> float:
+        """Expected work of one epoch; 0 for a control."""
         config = self.config
-        images = (config.train_images or config.images.train_images) - (config.validation_images or 0)
-        stn_share = _STN_SHARE * config.images.pixels / TrialConfig().images.pixels
         if self.kind == "stn":
-            return self.epochs * images * stn_share
+            return self._images * self._stn_share
         if not config.is_trained:
-            # Encoding and the probes; nothing is trained.
-            return float(images)
+            return 0.0
         tests = 2 * (config.test_images or config.images.test_images)
-        per_image = _flops(config) / _flops(TrialConfig())
-        if config.consistency_weight is not None:
-            # A second view is encoded, which is half of the work, and not decoded.
-            per_image *= 1.5
-        # Test images are only encoded and decoded, and the training images are encoded twice for the probes.
-        passes = self.epochs * (images + tests / _TRAINING_PASSES) + 2 * images / (2 * _TRAINING_PASSES)
-        return per_image * passes + self.epochs * images * stn_share * self._stn_passes
+        # A second view is encoded, which is half of the work, and not decoded.
+        per_image = self._per_image * (1.0 if config.consistency_weight is None else 1.5)
+        # Test images are only encoded and decoded.
+        return per_image * (self._images + tests / _TRAINING_PASSES) + self._images * self._stn_share * self._stn_passes
+
+    @functools.cached_property
+    def _readout_cost(self) -> float:
+        """Encoding for each number of epochs, and the probes of each trial."""
+        if self.kind == "stn":
+            return 0.0
+        groups = len({(trial.config.epochs, trial.config.evaluation_key) for trial in self.trials})
+        # Without a training, a control is fitted and encoded in about the time of an epoch.
+        encoding = self._images * (_ENCODING_SHARE * self._per_image if self.config.is_trained else 1.0)
+        return groups * encoding + len(self.trials) * self._images * _PROBE_SHARE
+
+    @property
+    def _images(self) -> int:
+        config = self.config
+        return (config.train_images or config.images.train_images) - (config.validation_images or 0)
+
+    @property
+    def _stn_share(self) -> float:
+        return _STN_SHARE * self.config.images.pixels / TrialConfig().images.pixels
+
+    @property
+    def _per_image(self) -> float:
+        return _flops(self.config) / _flops(TrialConfig())
 
     @property
     def _stn_passes(self) -> float:
@@ -105,22 +150,45 @@ class Job:
         redrawn = config.train_dataset == "augmented" and config.training_warps == "redrawn"
         return 1 / _TRAINING_PASSES if config.stn == "pretrained" and redrawn else 0.0
 
-    def is_finished(self, study: Path) -> bool:
-        """Whether its record is there and says so, and an STN's weights are whole."""
-        if self.kind == "stn":
-            return records.finished_stn(study, self.key) is not None
-        return records.finished(records.trial_folder(study, self.key)) is not None
 
+def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none") -> list[Job]:
+    """The unfinished work, in the order in which it should start: STNs first, then the longest trainings.
 
-def plan(trials: Iterable[TrialConfig], study: Path) -> list[Job]:
-    """The unfinished work, in the order in which it should start: STNs first, then the longest trials.
-
-    An STN that several trials share is one job. Long trials first make the last wave short.
+    An STN that several trials share is one job, and so is a training with all trials that are read out along it; of
+    what is trained already only the readouts are left. A trial that has not all the measures is unfinished.
+    Long jobs first make the last wave short.
     """
-    waiting = [job for job in (Job("trial", config) for config in trials) if not job.is_finished(study)]
+    groups: dict[str, dict[TrialConfig, None]] = {}
+    for config in trials:
+        if records.finished_trial(config, study, measures) is None:
+            groups.setdefault(config.training_key or config.key, {})[config] = None
+    waiting = [_job(list(group), study) for group in groups.values()]
     needed = {job.needs: job.config for job in waiting if job.needs is not None}
-    stns = [job for job in (Job("stn", config) for config in needed.values()) if not job.is_finished(study)]
+    stns = [job for config in needed.values() if (job := stn_job(config, study)) is not None]
     return sorted(stns, key=lambda job: -job.cost) + sorted(waiting, key=lambda job: -job.cost)
+
+
+def stn_job(config: TrialConfig, study: Path) -> Job | None:
+    """The pretraining of the config's STN; None where it needs none, or has it."""
+    if config.stn_key is None or records.finished_stn(study, config.stn_key) is not None:
+        return None
+    return Job("stn", config)
+
+
+def _job(group: list[TrialConfig], study: Path) -> Job:
+    config, *others = sorted(group, key=lambda config: -config.epochs)
+    return Job("trial", config, tuple(others), _trained(group, study))
+
+
+def _trained(group: list[TrialConfig], study: Path) -> int:
+    """Epochs that no trial of the group needs to be trained for again."""
+    training = group[0].training_key
+    if training is None or not records.training_folder(study, training).exists():
+        return 0
+    wanted = max(config.epochs for config in group)
+    if all(records.trained_state(config, study) is not None for config in group):
+        return wanted
+    return min(wanted, records.trained_epochs(study, training))
 
 
 def _flops(config: TrialConfig) -> float:

@@ -122,6 +122,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--storage", metavar="PATH-or-URL", help="where all nodes write: a shared folder, s3://bucket/path, ..."
     )
+    parser.add_argument(
+        "--no-checkpoints",
+        dest="checkpoints",
+        action="store_false",
+        help="keep nothing that more epochs of a training could go on from",
+    )
     parser.add_argument("--no-tensorboard", dest="tensorboard", action="store_false", help="no logs for TensorBoard")
     parser.add_argument("--mlflow", metavar="URI", help="log to this MLflow server or store as well")
     parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard, for this machine only")
@@ -174,8 +180,8 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
     study = place.study
-    jobs = plan(trials, study)
-    waiting = {job.key for job in jobs if job.kind == "trial"}
+    jobs = plan(trials, study, options.measures)
+    waiting = {trial.key for job in jobs for trial in job.trials}
     finished = [config for config in trials if config.key not in waiting]
     if finished:
         console.print(f"{len(finished)} of {len(trials)} trials are finished already", highlight=False)
@@ -185,7 +191,7 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.N
         raise _early_end(progress)
     if options.report and (jobs or not (study / "report").exists()):
         _write_report(study, console)
-    failed = len(plan(trials, study))
+    failed = sum(len(job.trials) for job in plan(trials, study))
     if failed:
         print(f"{failed} of {len(trials)} trials failed; the column `error` of trials.csv says why", file=sys.stderr)
         return EXIT_FAILED_TRIALS
@@ -193,8 +199,8 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.N
 
 
 def _search(search: Search, place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
-    # Optuna takes a second to import.
-    from study.search import results
+    # Optuna takes a second to import, and matplotlib, of which tables of a search take their numbers, another.
+    from analysis.tables.search import best_text
     from study.search.optuna_search import OptunaSearch
 
     study = place.study
@@ -204,9 +210,9 @@ def _search(search: Search, place: StudyPaths, options: argparse.Namespace, cons
     if before:
         console.print(f"{before} of {running.budget} trials have ended already", highlight=False)
     progress = _work([], [], place, options, console, running) if running.left else None
-    place.frames.write()
+    results = place.frames.write()
     console.print()
-    console.print(results.text(running.optuna_study), highlight=False, markup=False, soft_wrap=True)
+    console.print(best_text(results), highlight=False, markup=False, soft_wrap=True)
     console.print(f"\nSearch: {study.resolve() / JOURNAL}", highlight=False, markup=False, soft_wrap=True)
     if running.ended < running.budget:
         raise _early_end(progress)

@@ -1,10 +1,14 @@
-"""What all tests share: the real data set, and one torch thread."""
+"""What all tests share: the real data set, one torch thread, and that nothing is skipped where all is installed."""
 
 import gc
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 import torch
 
+from tests.skips import pytest_runtest_makereport  # noqa: F401 (a hook of pytest's)
 from tivae.data.loading import load
 
 # Tests run beside other work, and figures must not depend on how many cores a machine has.
@@ -23,3 +27,18 @@ def _imported_modules_are_no_garbage():
 def host():
     """The real Fashion-MNIST, through the real chain: fetched where this machine has none."""
     return load()
+
+
+@pytest.fixture
+def read_only():
+    """A folder that nothing can be written to, not by root either."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, user = Path(name), os.geteuid()
+        folder.chmod(0o555)
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            folder.chmod(0o700)

@@ -166,6 +166,6 @@ def test_the_citation_is_of_this_version_and_licence():
 def test_each_commit_is_checked_with_the_tools_of_ci():
     hooks = yaml.safe_load((REPOSITORY / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
     ci = (REPOSITORY / ".ci/run").read_text()
-    checks = [hook["entry"].removesuffix(" --fix") for hook in hooks if hook["id"] != "schema"]
+    checks = [hook["entry"].removeprefix("uv run ").removesuffix(" --fix") for hook in hooks if hook["id"] != "schema"]
     assert len(checks) >= 3
     assert [check for check in checks if check not in ci] == []

@@ -14,9 +14,9 @@ from tivae import experiment, precision
 from tivae.config import ConfigError, TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
+from tivae.data.placement import place
 from tivae.models import stn
 from tivae.models.stn import SpatialTransformer
-from tivae.placement import place
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import Training
 from tivae.training.stn_pretraining import StnTraining

@@ -1,9 +1,10 @@
-"""A trial's folder on storage, and the work that fills it; the same call again continues or does nothing.
+"""What the stages of trials leave on storage, in one format: where it is, how it is written, and how it is read.
 
-    <study>/trials/<key>/    record.json  model.pt  stn.pt  predictions.pt  encodings.pt  measures.json
-    <study>/stns/<stn_key>/  record.json  stn.pt
+    <study>/stns/<stn_key>/            record.json  stn.pt
+    <study>/trainings/<training_key>/  record.json  epoch-<N>.pt for each epoch N that was read out
+    <study>/trials/<key>/              record.json  model.pt  stn.pt  predictions.pt  encodings.pt  measures.json
 
-and, until they are done, checkpoint.pt and checkpoint.previous.pt in each.
+and, until they are done, checkpoint.pt and checkpoint.previous.pt (STNs and trainings) and running.json (trials).
 
 `record.json` is written last: where it exists the work has ended, well or not. Tensors load with `weights_only=True`.
 """
@@ -13,15 +14,15 @@ from __future__ import annotations
 import functools
 import logging
 import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import nn
 
-from tivae import device_support, experiment
 from tivae.config import RECIPE, TrialConfig
-from tivae.data.image_set import Images
+from tivae.evaluation.measures import wanted_of
 from tivae.experiment import TrialResult
 from tivae.io import checkpoint, files, sealed_json
 from tivae.io.files import DamagedFile
@@ -30,17 +31,24 @@ from tivae.io.record import FORMAT, check
 from tivae.models import Model, build
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
-from tivae.training.loop import EpochRow, OnEpoch
+from tivae.training.loop import EpochRow, epoch_file
 
 RECORD = "record.json"
 CHECKPOINT = "checkpoint.pt"
 MEASURES = "measures.json"
+# Of a trial that has begun and has no record yet.
+RUNNING = "running.json"
 _log = logging.getLogger("tivae")
 
 
 def trial_folder(study: Path, key: str) -> Path:
     """Where a trial's files are."""
     return study / "trials" / key
+
+
+def training_folder(study: Path, training_key: str) -> Path:
+    """Where a training's files are."""
+    return study / "trainings" / training_key
 
 
 def stn_folder(study: Path, stn_key: str) -> Path:
@@ -61,12 +69,12 @@ def read(folder: Path, *, is_own: bool = True) -> dict[str, Any] | None:
         check(found, path, key=folder.name if is_own else None)
         return found
     except DamagedFile as error:
-        _warn_once(f"{error}; it counts as missing")
+        warn_once(f"{error}; it counts as missing")
         return None
     except FileNotFoundError:
         return None
     except OSError as error:
-        _warn_once(f"{path} can't be read ({error.strerror}); it counts as missing")
+        warn_once(f"{path} can't be read ({error.strerror}); it counts as missing")
         return None
 
 
@@ -76,77 +84,37 @@ def finished(folder: Path) -> dict[str, Any] | None:
     return found if found is not None and found["status"] == "finished" else None
 
 
-def run_trial(
-    config: TrialConfig,
-    host: Images,
-    device: torch.device | str,
-    study: Path,
-    on_epoch: OnEpoch | None = None,
-    *,
-    measures: str = "standard",
-    intermediate: str | None = None,
-) -> dict[str, Any]:
-    """The trial's record, computed and written unless a finished one is there.
-
-    A finished one is left as it is, also where it has fewer `measures` (see `experiment.run`) than are asked for.
-    intermediate: see `experiment.run`. An unfinished trial goes on from its last epoch. The STN is taken from the
-    study's folder, and pretrained there where it is missing. Whatever a trial raises is recorded, with the reason.
-
-    Raises `OSError` where the folder can't be written, and what a full or broken device raises, which says nothing of
-    the trial.
-    """
-    folder = trial_folder(study, config.key)
-    known = finished(folder)
-    if known is not None:
-        return known
-    folder.mkdir(parents=True, exist_ok=True)
-    files.clear(folder)
-    watch = Stopwatch(device, host.source)
-    try:
-        stn = None
-        if config.stn_key is not None:
-            run_stn(config, host, device, study)
-            stn = load_stn(config, stn_folder(study, config.stn_key))
-        result = experiment.run(
-            config,
-            host,
-            device,
-            stn=stn,
-            checkpoint=folder / CHECKPOINT,
-            on_epoch=on_epoch,
-            measures=measures,
-            intermediate=intermediate,
-        )
-    # A failed trial must be a row with a reason, never missing, whatever it was that failed.
-    except Exception as error:
-        if device_support.is_to_blame(device, error):
-            raise
-        epochs = _epochs_so_far(folder)
-        return _write_record(folder, "trial", config, {}, epochs, watch.provenance(), error=reason(error))
-    return write(folder, result)
-
-
-def run_stn(
-    config: TrialConfig,
-    host: Images,
-    device: torch.device | str,
-    study: Path,
-    on_epoch: OnEpoch | None = None,
-) -> dict[str, Any]:
-    """The record of the config's pretrained STN, computed and written unless a finished one is there.
-
-    Raises what the pretraining raises, and `OSError` where the folder can't be written.
-    """
-    assert config.stn_key is not None
-    folder = stn_folder(study, config.stn_key)
-    known = finished_stn(study, config.stn_key)
-    if known is not None:
-        return known
-    result = experiment.pretrain(config, host, device, checkpoint=folder / CHECKPOINT, on_epoch=on_epoch)
-    checkpoint.save(folder / "stn.pt", result.stn.state_dict())
-    record = _write_record(folder, "stn", config, result.metrics, result.epochs, result.provenance)
-    checkpoint.remove(folder / CHECKPOINT)
+def finished_trial(config: TrialConfig, study: Path, measures: str = "none") -> dict[str, Any] | None:
+    """The record of a finished trial that has at least these measures; None where there is none."""
+    record = finished(trial_folder(study, config.key))
+    if record is None or not wanted_of(config, measures).keys() <= set(record.get("measures", ())):
+        return None
     return record
+
+
+def trained_state(config: TrialConfig, study: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+    """What the config's training left after its epochs; None, with a warning that says why, where it is to be made."""
+    assert config.training_key is not None
+    path = epoch_file(training_folder(study, config.training_key) / CHECKPOINT, config.epochs)
+    try:
+        state = checkpoint.load(path, device)
+        found = state["key"], len(state["rows"])
+    except FileNotFoundError:
+        return None
+    except (DamagedFile, KeyError, TypeError) as error:
+        warn_once(f"{path} is not used ({error}); it is made again")
+        return None
+    if found != (config.training_key, config.epochs):
+        warn_once(f"{path} is of the training {found[0]}, epoch {found[1]}; it is made again")
+        return None
+    return state
+
+
+def trained_epochs(study: Path, training_key: str) -> int:
+    """The epochs of a training that further ones can go on from, as far as the names of its files and record tell."""
+    folder = training_folder(study, training_key)
+    kept = [int(path.stem.removeprefix("epoch-")) for path in folder.glob("epoch-*.pt")]
+    return max(kept, default=0)
 
 
 def finished_stn(study: Path, key: str) -> dict[str, Any] | None:
@@ -165,23 +133,27 @@ def write(folder: Path, result: TrialResult) -> dict[str, Any]:
     checkpoint.save(folder / "encodings.pt", result.encodings)
     if result.measures is not None:
         _write_json(folder / MEASURES, result.measures)
-    record = _write_record(folder, "trial", result.config, result.metrics, result.epochs, result.provenance)
-    checkpoint.remove(folder / CHECKPOINT)
-    return record
+    content = (result.metrics, result.epochs, result.provenance)
+    return write_record(folder, "trial", result.config, *content, measures=result.measured)
 
 
-def record_failure(config: TrialConfig, study: Path, error: str, data_source: str = "unknown") -> dict[str, Any]:
-    """The record, now written, of a trial that could not say itself why it failed (its process died, say)."""
-    folder = trial_folder(study, config.key)
-    origin = Stopwatch("cpu", data_source).provenance()
-    return _write_record(folder, "trial", config, {}, _epochs_so_far(folder), origin, error=error)
+def write_running(config: TrialConfig, study: Path) -> None:
+    """Notes that the trial has begun, with its config: what `analysis.load(running=True)` shows."""
+    content = {"format": FORMAT, "recipe": RECIPE, "kind": "trial", "key": config.key, "config": config.to_dict()}
+    _write_json(trial_folder(study, config.key) / RUNNING, content | {"training_key": config.training_key})
 
 
-def record_pruned(config: TrialConfig, study: Path, data_source: str = "unknown") -> dict[str, Any]:
-    """The record, now written, of a trial that a search stopped early; the same trial asked for by a grid goes on."""
-    folder = trial_folder(study, config.key)
-    origin = Stopwatch("cpu", data_source).provenance()
-    return _write_record(folder, "trial", config, {}, _epochs_so_far(folder), origin, status="pruned")
+def write_unfinished(
+    config: TrialConfig, study: Path, status: str, error: str | None = None, origin: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """The record, now written, of a trial that has no result, with the epochs of its training so far.
+
+    status: "failed", with the reason, or "pruned" by a search; the same trial asked for by a grid goes on.
+    origin: its provenance, where it is known.
+    """
+    known = dict(origin) if origin is not None else Stopwatch("cpu", "unknown").provenance()
+    folder, epochs = trial_folder(study, config.key), epochs_so_far(config, study)
+    return write_record(folder, "trial", config, {}, epochs, known, status=status, error=error)
 
 
 def load_stn(config: TrialConfig, folder: Path) -> SpatialTransformer:
@@ -215,7 +187,7 @@ def _is_whole(path: Path) -> bool:
     except FileNotFoundError:
         return False
     except DamagedFile as error:
-        _warn_once(f"{error}; it is made again")
+        warn_once(f"{error}; it is made again")
         return False
     return True
 
@@ -228,38 +200,50 @@ def _load_weights(module: nn.Module, path: Path) -> None:
         raise DamagedFile(f"{path} does not hold the weights of its config") from error
 
 
-def _epochs_so_far(folder: Path) -> list[EpochRow]:
-    for file in (folder / CHECKPOINT, checkpoint.previous(folder / CHECKPOINT)):
+def epochs_so_far(config: TrialConfig, study: Path) -> list[EpochRow]:
+    """The rows of the config's epochs that its training has done, as far as its checkpoints tell."""
+    if config.training_key is None:
+        return []
+    file = training_folder(study, config.training_key) / CHECKPOINT
+    for path in (epoch_file(file, config.epochs), file, checkpoint.previous(file)):
         try:
-            return list(checkpoint.load(file)["rows"])
+            return list(checkpoint.load(path)["rows"])[: config.epochs]
         except (FileNotFoundError, DamagedFile, KeyError):
             continue
     return []
 
 
-def _write_record(
+def write_record(
     folder: Path,
     kind: str,
     config: TrialConfig,
-    metrics: dict[str, Any],
+    metrics: Mapping[str, Any],
     epochs: list[EpochRow],
-    origin: dict[str, Any],
-    error: str | None = None,
+    origin: Mapping[str, Any],
+    *,
     status: str = "finished",
+    error: str | None = None,
+    measures: Sequence[str] | None = None,
 ) -> dict[str, Any]:
+    """Writes the record of a stage and returns it; kind: stn, training or trial.
+
+    measures: the names of a finished trial's measures of invariance.
+    """
     record = {
         "format": FORMAT,
         "recipe": RECIPE,
         "kind": kind,
-        "key": config.key if kind == "trial" else config.stn_key,
-        "status": status if error is None else "failed",
+        "key": {"stn": config.stn_key, "training": config.training_key, "trial": config.key}[kind],
+        "status": status,
         "error": error,
         "config": config.to_dict(),
         "metrics": metrics,
         "epochs": epochs,
         "provenance": origin,
     }
-    return _write_json(folder / RECORD, record)
+    written = _write_json(folder / RECORD, record if measures is None else record | {"measures": list(measures)})
+    (folder / RUNNING).unlink(missing_ok=True)
+    return written
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> dict[str, Any]:
@@ -270,7 +254,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def _warn_once(message: str) -> None:
+def warn_once(message: str) -> None:
     _log.warning(message)
 
 

@@ -1,22 +1,15 @@
-"""The course of an Optuna search, through Optuna's own drawings in this package's style."""
+"""The course of an Optuna search: values by trial, importances as Optuna computes them, and the Pareto front."""
 
 from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-import matplotlib
-import matplotlib.style
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.markers import MarkerStyle
-from matplotlib.patches import Rectangle
 
 from analysis.figures.drawing import style
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
@@ -33,15 +26,6 @@ SIZES = ("encoding_dim", "latent_dim", "categories")
 WIDE = 30
 # Before the name of a parameter's column.
 PARAMETER = "parameter_"
-
-# The word and the look of each of Optuna's series, by its label; every other one is the trials.
-SERIES = {
-    "Best Value": ("best so far", style.numbered_look(1)),
-    "Best Trial": ("Pareto front", style.numbered_look(1)),
-    "Trial": ("other trials", style.numbered_look(0)),
-    "Feasible Trial": ("other trials", style.numbered_look(0)),
-    "Infeasible Trial": ("trials that break a constraint", style.numbered_look(7)),
-}
 
 
 def numbers(search: optuna.Study) -> pd.DataFrame:
@@ -119,53 +103,47 @@ def objective_names(search: optuna.Study) -> list[str]:
     return ["value"] if count == 1 else [f"value_{number}" for number in range(count)]
 
 
-def draw_history(search: optuna.Study, objective: int = 0) -> Axes:
-    """Values by trial, and for a single objective the best so far, on axes of a figure of its own."""
-    from optuna.visualization.matplotlib import plot_optimization_history
-
-    name = objective_names(search)[objective]
-    target = None if len(search.directions) == 1 else lambda trial: _values(trial)[objective]
-    ax = _drawn_by_optuna(lambda: plot_optimization_history(search, target=target, target_name=name), 2.6)
+def draw_history(ax: Axes, frame: pd.DataFrame, name: str) -> Axes:
+    """The objective `name` of each complete trial, and the best so far where there is a single objective."""
+    ax.plot(frame["number"], frame[name], **style.numbered_look(0).points(), label="each trial")
+    if "best" in frame:
+        best = style.numbered_look(1)
+        ax.step(
+            frame["number"], frame["best"], where="post", color=best.colour, linestyle=best.line, label="best so far"
+        )
+        ax.legend(loc="best")
     ax.set_xlabel("Trial")
     ax.set_ylabel(_words(name))
     return ax
 
 
-def draw_importances(search: optuna.Study, objective: int = 0) -> Axes:
-    """Importance of each parameter for one objective, on axes of a figure of its own."""
-    from optuna.visualization.matplotlib import plot_param_importances
-
-    name = objective_names(search)[objective]
-    target = _target(search, objective)
-    height = 0.3 * len(importances(search, objective)) + 0.8
-    ax = _drawn_by_optuna(lambda: plot_param_importances(search, _evaluator(), target=target, target_name=name), height)
-    longest = max(bar.get_width() for bar in ax.patches if isinstance(bar, Rectangle))
-    ax.set_xlim(0, 1.12 * longest)
-    for text in ax.texts:
-        text.set(x=text.get_position()[0] + 0.01 * longest, fontsize=7)
+def draw_importances(ax: Axes, shares: pd.DataFrame, name: str) -> Axes:
+    """The importance of each parameter for the objective `name`, as bars with their values."""
+    shown = shares[::-1]
+    bars = ax.barh([setting_name(parameter) for parameter in shown["parameter"]], shown["importance"], color=style.BLUE)
+    ax.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
+    ax.set_xlim(0, 1.12 * shown["importance"].max())
     ax.set_xlabel(f"Importance for the {_words(name, capital=False)} (shares that sum to 1)")
-    ax.set_ylabel("")
-    ax.set_yticks(ax.get_yticks(), [setting_name(label.get_text()) for label in ax.get_yticklabels()])
     return ax
 
 
-def draw_pareto_front(search: optuna.Study) -> Axes:
-    """All trials by two or three objectives, the best marked, on axes of a figure of its own."""
-    from optuna.visualization.matplotlib import plot_pareto_front
-
-    names = objective_names(search)
-    ax = _drawn_by_optuna(lambda: plot_pareto_front(search, target_names=[_words(name) for name in names]), 3.6)
-    if len(names) == 2:
-        front = list(zip(*sorted(_values(trial) for trial in search.best_trials), strict=True))
-        ax.plot(*front, color=style.VERMILLION, linewidth=0.8, zorder=1)
-        for set_scale, values in zip((ax.set_xscale, ax.set_yscale), front, strict=True):
-            if min(values) > 0 and max(values) / min(values) > WIDE:
-                set_scale("log")
+def draw_pareto_front(ax: Axes, frame: pd.DataFrame, names: Sequence[str]) -> Axes:
+    """All complete trials by two objectives, those on the front marked and joined."""
+    complete = frame.dropna(subset=list(names))
+    front = complete[complete["is_best"]].sort_values(names[0])
+    others, best = style.numbered_look(0), style.numbered_look(1)
+    ax.plot(*(complete.loc[~complete["is_best"], name] for name in names), **others.points(), label="other trials")
+    ax.plot(*(front[name] for name in names), **best.lines(), linewidth=0.8, label="Pareto front")
+    ax.set(xlabel=_words(names[0]), ylabel=_words(names[1]))
+    for name, set_scale in zip(names, (ax.set_xscale, ax.set_yscale), strict=True):
+        if front[name].min() > 0 and front[name].max() / front[name].min() > WIDE:
+            set_scale("log")
+    ax.legend(loc="best")
     return ax
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """History and importances of each objective, and the Pareto front of several."""
+    """History and importances of each objective, and the Pareto front of two, or of the first two of several."""
     search = sources.optuna_search()
     if search is None:
         raise NotSupported("the study is no Optuna search")
@@ -179,8 +157,9 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         words = _words(name, capital=False)
         best = " and the best so far" if len(names) == 1 else ""
         caption = f"The {words} of each complete trial in the order of the search{best}. {about}"
-        ax = draw_history(search, objective)
-        figures.append(_figure(f"optuna_history{suffix}", f"Search: {words} by trial", caption, ax, frame))
+        figure = _new_figure(2.6)
+        draw_history(figure.add_subplot(), frame, name)
+        figures.append(DrawnFigure(f"optuna_history{suffix}", f"Search: {words} by trial", caption, figure, frame))
         with contextlib.suppress(NotSupported):
             shares = importances(search, objective)
             caption = (
@@ -188,12 +167,14 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
                 f"(fANOVA, Hutter et al. 2014). {about}"
             )
             title = f"Search: importances for the {words}"
-            ax = draw_importances(search, objective)
-            figures.append(_figure(f"optuna_importances{suffix}", title, caption, ax, shares))
-    if len(names) in (2, 3):
+            figure = _new_figure(0.3 * len(shares) + 0.8)
+            draw_importances(figure.add_subplot(), shares, name)
+            figures.append(DrawnFigure(f"optuna_importances{suffix}", title, caption, figure, shares))
+    if len(names) > 1:
         caption = f"Objectives of all complete trials; none is better in all than one on the Pareto front. {about}"
-        ax = draw_pareto_front(search)
-        figures.append(_figure("optuna_pareto_front", "Search: Pareto front", caption, ax, frame))
+        figure = _new_figure(3.6)
+        draw_pareto_front(figure.add_subplot(), frame, names[:2])
+        figures.append(DrawnFigure("optuna_pareto_front", "Search: Pareto front", caption, figure, frame))
     return figures
 
 
@@ -209,75 +190,10 @@ def _values(trial: optuna.trial.FrozenTrial) -> list[float]:
     return list(trial.values)
 
 
-def _drawn_by_optuna(draw: Callable[[], Axes], height: float) -> Axes:
-    """Axes that Optuna draws through pyplot, without a window; in our style, and out of pyplot's hands."""
-    with style.applied(), _our_style_sheet(), _off_screen(), warnings.catch_warnings():
-        # These functions call themselves experimental, and importances warn of what `_target` takes care of.
-        warnings.simplefilter("ignore")
-        ax = draw()
-        assert isinstance(ax.figure, Figure)
-        plt.close(ax.figure)
-        _restyle(ax, height)
-    return ax
-
-
-@contextlib.contextmanager
-def _our_style_sheet() -> Iterator[None]:
-    """Optuna switches to matplotlib's style sheet "ggplot" in each of its functions: inside, that is our style."""
-    before = matplotlib.style.library["ggplot"]
-    matplotlib.style.library["ggplot"] = matplotlib.RcParams(style.SETTINGS)
-    try:
-        yield
-    finally:
-        matplotlib.style.library["ggplot"] = before
-
-
-@contextlib.contextmanager
-def _off_screen() -> Iterator[None]:
-    """pyplot draws in memory inside; outside, its backend is what it was."""
-    before = matplotlib.get_backend()
-    plt.switch_backend("agg")
-    try:
-        yield
-    finally:
-        plt.switch_backend(before)
-
-
-def _restyle(ax: Axes, height: float) -> None:
-    """Gives each series of Optuna's its marker and colour of this package, and its words in the legend."""
-    figure = ax.figure
-    assert isinstance(figure, Figure)
-    figure.set_size_inches(style.FULL_WIDTH * 0.75, height)
-    figure.set_layout_engine("constrained")
-    for place in ("left", "center", "right"):
-        ax.set_title("", loc=place)
-    handles, words = [], []
-    for artist in [*ax.collections, *ax.lines, *ax.patches]:
-        word, look = SERIES.get(str(artist.get_label()), ("each trial", style.numbered_look(0)))
-        if isinstance(artist, PathCollection):
-            artist.set_paths(
-                [MarkerStyle(look.marker).get_path().transformed(MarkerStyle(look.marker).get_transform())]
-            )
-            artist.set(facecolor=look.colour, edgecolor="white", linewidth=0.4, sizes=[22])
-        elif isinstance(artist, Line2D):
-            artist.set(color=look.colour, linestyle=look.line, alpha=1.0, drawstyle="steps-post")
-        elif isinstance(artist, Rectangle):
-            artist.set(facecolor=look.colour, edgecolor="white")
-        if not str(artist.get_label()).startswith("_"):
-            handles.append(artist)
-            words.append(word)
-    if len(handles) > 1:
-        ax.legend(handles, words, loc="best")
-    elif (legend := ax.get_legend()) is not None:
-        legend.remove()
-
-
 def _words(name: str, *, capital: bool = True) -> str:
     words = setting_name(name)
     return words[:1].upper() + words[1:] if capital else words
 
 
-def _figure(name: str, title: str, caption: str, ax: Axes, data: pd.DataFrame) -> DrawnFigure:
-    figure = ax.figure
-    assert isinstance(figure, Figure)
-    return DrawnFigure(name, title, caption, figure, data)
+def _new_figure(height: float) -> Figure:
+    return style.new_figure(height, 0.75 * style.FULL_WIDTH)

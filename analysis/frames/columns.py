@@ -64,9 +64,11 @@ PROVENANCE = (
     Column("commit", "string", "", "of the repository"),
     Column("started_at", TIMESTAMP, "UTC", "start of the trial"),
     Column("finished_at", TIMESTAMP, "UTC", "end of the trial"),
-    Column("wall_seconds", "float64", "seconds", "the trial's running time"),
+    Column("wall_seconds", "float64", "seconds", "running time of the training up to its epoch and of the readout"),
     Column("data_source", "string", "", "where the images came from"),
     Column("resumed", "Int64", "times", "how often it was interrupted and resumed"),
+    Column("training_key", "string", "", "names the training: trials that share it were trained once"),
+    Column("training_seconds", "float64", "seconds", "of `wall_seconds`, those of the training up to its epoch"),
 )
 
 TRIAL_COLUMNS = (*IDENTITY, *CONFIG, *METRICS, *PROVENANCE)

@@ -137,6 +137,13 @@ class Study:
         # Not `pivot_table`: it drops rows whose factor is missing, and here that is a value (all images).
         return means.unstack(wide)  # noqa: PD010
 
+    @property
+    def hours(self) -> float:
+        """Hours spent on the trials, over all slots; a training that several share counts once."""
+        training = self.trials["training_seconds"].fillna(0.0)
+        shared = training.groupby(self.trials["training_key"]).max().sum()
+        return float((self.trials["wall_seconds"] - training).sum() + shared) / 3600
+
     def trial(self, key: str) -> Trial:
         """The trial whose key is, or begins with, `key`. Raises `ValueError` where none or several do."""
         keys = self.trials["key"]

@@ -145,8 +145,7 @@ def _not_tested(rows: Sequence[Judgement]) -> list[Block]:
 
 def _provenance(study: Study) -> list[Block]:
     trials = study.trials
-    hours = trials["wall_seconds"].sum() / 3600
-    blocks: list[Block] = [Paragraph(f"{hours:.2f} hours inside trials, added up over all slots.")]
+    blocks: list[Block] = [Paragraph(f"{study.hours:.2f} hours inside trials, added up over all slots.")]
     names = ["device_name", "device", "threads", "platform", "python", "torch", "scikit_learn", "commit", "data_source"]
     known = trials[trials["device"].notna()]
     if not known.empty:

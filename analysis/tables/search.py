@@ -48,6 +48,17 @@ def search(study: Study) -> StudyTable:
     return StudyTable("search", shown, Table(title, (("", texts, right),), tuple(notes), label="tab:search"))
 
 
+def best_text(study: Study | None) -> str:
+    """The table of `search` as text, with what it was chosen by; or a line where no trial is complete."""
+    try:
+        table = search(study).table.text() if study is not None else ""
+    except NotSupported:
+        table = ""
+    if not table:
+        return "No trial of the search is complete."
+    return f"{table}\nChosen on validation images; base and augmented accuracy are of the test sets."
+
+
 def _text(value: Any) -> str | None:
     if pd.isna(value):
         return None

@@ -1,4 +1,4 @@
-"""Hands jobs to Ray Tune: each to a free slot, and none before the STN that it needs is there."""
+"""Hands jobs to Ray Tune: each to a free slot, and none before what it needs is there."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ class Dispatcher(Searcher):
         self._load = Load(pools)
         self._waiting = deque(jobs)
         self._waiting_cost = sum(job.cost for job in jobs)
-        self._missing_stns = {job.key for job in jobs if job.kind == "stn"}
+        # The unfinished jobs that make each folder of a study, the first of which may run.
+        self._makers: dict[str, list[Job]] = {}
+        for job in jobs:
+            self._makers.setdefault(job.makes, []).append(job)
         self._given: dict[str, tuple[Job, Pool]] = {}
         self._deaths: Counter[str] = Counter()
         self._died_on: dict[str, set[Key]] = {}
@@ -74,7 +77,7 @@ class Dispatcher(Searcher):
         job, pool = self._given[trial_id]
         # Only deaths that no epoch came between count: on machines that come and go a long trial may see many.
         self._deaths.pop(job.key, None)
-        self._load.measured(pool, job.cost / job.epochs / result["wall_seconds"])
+        self._load.measured(pool, job.epoch_cost / result["wall_seconds"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Frees the slot; after an STN, its trials may start, or are given up with its reason."""
@@ -86,14 +89,12 @@ class Dispatcher(Searcher):
             self._waiting.appendleft(job)
             self._waiting_cost += job.cost
             return
-        if job.kind != "stn":
-            return
-        if not error and result.get("status") == "finished":
-            self._missing_stns.discard(job.key)
+        self._makers[job.makes].remove(job)
+        if job.kind != "stn" or (not error and result.get("status") == "finished"):
             return
         reason = result.get("error") or "its worker died"
         self._give_up_where(
-            lambda waiting: waiting.needs == job.key, f"the STN {job.key} could not be pretrained ({reason})"
+            lambda waiting: waiting.needs == job.makes, f"the STN {job.key} could not be pretrained ({reason})"
         )
 
     def job(self, trial_id: str) -> Job:
@@ -129,7 +130,7 @@ class Dispatcher(Searcher):
         seen: set[tuple[str, ...]] = set()
         for job in list(self._waiting):
             # Where one job finds no room, none that is like it does.
-            if job.needs not in self._missing_stns and job.operations not in seen:
+            if self._may_start(job) and job.operations not in seen:
                 seen.add(job.operations)
                 yield job
         # No more than could run: a search learns from trials that have ended.
@@ -139,7 +140,11 @@ class Dispatcher(Searcher):
                 self._more = None
             for asked in jobs:
                 self._add(asked)
-            yield from (job for job in jobs if job in self._waiting and job.needs not in self._missing_stns)
+            yield from (job for job in jobs if job in self._waiting and self._may_start(job))
+
+    def _may_start(self, job: Job) -> bool:
+        """Whether what it needs is there, and nobody else makes what it makes."""
+        return not (job.needs and self._makers.get(job.needs)) and self._makers[job.makes][0] is job
 
     def _waiting_work(self) -> tuple[float, float]:
         """Number and cost of the jobs that wait, those included that a search will come upon."""
@@ -154,10 +159,10 @@ class Dispatcher(Searcher):
         return {"job": job.to_text(), "pool": _as_config(pool), "intermediate": self._intermediate}
 
     def _add(self, job: Job) -> None:
-        if job.kind == "stn":
-            if job.key in self._missing_stns:
-                return
-            self._missing_stns.add(job.key)
+        makers = self._makers.setdefault(job.makes, [])
+        if job.kind == "stn" and makers:
+            return
+        makers.append(job)
         self._asked_costs.append(job.cost)
         self._waiting.append(job)
         self._waiting_cost += job.cost
@@ -182,6 +187,7 @@ class Dispatcher(Searcher):
     def _give_up_where(self, is_lost: Callable[[Job], bool], reason: str) -> None:
         for job in [job for job in self._waiting if is_lost(job)]:
             self._remove(job)
+            self._makers[job.makes].remove(job)
             self._give_up(job, reason)
 
     def _remove(self, job: Job) -> None:

@@ -26,6 +26,7 @@ from tivae import records
 from tivae.config import TrialConfig
 from tivae.data.image_set import ImageSet
 from tivae.data.loading import load
+from tivae.stages import Wanted
 
 
 def work(
@@ -79,7 +80,8 @@ def work(
         with _status(study, progress) as status, contextlib.closing(recorder), display:
             limit = None if options.time_limit is None else 60 * options.time_limit
             watchers = tune.Watchers(recorder.ended, recorder.reported, status.update)
-            tune.run(jobs, slots, shared, study, display, watchers, options.measures, more, storage, limit)
+            computed = Wanted(measures=options.measures, keep=options.checkpoints)
+            tune.run(jobs, slots, shared, study, display, watchers, computed, more, storage, limit)
             progress.lost_nodes = progress.waiting > 0 and not slots()
     console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
     return progress

@@ -26,6 +26,7 @@ from study.monitor.display import Display
 from study.monitor.progress import duration, label
 from study.search.searched_jobs import SearchedJobs
 from study.storage.remote import Storage
+from tivae.stages import Wanted
 
 __all__ = ["PROBE_SECONDS", "ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
 
@@ -55,7 +56,7 @@ def run(
     study: Path,
     display: Display,
     watchers: Watchers,
-    measures: str = "standard",
+    wanted: Wanted | None = None,
     more: SearchedJobs | None = None,
     storage: Storage | None = None,
     time_limit: float | None = None,
@@ -63,7 +64,7 @@ def run(
     """Runs all jobs on the pools that `slots` gives at each time.
 
     data: the `Images` of each data set, in Ray's object store, from where each node has its copy.
-    measures, time_limit: see `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
+    wanted, time_limit: see `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
     the workers leave their records; the folder `study` unless given.
 
     Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials; the
@@ -75,7 +76,7 @@ def run(
     dispatcher = Dispatcher(jobs, slots(), give_up=events.give_up, more=more)
     events.dispatcher = dispatcher
     storage = storage or Storage(str(study.resolve()))
-    trainable = tune.with_parameters(work, data=data, storage=storage, measures=measures, time_limit=time_limit)
+    trainable = tune.with_parameters(work, data=data, storage=storage, wanted=wanted or Wanted(), time_limit=time_limit)
     tuner = tune.Tuner(
         tune.with_resources(trainable, _resources),
         tune_config=tune.TuneConfig(
@@ -172,8 +173,7 @@ class _Events(tune.Callback):
             self._unsupported(job, trial, result["error"])
         # Tune calls interrupted trials complete as well: only a worker's last word has a status.
         elif "status" in result:
-            metrics = json.loads(result.get("metrics", "{}"))
-            self._ended(job, result | metrics | {"recorded": True})
+            self._ended(job, result | {"recorded": "records" in result})
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         _forget_statistics(trial)
@@ -212,9 +212,14 @@ class _Events(tune.Callback):
         return self.dispatcher.was_put_back(trial.trial_id)
 
     def _ended(self, job: Job, result: dict[str, Any]) -> None:
-        self._progress.end(job, result)
-        self._display.ended(job, result)
-        self._watchers.ended(job, result)
+        """A job has ended: its trials each with what their records say or, without these, as the job did."""
+        found = json.loads(result.get("records", "{}"))
+        trials = {key: {**record["metrics"], **record, "recorded": True} for key, record in found.items()}
+        self._progress.end(job, result, trials)
+        for part in job.trials or [job]:
+            ended = trials.get(part.key, result)
+            self._display.ended(part, ended)
+            self._watchers.ended(part, ended)
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import faulthandler
 import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import ray
@@ -16,11 +18,12 @@ from ray import tune
 
 from study.jobs import Job
 from study.storage.remote import Storage
-from tivae import device_support, records, registry
+from tivae import device_support, records, registry, stages
 from tivae.evaluation.intermediate import METRICS
 from tivae.evaluation.measures import chosen
+from tivae.stages import Place, Wanted
 from tivae.training import heap
-from tivae.training.loop import EpochRow
+from tivae.training.loop import EpochRow, epoch_file
 
 STDERR = 2
 
@@ -36,16 +39,16 @@ def work(
     *,
     data: Mapping[str, ray.ObjectRef[Any]],
     storage: Storage,
-    measures: str,
+    wanted: Wanted,
     time_limit: float | None = None,
 ) -> None:
-    """Runs one job, reporting each epoch; its record and checkpoint are left on the storage.
+    """Runs one job, reporting each epoch; its records and checkpoints are left on the storage.
 
     config: `job` (`Job.to_text`) and `pool` (device, threads), as the dispatcher makes it; `intermediate`: the metric
     that a search prunes by, to be reported after every epoch, or None.
     data: the `Images` of each data set, of which only the job's come to this node.
-    measures: none, standard or all measures of invariance; they move no other figure. time_limit: seconds from one
-    report to the next, after which this process ends itself.
+    wanted: what is computed of trials besides. time_limit: seconds from one report or trial to the next, after which
+    this process ends itself.
 
     What the device lacks is reported as the status `unsupported`, and nothing is recorded.
 
@@ -53,7 +56,7 @@ def work(
     """
     with _watched(time_limit) as alive:
         try:
-            _work(config, data, storage, measures, alive)
+            _work(config, data, storage, wanted, alive)
         finally:
             # Until its next job the process would keep it from the others on the device.
             device_support.release(config["pool"]["device"])
@@ -63,21 +66,21 @@ def _work(
     config: dict[str, Any],
     data: Mapping[str, ray.ObjectRef[Any]],
     storage: Storage,
-    measures: str,
+    wanted: Wanted,
     alive: Callable[[], None],
 ) -> None:
     began = time.perf_counter()
     job, pool = Job.from_text(config["job"]), config["pool"]
     _prepare(pool["threads"])
     with registry.importing():
-        chosen(measures)
+        chosen(wanted.measures)
     pretraining = job.kind == "stn"
-    lacking = device_support.missing(job.config, pool["device"], pretraining=pretraining, measures=measures)
+    lacking = device_support.missing(job.config, pool["device"], pretraining=pretraining, measures=wanted.measures)
     if lacking is not None:
         tune.report({"status": "unsupported", "error": lacking})
         return
     try:
-        record = _run(job, config, data, storage, measures, alive)
+        found = _run(job, config, data, storage, wanted, alive)
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
         raise
@@ -87,9 +90,10 @@ def _work(
         # An STN's failure is told, not raised: Tune would run the same bug again.
         tune.report({"status": "failed", "error": records.reason(error)})
         return
-    # Tune would keep statistics of each of the metrics.
-    told = {"status": record["status"], "error": record["error"], "metrics": json.dumps(record["metrics"])}
-    tune.report(told | {"busy_seconds": time.perf_counter() - began})
+    # As text: Tune would keep statistics of each number.
+    told = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
+    done = {"status": "finished", "error": None, "records": json.dumps(told)}
+    tune.report(done | {"busy_seconds": time.perf_counter() - began})
 
 
 def _run(
@@ -97,34 +101,38 @@ def _run(
     config: dict[str, Any],
     data: Mapping[str, ray.ObjectRef[Any]],
     storage: Storage,
-    measures: str,
+    wanted: Wanted,
     alive: Callable[[], None],
-) -> dict[str, Any]:
-    """The record of the job, which is on the storage when this returns."""
-    images = ray.get(data[job.config.dataset])
-    trial, device, intermediate = job.config, config["pool"]["device"], config.get("intermediate")
+) -> list[dict[str, Any]]:
+    """The records of the job's STN or trials, which are on the storage when this returns."""
+    intermediate = config.get("intermediate")
     reported = REPORTED if intermediate is None else (*REPORTED, intermediate)
     with storage.at_hand(*job.parts) as (study, send), _noted() as notices:
+        place = Place(ray.get(data[job.config.dataset]), config["pool"]["device"], study)
+        kept = [epoch_file(Path(records.CHECKPOINT), trial.config.epochs).name for trial in job.trials]
+        kept.append(records.CHECKPOINT)
 
         def report(row: EpochRow) -> None:
             try:
-                send(records.CHECKPOINT)
+                send(*kept)
             except OSError as error:
                 # The next epoch's may pass; a result is worth more than a checkpoint.
                 logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
-            figures = {name: row[name] for name in reported if name in row}
+            losses = {name: row[name] for name in reported if name in row}
             # Given in every row, as Tune carries over what a row leaves out.
-            tune.report(figures | {"notices": "\n".join(notices)})
+            tune.report(losses | {"notices": "\n".join(notices)})
             notices.clear()
             alive()
 
         if job.kind == "stn":
-            record = records.run_stn(trial, images, device, study, report)
+            found = [stages.run_stn(job.config, place, report)]
         else:
             estimated = intermediate if intermediate in METRICS else None
-            record = records.run_trial(trial, images, device, study, report, measures=measures, intermediate=estimated)
+            configs = [trial.config for trial in job.trials]
+            wanted = dataclasses.replace(wanted, intermediate=estimated)
+            found = stages.run_trials(configs, place, report, lambda _: alive(), wanted=wanted)
         send()
-    return record
+    return found
 
 
 @contextlib.contextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,7 +29,8 @@ class RunningJob:
     @property
     def share(self) -> float:
         """The share of the job that is done, in [0, 1]."""
-        return min(1.0, self.epoch / max(1, self.job.epochs))
+        done = self.job.epoch_cost * max(0, self.epoch - self.job.trained)
+        return min(1.0, done / self.job.cost)
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Progress:
         self._unfinished_cost = sum(job.cost for job in jobs)
         self.jobs = list(jobs)
         self.unknown = unknown
-        self.trials = sum(job.kind == "trial" for job in jobs) + finished_before + unknown
+        self.trials = sum(len(job.trials) for job in jobs) + finished_before + unknown
         self.finished = finished_before
         self.failed = 0
         self.pruned = 0
@@ -98,7 +99,7 @@ class Progress:
     @property
     def waiting_trials(self) -> int:
         """Trials that no worker has yet: with those that run or have ended these are all trials."""
-        running = sum(running.job.kind == "trial" for running in self.running.values())
+        running = sum(len(running.job.trials) for running in self.running.values())
         return self.trials - self.finished - self.failed - self.pruned - running
 
     @property
@@ -126,7 +127,7 @@ class Progress:
         """An epoch of the job is done; `wall_seconds` of the row is the time it took."""
         self.running[job.key].row = row
         if row.get("wall_seconds"):
-            self._speeds.append(job.cost / job.epochs / row["wall_seconds"])
+            self._speeds.append(job.epoch_cost / row["wall_seconds"])
 
     def put_back(self, job: Job) -> None:
         """The job has lost its worker and waits again."""
@@ -137,14 +138,16 @@ class Progress:
         self._slots = max(1, slots)
         self.utilisation.resize(slots)
 
-    def end(self, job: Job, result: dict[str, Any]) -> None:
-        """The job ended; `result` has its `status` and, where it finished, its metrics."""
+    def end(self, job: Job, result: dict[str, Any], trials: Mapping[str, dict[str, Any]] | None = None) -> None:
+        """The job ended, and its trials as `trials` says of each by key (`status`, metrics), else as it did."""
         self.running.pop(job.key, None)
         self.ended_jobs += 1
         self.utilisation.ended(result.get("busy_seconds", 0.0))
         self._unfinished_cost -= job.cost
-        if job.kind != "trial":
-            return
+        for trial in job.trials:
+            self._end_trial(trial, (trials or {}).get(trial.key, result))
+
+    def _end_trial(self, job: Job, result: dict[str, Any]) -> None:
         if result["status"] != "finished":
             if result["status"] == "failed":
                 self.failed += 1
@@ -185,7 +188,8 @@ def label(job: Job) -> str:
     unusual = [
         f"{name} {_short(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)
     ]
-    return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}"])
+    more = [f"{len(job.trials)} readouts"] if job.others else []
+    return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}", *more])
 
 
 def _short(value: Any) -> str:

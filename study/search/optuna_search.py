@@ -1,4 +1,4 @@
-"""A search that is run: it asks Optuna for trials, and tells it how each one ended.
+"""A running search: asks Optuna for trials, and reports to it how each one ended.
 
 Its storage is `optuna_journal.log` in the study's folder, which `optuna.load_study` and optuna-dashboard read, also
 while the search runs.
@@ -29,8 +29,8 @@ class OptunaSearch:
     """The search of the folder `study`, opened or continued.
 
     Each Optuna trial holds, as a user attribute, the `key` of the trial it stands for. One that an interruption left
-    running is handed out again first and goes on from its checkpoint; one whose record is there already is told from
-    that. Where Optuna comes upon a trial twice it is run once, and told twice.
+    running is handed out again first and goes on from its checkpoint; one that has a record already is reported
+    from that. A trial that Optuna suggests twice is run once, and reported twice.
 
     trials: in place of the search's own number. small: makes the small version of a trial, for `--quick`.
 
@@ -83,7 +83,7 @@ class OptunaSearch:
 
     @property
     def pruned_by(self) -> str | None:
-        """The figure that must be reported after every epoch; None where nothing is pruned."""
+        """The metric that must be reported after every epoch; None where nothing is pruned."""
         return None if self.search.pruner.name == "none" else next(iter(self.search.objectives))
 
     def ask(self) -> TrialConfig | None:
@@ -145,7 +145,7 @@ class OptunaSearch:
             trial.set_user_attr("error", str(error))
         for name in ("base_accuracy", "augmented_accuracy"):
             if (value := _number(result.get(name))) is not None:
-                # To be looked at, never optimised.
+                # For display only, never optimised.
                 trial.set_user_attr(f"test_{name}", value)
         self.optuna_study.tell(trial.number, values if state is TrialState.COMPLETE else None, state=state)
 
@@ -154,7 +154,7 @@ class OptunaSearch:
         return found
 
     def _adopt_records(self) -> None:
-        """Tells Optuna the finished trials that it does not know: from before a journal was lost, or from a grid."""
+        """Reports finished trials that Optuna does not know: from before a journal was lost, or from a grid."""
         known = {trial.user_attrs.get("key") for trial in self._trials()}
         distributions = {item.name: item.domain.distribution() for item in self.search.parameters}
         for folder in sorted((self._folder / "trials").glob("*")):
@@ -179,8 +179,8 @@ class OptunaSearch:
             parameters = {name: domains[name].encoded(value) for name, value in chosen.items()}
         except (ValueError, TypeError, KeyError):
             return None
-        figures = {**record["metrics"], **_sizes(config)}
-        values = [_number(figures.get(name)) for name in self.search.objectives]
+        metrics = {**record["metrics"], **_sizes(config)}
+        values = [_number(metrics.get(name)) for name in self.search.objectives]
         numbers = [value for value in values if value is not None]
         mine = (same if self._small is None else self._small(same)).key == config.key
         return (parameters, numbers) if mine and len(numbers) == len(values) else None

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from study.jobs import Job
+from study.jobs import Job, stn_job
 from study.monitor.progress import Progress
 from study.search.optuna_search import OptunaSearch
 
 
 class SearchedJobs:
-    """The jobs that `search` comes upon, each counted in `progress` as it is handed out."""
+    """The jobs that `search` suggests, each counted in `progress` as it is handed out."""
 
     def __init__(self, search: OptunaSearch, study: Path, progress: Progress):
         self._search, self._study, self._progress = search, study, progress
@@ -24,7 +24,7 @@ class SearchedJobs:
 
     @property
     def intermediate(self) -> str | None:
-        """The figure that every trial must report after each epoch."""
+        """The metric that every trial must report after each epoch."""
         return self._search.pruned_by
 
     def ask(self) -> list[Job]:
@@ -32,15 +32,15 @@ class SearchedJobs:
         config = self._search.ask()
         jobs = []
         if config is not None:
-            stn = Job("stn", config) if config.stn_key is not None else None
-            jobs = ([stn] if stn is not None and not stn.is_finished(self._study) else []) + [Job("trial", config)]
+            stn = stn_job(config, self._study)
+            jobs = ([stn] if stn is not None else []) + [Job("trial", config)]
         for job in jobs:
             self._progress.add(job)
         self._progress.know(self._search.left)
         return jobs
 
     def should_prune(self, job: Job, row: Mapping[str, Any]) -> bool:
-        """Whether the trial is to be stopped, by the figures of its last epoch."""
+        """Whether the trial is to be stopped, by the metrics of its last epoch."""
         if job.kind != "trial" or self.intermediate is None or "epoch" not in row:
             return False
         return self._search.should_prune(job.config, int(row["epoch"]), row.get(self.intermediate))

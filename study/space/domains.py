@@ -122,6 +122,9 @@ def spelled_out(name: str, word: str, node: Node) -> Iterable[float]:
     range: whole numbers, every `step`. linspace: `count` numbers equally far from one another. logspace: each the
     same multiple of the last; its ends are the numbers themselves, not their exponents.
 
+    >>> list(spelled_out("kl_weight", "logspace", Node([Node(1e-4), Node(1e-2), Node(3)])))
+    [0.0001, 0.001, 0.01]
+
     Raises `SpaceError` for any other shape, for a range from high to low, and for more than 100,000 numbers.
     """
     low, high, last = (*_numbers(name, word, node), 1)[:3]

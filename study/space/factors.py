@@ -43,7 +43,7 @@ def factor(name: str, node: Node, *, searched: bool = False) -> Factor:
     """
     check_field(name, node.place)
     if searched and name == "seed":
-        raise SpaceError("`seed` is searched over; a search may not choose its luck, make it a setting", node.place)
+        raise SpaceError("`seed` is searched over, which would choose a lucky seed; make it a setting", node.place)
     if not isinstance(node.value, dict):
         return Factor(name, Choices(listed(name, node, searched=searched)), {}, node.place)
     ranges = SEARCHED if searched else LISTED

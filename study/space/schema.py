@@ -113,8 +113,6 @@ def _field(name: str) -> Schema:
         found |= {"type": "boolean"}
     elif isinstance(item.default, tuple):
         found |= _list_of(_WHOLE)
-    elif "text" in item.metadata:
-        found |= {"type": ["string"]}
     else:
         found |= _WHOLE if is_whole(name) else _NUMBER
         found |= {word: item.metadata[key] for key, word in bounds.items() if item.metadata[key] is not None}
@@ -169,7 +167,7 @@ def _search_keys() -> Schema:
         "sampler": _algorithm(SAMPLERS),
         "pruner": _algorithm(PRUNERS),
         "trials": count | {"minimum": 1, "description": "how many in all, those that were pruned or failed counted"},
-        "sampler_seed": count | {"minimum": 0, "description": "of the search's own luck"},
+        "sampler_seed": count | {"minimum": 0, "description": "of the sampler's random numbers"},
         "start": {
             "type": "array",
             "items": _closed({name: _ref(name) for name in _searchable()}),
@@ -213,7 +211,7 @@ def _default(name: str) -> str:
 
 def _legal(name: str) -> str:
     item = FIELDS[name]
-    if "text" in item.metadata:
+    if name == "probe_features":
         return " | ".join(dict.fromkeys(feature for model in MODELS for feature in MODELS[model].feature_names))
     if "allowed" in item.metadata:
         return " | ".join(

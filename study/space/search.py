@@ -58,7 +58,7 @@ class Search:
     """What `search: optuna` asks for.
 
     objectives: the metric or size of each, and "maximize" or "minimize". trials: how many in all, those that were
-    pruned or failed counted. start: fixed points that are tried first. sampler_seed: of the search's own luck; each
+    pruned or failed counted. start: fixed points that are tried first. sampler_seed: of the sampler; each
     trial has the seed that `settings` gives it.
     """
 

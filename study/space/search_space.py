@@ -119,7 +119,12 @@ def _import_entries(part: Any, source: str, field: str | None = None) -> None:
 
 
 def parse_override(text: str) -> tuple[str, Any]:
-    """("epochs", 5) from "epochs=5"; the value is read as in a file, as may be [2, 4] or {range: [2, 8, 2]}.
+    """The name and the value of `name=value`; the value is read as in a file.
+
+    >>> parse_override("learning_rate=1e-3")
+    ('learning_rate', 0.001)
+    >>> parse_override("latent_dim={range: [2, 8, 2]}")
+    ('latent_dim', {'range': [2, 8, 2]})
 
     Raises `SpaceError` where there is no name, no "=" or no readable value.
     """
@@ -136,9 +141,9 @@ def _grids(document: Node) -> list[Grid]:
     if value is None or value == {}:
         raise SpaceError("the file is empty; copy search_spaces/example.yaml to begin with", document.place)
     if not isinstance(value, dict):
-        kind = "a list" if isinstance(value, list) else "a single value"
+        found = "a list" if isinstance(value, list) else "a single value"
         rule = "it must hold `settings` and `factors`, as search_spaces/example.yaml does"
-        raise SpaceError(f"the file is {kind}; {rule}", document.place)
+        raise SpaceError(f"the file is {found}; {rule}", document.place)
     factors.check_keys(document, ("question", "search", *_GRID_KEYS, "blocks"), "a search space")
     shared = grid.read(document)
     if "blocks" not in value:

@@ -49,6 +49,9 @@ def parse(text: bytes, source: str) -> Node:
     Numbers are read as researchers write them, 1e-3 and 60_000 included, and nothing else is guessed: `no`,
     `12:30` and `2024-11-05` stay words. Aliases, tags, repeated keys and second documents are refused.
 
+    >>> parse(b"{epochs: 60_000, learning_rate: 1e-3, stn: none, fill: no}", "x.yaml").plain
+    {'epochs': 60000, 'learning_rate': 0.001, 'stn': 'none', 'fill': 'no'}
+
     Raises `SpaceError` for any bytes that make no such document, within seconds.
     """
     if len(text) > MAX_BYTES:

@@ -57,12 +57,13 @@ class Recorder:
         self.mirror.bring(part)
         if job.kind == "trial" and not result["recorded"]:
             # What it left of epochs belongs to its record.
+            self.mirror.bring(job.makes)
             self.mirror.finish()
-            if result["status"] == "pruned":
-                records.record_pruned(job.config, self._study)
-            else:
-                records.record_failure(job.config, self._study, result["error"])
-            self.mirror.send(part, records.RECORD)
+            status = "pruned" if result["status"] == "pruned" else "failed"
+            # A worker may have died after this one of its trials, or reading out again what had finished.
+            if records.finished_trial(job.config, self._study) is None:
+                records.write_unfinished(job.config, self._study, status, result["error"])
+                self.mirror.send(part, records.RECORD)
         if self._loggers:
             self.mirror.finish()
             record = records.read(self._study / part)

@@ -36,7 +36,7 @@ class StorageError(ValueError):
 
 @dataclass(frozen=True)
 class Storage:
-    """The place of a study, its `trials/` and `stns/`, on the storage.
+    """The place of a study, its `trials/`, `trainings/` and `stns/`, on the storage.
 
     place: an absolute path, or a URL with its scheme. Picklable: a worker opens its own connection.
     """
@@ -106,7 +106,7 @@ class Storage:
         """The folder of each record, such as trials/KEY, and what the file system knows of the record."""
         from pyarrow import fs
 
-        for kind in ("trials", "stns"):
+        for kind in ("trials", "trainings", "stns"):
             selector = fs.FileSelector(f"{self._root}/{kind}", allow_not_found=True, recursive=True)
             for info in self._system.get_file_info(selector):
                 key = info.path.split("/")[-2]

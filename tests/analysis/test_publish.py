@@ -8,7 +8,7 @@ import pytest
 import analysis
 from analysis import publish, tables
 from tests.small import small
-from tivae import records
+from tivae import records, stages
 
 
 @pytest.fixture(scope="module")
@@ -17,8 +17,8 @@ def results(host, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results") / "tiny"
     for seed in (0, 1):
         for model in ("vae", "categorical_vae"):
-            records.run_trial(small(model=model, seed=seed, epochs=1), host, "cpu", folder, measures="none")
-    records.record_failure(small(seed=2, epochs=1), folder, "its worker died")
+            stages.run_trial(small(model=model, seed=seed, epochs=1), host, "cpu", folder, measures="none")
+    records.write_unfinished(small(seed=2, epochs=1), folder, "failed", "its worker died")
     (folder / "reprobe").mkdir()
     (folder / "reprobe" / "stn_bypassed.csv").write_text(
         "key,error,probe,probe_features,probe_stn,probe_fit,probe_regularisation\n"

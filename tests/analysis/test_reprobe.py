@@ -6,7 +6,7 @@ import pytest
 import analysis
 from analysis.reprobe import EXIT_BAD_INPUT, main, reprobe
 from tests.analysis.synthetic import record, write_record
-from tivae import precision, records
+from tivae import precision, records, stages
 from tivae.config import TrialConfig
 
 SMALL = {"train_images": 300, "test_images": 200, "epochs": 1, "hidden_widths": (4, 8)}
@@ -18,7 +18,7 @@ PCA = TrialConfig(model="pca", train_images=300, test_images=200)
 def results(host, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study")
     for config in (CATEGORICAL, PCA):
-        assert records.run_trial(config, host, "cpu", folder, measures="none")["error"] is None
+        assert stages.run_trial(config, host, "cpu", folder, measures="none")["error"] is None
     write_record(folder, record(TrialConfig(**SMALL)))
     return folder
 
@@ -59,7 +59,7 @@ def test_what_a_model_does_not_have_is_told_in_its_row(results, host):
 
 def test_weights_that_are_gone_are_told_in_their_row(host, tmp_path):
     behind = TrialConfig(model="pca", stn="pretrained", stn_epochs=1, train_images=300, test_images=200)
-    assert records.run_trial(behind, host, "cpu", tmp_path, measures="none")["error"] is None
+    assert stages.run_trial(behind, host, "cpu", tmp_path, measures="none")["error"] is None
     (records.trial_folder(tmp_path, behind.key) / "stn.pt").unlink()
     assert "stn.pt" in _row(reprobe(analysis.load(tmp_path), {host.dataset: host}), behind)["error"]
 

@@ -52,10 +52,8 @@ def _figure(cell: str, scale: Scale, host: Images) -> Figure:
     training: ModelTraining = timed("start", lambda: ModelTraining(config, data, frozen))
     timed("epoch", lambda: train(training))
     timed("evaluation of an epoch", lambda: training.measure(1))
-    timed("closing figures", lambda: final_metrics.of_training(training, data))
-    read = timed(
-        "encodings and probe", lambda: readout.read_out(config, data, training.model, training.stn, training.seen)
-    )
+    timed("closing figures", lambda: final_metrics.of_model(training.evaluation, training.stn, True, training.rows[-1]))
+    read = timed("encodings and probe", lambda: readout.read_out(config, data, training.model, training.stn))
     timed("measures", lambda: measures.measure(config, data, training.model, training.stn, read, "standard"))
     training_seconds = seconds["epoch"] - seconds["evaluation of an epoch"]
     after = sum(seconds[name] for name in ("closing figures", "encodings and probe", "measures"))

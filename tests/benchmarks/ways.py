@@ -14,9 +14,9 @@ from tivae import native, precision
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.loading import load
+from tivae.data.placement import place
 from tivae.models.stn import build as build_stn
 from tivae.models.stn import freeze
-from tivae.placement import place
 from tivae.training import heap
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import Training, take_step

@@ -6,8 +6,7 @@ import torch
 from tests.pretended_device.device import Pretended
 from tests.pretended_device.tensor import PretendedGenerator
 from tests.pretended_device.trials import config_of, noted, trained
-from tivae import placement
-from tivae.data import sampling
+from tivae.data import placement, sampling
 from tivae.data.datasets import Dataset
 from tivae.training import loop
 from tivae.training.autoencoder import ModelTraining

@@ -6,7 +6,8 @@ import numpy as np
 
 from tests.pretended_device.device import Pretended
 from tests.small import small
-from tivae import placement, precision
+from tivae import precision
+from tivae.data import placement
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
 from tivae.models import stn

@@ -75,7 +75,7 @@ class Study:
         return {path: path.stat().st_mtime_ns for path in self._checkpoints() if path.exists()}
 
     def _checkpoints(self):
-        yield from self.folder.glob("trials/*/checkpoint.pt")
+        yield from self.folder.glob("trainings/*/checkpoint.pt")
         yield from self.folder.glob("stns/*/checkpoint.pt")
 
 

@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 import analysis
-from tivae import TrialConfig, load, records
+from tivae import TrialConfig, load, stages
 
 SPACE = """
 question: does the whole way work?
@@ -146,7 +146,7 @@ def test_a_killed_worker_is_replaced_and_the_figures_are_those_of_the_trial_alon
     )
     study = tmp_path / "results" / "small"
     try:
-        _wait(lambda: list(study.glob("trials/*/checkpoint.pt")), process)
+        _wait(lambda: list(study.glob("trainings/*/checkpoint.pt")), process)
         workers = [child for child in psutil.Process(process.pid).children(recursive=True) if _is_worker(child)]
         assert workers
         for worker in workers:
@@ -159,7 +159,7 @@ def test_a_killed_worker_is_replaced_and_the_figures_are_those_of_the_trial_alon
     record = json.loads(path.read_text())
     assert record["provenance"]["resumed"] == 1
     alone = tmp_path / "alone"
-    records.run_trial(TrialConfig.from_dict(record["config"]), host, "cpu", alone)
+    stages.run_trial(TrialConfig.from_dict(record["config"]), host, "cpu", alone)
     assert figures(study) == figures(alone)
 
 

@@ -169,9 +169,9 @@ def test_a_damaged_record_is_named_and_its_trial_alone_run_again(undisturbed, fi
 @pytest.mark.parametrize("damage", [_cut, _empty, _flip])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(undisturbed, study, damage):
     process = study.start("--set", "stn=none")
-    wait(lambda: list(study.folder.glob("trials/*/checkpoint.previous.pt")), process)
+    wait(lambda: list(study.folder.glob("trainings/*/checkpoint.previous.pt")), process)
     kill_everything(process)
-    checkpoints = list(study.folder.glob("trials/*/checkpoint.pt"))
+    checkpoints = list(study.folder.glob("trainings/*/checkpoint.pt"))
     assert checkpoints
     for path in checkpoints:
         damage(path)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from study.jobs import Job, plan
+from study.monitor.progress import label
 from tivae import records
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
@@ -68,8 +69,24 @@ def test_a_damaged_record_counts_as_unfinished(tmp_path):
 
 
 def test_the_longest_trials_start_first(tmp_path):
-    short, long = TrialConfig(epochs=2), TrialConfig(epochs=40)
+    short, long = TrialConfig(epochs=2, seed=1), TrialConfig(epochs=40, seed=2)
     assert [job.config for job in plan([short, VAE, long], tmp_path)] == [long, VAE, short]
+
+
+def test_trials_of_one_training_are_one_job_that_counts_it_once(tmp_path):
+    probed = [
+        TrialConfig(probe=probe, epochs=epochs) for probe in ("logistic_regression", "linear_svm") for epochs in (5, 20)
+    ]
+    (job,) = plan([*probed, *probed], tmp_path)
+    assert {trial.config for trial in job.trials} == set(probed)
+    assert job.epochs == 20
+    assert job.cost < 1.15 * Job("trial", VAE).cost
+    assert label(job).endswith("4 readouts")
+
+
+def test_trials_of_schedules_that_know_their_end_are_trained_apart(tmp_path):
+    cosine = [TrialConfig(learning_rate_schedule="cosine", epochs=epochs) for epochs in (5, 20)]
+    assert [job.epochs for job in plan(cosine, tmp_path)] == [20, 5]
 
 
 def test_cost_grows_with_epochs_images_and_widths():
@@ -87,9 +104,14 @@ def test_cost_of_the_papers_vae_is_about_its_training_images():
 
 
 def test_jobs_name_the_folders_that_they_need():
-    assert Job("trial", VAE).parts == [f"trials/{VAE.key}"]
+    assert Job("trial", VAE).parts == [f"trainings/{VAE.training_key}", f"trials/{VAE.key}"]
     assert Job("stn", BEHIND_STN).parts == [f"stns/{BEHIND_STN.stn_key}"]
-    assert Job("trial", BEHIND_STN).parts == [f"stns/{BEHIND_STN.stn_key}", f"trials/{BEHIND_STN.key}"]
+    parts = [f"stns/{BEHIND_STN.stn_key}", f"trainings/{BEHIND_STN.training_key}", f"trials/{BEHIND_STN.key}"]
+    assert Job("trial", BEHIND_STN).parts == parts
+    control, probed = TrialConfig(model="pixels"), TrialConfig(probe="linear_svm")
+    assert Job("trial", control).parts == [f"trials/{control.key}"]
+    both = [f"trainings/{VAE.training_key}", f"trials/{VAE.key}", f"trials/{probed.key}"]
+    assert Job("trial", VAE, (probed,)).parts == both
 
 
 def test_jobs_that_use_the_same_operations_are_alike():
@@ -100,7 +122,10 @@ def test_jobs_that_use_the_same_operations_are_alike():
     assert len(kinds) == 6
 
 
-@pytest.mark.parametrize("job", [Job("trial", CATEGORICAL_BEHIND_STN), Job("stn", BEHIND_STN)])
+@pytest.mark.parametrize(
+    "job",
+    [Job("trial", CATEGORICAL_BEHIND_STN), Job("stn", BEHIND_STN), Job("trial", VAE, (TrialConfig(epochs=5),), 5)],
+)
 def test_a_job_survives_as_text(job):
     assert Job.from_text(job.to_text()) == job
     assert Job.from_text(job.to_text()).key == job.key

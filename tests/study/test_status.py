@@ -70,7 +70,7 @@ def test_what_ended_without_being_reported_is_counted_once_a_run_is_over(state, 
     StatusFile(tmp_path, progress).write("running")
     content = json.loads((tmp_path / status_file.NAME).read_text()) | {"state": state, "updated_at": 0.0}
     (tmp_path / status_file.NAME).write_text(json.dumps(content))
-    record = records.record_failure(JOBS[2].config, tmp_path, "later")
+    record = records.write_unfinished(JOBS[2].config, tmp_path, "failed", "later")
     ended = {**record, "status": "finished", "error": None}
     (records.trial_folder(tmp_path, record["key"]) / records.RECORD).write_text(json.dumps(ended))
     counts = re.search(r": (\d)/6 trials done, (\d) waiting, (\d) failed", _shown(tmp_path, capsys))
@@ -109,8 +109,8 @@ def test_the_folders_lock_says_whether_a_run_is_alive(tmp_path):
 
 
 def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys):
-    records.record_failure(TrialConfig(), tmp_path, "ValueError: odd")
-    record = records.record_failure(TrialConfig(seed=1), tmp_path, "later")
+    records.write_unfinished(TrialConfig(), tmp_path, "failed", "ValueError: odd")
+    record = records.write_unfinished(TrialConfig(seed=1), tmp_path, "failed", "later")
     best = {**record, "status": "finished", "error": None, "metrics": {"augmented_accuracy": 0.75}}
     (records.trial_folder(tmp_path, record["key"]) / records.RECORD).write_text(json.dumps(best))
     records.trial_folder(tmp_path, "unfinished").mkdir()

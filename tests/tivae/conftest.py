@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.small import small
-from tivae import experiment, records
+from tivae import experiment, records, stages
 from tivae.config import TrialConfig
 
 CONFIGS = {
@@ -48,7 +48,7 @@ def recorded(host, tmp_path_factory):
     def of(name):
         if name not in known:
             config = CONFIGS[name]
-            record = records.run_trial(config, host, "cpu", study)
+            record = stages.run_trial(config, host, "cpu", study)
             known[name] = Recorded(config, study, records.trial_folder(study, config.key), record)
         return known[name]
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.pretended_device.trials import CONFIGS, HOST, config_of, on
-from tivae import device_support, experiment, records
+from tivae import device_support, experiment, records, stages
 from tivae.config import TrialConfig
 
 
@@ -145,12 +145,13 @@ def test_a_full_or_broken_device_says_nothing_of_the_trial(error, monkeypatch, t
     monkeypatch.setattr(device_support, "_works", lambda device: not broken)
     monkeypatch.setattr(device_support, "_is_there", lambda device: True)
     monkeypatch.setattr(experiment, "run", fails)
+    monkeypatch.setattr(stages, "TrialData", fails)
     with pytest.raises(type(error)):
         device_support.missing(TrialConfig(), "cuda")
     monkeypatch.setattr("tivae.io.provenance._device_name", lambda device: "pretended")
     config = config_of("vae")
     with pytest.raises(type(error)):
-        records.run_trial(config, HOST, "cuda", tmp_path)
+        stages.run_trial(config, HOST, "cuda", tmp_path)
     assert records.read(records.trial_folder(tmp_path, config.key)) is None
 
 

@@ -267,14 +267,14 @@ def test_a_trial_that_diverges_raises(host):
 
 def test_encodings_that_are_not_finite_are_refused(host, monkeypatch):
     """Weights that broke in the very last step are found by the probe."""
-    train = experiment.train
+    train = experiment.train_loop
 
     def train_and_break(training, *rest):
         train(training, *rest)
         with torch.no_grad():
             training.module.posterior.bias.fill_(math.nan)
 
-    monkeypatch.setattr(experiment, "train", train_and_break)
+    monkeypatch.setattr(experiment, "train_loop", train_and_break)
     with pytest.raises(ValueError, match=r"100\.0% of the encodings are not finite"):
         run(QUICK, host)
 

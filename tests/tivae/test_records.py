@@ -9,7 +9,7 @@ import torch
 
 from tests.small import small
 from tests.tivae.conftest import CONFIGS
-from tivae import experiment, records
+from tivae import experiment, records, stages
 from tivae.config import TrialConfig
 from tivae.evaluation import probe
 from tivae.io import checkpoint, files, sealed_json
@@ -44,7 +44,7 @@ def snapshot(folder):
 
 
 def run(config, host, study, on_epoch=None):
-    return records.run_trial(config, host, "cpu", study, on_epoch, measures="none")
+    return stages.run_trial(config, host, "cpu", study, on_epoch, measures="none")
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -71,6 +71,7 @@ def test_a_finished_trials_folder_holds_its_files_and_record(recorded, name):
         "metrics",
         "epochs",
         "provenance",
+        "measures",
     }
 
 
@@ -106,14 +107,17 @@ def test_an_interrupted_trial_is_not_recorded_and_goes_on(host, tmp_path):
     folder = records.trial_folder(tmp_path, QUICK.key)
     with pytest.raises(Interrupted):
         run(QUICK, host, tmp_path, interrupt)
-    assert [file.name for file in folder.iterdir()] == ["checkpoint.pt"]
+    assert [file.name for file in folder.iterdir()] == ["running.json"]
+    training = records.training_folder(tmp_path, QUICK.training_key)
+    assert [file.name for file in training.iterdir()] == ["checkpoint.pt"]
     given = []
     record = run(QUICK, host, tmp_path, given.append)
     assert [row["epoch"] for row in given] == [2]
     assert record["status"] == "finished"
     assert record["provenance"]["resumed"] == 1
     assert record["metrics"] == experiment.run(QUICK, host, measures="none").metrics
-    assert not (folder / "checkpoint.pt").exists()
+    assert not (folder / "running.json").exists()
+    assert {file.name for file in training.iterdir()} == {"epoch-2.pt", "record.json"}
 
 
 def test_a_diverged_trial_is_recorded_with_its_reason(host, tmp_path):
@@ -201,29 +205,29 @@ def test_one_stn_is_pretrained_for_all_trials_that_share_it(host, tmp_path, monk
 
 def test_an_stns_folder_holds_its_weights_and_record(host, tmp_path):
     given = []
-    record = records.run_stn(BEHIND_STN, host, "cpu", tmp_path, given.append)
+    record = stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), given.append)
     folder = tmp_path / "stns" / BEHIND_STN.stn_key
     assert {file.name for file in folder.iterdir()} == {"record.json", "stn.pt"}
     assert record == strict(folder)
     assert (record["kind"], record["key"], record["status"]) == ("stn", BEHIND_STN.stn_key, "finished")
     assert [row["epoch"] for row in given] == [1, 2]
     before = snapshot(tmp_path)
-    assert records.run_stn(BEHIND_STN, host, "cpu", tmp_path, given.append) == record
+    assert stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), given.append) == record
     assert snapshot(tmp_path) == before
 
 
 def test_an_interrupted_pretraining_goes_on(host, tmp_path):
     with pytest.raises(Interrupted):
-        records.run_stn(BEHIND_STN, host, "cpu", tmp_path, interrupt)
+        stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), interrupt)
     given = []
-    record = records.run_stn(BEHIND_STN, host, "cpu", tmp_path, given.append)
+    record = stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), given.append)
     assert [row["epoch"] for row in given] == [2]
     assert record["provenance"]["resumed"] == 1
     assert record["metrics"] == experiment.pretrain(BEHIND_STN, host).metrics
 
 
 def test_an_stn_whose_weights_are_gone_is_pretrained_again(host, tmp_path):
-    records.run_stn(BEHIND_STN, host, "cpu", tmp_path)
+    stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path))
     weights = records.stn_folder(tmp_path, BEHIND_STN.stn_key) / "stn.pt"
     expected = checkpoint.load(weights)
     weights.unlink()
@@ -257,22 +261,21 @@ def test_a_damaged_record_is_computed_again(host, tmp_path):
 def test_a_trial_whose_process_died_is_recorded_with_the_epochs_it_finished(host, tmp_path):
     with pytest.raises(Interrupted):
         run(QUICK, host, tmp_path, interrupt)
-    record = records.record_failure(QUICK, tmp_path, "the worker was killed", "cache")
+    record = records.write_unfinished(QUICK, tmp_path, "failed", "the worker was killed")
     assert record == strict(records.trial_folder(tmp_path, QUICK.key))
     assert (record["status"], record["error"]) == ("failed", "the worker was killed")
     assert [row["epoch"] for row in record["epochs"]] == [1]
-    assert record["provenance"]["data_source"] == "cache"
 
 
 @pytest.mark.parametrize("content", [None, {}, b"damaged"])
 def test_a_trial_that_died_early_has_no_epochs(tmp_path, content):
-    file = records.trial_folder(tmp_path, QUICK.key) / "checkpoint.pt"
+    file = records.training_folder(tmp_path, QUICK.training_key) / "checkpoint.pt"
     if isinstance(content, dict):
         checkpoint.save(file, content)
     elif content is not None:
         file.parent.mkdir(parents=True)
         file.write_bytes(content)
-    assert records.record_failure(QUICK, tmp_path, "the worker was killed")["epochs"] == []
+    assert records.write_unfinished(QUICK, tmp_path, "failed", "the worker was killed")["epochs"] == []
 
 
 @pytest.mark.parametrize("load", [records.load_model, records.load_stn])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import classification, losses, probe
+from tivae.evaluation.memo import Memo
 from tivae.evaluation.probe import Probe
 from tivae.models import Model
 from tivae.models.stn import SpatialTransformer
@@ -35,38 +38,39 @@ class Readout:
 
 
 def read_out(
-    config: TrialConfig,
-    data: TrialData,
-    model: Model,
-    stn: SpatialTransformer | None,
-    seen_already: dict[str, Dataset] | None = None,
+    config: TrialConfig, data: TrialData, model: Model, stn: SpatialTransformer | None, memo: Memo | None = None
 ) -> Readout:
     """Both probes (fitted on base and on augmented training encodings), each on all evaluation sets, from one pass.
 
     With `probe_fit` both there is a third, fitted on the base and the augmented encoding of each training image.
-    seen_already: sets behind the STN that have been computed: evaluation sets by name, and `base_train`.
+    memo: of other readouts of the same model, whose encodings and probes are used again.
 
     Raises `ValueError` where encodings are not finite, or a class to be recognised has no training image.
     """
-    known = (seen_already or {}) if stn is probed_stn(config, stn) else {}
+    memo = memo or Memo()
+    read = (config.probe_features, config.probe_stn)
+    # Configs that differ in `probe_fit` alone have the same probes.
+    alike = replace(config, probe_fit="matched").key
 
-    def encoded(name: str, images: Dataset, purpose: str) -> NDArray[np.float32]:
-        through = None if name in known else stn
-        return encode(config, data, model, known.get(name, images), through, purpose).numpy()
+    def encoded(images: Dataset, purpose: str) -> NDArray[np.float32]:
+        return memo.get((read, purpose), lambda: encode(config, data, model, images, stn, purpose).numpy())
+
+    def fitted(name: str, seen: Callable[[], NDArray[np.float32]], labels: NDArray[np.int64]) -> Probe:
+        return memo.get((read, name, alike), lambda: probe.fit(seen(), labels, config))
 
     sets = data.evaluation_sets().items()
-    encodings = {name: encoded(name, images, f"{name} encodings") for name, images in sets}
+    encodings = {name: encoded(images, f"{name} encodings") for name, images in sets}
     _check_classes(data)
-    training_sets = {"base": data.base_train(), "augmented": data.augmented_train("probe warps")}
-    probes, both = {}, []
-    for name, images in training_sets.items():
+    training = {"base": data.base_train(), "augmented": data.augmented_train("probe warps")}
+
+    def of_training(*names: str) -> NDArray[np.float32]:
         # One batch at a time through the STN: the whole set would be kept twice.
-        seen = encoded(f"{name}_train", images, f"{name} training encodings")
-        probes[name] = _fit(config, seen, data.train_labels)
-        if config.probe_fit == "both":
-            both.append(seen)
-    if both:
-        probes["both"] = _fit(config, np.concatenate(both), np.tile(data.train_labels, len(both)))
+        parts = [encoded(training[name], f"{name} training encodings") for name in names]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    probes = {name: fitted(name, partial(of_training, name), data.train_labels) for name in training}
+    if config.probe_fit == "both":
+        probes["both"] = fitted("both", partial(of_training, *training), np.tile(data.train_labels, len(training)))
 
     metrics: dict[str, Any] = {}
     for name, features in encodings.items():
@@ -101,10 +105,6 @@ def encode(
     if config.probe_features == "sample":
         noise = model.noise(len(images), generator(config.seed, f"{purpose} noise")).to(data.device)
     return losses.features(model, images, config.probe_features, through=through, noise=noise)
-
-
-def _fit(config: TrialConfig, features: NDArray[np.float32], labels: NDArray[np.int64]) -> Probe:
-    return probe.fit(features, labels, config)
 
 
 def fitted_on(test: str, config: TrialConfig) -> str:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -17,6 +19,7 @@ from tivae.data.datasets import TEST_SET_SEED, Dataset, TrialData
 from tivae.data.randomness import generator
 from tivae.data.warps import WarpParameters
 from tivae.evaluation import readout
+from tivae.evaluation.memo import Memo
 from tivae.evaluation.probe import Probe
 from tivae.models import Model
 from tivae.models.stn import SpatialTransformer
@@ -40,6 +43,7 @@ class Subject:
     probe: Probe
     front: SpatialTransformer | None = None
     details: dict[str, Any] = field(default_factory=dict)
+    memo: Memo = field(default_factory=Memo)
 
     @functools.cached_property
     def unwarped(self) -> NDArray[np.float32]:
@@ -53,8 +57,20 @@ class Subject:
             yield warps.draw(len(self.labels), self.config, source)
 
     def encodings(self, images: Dataset) -> NDArray[np.float32]:
-        """(N, D); of `sample` features with the same noise for an image in every call."""
-        return readout.encode(self.config, self.data, self.model, images, self.stn, "measured").numpy()
+        """(N, D); of `sample` features with the same noise for an image in every call.
+
+        Of the images of `data` themselves they are kept in `memo`.
+        """
+
+        def encoded() -> NDArray[np.float32]:
+            return readout.encode(self.config, self.data, self.model, images, self.stn, "measured").numpy()
+
+        if images.front is not None or images.images.dtype != torch.uint8:
+            return encoded()
+        matrices = b"" if images.matrices is None else images.matrices.cpu().numpy().tobytes()
+        warped = images.interpolation, images.fill, hashlib.sha256(matrices).digest()
+        of_data = images.images.data_ptr(), len(images)
+        return self.memo.get((self.config.probe_features, self.config.probe_stn, of_data, warped), encoded)
 
     def encode(self, batch: Tensor) -> Tensor:
         """Encodings (B, D) of standardised images (B, 1, H, W), differentiable where `is_smooth`."""

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from tivae import native, placement
+from tivae import native
+from tivae.data import placement
 from tivae.models import compilation
 
 

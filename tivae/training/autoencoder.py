@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,15 +12,15 @@ from torch.nn import functional
 
 from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
+from tivae.data.placement import place
 from tivae.data.randomness import generator
-from tivae.evaluation import losses
 from tivae.models import Autoencoder, ImageLosses, build_autoencoder, model_input
 from tivae.models.consistency import consistency
 from tivae.models.model_input import ModelInput
 from tivae.models.stn import SpatialTransformer
 from tivae.models.stn import build as build_stn
-from tivae.placement import place
 from tivae.training.epoch_sets import EpochSets
+from tivae.training.evaluation_losses import EvaluationLosses
 from tivae.training.loop import EpochRow, Training
 from tivae.training.noise import StepNoise
 
@@ -31,19 +32,21 @@ class ModelTraining(Training):
     rate of its own. With a consistency weight each image is also encoded in a second view, with other warps, that
     is not decoded: reconstruction and KL keep their meaning, those of the first view.
 
-    The losses on the test and validation sets use one posterior sample per image, the same noise after every epoch.
+    The losses after each epoch are those on the evaluation sets of the config. Of a state that had others, the rows go
+    on without the losses on these.
     """
 
     def __init__(self, config: TrialConfig, data: TrialData, frozen_stn: SpatialTransformer | None = None):
         super().__init__()
-        self.key, self.epochs, self.batch_size = config.key, config.epochs, config.batch_size
+        assert config.training_key is not None
+        self.key, self.epochs, self.batch_size = config.training_key, config.epochs, config.batch_size
         self.precision = config.precision
         self.config, self.data = config, data
         self.model: Autoencoder = place(build_autoencoder(config), data.device)
         self.frozen_stn = frozen_stn
         self.trained_stn = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
         self.transform = model_input.transform_of(config.stn, self.trained_stn)
-        self.module = self._module()
+        self.module = as_module(self.model, self.trained_stn)
         self.optimiser = torch.optim.AdamW(
             self._parameter_groups(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
@@ -60,12 +63,8 @@ class ModelTraining(Training):
             self.generators["second view"] = generator(config.seed, "second view warps")
         if config.stn == "joint":
             self.generators["alignment"] = generator(config.seed, "alignment warps")
+        self.evaluation = EvaluationLosses(config, data, self.model, frozen_stn, self.transform)
         self._noise = StepNoise(self.model, self.generators["noise"], data.device)
-        self._evaluation_noise: dict[str, Tensor] = {}
-        self.tests = data.evaluation_sets()
-        if frozen_stn is not None:
-            self.tests = {name: images.through(frozen_stn) for name, images in self.tests.items()}
-        self.targets = data.evaluation_targets() if config.reconstruction_target == "base" else {}
         self._epoch_sets = EpochSets(config, data, frozen_stn, self.generators)
         self.figure_names = tuple(self._figures())
 
@@ -73,17 +72,6 @@ class ModelTraining(Training):
     def stn(self) -> SpatialTransformer | None:
         """What stands in front of the model, frozen or trained."""
         return self.frozen_stn or self.trained_stn
-
-    @property
-    def seen(self) -> dict[str, Dataset]:
-        """The sets that are behind the frozen STN for good: those of `tests`, and `base_train` where it is trained on.
-
-        Empty where the STN is trained as well, so that what is behind it changes.
-        """
-        if self.trained_stn is not None:
-            return {}
-        on_base = self.config.train_dataset == "base"
-        return self.tests | ({"base_train": self._epoch_sets.first} if on_base else {})
 
     def images(self) -> Dataset:
         self._epoch_sets.renew()
@@ -112,33 +100,15 @@ class ModelTraining(Training):
         return total, torch.stack([total, *figures])
 
     def measure(self, step: int) -> EpochRow:
-        model = self.model
-        row: EpochRow = {"temperature": None, **model.annealed(step)}
-        if not model.has_posterior:
-            row["train_kl"] = None
-        for name in self.tests:
-            row |= {f"{name}_{figure}": value for figure, value in self.measured(name, step).items()}
-        return row
+        return self.evaluation.row(step)
 
-    def measured(self, name: str, step: int) -> dict[str, float | None]:
-        """The losses on one of `tests`; the validation sets give the loss only."""
-        images = self.tests[name]
-        found = losses.losses(
-            self.model,
-            images,
-            self.evaluation_noise(name),
-            step,
-            transform=self.transform,
-            targets=self.targets.get(name),
-        )
-        return {"loss": found["loss"]} if name.startswith("validation") else found
+    def state(self) -> dict[str, Any]:
+        return super().state() | {"evaluation": self.config.evaluation_key}
 
-    def evaluation_noise(self, name: str) -> Tensor:
-        """The noise of the one posterior sample of each image in the evaluation set `name`."""
-        if name not in self._evaluation_noise:
-            source = generator(self.config.seed, f"{name} test noise")
-            self._evaluation_noise[name] = self.model.noise(len(self.tests[name]), source).to(self.data.device)
-        return self._evaluation_noise[name]
+    def load_state(self, state: dict[str, Any]) -> None:
+        super().load_state(state)
+        if state["evaluation"] != self.config.evaluation_key:
+            self.rows = [without_evaluation(row) for row in self.rows]
 
     def _scored(self, view: ModelInput, noise: Tensor, index: Tensor, step: int) -> tuple[ImageLosses, Tensor | None]:
         """The losses of the first view, and the consistency with the second where there is one."""
@@ -160,11 +130,6 @@ class ModelTraining(Training):
             aligned = self.trained_stn(self._epoch_sets.alignment.batch(index))
         return functional.mse_loss(aligned, self._epoch_sets.base.batch(index))
 
-    def _module(self) -> nn.Module:
-        if self.trained_stn is None:
-            return self.model
-        return nn.ModuleDict({"model": self.model, "stn": self.trained_stn})
-
     def _parameter_groups(self) -> list[dict[str, object]]:
         groups: list[dict[str, object]] = [{"params": list(self.model.parameters())}]
         if self.trained_stn is not None:
@@ -180,3 +145,13 @@ class ModelTraining(Training):
             yield "train_consistency"
         if self.config.alignment_weight is not None:
             yield "train_alignment"
+
+
+def as_module(model: nn.Module, trained_stn: nn.Module | None) -> nn.Module:
+    """What is trained, and saved, as one module."""
+    return model if trained_stn is None else nn.ModuleDict({"model": model, "stn": trained_stn})
+
+
+def without_evaluation(row: EpochRow) -> EpochRow:
+    """A row without the losses on test and validation sets."""
+    return {name: value for name, value in row.items() if not name.startswith(("base_", "augmented_", "validation_"))}

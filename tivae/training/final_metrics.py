@@ -1,4 +1,4 @@
-"""Figures of a trained model that are taken once, at the end: hard codes, the original frame, collapse diagnostics."""
+"""Metrics of a trained model that are taken once, at the end: hard codes, the original frame, collapse diagnostics."""
 
 from __future__ import annotations
 
@@ -8,14 +8,19 @@ from tivae.data.datasets import Dataset, TrialData
 from tivae.evaluation import collapse, losses
 from tivae.models import Control, Unsupported, model_input
 from tivae.models.stn import SpatialTransformer
-from tivae.training.autoencoder import ModelTraining
+from tivae.training.evaluation_losses import EvaluationLosses
+from tivae.training.loop import EpochRow
 
 KINDS = ("base", "augmented")
 _LOSSES = ("loss", "reconstruction", "kl")
 
 
-def of_training(training: ModelTraining, data: TrialData) -> dict[str, Any]:
-    """The closing figures of a trained autoencoder.
+def of_model(
+    evaluation: EvaluationLosses, stn: SpatialTransformer | None, frozen: bool, last: EpochRow
+) -> dict[str, Any]:
+    """The closing metrics of a trained autoencoder behind `stn`; frozen: the STN was not trained with it.
+
+    last: the row of its last epoch.
 
     *_original_frame_reconstruction: squared error per pixel in the frame of the images that come to the STN; without
     an STN, and for the inverse one, which is trained so, *_reconstruction itself.
@@ -23,33 +28,27 @@ def of_training(training: ModelTraining, data: TrialData) -> dict[str, Any]:
     samples; *_hard_soft_gap: the hard one minus the soft one. For a model that relaxes its latents, else None.
     Collapse diagnostics: see `tivae.evaluation.collapse`.
     """
-    model, stn, last = training.model, training.stn, training.rows[-1]
-    figures: dict[str, Any] = {}
-    raw = data.evaluation_sets()
+    model, transform = evaluation.model, evaluation.transform
+    found: dict[str, Any] = {}
+    raw = evaluation.data.evaluation_sets()
     for kind in KINDS:
         soft = last[f"{kind}_reconstruction"]
-        figures[f"{kind}_original_frame_reconstruction"] = soft
-        if stn is not None and training.config.stn != "inverse":
-            found = losses.losses(
-                model,
-                raw[kind],
-                training.evaluation_noise(kind),
-                last["step"],
-                transform=model_input.through_and_back(stn),
-            )
-            figures[f"{kind}_original_frame_reconstruction"] = found["reconstruction"]
+        found[f"{kind}_original_frame_reconstruction"] = soft
+        if stn is not None and evaluation.config.stn != "inverse":
+            back = model_input.through_and_back(stn)
+            original = losses.losses(model, raw[kind], evaluation.noise(kind), last["step"], transform=back)
+            found[f"{kind}_original_frame_reconstruction"] = original["reconstruction"]
         hard = None
         if model.relaxes:
-            hard = losses.reconstruction(
-                model, training.tests[kind], transform=training.transform, targets=training.targets.get(kind)
-            )
-        figures[f"{kind}_reconstruction_hard"] = hard
-        figures[f"{kind}_hard_soft_gap"] = None if hard is None else hard - soft
+            targets = evaluation.targets.get(kind)
+            hard = losses.reconstruction(model, evaluation.sets[kind], transform=transform, targets=targets)
+        found[f"{kind}_reconstruction_hard"] = hard
+        found[f"{kind}_hard_soft_gap"] = None if hard is None else hard - soft
     if stn is not None:
-        figures |= collapse.of_stn(stn, raw["augmented"], raw["base"])
-    seen = training.tests["augmented"] if training.trained_stn is None else raw["augmented"].behind(stn)
-    figures |= collapse.of_latents(model, seen)
-    return figures
+        found |= collapse.of_stn(stn, raw["augmented"], raw["base"])
+    seen = evaluation.sets["augmented"] if frozen or stn is None else raw["augmented"].behind(stn)
+    found |= collapse.of_latents(model, seen)
+    return found
 
 
 def of_control(

@@ -1,4 +1,4 @@
-"""The training loop: epochs of shuffled batches, a row of figures and a checkpoint after each."""
+"""The training loop: epochs of shuffled batches, a row of metrics and a checkpoint after each."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ import copy
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from tivae import placement, precision
+from tivae import precision
+from tivae.data import placement
 from tivae.data.datasets import Dataset
 from tivae.io import checkpoint
 from tivae.models import compilation
@@ -90,8 +91,18 @@ class Training(ABC):
         self.rows, self.resumed = list(state["rows"]), state["resumed"]
 
 
-def train(training: Training, file: Path | None = None, on_epoch: OnEpoch | None = None) -> None:
-    """Trains for all of `training.epochs`, or for those that the checkpoint `file` leaves to do.
+def train(
+    training: Training,
+    file: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+    asked: Sequence[int] = (),
+    keep: bool = True,
+) -> None:
+    """Trains up to the last of the epochs `asked` (`training.epochs` without any), from where the checkpoints leave it.
+
+    `file` is written after each epoch. The states after `asked` epochs stay beside it (`epoch_file`): whole ones to go
+    on from or, without `keep`, what is read out alone. Those that are there already (the caller has checked them) are
+    not asked for.
 
     Resumed equals uninterrupted, bit for bit on the same model of device. `on_epoch` is called with each new row
     after its checkpoint is written.
@@ -99,16 +110,21 @@ def train(training: Training, file: Path | None = None, on_epoch: OnEpoch | None
     Raises `NonFiniteLoss`, naming the optimiser step; the checkpoint then still holds the last good epoch.
     """
     heap.keep_freed_memory()
-    if file is not None:
-        # A damaged checkpoint costs an epoch, not the trial.
-        any(_resumed(training, candidate) for candidate in (file, checkpoint.previous(file)))
-    for epoch in range(len(training.rows) + 1, training.epochs + 1):
-        training.rows.append(_epoch(training, epoch))
+    for last in sorted(asked) or [training.epochs]:
         if file is not None:
-            checkpoint.advance(file, training.state())
-        if on_epoch is not None:
-            on_epoch(training.rows[-1])
+            _resume(training, file, last)
+        for epoch in range(len(training.rows) + 1, last + 1):
+            training.rows.append(_epoch(training, epoch))
+            if file is not None:
+                _save(training, file, epoch in asked, keep)
+            if on_epoch is not None:
+                on_epoch(training.rows[-1])
     training.module.eval()
+
+
+def epoch_file(file: Path, epochs: int) -> Path:
+    """Where the state after so many epochs stays, beside the checkpoint `file`."""
+    return file.with_name(f"epoch-{epochs}.pt")
 
 
 def take_step(training: Training, images: Dataset, index: Tensor, step: int) -> Tensor:
@@ -150,20 +166,48 @@ def _epoch(training: Training, epoch: int) -> EpochRow:
     return row | {"wall_seconds": seconds, "images_per_second": len(images) / training_seconds}
 
 
-def _resumed(training: Training, file: Path) -> bool:
-    """Whether `file` is there and the training goes on from it."""
+def _save(training: Training, file: Path, is_asked: bool, keep: bool) -> None:
+    state = training.state()
+    if is_asked:
+        left_out = () if keep else ("optimiser", "schedule", "generators")
+        # Before the checkpoint: a process that is killed between the two computes this epoch again.
+        kept = {name: value for name, value in state.items() if name not in left_out}
+        checkpoint.save(epoch_file(file, len(training.rows)), kept)
+    checkpoint.advance(file, state)
+
+
+def _resume(training: Training, file: Path, last: int) -> None:
+    """Brings the training as near to the epoch `last` as a state in the folder does that is not past it."""
+    # A damaged checkpoint costs an epoch, not the trial.
+    any(_resumed(training, candidate, last) for candidate in (file, checkpoint.previous(file)))
+    kept = {int(path.stem.removeprefix("epoch-")): path for path in file.parent.glob("epoch-*.pt")}
+    for epochs in sorted(kept, reverse=True):
+        if len(training.rows) < epochs <= last and _resumed(training, kept[epochs], last):
+            return
+
+
+def _resumed(training: Training, file: Path, last: int) -> bool:
+    """Whether `file` is there, and the training goes on from it or is further already."""
     if not file.exists():
         return False
     device = next(training.module.parameters()).device
     fresh = copy.deepcopy(training.state())
     try:
-        training.load_state(checkpoint.load(file, device))
+        state = checkpoint.load(file, device)
+        if file.stem.startswith("epoch-"):
+            if "optimiser" not in state:
+                return False
+            if file != epoch_file(file, len(state["rows"])):
+                raise ValueError(f"it holds epoch {len(state['rows'])}")
+        if state["key"] == training.key and not len(training.rows) < len(state["rows"]) <= last:
+            return len(state["rows"]) <= last
+        training.load_state(state)
         training.resumed += 1
         training.seconds_before = sum(row["wall_seconds"] for row in training.rows)
     # A readable file with other content raises whatever its first unexpected part causes.
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         training.load_state(fresh)
-        before = checkpoint.previous(file).exists()
+        before = any(path != file for name in ("checkpoint*.pt", "epoch-*.pt") for path in file.parent.glob(name))
         rest = "goes on from the one before" if before else "starts again from its first epoch"
         _log.warning("%s is not used (%s); training %s", file, str(error).strip(), rest)
         return False

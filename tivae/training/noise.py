@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from tivae.data.placement import send
 from tivae.models import Autoencoder
-from tivae.placement import send
 
 # 1 MB: copies are few, and the host draws while the device is busy with the batches before.
 NUMBERS_PER_COPY = 2**18

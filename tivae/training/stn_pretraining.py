@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
+from tivae.data.placement import place
 from tivae.data.randomness import generator
 from tivae.models.stn import build
-from tivae.placement import place
 from tivae.training.loop import EpochRow, Training
 
 

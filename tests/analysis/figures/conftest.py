@@ -8,7 +8,7 @@ import torch
 
 import analysis
 from analysis.figures.drawing import saving, style
-from tivae import records
+from tivae import stages
 from tivae.config import TrialConfig
 from tivae.data.image_set import Images
 
@@ -44,7 +44,7 @@ def results(tmp_path_factory, images) -> Path:
         for stn in ("none", "pretrained"):
             unused = {"stn_epochs"} if stn == "none" else set()
             given = {name: value for name, value in settings.items() if name not in unused}
-            record = records.run_trial(TrialConfig(model=model, stn=stn, **given), images, "cpu", folder)
+            record = stages.run_trial(TrialConfig(model=model, stn=stn, **given), images, "cpu", folder)
             assert record["status"] == "finished", record["error"]
     return folder
 

@@ -12,7 +12,7 @@ from analysis.figures import latent_space
 from analysis.figures.drawing import representatives, sources
 from tests.analysis import synthetic
 from tests.analysis.figures.conftest import SMALL
-from tivae import records
+from tivae import records, stages
 from tivae.config import TrialConfig
 
 NAMES_OF_A_FULL_STUDY = [
@@ -58,7 +58,7 @@ def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_pat
 
 def test_failures_only_give_reasons_only(images, tmp_path):
     config = TrialConfig(**{name: value for name, value in SMALL.items() if name != "stn_epochs"})
-    records.record_failure(config, tmp_path / "study", "RuntimeError: no memory")
+    records.write_unfinished(config, tmp_path / "study", "failed", "RuntimeError: no memory")
     written = figures.write_all(analysis.load(tmp_path / "study"), tmp_path / "figures", data=images)
 
     assert len(written) == 0
@@ -89,7 +89,7 @@ def test_a_half_finished_study_shows_what_there_is(results, images, tmp_path):
             raise Halted
 
     with pytest.raises(Halted):
-        records.run_trial(config, images, "cpu", folder, on_epoch=stop)
+        stages.run_trial(config, images, "cpu", folder, on_epoch=stop)
     study = analysis.load(folder, running=True)
     # Those that read trials one by one, or count them.
     names = ["accuracy_by_cell", "effects", "learning_curves", "reconstructions"]

@@ -1,12 +1,11 @@
-"""The course of an Optuna search, drawn by Optuna in our style and without a trace in matplotlib's state."""
+"""The course of an Optuna search, its numbers and drawings."""
 
 import warnings
 
-import matplotlib
-import matplotlib.style
 import optuna
+import pandas as pd
 import pytest
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from analysis.figures import optuna_plots
@@ -87,26 +86,21 @@ def test_a_search_without_complete_trials_is_told():
         optuna_plots.numbers(search_of([None, None]))
 
 
-def test_matplotlib_is_left_as_it_was(study):
-    before = matplotlib.rcParams.copy()
-    sheet, backend, figures = matplotlib.style.library["ggplot"], matplotlib.get_backend(), plt.get_fignums()
-    optuna_plots.drawn(Sources(study, search=search_of([number / 20 for number in range(12)])))
-
-    assert {k: v for k, v in matplotlib.rcParams.copy().items() if k != "backend"} == {
-        k: v for k, v in before.items() if k != "backend"
-    }
-    assert matplotlib.style.library["ggplot"] is sheet
-    assert (matplotlib.get_backend(), plt.get_fignums()) == (backend, figures)
-
-
 def test_the_series_have_our_looks():
-    ax = optuna_plots.draw_history(search_of([0.1, 0.3, 0.2]))
-    legend = ax.get_legend()
+    ax = optuna_plots.draw_history(Figure().add_subplot(), optuna_plots.numbers(search_of([0.1, 0.3, 0.2])), "value")
+    trials, best = ax.lines
 
-    assert [text.get_text() for text in legend.get_texts()] == ["each trial", "best so far"]
-    assert matplotlib.colors.to_hex(ax.collections[0].get_facecolor()[0]) == style.numbered_look(0).colour.lower()
-    assert ax.lines[0].get_color() == style.numbered_look(1).colour
-    assert matplotlib.colors.to_hex(ax.get_facecolor()) == "#ffffff"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["each trial", "best so far"]
+    assert (trials.get_color(), trials.get_ydata().tolist()) == (style.numbered_look(0).colour, [0.1, 0.3, 0.2])
+    assert (best.get_color(), best.get_ydata().tolist()) == (style.numbered_look(1).colour, [0.1, 0.3, 0.3])
+
+
+def test_bars_have_the_importances_the_most_important_on_top():
+    shares = pd.DataFrame({"parameter": ["latent_dim", "kl_weight"], "importance": [0.8, 0.2]})
+    ax = optuna_plots.draw_importances(Figure().add_subplot(), shares, "value")
+
+    assert [bar.get_width() for bar in ax.patches] == [0.2, 0.8]
+    assert [text.get_text() for text in ax.texts] == ["0.20", "0.80"]
 
 
 def test_one_objective_has_history_and_importances(study):
@@ -131,9 +125,12 @@ def test_two_objectives_have_a_pareto_front(study):
 
 def test_a_front_over_many_sizes_has_a_logarithmic_axis():
     directions = ["maximize", "minimize"]
-    few = optuna_plots.draw_pareto_front(search_of([[0.9, 100], [0.8, 10]], directions))
-    many = optuna_plots.draw_pareto_front(search_of([[0.9, 100], [0.8, 2]], directions))
-    with_zero = optuna_plots.draw_pareto_front(search_of([[0.9, 100], [0.8, 0]], directions))
+
+    def front(*values):
+        frame = optuna_plots.numbers(search_of(list(values), directions))
+        return optuna_plots.draw_pareto_front(Figure().add_subplot(), frame, ["value_0", "value_1"])
+
+    few, many, with_zero = (front([0.9, 100], [0.8, size]) for size in (10, 2, 0))
     assert [ax.get_yscale() for ax in (few, many, with_zero)] == ["linear", "log", "linear"]
     assert many.get_xscale() == "linear"
 

@@ -6,7 +6,7 @@ import analysis
 from analysis.frames.columns import COLUMNS, CONFIG_NAMES, columns_frame, columns_markdown
 from analysis.frames.metric_columns import TIMESTAMP
 from tests.small import small
-from tivae import records
+from tivae import stages
 from tivae.config import known_fields
 
 CONFIGS = [
@@ -38,7 +38,7 @@ def test_the_documentation_has_a_row_per_column(name):
 def study(host, tmp_path_factory):
     folder = tmp_path_factory.mktemp("real")
     for config in CONFIGS:
-        record = records.run_trial(config, host, "cpu", folder, measures="all")
+        record = stages.run_trial(config, host, "cpu", folder, measures="all")
         assert record["status"] == "finished", record["error"]
     return analysis.load(folder)
 

@@ -8,7 +8,7 @@ import torch
 from study.space import search_space
 from tests.study.clusters import SPACE, Command, add_node, cluster_of
 from tests.study.test_command import figures
-from tivae import records
+from tivae import stages
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ def alone(host, tmp_path_factory):
         folder = tmp_path_factory.mktemp("alone")
         (folder / "small.yaml").write_text(SPACE)
         for config in search_space.read(folder / "small.yaml", overrides=changes).trials:
-            records.run_trial(config, host, "cpu", folder)
+            stages.run_trial(config, host, "cpu", folder)
         return figures(folder)
 
     return run

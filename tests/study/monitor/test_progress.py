@@ -12,6 +12,8 @@ from tivae.config import TrialConfig
 
 TRIALS = [Job("trial", TrialConfig(seed=seed)) for seed in range(4)]
 STN = Job("stn", TrialConfig(stn="pretrained"))
+# Work of a trial, its readout included, in epochs.
+EPOCHS = TRIALS[0].cost / TRIALS[0].epoch_cost
 
 
 class Clock:
@@ -62,8 +64,8 @@ def test_nothing_is_said_about_the_time_left_before_an_epoch_is_done(progress):
 def test_time_left_is_that_of_the_slots_together(progress):
     progress.start(TRIALS[0], "cpu")
     progress.report(TRIALS[0], _row(1))
-    # 4 trials of 20 epochs, one epoch of which is done, 10 s each, on 2 slots.
-    assert progress.seconds_left() == pytest.approx((4 * 20 - 1) * 10 / 2)
+    # 4 trials, one epoch of which is done, 10 s each, on 2 slots.
+    assert progress.seconds_left() == pytest.approx((4 * EPOCHS - 1) * 10 / 2)
 
 
 def test_time_left_is_at_least_that_of_the_longest_trial(progress):
@@ -72,7 +74,7 @@ def test_time_left_is_at_least_that_of_the_longest_trial(progress):
         progress.end(job, _finished(0.7))
     progress.start(TRIALS[3], "cpu")
     progress.report(TRIALS[3], _row(5))
-    assert progress.seconds_left() == pytest.approx(15 * 10)
+    assert progress.seconds_left() == pytest.approx((EPOCHS - 5) * 10)
 
 
 def test_the_best_is_by_augmented_accuracy(progress):
@@ -174,9 +176,9 @@ def test_time_left_follows_the_number_of_slots(progress):
     progress.start(TRIALS[0], "cpu")
     progress.report(TRIALS[0], _row(1))
     progress.resize(3)
-    assert progress.seconds_left() == pytest.approx((4 * 20 - 1) * 10 / 3)
+    assert progress.seconds_left() == pytest.approx((4 * EPOCHS - 1) * 10 / 3)
     progress.resize(0)
-    assert progress.seconds_left() == pytest.approx((4 * 20 - 1) * 10)
+    assert progress.seconds_left() == pytest.approx((4 * EPOCHS - 1) * 10)
 
 
 def test_the_best_of_an_earlier_run_counts(progress):

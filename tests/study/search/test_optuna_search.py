@@ -38,7 +38,7 @@ def write_record(folder: Path, config: TrialConfig, status: str, accuracy: float
     metrics = {} if accuracy is None else {"validation_augmented_accuracy": accuracy}
     path = folder / "study" / "trials" / config.key
     path.mkdir(parents=True)
-    records._write_record(path, "trial", config, metrics, [], {}, status=status)
+    records.write_record(path, "trial", config, metrics, [], {}, status=status)
 
 
 def test_the_search_ends_after_its_trials_and_optuna_reads_it(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ def test_objectives_are_those_of_the_records(searched):
 
 def test_it_ends_with_the_best_trials_and_the_failures(searched):
     study, _, done = searched
-    assert "by validation_augmented_accuracy (chosen on validation images" in done.stdout
+    assert "Best trials of the search, by validation augmented accuracy" in done.stdout
     assert str(study / JOURNAL) in done.stdout
     assert "of 7 trials failed" in done.stderr
 

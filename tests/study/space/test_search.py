@@ -125,7 +125,7 @@ ERRORS: dict[str, tuple[dict[str, str], str]] = {
     "nothing searched": ({"parameters": ""}, "nothing is searched; give `parameters`"),
     "a value": ({"parameters": "{model: vae}"}, r"which is no list; write \[vae\]"),
     "unknown field": ({"parameters": "{latent: [1, 2]}"}, "`latent` is not a field of a trial"),
-    "the seed": ({"parameters": "{seed: [1, 2]}"}, "may not choose its luck"),
+    "the seed": ({"parameters": "{seed: [1, 2]}"}, "would choose a lucky seed"),
     "wrong value": ({"parameters": "{model: [vae, gan]}"}, "`model` is 'gan'; it must be"),
     "two ranges": ({"parameters": "{epochs: {range: [1, 2], log_range: [1, 2]}}"}, "has range and log_range"),
     "unknown range": ({"parameters": "{epochs: {rang: [1, 2]}}"}, "did you mean `range`"),

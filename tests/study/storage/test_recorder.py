@@ -51,7 +51,7 @@ def recorder(tmp_path, storage, told):
 
 
 def _worker_writes(storage, there, **fields):
-    records.record_failure(JOB.config, there, "from the worker")
+    records.write_unfinished(JOB.config, there, "failed", "from the worker")
     storage.send(JOB.part, there)
     return {"status": "failed", "error": "from the worker", "recorded": True}
 

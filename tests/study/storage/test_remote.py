@@ -1,6 +1,5 @@
 """What is left on a storage reaches other machines, whole, and comes back."""
 
-import os
 import pickle
 from pathlib import Path
 
@@ -215,8 +214,6 @@ def test_a_storage_that_cannot_be_written_is_told(tmp_path):
         of_study(str(tmp_path / "file"), Path("grid")).lay_out("token")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_read_only_storage_is_told(tmp_path):
-    tmp_path.chmod(0o500)
+def test_a_read_only_storage_is_reported(read_only):
     with pytest.raises(StorageError, match="can't be written"):
-        of_study(str(tmp_path / "shared"), Path("grid")).lay_out("token")
+        of_study(str(read_only / "shared"), Path("grid")).lay_out("token")

@@ -9,7 +9,7 @@ from sklearn import decomposition
 
 import tivae
 from tests.small import small
-from tivae import records
+from tivae import records, stages
 from tivae.config import ConfigError, TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
@@ -31,7 +31,7 @@ def recorded_control(host, tmp_path_factory):
     def of(name, **changes):
         config = control(name, **changes)
         if config.key not in known:
-            known[config.key] = records.run_trial(config, host, "cpu", study, measures="none")
+            known[config.key] = stages.run_trial(config, host, "cpu", study, measures="none")
         return known[config.key], records.trial_folder(study, config.key)
 
     return of
@@ -183,7 +183,7 @@ class TestAutoencoder:
     CONFIG = small(model="autoencoder")
 
     def test_its_loss_is_the_reconstruction_alone(self, host, tmp_path):
-        record = records.run_trial(self.CONFIG, host, "cpu", tmp_path, measures="none")
+        record = stages.run_trial(self.CONFIG, host, "cpu", tmp_path, measures="none")
         assert record["status"] == "finished", record["error"]
         row = record["epochs"][-1]
         for kind in ("train", "base", "augmented"):

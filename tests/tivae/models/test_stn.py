@@ -154,11 +154,13 @@ def test_the_stns_output_is_input_and_target_of_the_model(host, train_dataset):
     expected = training.model.total(training.model.losses(seen, noise, 0)).item()
     assert training.loss(training.images(), index, step=0)[0].item() == pytest.approx(expected, rel=1e-4)
     for kind, images in {"base": data.base_test(), "augmented": data.augmented_test()}.items():
-        torch.testing.assert_close(training.tests[kind].images, stn(images.batch(slice(0, 100))), rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(
+            training.evaluation.sets[kind].images, stn(images.batch(slice(0, 100))), rtol=1e-4, atol=1e-4
+        )
 
 
 @pytest.mark.parametrize("train_dataset", ["base", "augmented"])
-def test_a_fixed_set_passes_a_frozen_stn_once_in_a_trial(host, monkeypatch, train_dataset):
+def test_a_fixed_set_passes_a_frozen_stn_once_in_a_training_and_once_in_a_readout(host, monkeypatch, train_dataset):
     config = small(stn="pretrained", stn_epochs=1, train_dataset=train_dataset)
     stn = experiment.pretrain(config, host).stn
     passed = []
@@ -170,7 +172,7 @@ def test_a_fixed_set_passes_a_frozen_stn_once_in_a_trial(host, monkeypatch, trai
 
     monkeypatch.setattr(type(stn), "forward", counted)
     experiment.run(config, host, stn=stn, measures="none")
-    # Both test sets and, trained on base images, the training images; for the probe the augmented ones beside them.
-    # Trained on warps that are redrawn: these in both epochs, and the probe's two sets.
-    training = 200 + 200 if train_dataset == "base" else 2 * 200 + 200 + 200
-    assert sum(passed) == 2 * 100 + training
+    # Training: both test sets and the training images, once or, where their warps are redrawn, in both epochs.
+    training = 2 * 100 + (200 if train_dataset == "base" else 2 * 200)
+    # Readout: both test sets, and the training images as they are and augmented.
+    assert sum(passed) == training + 2 * 100 + 2 * 200

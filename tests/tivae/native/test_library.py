@@ -58,7 +58,7 @@ def test_statistics_are_good_to_single_precision_where_the_mean_is_far_larger_th
 def test_bits_do_not_depend_on_the_width_of_vectors(monkeypatch, tmp_path):
     """One machine's results are another's: compiled for 512 and for 256 bits."""
     if "avx512f" not in library._processor().split():
-        pytest.skip("this processor has vectors of one width only")
+        pytest.skip("hardware: this processor has vectors of one width only")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     results = []
     for flags in (library.FLAGS, (*library.FLAGS, "-mno-avx512f")):

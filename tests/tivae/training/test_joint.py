@@ -8,7 +8,7 @@ import torch
 
 import tivae
 from tests.small import small
-from tivae import experiment, records
+from tivae import experiment, records, stages
 from tivae.config import ConfigError, TrialConfig
 from tivae.data import warps
 from tivae.data.datasets import TrialData
@@ -156,7 +156,7 @@ def test_resumed_equals_uninterrupted(host, config, tmp_path):
 
 @both_modes
 def test_a_record_brings_model_and_stn_back(host, config, tmp_path):
-    record = records.run_trial(config, host, "cpu", tmp_path, measures="none")
+    record = stages.run_trial(config, host, "cpu", tmp_path, measures="none")
     folder = records.trial_folder(tmp_path, config.key)
     assert record["status"] == "finished"
     loaded = tivae.load(folder)

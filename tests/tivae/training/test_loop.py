@@ -440,7 +440,7 @@ def test_a_checkpoint_of_another_trial_is_named(unused, tmp_path, caplog):
     with pytest.raises(Interrupted):
         train(other, file, stop_after(1))
     train(ModelTraining(SHORT, data, None), file)
-    assert f"it belongs to {other.key}, not {SHORT.key}" in caplog.text
+    assert f"it belongs to {other.key}, not {SHORT.training_key}" in caplog.text
 
 
 def test_a_good_checkpoint_is_used_without_a_word(unused, tmp_path, caplog):

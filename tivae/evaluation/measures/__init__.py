@@ -13,6 +13,7 @@ from typing import Any
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.evaluation.measure import Measure
+from tivae.evaluation.memo import Memo
 from tivae.evaluation.readout import Readout, fitted_on, probed_stn
 from tivae.evaluation.subject import Subject
 from tivae.fields import ConfigError
@@ -51,6 +52,11 @@ def chosen(measures: str) -> dict[str, Measure]:
     return found
 
 
+def wanted_of(config: TrialConfig, measures: str) -> dict[str, Measure]:
+    """Those of `chosen(measures)` that a trial of `config` has: some are of an STN."""
+    return {name: entry for name, entry in chosen(measures).items() if config.stn != "none" or not entry.needs_stn}
+
+
 def measure(
     config: TrialConfig,
     data: TrialData,
@@ -58,17 +64,20 @@ def measure(
     stn: SpatialTransformer | None,
     readout: Readout,
     measures: str,
+    memo: Memo | None = None,
 ) -> Measured:
     """The measures that `chosen(measures)` gives, on the test images.
 
+    memo: of other readouts of the same model, whose encodings are used again.
+
     Raises `DegenerateWarp` where an STN has collapsed, and what a measure from elsewhere raises.
     """
-    wanted = {name: entry for name, entry in chosen(measures).items() if stn is not None or not entry.needs_stn}
+    wanted = wanted_of(config, measures)
     if not wanted:
         return Measured()
     started = time.perf_counter()
     probe = readout.probes[fitted_on("augmented", config)]
-    subject = Subject(config, data, model, probed_stn(config, stn), probe, front=stn)
+    subject = Subject(config, data, model, probed_stn(config, stn), probe, stn, memo=memo or Memo())
     columns: dict[str, Any] = {}
     for entry in wanted.values():
         columns |= entry(subject)

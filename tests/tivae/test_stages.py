@@ -1,0 +1,356 @@
+"""STN, training and readout are each computed once, whoever asks, and give what a trial alone gives."""
+
+import contextlib
+import dataclasses
+import logging
+
+import pytest
+import torch
+
+from tests.small import small
+from tivae import experiment, records, stages
+from tivae.data.datasets import TrialData
+from tivae.io import checkpoint
+from tivae.models.stn import build as build_stn
+from tivae.models.stn import freeze
+from tivae.stages import Place, Wanted
+from tivae.training.loop import epoch_file
+
+TIMES = {"wall_seconds", "images_per_second"}
+NONE = Wanted(measures="none")
+VAE = small(train_images=100, hidden_widths=(4,), epochs=4)
+# Its temperature changes between the epochs: every 100 steps.
+ANNEALED = {"model": "categorical_vae", "temperature": 1.0, "minimum_temperature": 0.1, "annealing_rate": 5e-3}
+ANNEALED |= {"latent_dim": 4, "categories": 5, "batch_size": 2}
+EACH = {
+    "vae": VAE,
+    "augmented": dataclasses.replace(VAE, train_dataset="augmented"),
+    "consistency": dataclasses.replace(VAE, consistency_weight=0.1),
+    "categorical_vae": small(train_images=100, hidden_widths=(4,), epochs=4, **ANNEALED),
+    "pretrained": dataclasses.replace(VAE, stn="pretrained", stn_epochs=1, train_dataset="augmented"),
+    "joint": dataclasses.replace(VAE, stn="joint"),
+    "inverse": dataclasses.replace(VAE, stn="inverse", train_dataset="augmented"),
+}
+
+
+class Interrupted(KeyboardInterrupt):
+    pass
+
+
+@pytest.fixture
+def place(host, tmp_path):
+    return Place(host, "cpu", tmp_path)
+
+
+@pytest.fixture
+def epochs_done():
+    """The rows of all epochs that are trained."""
+    return []
+
+
+def untimed(rows):
+    return [{name: value for name, value in row.items() if name not in TIMES} for row in rows]
+
+
+def numbers(record, study):
+    """What must not depend on when, after what and beside what a trial was computed."""
+    folder = study / "trials" / record["key"]
+    names = [name for name in ("model.pt", "stn.pt", "predictions.pt", "encodings.pt") if (folder / name).exists()]
+    files = {name: {key: value.tolist() for key, value in checkpoint.load(folder / name).items()} for name in names}
+    return record["status"], record["error"], record["metrics"], untimed(record["epochs"]), files
+
+
+def alone(config, host, folder, wanted=NONE):
+    record = stages.run_trials([config], Place(host, "cpu", folder), wanted=wanted)[0]
+    assert record["status"] == "finished"
+    return numbers(record, folder)
+
+
+# More epochs
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+@pytest.mark.parametrize("name", EACH)
+def test_a_training_that_goes_on_equals_one_in_one_go_bit_for_bit(
+    place, tmp_path_factory, epochs_done, name, interrupted
+):
+    long = EACH[name]
+    short = dataclasses.replace(long, epochs=2)
+    stages.run_trials([short], place, epochs_done.append, wanted=NONE)
+
+    def stop(row):
+        epochs_done.append(row)
+        if row["epoch"] == 3:
+            raise Interrupted
+
+    if interrupted:
+        with pytest.raises(Interrupted):
+            stages.run_trials([long], place, stop, wanted=NONE)
+    (record,) = stages.run_trials([long], place, epochs_done.append, wanted=NONE)
+    assert [row["epoch"] for row in epochs_done] == [1, 2, 3, 4]
+    assert numbers(record, place.study) == alone(long, place.host, tmp_path_factory.mktemp("alone"))
+    if name == "categorical_vae":
+        assert len({row["temperature"] for row in record["epochs"]}) > 2
+
+
+def test_a_grid_over_epochs_costs_its_longest_training(place, tmp_path_factory, epochs_done):
+    configs = [dataclasses.replace(VAE, epochs=epochs) for epochs in (1, 2, 4)]
+    found = stages.run_trials(configs, place, epochs_done.append, wanted=NONE)
+    assert [row["epoch"] for row in epochs_done] == [1, 2, 3, 4]
+    for config, record in zip(configs, found, strict=True):
+        assert numbers(record, place.study) == alone(config, place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_fewer_epochs_than_are_trained_are_trained_again_and_the_rest_stays(place, tmp_path_factory, epochs_done):
+    stages.run_trials([VAE], place, wanted=NONE)
+    short = dataclasses.replace(VAE, epochs=3)
+    (record,) = stages.run_trials([short], place, epochs_done.append, wanted=NONE)
+    assert [row["epoch"] for row in epochs_done] == [1, 2, 3]
+    assert numbers(record, place.study) == alone(short, place.host, tmp_path_factory.mktemp("alone"))
+    longer = dataclasses.replace(VAE, epochs=5)
+    epochs_done.clear()
+    stages.run_trials([longer], place, epochs_done.append, wanted=NONE)
+    assert [row["epoch"] for row in epochs_done] == [5]
+    kept = records.read(records.training_folder(place.study, VAE.training_key))
+    assert [row["epoch"] for row in kept["epochs"]] == [1, 2, 3, 4, 5]
+
+
+def test_a_schedule_that_knows_its_end_is_not_gone_on_with(place, tmp_path_factory, epochs_done):
+    long = dataclasses.replace(VAE, learning_rate_schedule="cosine")
+    short = dataclasses.replace(long, epochs=2)
+    assert short.training_key != long.training_key
+    stages.run_trials([short], place, wanted=NONE)
+    (record,) = stages.run_trials([long], place, epochs_done.append, wanted=NONE)
+    assert [row["epoch"] for row in epochs_done] == [1, 2, 3, 4]
+    assert numbers(record, place.study) == alone(long, place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_without_checkpoints_more_epochs_start_again_and_readouts_do_not(place, tmp_path_factory, epochs_done):
+    wanted = Wanted(measures="none", keep=False)
+    short = dataclasses.replace(VAE, epochs=2)
+    stages.run_trials([short], place, wanted=wanted)
+    probed = dataclasses.replace(short, probe="linear_svm")
+    stages.run_trials([probed], place, epochs_done.append, wanted=wanted)
+    assert epochs_done == []
+    (record,) = stages.run_trials([VAE], place, epochs_done.append, wanted=wanted)
+    assert [row["epoch"] for row in epochs_done] == [1, 2, 3, 4]
+    assert numbers(record, place.study) == alone(VAE, place.host, tmp_path_factory.mktemp("alone"))
+
+
+# Readouts
+
+READOUTS = [
+    {},
+    {"probe": "linear_svm"},
+    {"probe_regularisation": 0.1},
+    {"probe_fit": "both"},
+    {"probe_fit": "base"},
+    {"probe_features": "sample"},
+    {"epochs": 2},
+    {"test_images": 150},
+    {"rotation_degrees": 45.0},
+]
+
+
+@pytest.mark.parametrize("measures", ["none", "all"])
+def test_readouts_share_a_training_and_equal_those_of_trials_alone(place, tmp_path_factory, epochs_done, measures):
+    configs = [dataclasses.replace(VAE, **changes) for changes in READOUTS]
+    wanted = Wanted(measures=measures)
+    seen = []
+    found = stages.run_trials(configs, place, epochs_done.append, seen.append, wanted=wanted)
+    assert len(epochs_done) == 4
+    assert [record["key"] for record in found] == [config.key for config in configs]
+    assert {record["key"] for record in seen} == {config.key for config in configs}
+    for config, record in zip(configs, found, strict=True):
+        status, error, metrics, rows, files = numbers(record, place.study)
+        expected = alone(config, place.host, tmp_path_factory.mktemp("alone"), wanted)
+        assert (status, error, metrics, files) == (*expected[:3], expected[4])
+        # Of other images than those of the longest trial, the losses are those of the last epoch alone.
+        trained_on_others = config.evaluation_key != VAE.evaluation_key
+        assert rows[-1] == expected[3][-1]
+        assert ("base_loss" in rows[0]) == (not trained_on_others)
+        assert [row["train_loss"] for row in rows] == [row["train_loss"] for row in expected[3]]
+
+
+def test_readouts_behind_an_stn_equal_those_of_trials_alone(place, tmp_path_factory):
+    config = EACH["pretrained"]
+    configs = [config, dataclasses.replace(config, probe_stn="bypassed")]
+    found = stages.run_trials(configs, place, wanted=NONE)
+    assert found[0]["metrics"]["base_accuracy"] != found[1]["metrics"]["base_accuracy"]
+    for each, record in zip(configs, found, strict=True):
+        assert numbers(record, place.study) == alone(each, place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_a_readout_asked_for_later_trains_nothing(place, epochs_done):
+    stages.run_trials([VAE], place, wanted=NONE)
+    record = stages.run_trials([dataclasses.replace(VAE, probe="linear_svm")], place, epochs_done.append)[0]
+    assert record["status"] == "finished"
+    assert epochs_done == []
+
+
+@pytest.mark.parametrize("name", ["vae", "pretrained"])
+def test_measures_fill_up_a_finished_trial_without_training(place, tmp_path_factory, epochs_done, name):
+    config = EACH[name]
+    before = stages.run_trials([config], place, wanted=NONE)[0]
+    record = stages.run_trials([config], place, epochs_done.append, wanted=Wanted(measures="all"))[0]
+    assert epochs_done == []
+    assert record["metrics"].items() >= before["metrics"].items()
+    assert "local_sensitivity_rotation" in record["metrics"]
+    assert numbers(record, place.study) == alone(
+        config, place.host, tmp_path_factory.mktemp("a"), Wanted(measures="all")
+    )
+    again = stages.run_trials([config], place, epochs_done.append, wanted=NONE)[0]
+    assert again == record
+
+
+def test_a_trial_that_can_not_be_read_out_again_keeps_its_record(place, monkeypatch, caplog):
+    before = stages.run_trials([VAE], place, wanted=NONE)[0]
+    monkeypatch.setattr(experiment.invariance, "measure", lambda *_: 1 / 0)
+    assert stages.run_trials([VAE], place)[0] == before
+    assert f"{VAE.key} could not be read out again (ZeroDivisionError: division by zero)" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        *({"probe": "linear_svm"}, {"probe_fit": "base"}, {"probe_features": "sample"}, {"probe_regularisation": 2.0}),
+        *({"test_images": 150}, {"rotation_degrees": 45.0}, {"shift_pixels": 1.0}, {"scale_range": 0.1}),
+        *({"warp_probability": 1.0}, {"interpolation": "nearest"}, {"fill": "grey"}, {"whole_pixel_shifts": True}),
+    ],
+)
+def test_what_names_no_training_moves_no_weight(host, changes):
+    one, other = VAE, dataclasses.replace(VAE, **changes)
+    assert one.training_key == other.training_key
+    weights = [experiment.train(each, TrialData(host, each, "cpu"), None).module.state_dict() for each in (one, other)]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+@pytest.mark.parametrize("warp", [{"rotation_degrees": 45.0}, {"fill": "grey"}])
+@pytest.mark.parametrize("name", ["augmented", "consistency", "joint", "inverse"])
+def test_warps_that_are_trained_on_move_the_weights(host, name, warp):
+    """Negative control of the test above."""
+    one, other = EACH[name], dataclasses.replace(EACH[name], **warp)
+    assert one.training_key != other.training_key
+    weights = [experiment.train(each, TrialData(host, each, "cpu"), None).module.state_dict() for each in (one, other)]
+    assert any(not torch.equal(weights[0][part], weights[1][part]) for part in weights[0])
+
+
+# What goes wrong
+
+
+def test_of_a_training_that_fails_the_epochs_before_are_read_out(place, monkeypatch, tmp_path_factory):
+    short = dataclasses.replace(VAE, epochs=2)
+    loss = experiment.ModelTraining.loss
+
+    def broken(self, images, index, step):
+        total, parts = loss(self, images, index, step)
+        return (total, parts) if step < 3 * 4 else (total * float("nan"), parts * float("nan"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(experiment.ModelTraining, "loss", broken)
+        good, bad = stages.run_trials([short, VAE], place, wanted=NONE)
+    assert numbers(good, place.study) == alone(short, place.host, tmp_path_factory.mktemp("alone"))
+    assert (bad["status"], bad["metrics"]) == ("failed", {})
+    assert bad["error"].startswith("NonFiniteLoss: the training loss is nan at step 12;")
+    assert [row["epoch"] for row in bad["epochs"]] == [1, 2, 3]
+    training = records.read(records.training_folder(place.study, VAE.training_key))
+    assert (training["kind"], training["status"], training["error"]) == ("training", "failed", bad["error"])
+    # Without the fault it goes on from its last good epoch.
+    done = []
+    (record,) = stages.run_trials([VAE], place, done.append, wanted=NONE)
+    assert [row["epoch"] for row in done] == [4]
+    assert numbers(record, place.study) == alone(VAE, place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_a_probe_that_fails_fails_its_trial_alone(place, monkeypatch):
+    from tivae.evaluation import readout
+
+    fit = readout.probe.fit
+
+    def broken(features, labels, regularisation, kind):
+        if kind == "linear_svm":
+            raise ValueError("no machine")
+        return fit(features, labels, regularisation, kind)
+
+    monkeypatch.setattr(readout.probe, "fit", broken)
+    found = stages.run_trials([VAE, dataclasses.replace(VAE, probe="linear_svm")], place, wanted=NONE)
+    assert [(record["status"], record["error"]) for record in found] == [
+        ("finished", None),
+        ("failed", "ValueError: no machine"),
+    ]
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def of_another_recipe(file):
+    checkpoint.save(file, checkpoint.load(file) | {"key": "0123456789ab"})
+
+
+def of_another_epoch(file):
+    state = checkpoint.load(file)
+    checkpoint.save(file, state | {"rows": state["rows"][:1]})
+
+
+@pytest.mark.parametrize("spoil", [cut, of_another_recipe, of_another_epoch])
+def test_a_state_that_can_not_be_used_is_named_and_made_again_alone(
+    place, tmp_path_factory, epochs_done, caplog, spoil
+):
+    short = dataclasses.replace(VAE, epochs=2)
+    first, _ = stages.run_trials([short, VAE], place, wanted=NONE)
+    training = records.training_folder(place.study, VAE.training_key)
+    file = epoch_file(training / "checkpoint.pt", 4)
+    good = epoch_file(training / "checkpoint.pt", 2).read_bytes()
+    spoil(file)
+    probed = [dataclasses.replace(config, probe="linear_svm") for config in (short, VAE)]
+    with caplog.at_level(logging.WARNING, logger="tivae"):
+        found = stages.run_trials(probed, place, epochs_done.append, wanted=NONE)
+    assert str(file) in caplog.text
+    # It goes on from the state of epoch 2, which is as it was.
+    assert [row["epoch"] for row in epochs_done] == [3, 4]
+    assert epoch_file(training / "checkpoint.pt", 2).read_bytes() == good
+    assert records.read(records.trial_folder(place.study, short.key)) == first
+    assert numbers(found[1], place.study) == alone(probed[1], place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_a_damaged_training_record_costs_no_training(place, epochs_done):
+    stages.run_trials([VAE], place, wanted=NONE)
+    (records.training_folder(place.study, VAE.training_key) / "record.json").write_bytes(b"{")
+    probed = dataclasses.replace(VAE, probe="linear_svm")
+    assert stages.run_trials([probed], place, epochs_done.append, wanted=NONE)[0]["status"] == "finished"
+    assert epochs_done == []
+
+
+@pytest.mark.parametrize("moment", ["readout", "record"])
+def test_a_kill_between_training_and_record_costs_no_epoch(place, monkeypatch, tmp_path_factory, epochs_done, moment):
+    def die(*_, **__):
+        raise Interrupted
+
+    with monkeypatch.context() as patch, contextlib.suppress(Interrupted):
+        patch.setattr(*(experiment, "read_out", die) if moment == "readout" else (records, "write", die))
+        stages.run_trials([VAE], place, wanted=NONE)
+    assert records.read(records.trial_folder(place.study, VAE.key)) is None
+    (record,) = stages.run_trials([VAE], place, epochs_done.append, wanted=NONE)
+    assert epochs_done == []
+    assert numbers(record, place.study) == alone(VAE, place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_a_control_is_read_out_without_a_training(place, epochs_done):
+    control = small(model="pca", epochs=1, train_images=200, latent_dim=3)
+    (record,) = stages.run_trials([control], place, epochs_done.append, wanted=NONE)
+    assert record["status"] == "finished"
+    assert not (place.study / "trainings").exists()
+
+
+def test_an_untrained_stn_is_not_taken_for_the_pretrained_one(place):
+    """The readout of a training behind an STN passes the pretrained STN again."""
+    config = EACH["pretrained"]
+    stages.run_trials([config], place, wanted=NONE)
+    probed = dataclasses.replace(config, probe="linear_svm")
+    stages.run_trials([probed], place, wanted=NONE)
+    stored = checkpoint.load(records.trial_folder(place.study, probed.key) / "stn.pt")
+    pretrained = checkpoint.load(records.stn_folder(place.study, config.stn_key) / "stn.pt")
+    fresh = freeze(build_stn(config)).state_dict()
+    assert all(torch.equal(stored[name], pretrained[name]) for name in stored)
+    assert any(not torch.equal(stored[name], fresh[name]) for name in stored)

@@ -1,0 +1,282 @@
+"""The stages of trials, each computed once and left on storage: STN pretraining -> training -> readouts.
+
+Each is a plain function of its configs and a device, writes one record (`tivae.records`), and can be killed at any
+moment: the same call again continues, or does nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tivae import device_support, experiment, records
+from tivae.config import TrialConfig
+from tivae.data.datasets import TrialData
+from tivae.data.image_set import Images
+from tivae.data.placement import place as placed
+from tivae.evaluation.measures import chosen
+from tivae.experiment import Readouts, Trained
+from tivae.io import checkpoint, files
+from tivae.io.provenance import Stopwatch
+from tivae.models.networks import kernels_of
+from tivae.models.stn import SpatialTransformer
+from tivae.records import CHECKPOINT
+from tivae.training.loop import OnEpoch
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is computed of trials besides what their configs say; it moves no number.
+
+    measures: of invariance (`tivae.evaluation.measures.chosen`). intermediate: see `experiment.run`. keep: whether
+    trainings stay such that more epochs can go on from them.
+    """
+
+    measures: str = "standard"
+    intermediate: str | None = None
+    keep: bool = True
+
+    def __post_init__(self) -> None:
+        chosen(self.measures)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where stages are computed, on which images, and where they are left: the folder of a study."""
+
+    host: Images
+    device: torch.device | str
+    study: Path
+
+
+def run_trial(
+    config: TrialConfig,
+    host: Images,
+    device: torch.device | str,
+    study: Path,
+    on_epoch: OnEpoch | None = None,
+    **wanted: Any,
+) -> Record:
+    """The trial's record, computed and written unless a finished one is there; wanted: fields of `Wanted`.
+
+    See `run_trials`.
+    """
+    return run_trials([config], Place(host, device, study), on_epoch, wanted=Wanted(**wanted))[0]
+
+
+def run_trials(
+    configs: Sequence[TrialConfig],
+    place: Place,
+    on_epoch: OnEpoch | None = None,
+    on_trial: Callable[[Record], None] | None = None,
+    *,
+    wanted: Wanted | None = None,
+) -> list[Record]:
+    """The records of trials that read out one training (or of one control), in their order.
+
+    What is finished is left as it is; a finished trial with fewer measures than wanted is read out again. The training
+    goes on from its last epoch to the last that is asked for, and the trials are read out along it. The STN is taken
+    from the study's folder, and pretrained there where it is missing. Whatever a trial raises is recorded, with the
+    reason; where the training fails, the trials of epochs that it had reached are read out none the less. A trial that
+    had finished and can't be read out again keeps its record.
+
+    on_epoch: called with each new row of the training; on_trial: with each record, as it is there.
+
+    Raises `OSError` where the folder can't be written, and what a full or broken device raises, which says nothing of
+    the trials.
+    """
+    wanted = wanted or Wanted()
+    assert len({config.training_key for config in configs}) == 1
+    found: dict[str, Record] = {}
+    waiting = []
+    for config in configs:
+        known = records.finished_trial(config, place.study, wanted.measures)
+        if known is not None:
+            found[config.key] = known
+        elif config not in waiting:
+            waiting.append(config)
+            _begin(config, place.study)
+    for record in _computed(waiting, place, on_epoch, wanted):
+        found[record["key"]] = record
+        if on_trial is not None:
+            on_trial(record)
+    return [found[config.key] for config in configs]
+
+
+def run_stn(config: TrialConfig, place: Place, on_epoch: OnEpoch | None = None) -> Record:
+    """The record of the config's pretrained STN, computed and written unless a finished one is there.
+
+    Raises what the pretraining raises, and `OSError` where the folder can't be written.
+    """
+    assert config.stn_key is not None
+    folder = records.stn_folder(place.study, config.stn_key)
+    known = records.finished_stn(place.study, config.stn_key)
+    if known is not None:
+        return known
+    file = folder / CHECKPOINT
+    result = experiment.pretrain(config, place.host, place.device, checkpoint=file, on_epoch=on_epoch)
+    checkpoint.save(folder / "stn.pt", result.stn.state_dict())
+    record = records.write_record(folder, "stn", config, result.metrics, result.epochs, result.provenance)
+    checkpoint.remove(file)
+    return record
+
+
+def run_training(
+    configs: Sequence[TrialConfig],
+    place: Place,
+    frozen: SpatialTransformer | None,
+    on_epoch: OnEpoch | None = None,
+    *,
+    wanted: Wanted | None = None,
+) -> None:
+    """Leaves the states that trials read out, one for each of the configs' epochs; all are of one training.
+
+    Raises `NonFiniteLoss`, of which the record tells as well, and `OSError` where the folder can't be written.
+    """
+    wanted = wanted or Wanted()
+    missing: dict[int, TrialConfig] = {}
+    for each in configs:
+        if records.trained_state(each, place.study) is None:
+            missing.setdefault(each.epochs, each)
+    if not missing:
+        return
+    config = missing[max(missing)]
+    assert config.training_key is not None
+    folder, watch = (
+        records.training_folder(place.study, config.training_key),
+        Stopwatch(place.device, place.host.source),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    files.clear(folder)
+    file, data = folder / CHECKPOINT, TrialData(place.host, config, place.device)
+    try:
+        training = experiment.train(
+            config,
+            data,
+            frozen,
+            file,
+            on_epoch,
+            wanted.intermediate,
+            asked=sorted(missing),
+            keep=wanted.keep,
+        )
+    except ValueError as error:
+        rows, told = records.epochs_so_far(config, place.study), records.reason(error)
+        origin = watch.provenance()
+        records.write_record(folder, "training", config, {}, rows, origin, status="failed", error=told)
+        raise
+    origin = watch.provenance(training.seconds_before, training.resumed) | {"kernels": kernels_of(training.model)}
+    known = records.finished(folder)
+    if known is None or len(known["epochs"]) < len(training.rows):
+        records.write_record(folder, "training", config, {}, training.rows, origin)
+    checkpoint.remove(file)
+
+
+def _begin(config: TrialConfig, study: Path) -> None:
+    folder = records.trial_folder(study, config.key)
+    folder.mkdir(parents=True, exist_ok=True)
+    files.clear(folder)
+    if records.finished(folder) is None:
+        records.write_running(config, study)
+
+
+def _computed(
+    configs: Sequence[TrialConfig], place: Place, on_epoch: OnEpoch | None, wanted: Wanted
+) -> Iterator[Record]:
+    """The records of the trials that have none yet, as they are written."""
+    if not configs:
+        return
+    frozen, failure = None, None
+    try:
+        frozen = _frozen_stn(configs[0], place)
+        if configs[0].training_key is not None:
+            run_training(configs, place, frozen, on_epoch, wanted=wanted)
+    # A failed trial must be a row with a reason, never missing, whatever it was that failed.
+    except Exception as error:
+        failure = error
+        if isinstance(error, OSError) or device_support.is_to_blame(place.device, error):
+            raise
+    groups = itertools.groupby(sorted(configs, key=_order), key=_group)
+    for group in (list(members) for _, members in groups):
+        yield from _read_out(group, place, frozen, failure, wanted)
+
+
+def _group(config: TrialConfig) -> tuple[int, str]:
+    """Trials of one training that are alike in it read the same weights on the same images."""
+    return config.epochs, config.evaluation_key or config.key
+
+
+def _order(config: TrialConfig) -> tuple[int, str, str, str]:
+    """Within a group, those that read the same encodings follow each other."""
+    return *_group(config), config.probe_features or "", config.probe_stn or ""
+
+
+def _read_out(
+    group: Sequence[TrialConfig],
+    place: Place,
+    frozen: SpatialTransformer | None,
+    failure: Exception | None,
+    wanted: Wanted,
+) -> Iterator[Record]:
+    readouts: Readouts | None = None
+    for config in group:
+        watch = Stopwatch(place.device, place.host.source)
+        try:
+            if readouts is None:
+                data = TrialData(place.host, config, place.device)
+                trained = _trained(config, data, frozen, place, failure)
+                readouts = Readouts(data, trained, place.host.source, shared=len(group) > 1)
+            result = readouts.of(config, _with_measured(config, place.study, wanted.measures))
+        except Exception as error:
+            if device_support.is_to_blame(place.device, error):
+                raise
+            yield _failed(config, place.study, error, watch)
+            continue
+        yield records.write(records.trial_folder(place.study, config.key), result)
+
+
+def _with_measured(config: TrialConfig, study: Path, measures: str) -> str:
+    """The measures that are wanted of a trial, and those that it has already."""
+    known = records.finished(records.trial_folder(study, config.key))
+    return measures if known is None else ",".join([*known.get("measures", ()), measures])
+
+
+def _trained(
+    config: TrialConfig,
+    data: TrialData,
+    frozen: SpatialTransformer | None,
+    place: Place,
+    failure: Exception | None,
+) -> Trained:
+    """What is read out; raises `failure`, that of the training, where it did not come so far."""
+    if config.training_key is None:
+        if failure is not None:
+            raise failure
+        return experiment.fit_control(config, data, frozen)
+    state = records.trained_state(config, place.study, data.device)
+    if state is None:
+        raise failure or FileNotFoundError(f"the training {config.training_key} has no state of epoch {config.epochs}")
+    return experiment.restored(config, data, frozen, state)
+
+
+def _failed(config: TrialConfig, study: Path, error: Exception, watch: Stopwatch) -> Record:
+    known = records.finished(records.trial_folder(study, config.key))
+    if known is not None:
+        records.warn_once(f"{config.key} could not be read out again ({records.reason(error)}); its record stays")
+        return known
+    return records.write_unfinished(config, study, "failed", records.reason(error), watch.provenance())
+
+
+def _frozen_stn(config: TrialConfig, place: Place) -> SpatialTransformer | None:
+    if config.stn_key is None:
+        return None
+    run_stn(config, place)
+    stn = records.load_stn(config, records.stn_folder(place.study, config.stn_key))
+    return placed(stn, place.device)
