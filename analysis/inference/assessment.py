@@ -117,6 +117,15 @@ def assess(claim: Claim, trials: Trials, looks: Looks | None = None) -> Assessme
     return min(found, key=lambda one: math.inf if math.isnan(one.p_value) else one.p_value)
 
 
+def claim_estimates(claim: Claim, trials: Trials) -> list[Estimate]:
+    """The estimate of each contrast on the seeds that all cells have; none with fewer than two seeds."""
+    contrasts = claim.contrasts()
+    cells = dict.fromkeys(cell for contrast in contrasts for cell, _ in contrast.terms)
+    rows = {cell: trials.of(cell, claim.varies) for cell in cells}
+    seeds = sorted(set.intersection(*(set(found.index) for found in rows.values())))
+    return [trials.estimate(contrast, rows, seeds) for contrast in contrasts] if len(seeds) > 1 else []
+
+
 def cell_configs(claims: Sequence[Claim], trials: Trials) -> set[TrialConfig]:
     """The cells of the claims, as configs of seed 0."""
     configs = set()
