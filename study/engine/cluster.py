@@ -15,9 +15,11 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from study.engine import devices, signals
+from study import signals
+from study.engine import devices
 from study.engine.cpus import usable
 from study.engine.devices import ClusterError, Node, Pool, SlotOptions
+from study.engine.obstacles import obstacle
 from study.engine.private import private, tighten, watched
 from study.storage.remote import Storage, StorageError
 from tivae import registry
@@ -208,6 +210,8 @@ def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
 
 def _not_started(address: str | None, error: Exception) -> str:
     reason = " ".join(str(error).split())[:500]
+    if address is None and (cause := obstacle()) is not None:
+        return f"Ray did not start: {cause}"
     if address is None:
         return f"Ray did not start ({reason}); give the command again when this machine is less busy"
     if "No node info found" in reason:

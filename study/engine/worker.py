@@ -81,6 +81,11 @@ def _work(
         return
     try:
         found = _run(job, config, data, storage, wanted, alive)
+    except (FileExistsError, NotADirectoryError) as error:
+        # Of this job's folder alone: something else lies in its place.
+        why = f"{records.reason(error)}; remove what lies in the place of a folder"
+        tune.report({"status": "failed", "error": why})
+        return
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
         raise

@@ -244,11 +244,11 @@ class Pretended(TorchFunctionMode):
             return pytree.tree_map(lambda x: x.to(place) if isinstance(x, torch.Tensor) else x, content)
 
         def forward_mode(*arguments: Any, **options: Any) -> Any:
-            self._is_forward_mode = True
+            before, self._is_forward_mode = self._is_forward_mode, True
             try:
                 return jvp(*arguments, **options)
             finally:
-                self._is_forward_mode = False
+                self._is_forward_mode = before
 
         def host(device_type: str) -> str:
             return "cpu" if device_type in DEVICE_TYPES else device_type

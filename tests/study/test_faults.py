@@ -10,6 +10,7 @@ import time
 
 import pytest
 
+from study.space.search_space import read
 from tests.study.faults import Study, kill_driver, kill_everything, wait, workers
 
 # Far less than an epoch of that many images takes.
@@ -164,6 +165,18 @@ def test_a_damaged_record_is_named_and_its_trial_alone_run_again(undisturbed, fi
     assert "3 of 4 trials are finished already" in printed
     assert {path: path.stat().st_mtime_ns for path in records[1:]} == before
     assert finished.figures() == undisturbed.figures()
+
+
+def test_a_trial_whose_folder_is_a_file_fails_alone(study):
+    first, *others = [config.key for config in read(study.space).trials if config.stn == "none"]
+    path = study.folder / "trials" / first
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    printed = study.run("--set", "stn=none", code=1)
+    assert f"FAILED {first}" in printed
+    assert "remove what lies in the place of a folder" in printed
+    assert {key: status for key, (status, _, _) in study.figures().items()} == dict.fromkeys(others, "finished")
+    assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize("damage", [_cut, _empty, _flip])

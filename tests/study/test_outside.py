@@ -11,6 +11,7 @@ import pytest
 import analysis
 from analysis.frames.labels import cell_label, model_name
 from study.space import search_space
+from tests.study.clusters import Command, cluster_of
 from tests.study.space_files import read_text
 from tests.tivae import outside
 from tivae import registry
@@ -176,3 +177,18 @@ def test_a_node_of_a_cluster_is_sent_the_package(folder, monkeypatch):
     with pytest.raises(AttributeError), cluster.session("127.0.0.1:1"):
         pass
     assert str(folder.resolve() / "elsewhere") in sent["runtime_env"]["py_modules"]
+
+
+@pytest.mark.slow
+def test_nodes_that_lack_the_package_run_its_models_and_measures(tmp_path, monkeypatch):
+    package = outside.package(tmp_path / "packages")
+    with cluster_of({"num_cpus": 1}, {"num_cpus": 1}) as (cluster, _):
+        # Only now, as the nodes would have the path otherwise.
+        monkeypatch.setenv("PYTHONPATH", str(package))
+        changes = ("--set", f"model={VQ}", "--set", "stn=none", "--set", "probe=elsewhere.centroids:Centroids")
+        measures = ("--measures", "elsewhere.participation:participation", "--seeds", "2")
+        with Command(tmp_path, "--address", cluster.address, *changes, *measures) as command:
+            command.end()
+    trials = analysis.load(command.study).trials
+    assert trials["status"].tolist() == ["finished"] * 2
+    assert trials["participation_ratio"].ge(1).all()

@@ -4,8 +4,7 @@ import re
 
 import pytest
 
-from study import run
-from study.engine import signals
+from study import run, signals
 from study.run import EXIT_BAD_INPUT, main
 from study.space import search_space
 from study.storage.remote import StorageError

@@ -37,7 +37,7 @@ def test_a_signal_in_the_first_seconds_ends_it_at_once(tmp_path, number, delay):
 
 
 def test_nothing_heavy_is_imported_before_signals_are_handled():
-    script = "import sys; import study.engine.signals; print(sorted({'torch', 'ray', 'pandas'} & set(sys.modules)))"
+    script = "import sys; import study.signals; print(sorted({'torch', 'ray', 'pandas'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
     assert done.stdout == "[]\n"
 

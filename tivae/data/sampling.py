@@ -6,6 +6,7 @@ import functools
 
 import torch
 from torch import Tensor
+from torch.autograd import forward_ad
 from torch.nn import functional
 
 
@@ -15,8 +16,10 @@ def sample(images: Tensor, grid: Tensor, mode: str = "bilinear") -> Tensor:
     Grid points are (x, y) from -1 to 1 between the outer edges of the image (`align_corners=False`). mode: bilinear or
     nearest. The device's own operation, but by `products` where it has no right or repeatable gradient.
     """
-    if mode == "bilinear" and torch.is_grad_enabled() and _has_no_gradient(images, grid):
-        return products(images, grid)
+    if mode == "bilinear":
+        lacks_backward = torch.is_grad_enabled() and _has_no_gradient(images, grid)
+        if lacks_backward or (_has_tangent(images, grid) and not _has_forward_mode()):
+            return products(images, grid)
     return functional.grid_sample(images, grid, mode=mode, align_corners=False)
 
 
@@ -55,6 +58,21 @@ def _weights(places: Tensor, count: int) -> Tensor:
     share = (places - before)[:, None]
     ahead = torch.arange(count, dtype=places.dtype, device=places.device)[:, None] - before[:, None]
     return (ahead == 0) * (1 - share) + (ahead == 1) * share
+
+
+def _has_tangent(*tensors: Tensor) -> bool:
+    return any(forward_ad.unpack_dual(tensor).tangent is not None for tensor in tensors)
+
+
+@functools.cache
+def _has_forward_mode() -> bool:
+    """Whether torch samples in forward-mode differentiation, which torch 2.8 does not."""
+    values, grid = torch.zeros(1, 1, 2, 2), torch.zeros(1, 2, 2, 2)
+    try:
+        torch.func.jvp(lambda images: functional.grid_sample(images, grid, align_corners=False), (values,), (values,))
+    except NotImplementedError:
+        return False
+    return True
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""A first look at a model in training: the accuracy that it has after an epoch, on validation images."""
+"""Accuracy of a model in training, estimated after an epoch on validation images."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ METRICS = ("validation_base_accuracy", "validation_augmented_accuracy")
 
 
 @torch.no_grad()
-def accuracy(config: TrialConfig, data: TrialData, model: Model, stn: SpatialTransformer | None, figure: str) -> float:
-    """An estimate of `figure`, one of `METRICS`: the share of all validation images that a small probe recognises.
+def accuracy(config: TrialConfig, data: TrialData, model: Model, stn: SpatialTransformer | None, metric: str) -> float:
+    """An estimate of `metric`, one of `METRICS`: the share of all validation images that a small probe recognises.
 
-    It is fitted on the first 5,000 training images, of the kind that the config's `probe_fit` says (augmented ones for
+    It is fitted on the first 5,000 training images, as the config's `probe_fit` says (augmented ones for
     `both`), and so reads less than the final probe. The model and the STN must be in `eval()`; nothing of the training
     is changed.
 
     Raises `ValueError` where encodings are not finite.
     """
-    name = figure.removesuffix("_accuracy")
-    kind = fitted_on(name.removeprefix("validation_"), config)
-    images = data.base_train() if kind == "base" else data.augmented_train("intermediate probe warps")
+    name = metric.removesuffix("_accuracy")
+    training_set = fitted_on(name.removeprefix("validation_"), config)
+    images = data.base_train() if training_set == "base" else data.augmented_train("intermediate probe warps")
     shown = images.first(PROBE_IMAGES)
     seen = encode(config, data, model, shown, stn, "intermediate training encodings").numpy()
     labels = data.train_labels[: len(shown)]

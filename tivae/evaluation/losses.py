@@ -70,7 +70,7 @@ def reconstruction(
 def features(
     model: Model,
     images: Dataset,
-    kind: str,
+    name: str,
     through: Callable[[Tensor], Tensor] | None = None,
     batch_size: int = BATCH_SIZE,
     noise: Tensor | None = None,
@@ -83,5 +83,5 @@ def features(
     for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
         seen = batch if through is None else through(batch)
         drawn = None if noise is None else noise[start : start + batch_size]
-        parts.append(model.features(model.encode(seen), kind, drawn).cpu())
+        parts.append(model.features(model.encode(seen), name, drawn).cpu())
     return torch.cat(parts)

@@ -6,7 +6,9 @@ costs about a minute for each model in each process.
 
 from __future__ import annotations
 
+import functools
 import os
+import warnings
 from typing import Any
 
 import torch
@@ -20,7 +22,24 @@ OPTIONS: dict[str, Any] = {"mode": "reduce-overhead", "dynamic": False}
 
 def wanted(device: torch.device) -> bool:
     """Whether training on `device` compiles the networks."""
-    return device.type == "cuda" and os.environ.get(native.VARIABLE) == "compiled"
+    return device.type == "cuda" and os.environ.get(native.VARIABLE) == "compiled" and compiles()
+
+
+@functools.cache
+def compiles() -> bool:
+    """Whether this torch compiles layers of its own: 2.8 leaves them as they are, without a word."""
+    compiled: list[object] = []
+
+    def backend(module: Any, inputs: Any) -> Any:  # noqa: ARG001
+        compiled.append(module)
+        return module.forward
+
+    layers = nn.Sequential(nn.Linear(1, 1))
+    layers.compile(backend=backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        layers(torch.ones(1, 1))
+    return bool(compiled)
 
 
 def prepare(layers: nn.Module) -> nn.Module:

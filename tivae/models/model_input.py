@@ -55,7 +55,7 @@ def through_and_back(stn: SpatialTransformer) -> Transform:
 
 
 def transform_of(mode: str, stn: SpatialTransformer | None) -> Transform:
-    """How a model in the STN mode `mode` looks at the images that come to its STN."""
+    """What a model in the STN mode `mode` sees of the images that come to its STN."""
     if stn is None:
         return plain
     return through_and_back(stn) if mode == "inverse" else through(stn)

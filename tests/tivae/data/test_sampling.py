@@ -108,3 +108,15 @@ def test_on_a_pixels_centre_the_gradient_is_torchs():
     (expected,) = torch.autograd.grad(_native(images, grid).sum(), grid)
     (found,) = torch.autograd.grad(sampling.products(images, grid).sum(), grid)
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+
+
+# Of torch's own formulas.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_in_forward_mode_they_are_used_where_torch_has_none(monkeypatch):
+    images, grid = _drawn(SHAPES[0], torch.float64)
+    images, grid = images.detach(), grid.detach()
+    tangent = torch.randn(images.shape, generator=generator(4, "tangent"), dtype=torch.float64)
+    monkeypatch.setattr(sampling, "_has_forward_mode", lambda: False)
+    _, found = torch.func.jvp(lambda x: sampling.sample(x, grid), (images,), (tangent,))
+    # Reading is linear in the images.
+    torch.testing.assert_close(found, _native(tangent, grid), rtol=0, atol=1e-12)

@@ -26,7 +26,7 @@ def test_it_is_for_a_gpu_and_has_to_be_asked_for(monkeypatch, device, kernels, i
     monkeypatch.delenv(VARIABLE, raising=False)
     if kernels is not None:
         monkeypatch.setenv(VARIABLE, kernels)
-    assert compilation.wanted(torch.device(device)) == is_wanted
+    assert compilation.wanted(torch.device(device)) == (is_wanted and compilation.compiles())
 
 
 @pytest.fixture
@@ -70,6 +70,7 @@ def test_evaluation_is_not_compiled(on_the_cpu):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
+@pytest.mark.skipif(not compilation.compiles(), reason="this torch compiles no layers of its own")
 def test_networks_of_any_number_of_sizes_are_compiled(on_the_cpu, monkeypatch):
     compiled = []
 

@@ -45,9 +45,9 @@ def curves(accuracy: Callable[[WarpParameters], float], count: int) -> dict[str,
     """
     unwarped = accuracy(warp_of("scale", 1.0, count))
     found = {}
-    for kind, values in GRIDS.items():
-        measured = [unwarped if value == _UNWARPED[kind] else accuracy(warp_of(kind, value, count)) for value in values]
-        found[kind] = {"values": [float(value) for value in values], "accuracy": measured}
+    for warp, values in GRIDS.items():
+        measured = [unwarped if value == _UNWARPED[warp] else accuracy(warp_of(warp, value, count)) for value in values]
+        found[warp] = {"values": [float(value) for value in values], "accuracy": measured}
     return found
 
 
@@ -59,14 +59,14 @@ def area(values: Sequence[float], accuracy: Sequence[float]) -> float:
     return float(np.trapezoid(accuracy, values) / (values[-1] - values[0]))
 
 
-def warp_of(kind: str, value: float, count: int) -> WarpParameters:
-    """The warp of `kind` and size `value` for each of `count` images."""
+def warp_of(warp: str, value: float, count: int) -> WarpParameters:
+    """The warp of `warp` and size `value` for each of `count` images."""
     zeros = torch.zeros(count)
     directions = torch.tensor([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])[torch.arange(count) % 4]
-    shift: Tensor = directions * (value if kind == "shift_pixels" else 0.0)
+    shift: Tensor = directions * (value if warp == "shift_pixels" else 0.0)
     return WarpParameters(
-        rotation_degrees=zeros + (value if kind == "rotation_degrees" else 0.0),
+        rotation_degrees=zeros + (value if warp == "rotation_degrees" else 0.0),
         shift_x_pixels=shift[:, 0],
         shift_y_pixels=shift[:, 1],
-        scale=zeros + (value if kind == "scale" else 1.0),
+        scale=zeros + (value if warp == "scale" else 1.0),
     )

@@ -15,7 +15,8 @@ from tivae.fields import number
 class KNearest(Classifier):
     """The class that most of the nearest training encodings have, by Euclidean distance; of a tie, the lowest.
 
-    Shares of so few neighbours are no probabilities: the log loss would be infinite.
+    Shares of so few neighbours are no probabilities: the log loss would be infinite. It costs 3 s of CPU time for
+    10,000 images beside 60,000, which the standard measures ask for 36 times.
     """
 
     label = "k nearest neighbours"

@@ -35,7 +35,7 @@ class CategoricalVAE(Autoencoder):
 
     @classmethod
     def defaults(cls, config: TrialConfig) -> Mapping[str, Any]:
-        """PyTorch-VAE's; the temperature does not fall unless it is told where to stop."""
+        """PyTorch-VAE's; the temperature falls only where a minimum is given."""
         temperature = 0.5 if config.temperature is None else config.temperature
         return {
             "categories": 10,
