@@ -41,6 +41,7 @@ from study.storage.folder import FolderError, Frames, StudyPaths, opened
 from study.storage.lease import held
 from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
+from study.storage.siblings import adopt
 from tivae import records, registry
 from tivae.config import ConfigError, TrialConfig
 from tivae.data.image_set import DataError
@@ -163,6 +164,10 @@ def _until_decided(
 
 def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
     study = place.study
+    if place.storage.folder is not None and place.storage.folder.resolve() == study.resolve():
+        taken = adopt(study, trials, options.measures)
+        if taken:
+            console.print(f"{len(taken)} parts are taken from studies beside this one", highlight=False)
     jobs = plan(trials, study, options.measures)
     waiting = {trial.key for job in jobs for trial in job.trials}
     finished = [config for config in trials if config.key not in waiting]
