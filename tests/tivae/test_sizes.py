@@ -7,7 +7,7 @@ import torch
 import tivae
 from tests.small import small
 from tests.tivae.data import made_up
-from tivae import experiment, records
+from tivae import experiment, records, stages
 from tivae.data.loading import load
 from tivae.models import stn
 
@@ -38,7 +38,7 @@ def test_a_spatial_transformer_starts_as_the_identity(tmp_path, size, mode):
 def test_a_trial_on_ones_own_images_runs_is_recorded_and_loaded(tmp_path, size, changes):
     config = config_of(tmp_path, size, **changes)
     host = load(config.images)
-    record = records.run_trial(config, host, "cpu", tmp_path, measures="standard")
+    record = stages.run_trial(config, host, "cpu", tmp_path, measures="standard")
     assert record["status"] == "finished", record["error"]
     assert record["config"]["dataset"] == config.dataset
     # Classes are told apart by a square's place: a third would be guessing.
