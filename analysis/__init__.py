@@ -1,8 +1,7 @@
 """From results folders to frames, tables and statements: `analysis.load("results/paper_grid").trials`."""
 
 from analysis.frames.columns import COLUMNS, Column, columns_markdown
-from analysis.frames.loading import load, write
-from analysis.frames.study import Study
-from analysis.frames.trial import Trial
+from analysis.frames.loading import write
+from analysis.notebook import Study, Trial, load
 
 __all__ = ["COLUMNS", "Column", "Study", "Trial", "columns_markdown", "load", "write"]

@@ -18,12 +18,12 @@ import pandas as pd
 from analysis.spreadsheet import guarded
 
 MISSING = "-"
-# Letters of a row that fit a line of 6.5 inches, a letter paper's, in each size of LaTeX's type.
+# Letters of a row that fit a line of 345 points, an article's, in each size of LaTeX's type.
 LATEX_SIZES = {
-    r"\small": 78,
-    r"\footnotesize\setlength{\tabcolsep}{4pt}": 100,
-    r"\scriptsize\setlength{\tabcolsep}{3pt}": 125,
-    r"\tiny\setlength{\tabcolsep}{2pt}": 180,
+    r"\small": 57,
+    r"\footnotesize\setlength{\tabcolsep}{4pt}": 73,
+    r"\scriptsize\setlength{\tabcolsep}{3pt}": 92,
+    r"\tiny\setlength{\tabcolsep}{2pt}": 132,
 }
 # Longer cells are broken into lines of about this many letters.
 _LATEX_WRAP_LETTERS = 40

@@ -4,32 +4,40 @@ from __future__ import annotations
 
 import argparse
 import functools
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from rich.console import Console
 
+from analysis.frames.recipe import shown
+from analysis.frames.study import PAPER_FACTORS
 from study.engine import devices
 from study.engine.devices import Pool
 from study.jobs import Job, plan
 from study.monitor.progress import duration, label
 from study.space.search import Search
 from tivae import models
-from tivae.config import TrialConfig
+from tivae.config import FIELD_NAMES, TrialConfig
 from tivae.data.randomness import generator
 
 # Training steps that are timed, after as many to warm up.
 TIMED_STEPS = 12
+# Jobs, and levels of a factor, that are listed one by one.
+MOST_LISTED = 24
 
 
 def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace, console: Console) -> None:
-    """Prints a line for each job, the slots, and the time that the whole should take here; writes nothing."""
+    """Prints the factors, a few jobs one by one, the slots, and the time that all should take here; writes nothing."""
     jobs = plan(trials, study, options.measures)
     pools, slots, speed = _here(options)
     say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    for job in jobs:
+    for line in _levels(trials):
+        say(line)
+    for job in jobs if len(jobs) <= MOST_LISTED else ():
         say(f"{job.key}  {label(job)}, {_epochs(job)}, about {duration(job.cost / speed)}")
     finished = len(trials) - sum(len(job.trials) for job in jobs)
     trainings = sum(job.kind == "trial" and job.trained < job.epochs for job in jobs)
@@ -41,6 +49,25 @@ def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace
     say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
     if any(pool.device != "cpu" for pool in pools):
         say("the time is that of CPU slots; a GPU is faster by what its first epochs will show")
+
+
+def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
+    """The factors with their levels, and how many trials they make; not what follows from the paper's three factors."""
+    cells: dict[tuple[Any, ...], list[TrialConfig]] = {}
+    for config in trials:
+        cells.setdefault(tuple(getattr(config, name) for name in PAPER_FACTORS), []).append(config)
+    counts = []
+    for name in FIELD_NAMES:
+        values = list(dict.fromkeys(getattr(config, name) for config in trials))
+        varies = any(len({getattr(config, name) for config in cell}) > 1 for cell in cells.values())
+        if len(values) > 1 and (varies or name in PAPER_FACTORS):
+            counts.append(f"{len(values)} {name}")
+            told = ", ".join(shown(value) for value in values[:MOST_LISTED])
+            yield f"{name}: {told}{', ...' if len(values) > MOST_LISTED else ''}"
+    possible = math.prod(int(count.split()[0]) for count in counts)
+    if counts:
+        rest = "" if possible == len(trials) else f" of {possible} combinations"
+        yield f"{' x '.join(counts)}: {len(trials)} trials{rest}"
 
 
 def show_search(search: Search, trials: int, options: argparse.Namespace, console: Console) -> None:

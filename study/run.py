@@ -26,8 +26,9 @@ from rich.console import Console
 from analysis import formats
 from analysis.frames.search import JOURNAL
 from analysis.frames.study import QUESTION
-from analysis.tables.table1 import table1, table1_text
-from study import dry_run
+from analysis.tables.table1 import table1
+from analysis.tables.terminal import WIDTH, table1_terminal
+from study import command_line, dry_run
 from study.engine import address, devices, private
 from study.jobs import Job, plan
 from study.monitor.mlflow_log import MLflowError
@@ -40,6 +41,7 @@ from study.storage.folder import FolderError, Frames, StudyPaths, opened
 from study.storage.lease import held
 from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
+from study.storage.siblings import adopt
 from tivae import records, registry
 from tivae.config import ConfigError, TrialConfig
 from tivae.data.image_set import DataError
@@ -62,7 +64,7 @@ EXIT_INTERRUPTED = signals.EXIT_INTERRUPTED
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130 (interrupted)."""
-    options = _parser().parse_args(arguments)
+    options = command_line.parser((__doc__ or "").split("\n\n")[0]).parse_args(arguments)
     options.again = _command(arguments)
     with signals.interrupting():
         return _ended(options, Console())
@@ -85,54 +87,6 @@ def _ended(options: argparse.Namespace, console: Console) -> int:
         signals.ignore()
         print(f"\nStopped. To continue: {options.again}", file=sys.stderr)
         return EXIT_INTERRUPTED
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m study.run", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("space", nargs="?", help="a name in search_spaces/, or the path of a .yaml file")
-    parser.add_argument("--list", action="store_true", help="list the search spaces and end")
-    parser.add_argument(
-        "--dry-run", action="store_true", help="show the trials, devices and expected time, run nothing"
-    )
-    parser.add_argument("--fields", action="store_true", help="show the fields of a trial and exit")
-    parser.add_argument("--quick", action="store_true", help="a small version that goes through every step")
-    parser.add_argument("--trials", type=_positive, help="length of a search, in place of the file's")
-    parser.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, in place of the file's")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting or factor; may be repeated"
-    )
-    parser.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
-    parser.add_argument("--name", help="the study's folder in the results; default: the space's name")
-    parser.add_argument("--data", type=Path, help="folder with the data set's files; default: found or fetched")
-    parser.add_argument(
-        "--devices", default="auto", help="auto (all there are), or a list such as cuda,cpu; kinds: cuda, mps, cpu"
-    )
-    parser.add_argument("--trials-per-gpu", type=_positive, default=4, help="trials that share a GPU; default: 4")
-    parser.add_argument(
-        "--measures", default="standard", help="none, standard (the default), all, or names of measures, see README"
-    )
-    parser.add_argument(
-        "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"
-    )
-    parser.add_argument("--max-concurrent", type=_positive, help="run at most this many trials at once")
-    parser.add_argument(
-        "--time-limit", type=_minutes, metavar="MINUTES", default=120.0, help="of an epoch; default: 120, 0 for none"
-    )
-    parser.add_argument("--address", help="a Ray cluster: auto, or host:port of its head; default: this machine alone")
-    parser.add_argument(
-        "--storage", metavar="PATH-or-URL", help="where all nodes write: a shared folder, s3://bucket/path, ..."
-    )
-    parser.add_argument(
-        "--no-checkpoints",
-        dest="checkpoints",
-        action="store_false",
-        help="keep nothing that more epochs of a training could go on from",
-    )
-    parser.add_argument("--no-tensorboard", dest="tensorboard", action="store_false", help="no logs for TensorBoard")
-    parser.add_argument("--mlflow", metavar="URI", help="log to this MLflow server or store as well")
-    parser.add_argument("--dashboard", action="store_true", help="with Ray's dashboard, for this machine only")
-    parser.add_argument("--cpus-per-trial", type=_positive, default=1, help="CPU cores, and torch threads, of a trial")
-    return parser
 
 
 def _run(options: argparse.Namespace, console: Console) -> int:
@@ -180,6 +134,10 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
     study = place.study
+    if place.storage.folder is not None and place.storage.folder.resolve() == study.resolve():
+        taken = adopt(study, trials, options.measures)
+        if taken:
+            console.print(f"{len(taken)} parts are taken from studies beside this one", highlight=False)
     jobs = plan(trials, study, options.measures)
     waiting = {trial.key for job in jobs for trial in job.trials}
     finished = [config for config in trials if config.key not in waiting]
@@ -262,7 +220,11 @@ def _show_table(trials: Sequence[TrialConfig], frames: Frames, study: Path, cons
         return
     mine = results.where(key=[config.key for config in trials])
     of_the_paper = table1(mine)["base_accuracy"].notna().any()
-    shown = table1_text(mine) if of_the_paper or mine.finished.empty else formats.text(mine.cells().round(4))
+    shown = (
+        table1_terminal(mine, console.width if console.is_terminal else WIDTH)
+        if of_the_paper or mine.finished.empty
+        else formats.text(mine.cells().round(4))
+    )
     console.print()
     console.print(shown, highlight=False, markup=False, soft_wrap=True)
     console.print(
@@ -276,7 +238,9 @@ def _write_report(study: Path, console: Console) -> None:
 
     console.print("Drawing the report's figures ...", highlight=False)
     try:
-        page = report.write(study)
+        # Shown in a terminal alone.
+        with console.status("") as status:
+            page = report.write(study, told=lambda name: status.update(name.replace("_", " ")))
     # The study's results are all written by now: a report that fails must not make them look lost.
     except Exception as error:
         print(
@@ -308,26 +272,6 @@ def _check_name(name: str) -> None:
 
 def _command(arguments: Sequence[str] | None) -> str:
     return signals.command(sys.argv[1:] if arguments is None else arguments, redacted)
-
-
-def _minutes(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < 1e6:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes, 0 or more")
-    return number or None
-
-
-def _positive(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number
 
 
 BAD_INPUT = (

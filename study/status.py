@@ -88,11 +88,12 @@ def show(status: dict[str, Any], console: Console) -> None:
     counts += [f"{status[name]} {name}" for name in ("waiting", "pruned", "failed") if status.get(name)]
     if state.startswith("running"):
         counts.insert(1, f"{len(status['running'])} running")
-        counts += [f"{duration(status['elapsed_seconds'])} so far", f"{duration(status['seconds_left'])} left"]
+        counts += [f"{duration(status['elapsed_seconds'])} so far", f"{status.get('left') or '?'} left"]
     say(f"{state}: {', '.join(counts)}")
     if status["running"] and state.startswith("running"):
         rows = status["running"]
-        console.print(table_of((row["key"], row["label"], row["device"], row["epochs"], row["row"]) for row in rows))
+        cells = ((row["key"], row["label"], row["device"], row["epochs"], row["row"]) for row in rows)
+        console.print(table_of(cells, console.width))
     if status["failures"]:
         console.print(failures_table((row["key"], row["label"], row["error"]) for row in status["failures"]))
     if status["best"]:

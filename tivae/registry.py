@@ -8,12 +8,13 @@ stranger's, can only name what is imported already or what the environment varia
 from __future__ import annotations
 
 import contextlib
+import difflib
 import importlib
 import inspect
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
@@ -112,7 +113,9 @@ class Registry(Generic[Entry]):
     def _elsewhere(self, name: object) -> Entry:
         if not isinstance(name, str) or not ELSEWHERE.fullmatch(name):
             rule = f"it must be {' or '.join(self.names)}, or `package.module:Name` for one of your own"
-            raise ConfigError(f"`{self.field}` is {name!r}; {rule}", self.field)
+            near = _nearest(str(name), self.names)
+            hint = f"did you mean `{near}`? " if near else ""
+            raise ConfigError(f"`{self.field}` is {name!r}; {hint}{rule}", self.field)
         module_name, _, attribute = name.partition(":")
         entry = getattr(self._module(name, module_name), attribute, None)
         if not self._is_entry(entry):
@@ -160,6 +163,17 @@ def outside() -> list[Path]:
 def _is_trusted(module: str) -> bool:
     trusted = os.environ.get(TRUSTED_VARIABLE, "").replace(",", " ").split()
     return any(module == name or module.startswith(f"{name}.") for name in trusted)
+
+
+def _nearest(name: str, known: Iterable[str]) -> str | None:
+    """The name that is meant by a short form of it, such as "cvae", or by one that is nearly the same."""
+    shorts = {}
+    for each in known:
+        *first, last = each.split("_")
+        shorts["".join(part[0] for part in first) + last] = each
+    plain = name.lower().replace("-", "_").replace(" ", "_")
+    near = difflib.get_close_matches(plain, known, n=1)
+    return shorts.get(plain) or (near[0] if near else None)
 
 
 def _is_from(item: Any, module: ModuleType) -> bool:

@@ -26,6 +26,8 @@ from analysis.figures import (
     latent_space,
     learning_curves,
     optuna_plots,
+    pareto_front,
+    stn_gain,
     sweeps,
     warp_curves,
 )
@@ -54,6 +56,7 @@ __all__ = [
 # In the order of a report: results first, then what was learnt, then what went in.
 ALL: Mapping[str, Callable[[Sources], list[DrawnFigure]]] = {
     "accuracy_by_cell": accuracy_by_cell.drawn,
+    "stn_gain": stn_gain.drawn,
     "effects": effects.drawn,
     "sweeps": sweeps.drawn,
     "warp_curves": warp_curves.drawn,
@@ -64,6 +67,7 @@ ALL: Mapping[str, Callable[[Sources], list[DrawnFigure]]] = {
     "reconstructions": reconstructions.drawn,
     "stn_images": stn_images.drawn,
     "samples": samples.drawn,
+    "pareto_front": pareto_front.drawn,
     "optuna_plots": optuna_plots.drawn,
 }
 
@@ -94,10 +98,12 @@ def write_all(
     search: optuna.Study | None = None,
     warp_accuracies: pd.DataFrame | None = None,
     names: Sequence[str] | None = None,
+    told: Callable[[str], None] | None = None,
 ) -> FigureSet:
     """Draws and writes all figures that the study supports; `skipped` of the result says why others are missing.
 
-    data, search, warp_accuracies: as in `Sources`. names: of `ALL`, where not all are wanted.
+    data, search, warp_accuracies: as in `Sources`. names: of `ALL`, where not all are wanted. told: called
+    with each name before it is drawn.
 
     Raises `ValueError` for an unknown name, and `OSError` where the folder can't be written.
     """
@@ -108,6 +114,8 @@ def write_all(
     saved: list[SavedFigure] = []
     skipped: list[SkippedFigure] = []
     for name in ALL if names is None else names:
+        if told is not None:
+            told(name)
         with style.applied():
             try:
                 drawn = ALL[name](sources)
@@ -115,7 +123,17 @@ def write_all(
                 skipped.append(SkippedFigure(name, str(problem)))
                 continue
             for figure in drawn:
-                if is_quick(study.trials):
-                    style.mark_quick(figure.figure)
+                mark = style.QUICK_MARK if is_quick(study.trials) else ""
+                style.write_title(figure.figure, f"{figure.title}{_number(figure.data)}{mark}")
                 saved.append(saving.save(figure, Path(folder)))
     return FigureSet(tuple(saved), tuple(skipped))
+
+
+def _number(data: pd.DataFrame) -> str:
+    """How many seeds a figure's points are means of, such as " (n = 3 seeds)"; "" where it has no such points."""
+    if "over" not in data or "n" not in data or data.empty:
+        return ""
+    if set(data["over"].dropna()) != {"seeds"}:
+        return " (n = 1 seed)"
+    low, high = int(data["n"].min()), int(data["n"].max())
+    return f" (n = {low} seeds)" if low == high else f" (n = {low} to {high} seeds)"

@@ -12,7 +12,7 @@ from analysis.figures.drawing.captions import described, intervals
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import cell_factors, with_cells
-from analysis.frames.labels import TEST_SET_NAMES
+from analysis.frames.labels import TEST_SET_NAMES, percent
 from analysis.frames.recipe import recipe_of
 from analysis.frames.study import Study
 from analysis.inference import cell_summaries
@@ -20,12 +20,13 @@ from analysis.paper import TABLE_1
 
 MAXIMUM_CELLS = 40
 PAPER_LABEL = "the paper's value"
+SEED_MARK: dict[str, Any] = {"markerfacecolor": "white", "markersize": 3, "markeredgewidth": 0.6}
 PAPER_MARK: dict[str, Any] = {
     "color": style.BLACK,
     "marker": "D",
     "markerfacecolor": "none",
     "linestyle": "none",
-    "markersize": 5.5,
+    "markersize": 4,
 }
 
 
@@ -58,21 +59,28 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     """A line per cell: mean and interval on both test sets, seeds as dots, the paper's value as a diamond."""
     cells = list(dict.fromkeys(frame["cell"]))
     place = {cell: number for number, cell in enumerate(cells)}
-    offsets = {"base": -0.17, "augmented": 0.17}
+    offsets, beside = {"base": -0.14, "augmented": 0.14}, {"base": -0.2, "augmented": 0.2}
     for test_set, part in frame.groupby("test_set", sort=False):
         look = style.TEST_SET_LOOKS[str(test_set)]
         y = part["cell"].map(place) + offsets[str(test_set)]
         for height, text in zip(y, part["seeds"], strict=True):
             seeds = [100 * float(value) for value in text.split()]
             if len(seeds) > 1:
-                ax.plot(seeds, [height] * len(seeds), ".", color=look.colour, alpha=0.35, markersize=3, zorder=1)
+                dots: dict[str, Any] = {
+                    "color": look.colour,
+                    "markerfacecolor": "white",
+                    "markersize": 3,
+                    "markeredgewidth": 0.6,
+                }
+                ax.plot(seeds, [height + 0.11] * len(seeds), "o", zorder=4, **dots)
         bars = 100 * pd.DataFrame({"low": part["mean"] - part["low"], "high": part["high"] - part["mean"]}).T
         name = TEST_SET_NAMES[str(test_set)]
         ax.errorbar(100 * part["mean"], y, xerr=bars.clip(lower=0), label=name, capsize=2.5, **look.points())
         paper = part["paper"].notna()
         if paper.any():
             label = PAPER_LABEL if test_set == "base" else None
-            ax.plot(100 * part["paper"][paper], y[paper], label=label, zorder=3, **PAPER_MARK)
+            height = y[paper] + beside[str(test_set)]
+            ax.plot(100 * part["paper"][paper], height, label=label, zorder=3, **PAPER_MARK)
     labels = frame.drop_duplicates("cell").set_index("cell")["cell_label"]
     ax.set_yticks(range(len(cells)), [labels[cell] for cell in cells])
     ax.set_ylim(len(cells) - 0.5, -0.5)
@@ -102,7 +110,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     frame = numbers(sources.study)
     shown = shown_cells(frame)
     cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
-    figure = style.new_figure(0.32 * cells + 0.8)
+    figure = style.new_figure(0.38 * cells + 0.8)
     ax = draw(figure.add_subplot(), shown)
     entries = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
     names = [*filter(entries.__contains__, [*TEST_SET_NAMES.values(), PAPER_LABEL])]
@@ -110,14 +118,27 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     sentences = [
         "Accuracy of the probe on the base and the augmented test set for each cell.",
         intervals(shown["over"]),
-        "Dots are the seeds." if (shown["n"] > 1).any() else "",
+        "Hollow dots, below each mean, are the seeds." if (shown["n"] > 1).any() else "",
         f"The paper's cells and those with the best augmented accuracy, {cells} of {all_cells}."
         if cells < all_cells
         else "",
         _paper_sentence(sources.study, shown),
         described(sources.study.trials),
     ]
-    return [DrawnFigure("accuracy_by_cell", "Accuracy by cell", " ".join(filter(None, sentences)), figure, frame)]
+    caption = " ".join(filter(None, sentences))
+    return [DrawnFigure("accuracy_by_cell", "Accuracy by cell", caption, figure, frame, _alt(frame))]
+
+
+def _alt(frame: pd.DataFrame) -> str:
+    """The best and the worst cell on each test set."""
+    parts = []
+    for test_set, rows in frame.groupby("test_set", sort=False):
+        best, worst = (rows.loc[rows["mean"].agg(which)] for which in ("idxmax", "idxmin"))
+        parts.append(
+            f"{TEST_SET_NAMES[str(test_set)]} from {percent(worst['mean'])} ({worst['cell_label']}) to "
+            f"{percent(best['mean'])} ({best['cell_label']})"
+        )
+    return f"Accuracy of {frame['cell'].nunique()} cells: {'; '.join(parts)}."
 
 
 def _paper_values(study: Study, trials: pd.DataFrame) -> dict[tuple[int, str], float]:
@@ -140,5 +161,6 @@ def _paper_sentence(study: Study, frame: pd.DataFrame) -> str:
         return ""
     recipe = recipe_of(study.trials)
     if recipe.is_papers:
-        return "Diamonds are the values of the paper's Table 1."
-    return f"Diamonds are the values of the paper's Table 1, whose recipe differs: here {recipe.differences()}."
+        return "Diamonds beside ours are the values of the paper's Table 1."
+    differs = f"whose recipe differs: here {recipe.differences()}."
+    return f"Diamonds beside ours are the values of the paper's Table 1, {differs}"

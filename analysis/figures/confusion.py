@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 import numpy as np
@@ -15,8 +15,11 @@ from analysis.figures.drawing.captions import counted, described
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.image_sets import image_set_of
-from analysis.frames.labels import TEST_SET_NAMES, cell_label
+from analysis.frames.labels import TEST_SET_NAMES, cell_label, percent
 from analysis.frames.trial import TEST_SETS
+
+# Smaller shares are not written.
+FEWEST = 0.01
 
 
 def numbers(predictions: Sequence[pd.DataFrame], test_set: str, count_of_classes: int) -> pd.DataFrame:
@@ -39,50 +42,60 @@ def numbers(predictions: Sequence[pd.DataFrame], test_set: str, count_of_classes
 
 
 def draw(ax: Axes, frame: pd.DataFrame, names: Sequence[str]) -> Axes:
-    """The share of each true class as shade and in per cent, its count below; a class without images is left white."""
+    """The share of each true class as shade and in %, from 1 % on; a class without images is left white."""
     cells = frame.set_index(["true", "predicted"])
     shares = cells["share"].unstack().to_numpy()  # noqa: PD010
-    counts = cells["count"].unstack().to_numpy()  # noqa: PD010
     colours = matplotlib.colormaps["Blues"].with_extremes(bad="white")
-    picture = ax.imshow(shares, cmap=colours, vmin=0, vmax=1)
-    for true, predicted in np.argwhere(counts > 0):
-        share, count = shares[true, predicted], counts[true, predicted]
+    ax.imshow(shares, cmap=colours, vmin=0, vmax=1)
+    for true, predicted in np.argwhere(shares >= FEWEST):
+        share = shares[true, predicted]
+        colour = "white" if share > 0.5 else "black"
         ax.text(
             predicted,
             true,
-            f"{'<1%' if share < 0.01 else f'{share:.0%}'}\n({count:,})",
+            f"{100 * share:.0f}",
             ha="center",
             va="center",
             fontsize=min(6, 60 / len(names)),
-            color="white" if share > 0.5 else "black",
+            color=colour,
         )
     ax.set_xticks(range(len(names)), names, rotation=40, ha="right", rotation_mode="anchor")
     ax.set_yticks(range(len(names)), names)
     ax.tick_params(labelsize=min(7, 140 / len(names)))
     ax.set_xlabel("Predicted class")
-    ax.set_ylabel("True class")
     ax.spines[:].set_visible(True)
-    ax.figure.colorbar(picture, ax=ax, label="Share of the true class", shrink=0.8, format="{x:.0%}")
     return ax
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """A figure for each test set, of all seeds of the best cell."""
+    """One figure with both test sets, of all seeds of the best cell."""
     trials = representatives.best_cell(sources.study)
     readable = representatives.all_readable(trials, lambda trial: trial.predictions())
     predictions = [frame for _, frame in readable]
     rows = sources.study.trials[sources.study.trials["key"].isin([trial.key for trial, _ in readable])]
     classes = image_set_of(trials[0].row).classes
-    figures = []
-    for test_set in TEST_SETS:
-        frame = numbers(predictions, test_set, len(classes))
-        figure = style.new_figure(4.9, 5.6)
-        draw(figure.add_subplot(), frame, classes)
-        caption = (
-            f"Classes that the probe predicts on the {TEST_SET_NAMES[test_set]}: per cent of each true class, and the "
-            f"number of images in brackets, summed over {counted(len(predictions), 'trained model')}; empty squares "
-            f"are 0. {cell_label(trials[0].row)}. {described(rows)}"
-        )
-        title = f"Confusion matrix on the {TEST_SET_NAMES[test_set]}"
-        figures.append(DrawnFigure(f"confusion_{test_set}", title, caption, figure, frame))
-    return figures
+    frames = {test_set: numbers(predictions, test_set, len(classes)) for test_set in TEST_SETS}
+    figure = style.new_figure(3.9)
+    axes = figure.subplots(1, len(TEST_SETS), sharey=True)
+    for ax, (test_set, frame) in zip(axes, frames.items(), strict=True):
+        draw(ax, frame, classes)
+        accuracy = frame.loc[frame["true"] == frame["predicted"], "count"].sum() / frame["count"].sum()
+        ax.set_title(f"{TEST_SET_NAMES[test_set]}: {percent(accuracy)} right")
+    axes[0].set_ylabel("True class")
+    caption = (
+        f"Classes that the probe predicts, in % of each true class, from 1 % on; summed over "
+        f"{counted(len(predictions), 'trained model')}. {cell_label(trials[0].row)}. {described(rows)}"
+    )
+    data = pd.concat([frame.assign(test_set=test_set) for test_set, frame in frames.items()], ignore_index=True)
+    return [DrawnFigure("confusion", "Confusion matrices", caption, figure, data, _alt(frames, classes))]
+
+
+def _alt(frames: Mapping[str, pd.DataFrame], classes: Sequence[str]) -> str:
+    """The most frequent mistake on each test set."""
+    parts = []
+    for test_set, frame in frames.items():
+        wrong = frame[(frame["true"] != frame["predicted"]) & frame["share"].notna()]
+        worst = wrong.loc[wrong["share"].idxmax()]
+        names = [classes[int(worst[name])] for name in ("true", "predicted")]
+        parts.append(f"on the {TEST_SET_NAMES[test_set]} {' taken for '.join(names)} in {percent(worst['share'])}")
+    return f"Confusion matrices; the most frequent mistake is {'; '.join(parts)}."

@@ -105,7 +105,7 @@ def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
         ax.scatter(
             group[f"{method}_x"],
             group[f"{method}_y"],
-            s=5,
+            s=10,
             **style.class_points(label),
             linewidths=0,
             alpha=0.75,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,11 +14,13 @@ from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import cell_factors, with_cells
-from analysis.frames.labels import TEST_SET_NAMES
+from analysis.frames.labels import TEST_SET_NAMES, model_name
 from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS
 
 PANELS_IN_A_ROW, MAXIMUM_PANELS = 4, 16
+# Cells in colour among many.
+BEST = 3
 
 
 def numbers(study: Study) -> pd.DataFrame:
@@ -93,41 +97,55 @@ def draw_all(figure: Figure, frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def shown_cells(frame: pd.DataFrame, most: int = MAXIMUM_PANELS) -> pd.DataFrame:
-    """The rows of `frame` whose cells are drawn: all, or the `most` with the lowest augmented loss for their model.
-
-    The losses of two models have different weights, so each model gets an equal share of the panels.
-    """
+def draw_overlay(figure: Figure, frame: pd.DataFrame, best: int = BEST) -> Figure:
+    """A panel per model and test set with a line per cell, the `best` by their last augmented loss in colour."""
     models = list(frame["model"].unique())
-    if frame["cell"].nunique() <= most:
-        return frame
+    axes = figure.subplots(len(models), len(TEST_SETS), sharex=True, sharey="row", squeeze=False)
     last = frame[frame["test_set"] == "augmented"].sort_values("epoch").groupby("cell").tail(1)
-    kept: list[int] = []
-    for model in models:
-        best = last[last["model"] == model].sort_values("mean", kind="stable")["cell"]
-        kept += list(best[: max(1, most // len(models))])
-    return frame[frame["cell"].isin(kept)]
+    for model, row in zip(models, axes, strict=True):
+        ranked = list(last[last["model"] == model].sort_values("mean", kind="stable")["cell"])
+        for ax, test_set in zip(row, TEST_SETS, strict=True):
+            part = frame[(frame["model"] == model) & (frame["test_set"] == test_set)]
+            for cell in reversed(ranked):
+                line, place = part[part["cell"] == cell], ranked.index(cell)
+                drawn_as: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0.7, "zorder": 1}
+                if place < best:
+                    words = line["panel_label"].iloc[0].split("\n")
+                    drawn_as = style.numbered_look(place).lines() | {"label": ", ".join(words[2:] or words)}
+                ax.plot(line["epoch"], line["mean"], markevery=-(-len(line) // 7), **drawn_as)
+            ax.set_title(f"{model_name(model)}, {TEST_SET_NAMES[test_set]}")
+            ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+            ax.grid(axis="y")
+        row[0].set_ylabel("Weighted test loss")
+        row[1].legend(title="lowest augmented loss", loc="best", fontsize=6, title_fontsize=6)
+    for ax in axes[-1]:
+        ax.set_xlabel("Epoch")
+    return figure
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """One figure with a panel per cell."""
+    """One figure with a panel per cell, or, of many cells, with a line per cell."""
     frame = numbers(sources.study)
-    shown = shown_cells(frame)
-    counts = shown.groupby("model", sort=False)["cell"].nunique()
-    rows = int(sum(-(-count // PANELS_IN_A_ROW) for count in counts))
-    lines = int(shown["panel_label"].str.count("\n").max()) + 1
-    figure = draw_all(style.new_figure((1.65 + 0.15 * lines) * rows + 0.4), shown)
-    cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
-    selected = f" The {cells} of {all_cells} cells with the lowest augmented loss for their model." * (
-        cells < all_cells
-    )
-    if (shown["seeds"] > 1).any():
-        bands = "Lines are means over seeds, bands reach from the smallest to the largest seed."
+    cells, models = frame["cell"].nunique(), frame["model"].nunique()
+    described_trials = described(sources.study.trials[sources.study.trials["status"].isin(["finished", "running"])])
+    if cells > MAXIMUM_PANELS:
+        figure = draw_overlay(style.new_figure(2.6 * models), frame)
+        caption = (
+            f"Weighted loss on both test sets after each epoch, a line for each of {cells} cells; in colour those with "
+            f"the lowest augmented loss of their model, {BEST} at most. Losses of different models and KL weights have "
+            f"different weights. {described_trials}"
+        )
     else:
+        rows = int(sum(-(-n // PANELS_IN_A_ROW) for n in frame.groupby("model", sort=False)["cell"].nunique()))
+        lines = int(frame["panel_label"].str.count("\n").max()) + 1
+        figure = draw_all(style.new_figure((1.65 + 0.15 * lines) * rows + 0.4), frame)
         bands = "Each line is a single trained model: with one seed there is no band."
-    caption = (
-        "Weighted loss on the base and the augmented test set after each epoch, one panel per cell. "
-        f"{bands} Panels of one model share their axis; losses of different models have different weights.{selected} "
-        + described(sources.study.trials[sources.study.trials["status"].isin(["finished", "running"])])
-    )
-    return [DrawnFigure("learning_curves", "Test losses by epoch", caption, figure, frame.drop(columns="panel_label"))]
+        if (frame["seeds"] > 1).any():
+            bands = "Lines are means over seeds, bands reach from the smallest to the largest seed."
+        caption = (
+            f"Weighted loss on the base and the augmented test set after each epoch, one panel per cell. {bands} "
+            f"Panels of one model share their axis; losses of different models have different weights. "
+            f"{described_trials}"
+        )
+    data = frame.drop(columns="panel_label")
+    return [DrawnFigure("learning_curves", "Test losses by epoch", caption, figure, data)]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.drawing import style
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     import optuna
 
 FEWEST_FOR_IMPORTANCES = 10
-# Objectives of which the front's largest value is this many times its smallest, such as sizes, have logarithmic axes.
-WIDE = 30
 # Before the name of a parameter's column.
 PARAMETER = "parameter_"
 
@@ -106,6 +105,9 @@ def draw_history(ax: Axes, frame: pd.DataFrame, name: str) -> Axes:
         ax.legend(loc="best")
     ax.set_xlabel("Trial")
     ax.set_ylabel(_words(name))
+    if name.endswith("accuracy"):
+        ax.set_ylabel(f"{_words(name)} (%)")
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     return ax
 
 
@@ -119,23 +121,8 @@ def draw_importances(ax: Axes, shares: pd.DataFrame, name: str) -> Axes:
     return ax
 
 
-def draw_pareto_front(ax: Axes, frame: pd.DataFrame, names: Sequence[str]) -> Axes:
-    """All complete trials by two objectives, those on the front marked and joined."""
-    complete = frame.dropna(subset=list(names))
-    front = complete[complete["is_best"]].sort_values(names[0])
-    others, best = style.numbered_look(0), style.numbered_look(1)
-    ax.plot(*(complete.loc[~complete["is_best"], name] for name in names), **others.points(), label="other trials")
-    ax.plot(*(front[name] for name in names), **best.lines(), linewidth=0.8, label="Pareto front")
-    ax.set(xlabel=_words(names[0]), ylabel=_words(names[1]))
-    for name, set_scale in zip(names, (ax.set_xscale, ax.set_yscale), strict=True):
-        if front[name].min() > 0 and front[name].max() / front[name].min() > WIDE:
-            set_scale("log")
-    ax.legend(loc="best")
-    return ax
-
-
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """History and importances of each objective, and the Pareto front of two, or of the first two of several."""
+    """History and importances of each objective."""
     search = sources.optuna_search()
     if search is None:
         raise NotSupported("the study is no Optuna search")
@@ -162,11 +149,6 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             figure = _new_figure(0.3 * len(shares) + 0.8)
             draw_importances(figure.add_subplot(), shares, name)
             figures.append(DrawnFigure(f"optuna_importances{suffix}", title, caption, figure, shares))
-    if len(names) > 1:
-        caption = f"Objectives of all complete trials; none is better in all than one on the Pareto front. {about}"
-        figure = _new_figure(3.6)
-        draw_pareto_front(figure.add_subplot(), frame, names[:2])
-        figures.append(DrawnFigure("optuna_pareto_front", "Search: Pareto front", caption, figure, frame))
     return figures
 
 

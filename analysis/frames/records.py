@@ -11,7 +11,7 @@ from typing import Any
 
 from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
 from analysis.frames.metric_columns import TIMESTAMP
-from tivae.config import RENAMED
+from tivae.config import RENAMED, TrialConfig
 from tivae.io import files, sealed_json
 from tivae.io.files import DamagedFile
 from tivae.io.record import NewerRecord, check
@@ -53,7 +53,7 @@ def read_trials(folder: Path, running: bool = False) -> tuple[Columns, Columns]:
         try:
             trial, part = _checked(read_record(path), path)
         except FileNotFoundError:
-            if not running or not (path / "checkpoint.pt").is_file():
+            if not running or not any((path / name).is_file() for name in ("running.json", "checkpoint.pt")):
                 continue
             trial, part = _unfinished(path)
         except DamagedRecordError as problem:
@@ -142,15 +142,21 @@ def _checked(record: Mapping[str, Any], trial: Path) -> tuple[Row, Part]:
 
 
 def _unfinished(trial: Path) -> tuple[Row, Part]:
-    """What the checkpoint of an unfinished trial says of its config and epochs; its key and status at least."""
-    from tivae.io import checkpoint  # imports torch, which reading finished trials does not need
+    """What is known of an unfinished trial: its config, and the epochs of its training; key and status at least."""
+    from tivae import records  # imports torch, which reading finished trials does not need
+    from tivae.io import checkpoint
 
     row: Row = {"key": trial.name, "status": "running"}
     try:
-        state = checkpoint.load(trial / "checkpoint.pt")
-        config = _section(state.get("config", {}), "config", _SECTIONS["config"])
-        return row | config, _epochs(state.get("rows", []), trial.name)
-    except (OSError, ValueError):
+        if (trial / records.RUNNING).is_file():
+            begun = sealed_json.parse(files.read(trial / records.RUNNING), trial / records.RUNNING)["config"]
+            epochs = records.epochs_so_far(TrialConfig.from_dict(begun), trial.parent.parent)
+        else:
+            # Before trainings had folders of their own.
+            state = checkpoint.load(trial / records.CHECKPOINT)
+            begun, epochs = state.get("config", {}), state.get("rows", [])
+        return row | _section(begun, "config", _SECTIONS["config"]), _epochs(epochs, trial.name)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return row, {}
 
 

@@ -7,7 +7,7 @@ import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -73,7 +73,7 @@ class Study:
         """What each column of `trials` or `epochs` holds: name, dtype, unit, meaning."""
         return columns_frame(frame)
 
-    def where(self, **values: Any) -> Study:
+    def where(self, **values: Any) -> Self:
         """The part of the study whose columns have these values; a list means any, None means missing.
 
             study.where(model="vae", latent_dim=[5, 10], train_images=None)
@@ -90,7 +90,7 @@ class Study:
             kept &= match.astype(bool)
         trials = self.trials[kept].reset_index(drop=True)
         epochs = self.epochs[self.epochs["key"].isin(trials["key"])].reset_index(drop=True)
-        return Study(trials, epochs, self.folders)
+        return type(self)(trials, epochs, self.folders)
 
     def factors(self) -> list[str]:
         """Config fields that the study varies, without the seed: the paper's three first.

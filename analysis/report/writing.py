@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import analysis
@@ -15,11 +16,16 @@ FOLDER = "report"
 
 
 def write(
-    results: str | os.PathLike[str], output: str | os.PathLike[str] | None = None, *, figures: bool = True
+    results: str | os.PathLike[str],
+    output: str | os.PathLike[str] | None = None,
+    *,
+    figures: bool = True,
+    told: Callable[[str], None] | None = None,
 ) -> Path:
     """Writes report.html, report.md, tables/ and, unless left out, figures/; returns the HTML file's path.
 
-    output: the folder for them, `<results>/report` by default.
+    output: the folder for them, `<results>/report` by default. told: called with the name of each group of figures as
+    it is drawn.
 
     Raises `ValueError` where no trial has ended yet, and `OSError` where the folder can't be written.
     """
@@ -30,7 +36,7 @@ def write(
     made, skipped = tables.all_of(study)
     for table in made:
         table.write(folder / "tables")
-    drawn = drawing.write_all(study, folder / "figures") if figures else None
+    drawn = drawing.write_all(study, folder / "figures", told=told) if figures else None
     report = content.report(study, made, skipped, drawn)
     page = folder / "report.html"
     with replacing(folder / "report.md") as file:

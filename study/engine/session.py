@@ -49,7 +49,10 @@ def work(
     data = {images.name: load(images, options.data) for images in _image_sets(jobs, search)}
     with contextlib.ExitStack() as stack:
         loggers = _loggers(study, options)
-        dashboard = stack.enter_context(tune.session(options.address, dashboard=options.dashboard, again=options.again))
+        with console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
+            dashboard = stack.enter_context(
+                tune.session(options.address, dashboard=options.dashboard, again=options.again)
+            )
         wanted.pools(tune.nodes(tune.PROBE_SECONDS))
         if options.address is not None:
             tune.check_storage(storage, wanted)

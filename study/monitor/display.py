@@ -11,16 +11,19 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from analysis.formats import printable
 from study.jobs import Job
-from study.monitor.progress import Progress, Score, duration, label
+from study.monitor.progress import Progress, Score, duration, in_words, label
 
 # Seconds between two lines, or two pictures, about the same thing.
 LINE_INTERVAL = 30.0
 REFRESH_INTERVAL = 0.5
 # Lines of the live table; all failures are in the dataframe.
 SHOWN_FAILURES = 3
+# First words of a line that are in colour.
+_ENDINGS = ("done", "pruned", "FAILED")
 
 
 class Display:
@@ -49,7 +52,7 @@ class Display:
             return
         self._shown = time.monotonic()
         if self._live is not None:
-            self._live.update(live_view(self.progress), refresh=True)
+            self._live.update(live_view(self.progress, self.console.width), refresh=True)
         elif self.progress.running:
             states = "; ".join(_in_words(running.job, running.row) for running in self.progress.running.values())
             self.say(f"{summary(self.progress)} | {states}")
@@ -57,45 +60,61 @@ class Display:
     def ended(self, job: Job, result: dict[str, Any]) -> None:
         """Says how a job ended."""
         if result["status"] == "pruned":
-            self.say(f"pruned {job.key} {label(job)}, after {result['epoch']} of {job.epochs} epochs")
+            self.say(f"pruned {job.key} {label(job)}, after {result['epoch']} of {job.epochs} epochs", "yellow")
         elif result["status"] != "finished":
-            self.say(f"FAILED {job.key} {label(job)}: {result['error']}")
+            self.say(f"FAILED {job.key} {label(job)}: {result['error']}", "bold red")
         elif job.kind == "stn":
             aligned, identity = result.get("alignment_loss", 0.0), result.get("identity_loss", 0.0)
             self.say(f"done {job.key} {label(job)}: test MSE to the base image {identity:.3f} -> {aligned:.3f}")
         else:
             self.say(f"done {job.key} {label(job)}: {_outcome(self.progress.score, result)}")
 
-    def say(self, text: str) -> None:
-        """A line that stays, above the table."""
-        self.console.print(text, highlight=False, markup=False, soft_wrap=True)
+    def say(self, text: str, style: str = "green") -> None:
+        """A line that stays, above the table; its first word, how a job ended, is in colour."""
+        first, space, rest = text.partition(" ")
+        line = Text.assemble((first, style if first in _ENDINGS else ""), space + rest)
+        self.console.print(line, soft_wrap=True)
 
 
-def live_view(progress: Progress) -> Group:
+def live_view(progress: Progress, width: int = 120) -> Group:
     """What runs, what failed last, the best so far and the counts."""
-    parts: list[Table | str] = [running_table(progress)]
+    parts: list[Table | Text] = [running_table(progress, width)]
     if progress.failures:
         last = progress.failures[-SHOWN_FAILURES:]
         parts.append(failures_table((job.key, label(job), reason) for job, reason in last))
     if progress.best is not None:
         value, job = progress.best
         score = progress.score
-        parts.append(f"best so far: {job.key} {label(job)}, {score.name} {score.shown(value)}")
-    return Group(*parts, summary(progress))
+        line = f" {job.key} {label(job)}, {score.name} {score.shown(value)}"
+        parts.append(Text.assemble(("best so far:", "bold cyan"), line))
+    return Group(*parts, Text(summary(progress)))
 
 
-def running_table(progress: Progress) -> Table:
+def running_table(progress: Progress, width: int = 120) -> Table:
     """A row for each running job."""
-    return table_of(
-        (key, label(running.job), running.device, running.job.epochs, running.row)
-        for key, running in progress.running.items()
-    )
+    jobs = progress.running.items()
+    rows = ((key, label(running.job), running.device, running.job.epochs, running.row) for key, running in jobs)
+    return table_of(rows, width)
 
 
-def table_of(running: Iterable[tuple[str, str, str, int, dict[str, Any]]]) -> Table:
-    """A row for each of (key, label, device, epochs in all, figures of the last epoch)."""
+# The columns of the live table, and the letters across from which each is shown: what runs and how far it is, always.
+_COLUMNS = {
+    "trial": 64,
+    "what": 0,
+    "device": 72,
+    "epoch": 0,
+    "train loss": 72,
+    "base loss": 72,
+    "augmented loss": 48,
+    "images/s": 64,
+}
+
+
+def table_of(running: Iterable[tuple[str, str, str, int, dict[str, Any]]], width: int = 120) -> Table:
+    """A row for each of (key, label, device, epochs in all, metrics of the last epoch), in `width` letters."""
+    shown = [name for name, least in _COLUMNS.items() if width >= least]
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
-    for name in ("trial", "what", "device", "epoch", "train loss", "base loss", "augmented loss", "images/s"):
+    for name in shown:
         # On a narrow terminal the words wrap, and the numbers stay whole.
         words, heading = name in ("trial", "what", "device"), name.replace(" ", "\n")
         table.add_column(heading, justify="left" if words else "right", no_wrap=name != "what")
@@ -103,19 +122,17 @@ def table_of(running: Iterable[tuple[str, str, str, int, dict[str, Any]]]) -> Ta
         train = row.get("train_loss", row.get("train_alignment_loss"))
         losses = (_number(value) for value in (train, row.get("base_loss"), row.get("augmented_loss")))
         speed = f"{row['images_per_second']:,.0f}" if "images_per_second" in row else ""
-        table.add_row(
-            *(escape(printable(part)) for part in (key, what, device)),
-            f"{int(row.get('epoch', 0))}/{epochs}",
-            *losses,
-            speed,
-        )
+        texts = (printable(part) for part in (key, what, device))
+        cells = (*texts, f"{int(row.get('epoch', 0))}/{epochs}", *losses, speed)
+        named = dict(zip(_COLUMNS, cells, strict=True))
+        table.add_row(*(Text(named[name]) for name in shown))
     return table
 
 
 def failures_table(failures: Iterable[tuple[str, str, str]]) -> Table:
     """A row for each of (key, label, reason)."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("failed", no_wrap=True)
+    table.add_column("failed", no_wrap=True, style="red")
     table.add_column("what", no_wrap=True)
     table.add_column("reason")
     for failure in failures:
@@ -133,7 +150,7 @@ def summary(progress: Progress) -> str:
         parts.append(f"{progress.failed} failed")
     if progress.best is not None:
         parts.append(f"best {progress.score.name} {progress.score.shown(progress.best[0])}")
-    parts += [f"{duration(progress.elapsed)} so far", f"{duration(progress.seconds_left())} left"]
+    parts += [f"{duration(progress.elapsed)} so far", f"{in_words(progress.seconds_left_between())} left"]
     return ", ".join(parts)
 
 

@@ -12,6 +12,11 @@ from study.jobs import Job
 from study.monitor.utilisation import Utilisation
 from tivae.config import FIELD_NAMES
 
+# The expected costs of different kinds of jobs are good to about a third.
+COST_ERROR = 1 / 3
+# Of an epoch, at most, that is taken to be done before it is reported.
+EPOCH_SHARE = 0.9
+
 
 @dataclass
 class RunningJob:
@@ -20,6 +25,8 @@ class RunningJob:
     job: Job
     device: str
     row: dict[str, Any] = field(default_factory=dict)
+    heard: float = 0.0
+    """When it started, or its last epoch ended."""
 
     @property
     def epoch(self) -> int:
@@ -77,6 +84,7 @@ class Progress:
         self.utilisation = Utilisation(slots, clock)
         # Cost per second and slot, of the last epochs that were reported.
         self._speeds: deque[float] = deque(maxlen=4 * slots)
+        self._measured: set[tuple[str, ...]] = set()
         self._unfinished_cost = sum(job.cost for job in jobs)
         self.jobs = list(jobs)
         self.unknown = unknown
@@ -120,14 +128,16 @@ class Progress:
 
     def start(self, job: Job, device: str) -> None:
         """A worker has the job."""
-        self.running[job.key] = RunningJob(job, device)
+        self.running[job.key] = RunningJob(job, device, heard=self._clock())
         self.utilisation.started()
 
     def report(self, job: Job, row: dict[str, Any]) -> None:
         """An epoch of the job is done; `wall_seconds` of the row is the time it took."""
         self.running[job.key].row = row
+        self.running[job.key].heard = self._clock()
         if row.get("wall_seconds"):
             self._speeds.append(job.epoch_cost / row["wall_seconds"])
+            self._measured.add(job.operations)
 
     def put_back(self, job: Job) -> None:
         """The job has lost its worker and waits again."""
@@ -163,16 +173,46 @@ class Progress:
             self.best = (value, job)
 
     def seconds_left(self) -> float | None:
-        """Expected seconds until the last job ends; None until an epoch is done."""
+        """Expected seconds until the last job ends, at least one while a job is left; None until an epoch is done."""
         if not self._speeds:
             return None
         speed = sum(self._speeds) / len(self._speeds)
-        rests = [running.job.cost * (1 - running.share) for running in self.running.values()]
+        rests = [self._rest(running, speed) for running in self.running.values()]
         waiting = self._unfinished_cost - sum(running.job.cost for running in self.running.values())
         if self.unknown and self.jobs:
             waiting += self.unknown * sum(job.cost for job in self.jobs) / len(self.jobs)
         # Neither all slots together nor the job with most left to do can be faster than this.
-        return max((waiting + sum(rests)) / self._slots, max(rests, default=0.0)) / speed
+        left = max((waiting + sum(rests)) / self._slots, max(rests, default=0.0)) / speed
+        return max(1.0, left) if self.running or waiting > 0 else left
+
+    def seconds_left_between(self) -> tuple[float, float] | None:
+        """The same as a range: as wide as the speeds of late epochs, and costs that are good to a third, leave it."""
+        middle = self.seconds_left()
+        if middle is None:
+            return None
+        speeds = sorted(self._speeds)
+        spread = (speeds[-1 - len(speeds) // 10] / speeds[len(speeds) // 10] - 1) / 2
+        unknown = {job.operations for job in self.jobs} - self._measured
+        share = min(0.6, 0.05 + spread + (COST_ERROR if unknown or self.unknown else 0.0))
+        return middle * (1 - share), middle * (1 + share)
+
+    def _rest(self, running: RunningJob, speed: float) -> float:
+        """What is left to do of a job, by its epochs and, since the last one, by the clock."""
+        since = min(
+            (self._clock() - running.heard) * speed, EPOCH_SHARE * running.job.cost / max(1, running.job.epochs)
+        )
+        return max(0.0, running.job.cost * (1 - running.share) - since)
+
+
+def in_words(between: tuple[float, float] | None) -> str:
+    """A time left, such as "12 to 18 min"; "?" for None."""
+    if between is None:
+        return "?"
+    low, high = (duration(seconds) for seconds in between)
+    if low == high:
+        return low
+    (first, unit), (_, other) = low.split(" ", 1), high.split(" ", 1)
+    return f"{first} to {high}" if unit == other and unit in ("s", "min") else f"{low} to {high}"
 
 
 def label(job: Job) -> str:

@@ -15,7 +15,6 @@ from typing import Any
 import analysis
 from analysis import tables
 from analysis.report import content, explore, markup
-from study.monitor.progress import duration
 
 HOST = "127.0.0.1"
 PORT = 8650
@@ -75,8 +74,7 @@ class LivePage:
         status = self._status()
         if status is None:
             return None
-        left = status.get("seconds_left")
-        return status | {"left": duration(left) if left is not None and status["state"].startswith("running") else ""}
+        return status | {"left": (status.get("left") or "") if status["state"].startswith("running") else ""}
 
 
 def server(page: LivePage, port: int = PORT) -> ThreadingHTTPServer:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from study.monitor.progress import Progress, label
+from study.monitor.progress import Progress, in_words, label
 from tivae import records
 from tivae.io import files
 
@@ -69,6 +69,7 @@ _SHAPE = {
     **{"state": str, "host": str, "updated_at": _is_number, "elapsed_seconds": _is_number},
     **dict.fromkeys(("trials", "finished", "failed", "pruned", "waiting"), _is_number),
     "seconds_left": lambda value: value is None or _is_number(value),
+    "left": lambda value: value is None or isinstance(value, str),
     "best": lambda value: value is None or _has_shape(value, dict.fromkeys(("key", "label", "metric", "value"), str)),
     "running": [{"key": _is_key, "label": str, "device": str, "epochs": _is_number, "row": _is_row}],
     "failures": [{"key": _is_key, "label": str, "error": str}],
@@ -107,6 +108,7 @@ def snapshot(progress: Progress) -> dict[str, Any]:
         "waiting": progress.waiting_trials,
         "elapsed_seconds": progress.elapsed,
         "seconds_left": progress.seconds_left(),
+        "left": in_words(progress.seconds_left_between()),
         "best": None
         if best is None
         else {

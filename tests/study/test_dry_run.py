@@ -1,10 +1,14 @@
 """The expected time of a run."""
 
+import re
+
 import pytest
 
-from study.dry_run import images_per_second, makespan
+from study import dry_run
+from study.dry_run import _levels, images_per_second, makespan
 from study.engine.devices import machine
 from study.jobs import Job
+from study.run import main
 from tivae.config import TrialConfig
 
 JOBS = [Job("trial", TrialConfig(epochs=epochs)) for epochs in (40, 30, 20, 10)]
@@ -30,3 +34,22 @@ def test_nothing_to_do_takes_no_time():
 def test_the_machine_has_cpus_and_some_speed():
     assert machine().cpus >= 1
     assert 10 < images_per_second(1) < 1e6
+
+
+def test_many_trials_are_factors_and_levels_and_no_list(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(dry_run, "images_per_second", lambda threads: 1000.0)
+    monkeypatch.chdir(tmp_path)
+    assert main(["full_factorial", "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < 15
+    assert "train_dataset: base, augmented" in lines
+    assert any(re.fullmatch(r"2 train_dataset x 2 model x .*: 216 trials of \d+ combinations", line) for line in lines)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_field_that_follows_from_another_is_no_factor():
+    lines = list(
+        _levels([TrialConfig(model=model, seed=seed) for model in ("vae", "categorical_vae") for seed in (0, 1)])
+    )
+    assert lines == ["model: vae, categorical_vae", "seed: 0, 1", "2 model x 2 seed: 4 trials"]
+    assert list(_levels([TrialConfig()])) == []

@@ -15,6 +15,7 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 
 BLACK, GREY = "#000000", "#767676"
@@ -23,6 +24,7 @@ BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
 # Inches: the text width of a journal page, and of one of its columns.
 FULL_WIDTH, HALF_WIDTH = 7.2, 3.5
+TITLE_SIZE = 8.5
 # Of PNG files: 300 dots per printed inch is what journals ask for.
 DOTS_PER_INCH = 300
 
@@ -163,6 +165,14 @@ def darken(figure: Figure) -> None:
         image.set_cmap(image.get_cmap().with_extremes(bad="none"))
 
 
-def mark_quick(figure: Figure) -> None:
-    """Writes above the figure that it shows a quick run, so that the picture says so wherever it is shown."""
-    figure.text(1, 1, "quick run: no result", ha="right", va="bottom", fontsize=6, color=GREY)
+def write_title(figure: Figure, title: str) -> None:
+    """Writes the title into the figure, so that the picture says what it is wherever it is shown."""
+    # Above the legend there where it is at the top: a title of its own would lie on it.
+    above = [legend for legend in figure.legends if getattr(legend, "_outside_loc", None) == "upper"]
+    if above:
+        above[0].set_title(title, prop=FontProperties(size=TITLE_SIZE, weight="bold"))
+    else:
+        figure.suptitle(title, fontsize=TITLE_SIZE, fontweight="bold")
+
+
+QUICK_MARK = "; quick run: no result"

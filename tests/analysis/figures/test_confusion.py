@@ -50,19 +50,24 @@ def test_the_interval_is_wilsons():
     assert (row["low"], row["high"]) == pytest.approx((centre - half, centre + half), rel=1e-5)
 
 
-def test_rows_are_true_classes_and_every_count_is_written():
-    ax = confusion.draw(Figure().subplots(), confusion.numbers([PREDICTIONS], "base", 10), FASHION_MNIST.classes)
+def test_rows_are_true_classes_and_small_shares_are_left_out():
+    rare = pd.concat([PREDICTIONS, pd.DataFrame({"image": range(200), "label": 3, "base": [4] + [3] * 199})])
+    ax = confusion.draw(
+        Figure().subplots(), confusion.numbers([rare.fillna(0).astype(int)], "base", 10), FASHION_MNIST.classes
+    )
     texts = {text.get_position(): text.get_text() for text in ax.texts}
 
     # x is the predicted class, y the true one.
-    assert texts == {(0, 0): "67%\n(2)", (1, 0): "33%\n(1)", (1, 1): "100%\n(1)", (0, 2): "100%\n(1)"}
+    assert texts == {(0, 0): "67", (1, 0): "33", (1, 1): "100", (0, 2): "100", (3, 3): "100"}
     assert ax.images[0].get_array()[0, 1] == pytest.approx(1 / 3)
-    assert (ax.get_xlabel(), ax.get_ylabel()) == ("Predicted class", "True class")
+    assert ax.get_xlabel() == "Predicted class"
 
 
-def test_a_study_gives_a_figure_for_each_test_set(study):
-    drawn = confusion.drawn(Sources(study))
+def test_a_study_gives_one_figure_with_both_test_sets(study):
+    (drawn,) = confusion.drawn(Sources(study))
 
-    assert [figure.name for figure in drawn] == ["confusion_base", "confusion_augmented"]
-    assert drawn[0].data["count"].sum() == 100
-    assert "summed over 1 trained model" in drawn[0].caption
+    assert drawn.name == "confusion"
+    assert drawn.data.groupby("test_set")["count"].sum().tolist() == [100, 100]
+    assert "summed over 1 trained model" in drawn.caption
+    assert drawn.alt.startswith("Confusion matrices; the most frequent mistake is on the base test set ")
+    assert [ax.get_title().split(":")[0] for ax in drawn.figure.axes] == ["base test set", "augmented test set"]

@@ -16,7 +16,7 @@ from tivae import records, stages
 from tivae.config import TrialConfig
 
 NAMES_OF_A_FULL_STUDY = [
-    *("accuracy_by_cell", "effects", "warp_curves", "learning_curves", "confusion_base", "confusion_augmented"),
+    *("accuracy_by_cell", "stn_gain", "effects", "warp_curves", "learning_curves", "confusion"),
     *("misclassified_base", "misclassified_augmented", "latent_space_vae", "latent_space_categorical_vae"),
     *("reconstructions", "prior_samples", "traversal_vae", "traversal_categorical_vae"),
     *("stn_images", "stn_known_warps", "stn_error", "samples"),
@@ -47,13 +47,13 @@ def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_pat
     written = figures.write_all(study, tmp_path, data=images)
 
     assert [figure.name for figure in written] == full_names(study)
-    assert set(reasons(written)) == {"sweeps", "optuna_plots"}
+    assert set(reasons(written)) == {"sweeps", "pareto_front", "optuna_plots"}
     for figure in written:
         assert all(path.stat().st_size > 1000 for path in figure.paths.values()), figure.name
         assert len(pd.read_csv(figure.data_path)), figure.name
         assert figure.title
         assert "1 seed; 60,000 training images" in figure.caption
-    assert len(list(tmp_path.iterdir())) == 2 * len(written)
+    assert len(list(tmp_path.iterdir())) == 2 * len(written) + sum("dark" in figure.paths for figure in written)
 
 
 def test_failures_only_give_reasons_only(images, tmp_path):
@@ -71,8 +71,8 @@ def test_one_trial_is_enough_for_most(study, images, tmp_path, monkeypatch):
     monkeypatch.setattr(figures.saving, "FORMATS", {})  # which pictures there are; how they look, the study's show
     written = figures.write_all(study.where(model="vae", stn="none"), tmp_path, data=images)
 
-    assert set(reasons(written)) == {"effects", "sweeps", "stn_images", "optuna_plots"}
-    assert len(written) == 12
+    assert set(reasons(written)) == {"stn_gain", "effects", "sweeps", "stn_images", "pareto_front", "optuna_plots"}
+    assert len(written) == 11
 
 
 class Halted(BaseException):
@@ -130,11 +130,11 @@ def test_a_thousand_trials_without_their_files(images, tmp_path):
 def test_a_quick_run_is_marked_on_the_picture(results, tmp_path, monkeypatch):
     folder = tmp_path / "small-quick"
     shutil.copytree(results, folder)
-    marked = []
-    monkeypatch.setattr(figures.style, "mark_quick", lambda figure: marked.append(figure))
+    titles = []
+    monkeypatch.setattr(figures.style, "write_title", lambda figure, title: titles.append(title))
     figures.write_all(analysis.load(folder), tmp_path / "figures", names=["accuracy_by_cell"])
 
-    assert len(marked) == 1
+    assert titles == ["Accuracy by cell (n = 1 seed); quick run: no result"]
 
 
 def test_images_that_are_not_here_are_a_reason(study, tmp_path, monkeypatch):

@@ -1,7 +1,5 @@
 """The course of an Optuna search, its numbers and drawings."""
 
-import warnings
-
 import optuna
 import pandas as pd
 import pytest
@@ -101,31 +99,6 @@ def test_one_objective_has_history_and_importances(study):
 
     assert [figure.name for figure in drawn] == ["optuna_history", "optuna_importances"]
     assert "12 trials (12 complete)" in drawn[0].caption
-
-
-def test_two_objectives_have_a_pareto_front(study):
-    search = search_of([[0.9, 100], [0.8, 10], [0.7, 20]], ["maximize", "minimize"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-        search.set_metric_names(["augmented_accuracy", "latent_dim"])
-    drawn = optuna_plots.drawn(Sources(study, search=search))
-
-    assert [figure.name for figure in drawn] == [
-        *("optuna_history_augmented_accuracy", "optuna_history_latent_dim", "optuna_pareto_front")
-    ]
-    assert drawn[-1].figure.axes[0].get_xlabel() == "Augmented accuracy"
-
-
-def test_a_front_over_many_sizes_has_a_logarithmic_axis():
-    directions = ["maximize", "minimize"]
-
-    def front(*values):
-        frame = optuna_plots.numbers(search_of(list(values), directions))
-        return optuna_plots.draw_pareto_front(Figure().add_subplot(), frame, ["value_0", "value_1"])
-
-    few, many, with_zero = (front([0.9, 100], [0.8, size]) for size in (10, 2, 0))
-    assert [ax.get_yscale() for ax in (few, many, with_zero)] == ["linear", "log", "linear"]
-    assert many.get_xscale() == "linear"
 
 
 def test_a_study_that_is_no_search_is_told(study):

@@ -17,6 +17,7 @@ import pytest
 import analysis
 from analysis.frames.columns import COLUMNS
 from tests.analysis.synthetic import epoch, grid, papers_figures, record, write_record, write_study
+from tivae import records
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
 from tivae.io.files import MAXIMUM_BYTES
@@ -204,6 +205,21 @@ def test_a_running_trial_is_in_the_frame_only_when_asked_for(results: Path) -> N
     row = study.trials.set_index("key").loc[config.key]
     assert (row["status"], row["seed"]) == ("running", 9)
     assert study.epochs.loc[study.epochs["key"] == config.key, "epoch"].tolist() == [1, 2]
+
+
+def test_a_running_trial_has_its_config_and_the_epochs_of_its_training(results: Path) -> None:
+    config = TrialConfig(seed=9, model="categorical_vae", latent_dim=7, epochs=3)
+    records.write_running(config, results)
+    row = analysis.load(results, running=True).trials.set_index("key").loc[config.key]
+    assert (row["status"], row["model"], row["latent_dim"], row["epochs"]) == ("running", "categorical_vae", 7, 3)
+    assert len(analysis.load(results)) == 16
+    assert config.training_key is not None
+    rows = [epoch(config, number, random.Random(0)) for number in (1, 2)]
+    training = records.training_folder(results, config.training_key)
+    checkpoint.save(training / "checkpoint.pt", {"key": config.training_key, "rows": rows})
+    study = analysis.load(results, running=True)
+    assert study.epochs.loc[study.epochs["key"] == config.key, "epoch"].tolist() == [1, 2]
+    assert study.trial(config.key).config == config
 
 
 @pytest.mark.parametrize("content", [b"garbage", None])

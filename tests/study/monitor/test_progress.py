@@ -1,13 +1,14 @@
 """Counts, time left and how they are shown."""
 
 import io
+import re
 
 import pytest
 from rich.console import Console
 
 from study.jobs import Job
 from study.monitor.display import LINE_INTERVAL, Display, running_table, summary
-from study.monitor.progress import Progress, Score, duration, label
+from study.monitor.progress import Progress, Score, duration, in_words, label
 from tivae.config import TrialConfig
 
 TRIALS = [Job("trial", TrialConfig(seed=seed)) for seed in range(4)]
@@ -227,3 +228,66 @@ def test_the_trials_that_run_wait_or_have_ended_are_all_trials():
     progress.start(TRIALS[0], "cpu")
     progress.end(TRIALS[0], _finished(0.7))
     assert (progress.finished, progress.waiting_trials, progress.trials) == (2, 3, 5)
+
+
+def test_time_left_passes_between_epochs_and_is_never_0_with_work_to_do():
+    clock = Clock()
+    progress = Progress(TRIALS[:1], slots=1, finished_before=0, clock=clock)
+    progress.start(TRIALS[0], "cpu")
+    progress.report(TRIALS[0], _row(1))
+    at_first = progress.seconds_left()
+    clock.now += 5
+    assert progress.seconds_left() == pytest.approx(at_first - 5)
+    clock.now += 1e6
+    assert at_first - 10 <= progress.seconds_left() < at_first - 5, "an epoch that takes long is not done"
+    progress.report(TRIALS[0], _row(TRIALS[0].epochs))
+    assert progress.seconds_left() >= 1
+    progress.end(TRIALS[0], _finished(0.7))
+    assert progress.seconds_left() == 0
+
+
+def test_the_range_of_the_time_left_is_wider_while_kinds_of_jobs_are_unknown():
+    other = Job("trial", TrialConfig(model="categorical_vae"))
+    progress = Progress([TRIALS[0], other], slots=1, finished_before=0, clock=Clock())
+    assert progress.seconds_left_between() is None
+    progress.start(TRIALS[0], "cpu")
+    progress.report(TRIALS[0], _row(1))
+    low, high = progress.seconds_left_between()
+    assert low < progress.seconds_left() < high
+    progress.end(TRIALS[0], _finished(0.7))
+    progress.start(other, "cpu")
+    progress.report(other, _row(1))
+    later = progress.seconds_left_between()
+    assert later[1] / later[0] < high / low
+
+
+@pytest.mark.parametrize(
+    ("between", "text"),
+    [(None, "?"), ((10, 20), "10 to 20 s"), ((60, 200), "60 s to 3 min"), ((700, 1100), "12 to 18 min"),
+     ((3000, 5400), "50 min to 1 h 30 min"), ((1.0, 1.2), "1 s")],
+)  # fmt: skip
+def test_a_range_of_time_is_readable(between, text):
+    assert in_words(between) == text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_a_narrow_terminal_keeps_what_runs_and_how_far_it_is(progress, width):
+    progress.start(TRIALS[1], "cuda")
+    progress.report(TRIALS[1], _row(7))
+    console = Console(file=io.StringIO(), width=width)
+    console.print(running_table(progress, width))
+    shown = " ".join(console.file.getvalue().split())
+    assert "…" not in shown
+    assert "7/20" in shown
+    assert "base vae" in shown
+
+
+def test_colour_tells_how_a_job_ended_and_nothing_else(progress):
+    output = io.StringIO()
+    console = Console(file=output, width=200, force_terminal=True, color_system="standard")
+    with Display(progress, console) as display:
+        display.ended(TRIALS[0], _finished(0.7))
+        display.ended(TRIALS[1], {"status": "failed", "error": "12 of [red]34[/red] 'text' None"})
+    coloured = re.findall(r"\x1b\[([\d;]+)m(.*?)\x1b\[0m", output.getvalue())
+    assert [word for _, word in coloured] == ["done", "FAILED"]
+    assert "31" in coloured[1][0]

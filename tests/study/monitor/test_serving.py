@@ -25,7 +25,7 @@ def _at_once(monkeypatch):
 @pytest.fixture
 def ask(tmp_path):
     """Asks the server of a study for a path; gives the answer's status and text."""
-    running = serving.server(LivePage(tmp_path / "grid", lambda: STATUS | {"seconds_left": 90.0}), 0)
+    running = serving.server(LivePage(tmp_path / "grid", lambda: STATUS | {"left": "1 to 2 min"}), 0)
     thread = threading.Thread(target=running.serve_forever)
     thread.start()
 
@@ -80,7 +80,7 @@ def test_the_page_follows_the_study(ask, tmp_path):
     write_study(tmp_path / "grid", [first])
     before = json.loads(ask("/data.json")[1])
     assert before["columns"]["key"] == [first.key]
-    assert before["status"]["left"] == "2 min"
+    assert before["status"]["left"] == "1 to 2 min"
     assert f'"{before["version"]}"' in ask("/")[1]
     assert json.loads(ask("/data.json")[1])["version"] == before["version"]
     write_study(tmp_path / "grid", [second])
@@ -103,7 +103,7 @@ def test_a_browser_shows_what_has_ended_since(tmp_path):
     driver = pytest.importorskip("playwright.sync_api")
     results = write_study(tmp_path / "grid", grid()[:3])
     job = {"key": "abc", "label": "base vae <b>10</b>", "device": "cpu", "epochs": 20, "row": {"epoch": 5}}
-    status = STATUS | {"running": [job], "seconds_left": 90.0}
+    status = STATUS | {"running": [job], "left": "1 to 2 min"}
     running = serving.server(LivePage(results, lambda: status), 0)
     thread = threading.Thread(target=running.serve_forever)
     thread.start()
@@ -116,7 +116,9 @@ def test_a_browser_shows_what_has_ended_since(tmp_path):
         page.on("request", lambda request: asked.append(request.url))
         page.goto(f"http://127.0.0.1:{running.server_port}/")
         driver.expect(page.locator("#count")).to_have_text("3 of 3 trials")
-        driver.expect(page.locator("#progress")).to_contain_text("1 of 3 trials done, 1 running, 1 waiting, 2 min left")
+        driver.expect(page.locator("#progress")).to_contain_text(
+            "1 of 3 trials done, 1 running, 1 waiting, 1 to 2 min left"
+        )
         driver.expect(page.locator("#progress")).to_contain_text("base vae <b>10</b>: epoch 5 of 20")
         write_study(results, grid()[3:5])
         driver.expect(page.locator("#count")).to_have_text("5 of 5 trials", timeout=30_000)

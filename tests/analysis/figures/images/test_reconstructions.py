@@ -113,3 +113,11 @@ def test_what_tanh_keeps_from_an_image_is_said(images, study, monkeypatch):
     assert [name.rpartition(", ")[2] for name in chosen] == ["tanh output"] * 2 + ["linear output"] * 2
     linear = SimpleNamespace(config=SimpleNamespace(output_activation="linear"))
     assert reconstructions._brightest({"VAE": linear}) == ""
+
+
+def test_a_trial_shows_its_reconstructions(images, study, monkeypatch):
+    monkeypatch.setattr(Sources, "images", lambda self, config: images)
+    figure = study.best().reconstructions()
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
+        *("base", "reconstruction", "augmented", "reconstruction")
+    ]

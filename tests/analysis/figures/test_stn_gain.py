@@ -1,0 +1,47 @@
+"""Pairs of trained models that differ in the STN alone."""
+
+import pytest
+
+import analysis
+from analysis.figures import stn_gain
+from analysis.figures.drawing.saving import NotSupported
+from analysis.figures.drawing.sources import Sources
+from tests.analysis.synthetic import grid, write_study
+from tivae.config import TrialConfig
+
+
+def accuracies(config, draw):
+    known = {"none": 0.6, "pretrained": 0.7}[config.stn] + 0.01 * config.seed
+    return {"base_accuracy": 0.8, "augmented_accuracy": known, "base_loss": 1.0, "augmented_loss": 1.0}
+
+
+def test_a_pair_is_of_one_seed_and_its_gain_is_in_points(tmp_path):
+    frame = stn_gain.numbers(analysis.load(write_study(tmp_path, grid(seeds=2), accuracies)))
+    augmented = frame[frame["test_set"] == "augmented"]
+
+    assert len(frame) == 2 * 2 * 2 * 2
+    assert augmented["gain"].tolist() == pytest.approx([10.0] * 8)
+    assert augmented["without"].tolist() == pytest.approx(list(0.6 + 0.01 * augmented["seed"].astype(float)))
+
+
+def test_a_trial_without_its_other_arm_is_no_pair(tmp_path):
+    study = analysis.load(write_study(tmp_path, [config for config in grid() if config.stn == "none"], accuracies))
+    with pytest.raises(NotSupported, match="both without and with"):
+        stn_gain.numbers(study)
+
+
+def test_pairs_are_lines_and_the_mean_gain_is_written(tmp_path):
+    study = analysis.load(write_study(tmp_path, grid(seeds=2), accuracies))
+    (drawn,) = stn_gain.drawn(Sources(study))
+    axes = drawn.figure.axes
+
+    assert [len(ax.lines) for ax in axes] == [4] * 4
+    assert [text.get_text() for text in axes[1].texts] == ["+10.0 points", "+10.0 points"]
+    assert "8 pairs of trained models" in drawn.caption
+    assert drawn.alt.endswith("on the augmented test set +10.0 points in the mean.")
+
+
+def test_other_settings_make_pairs_of_their_own(tmp_path):
+    configs = [TrialConfig(stn=stn, latent_dim=size) for stn in ("none", "pretrained") for size in (5, 10)]
+    frame = stn_gain.numbers(analysis.load(write_study(tmp_path, configs, accuracies)))
+    assert sorted(frame["latent_dim"]) == [5, 5, 10, 10]

@@ -1,0 +1,48 @@
+"""Table 1 in a terminal: within its width, in %, with the numbers of the whole table."""
+
+import pytest
+
+import analysis
+from analysis.tables.table1 import table1
+from analysis.tables.terminal import NARROW, WIDTH, table1_terminal
+from tests.analysis.synthetic import grid, papers_figures, write_study
+from tivae.config import TrialConfig
+
+
+@pytest.fixture
+def study(tmp_path):
+    controls = [TrialConfig(model=model) for model in ("pixels", "pca")]
+
+    def figures(config, draw):
+        known = {"base_accuracy": 0.5, "augmented_accuracy": 0.4, "base_loss": 1.0, "augmented_loss": 1.0}
+        return known if config.model in ("pixels", "pca") else papers_figures(config, draw)
+
+    return analysis.load(write_study(tmp_path, [*grid(seeds=3), *controls], figures))
+
+
+@pytest.mark.parametrize("width", [WIDTH, NARROW - 1, 54])
+def test_no_line_is_longer_than_the_terminal(study, width):
+    lines = table1_terminal(study, width).splitlines()
+    assert max(map(len, lines)) <= width
+
+
+def test_accuracies_are_in_percent_beside_the_papers(study):
+    text = table1_terminal(study)
+    row = table1(study).iloc[1]
+    line = next(line for line in text.splitlines() if line.startswith("base") and " yes " in line)
+    mean, sd = (100 * row[name] for name in ("base_accuracy", "base_accuracy_sd"))
+    assert f"{mean:.1f} ±{sd:.1f}" in line
+    assert f"{100 * row['base_accuracy_paper']:.1f}" in line
+    assert f"{100 * row['augmented_accuracy_difference']:+.1f}" in line
+
+
+def test_a_narrow_terminal_keeps_the_augmented_test_set(study):
+    text = table1_terminal(study, 54)
+    assert "augmented test set" in text
+    assert "base test set" not in text
+
+
+def test_controls_and_notes_are_there(study):
+    text = table1_terminal(study)
+    assert "raw pixels" in text
+    assert "± is the standard deviation over seeds." in text

@@ -1,0 +1,45 @@
+"""What the command line offers and how it helps."""
+
+import subprocess
+import sys
+
+import pytest
+
+from study.command_line import parser, version
+from study.run import main
+
+
+def test_help_is_in_groups_and_has_examples(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    shown = capsys.readouterr().out
+    for title in ("look, and run nothing:", "what is run:", "where it runs:", "what comes out:", "examples:"):
+        assert f"\n{title}\n" in shown
+    assert max(map(len, shown.splitlines())) <= 110
+
+
+@pytest.mark.parametrize(("option", "told"), [("--quik", "did you mean --quick?"), ("--xyz", "see --help")])
+def test_an_unknown_option_gets_the_nearest_one(option, told, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["paper_grid", option])
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "meant"), [("cvae", "categorical_vae"), ("CVAE", "categorical_vae"), ("vea", "vae")])
+def test_a_model_that_is_none_gets_the_nearest_one(given, meant, capsys):
+    assert main(["paper_grid", "--set", f"model={given}"]) == 2
+    assert f"did you mean `{meant}`?" in capsys.readouterr().err
+
+
+def test_the_version_is_told(capsys):
+    with pytest.raises(SystemExit):
+        parser("").parse_args(["--version"])
+    assert capsys.readouterr().out == f"tivae {version()}\n"
+
+
+@pytest.mark.parametrize("package", ["study", "analysis"])
+def test_a_package_says_what_there_is(package):
+    done = subprocess.run([sys.executable, "-m", package], capture_output=True, text=True, timeout=60, check=True)
+    assert "python -m study" in done.stdout
+    assert "python -m analysis" in done.stdout
