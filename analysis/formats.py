@@ -25,6 +25,8 @@ LATEX_SIZES = {
     r"\scriptsize\setlength{\tabcolsep}{3pt}": 92,
     r"\tiny\setlength{\tabcolsep}{2pt}": 132,
 }
+# Wider rows, in letters, may be too wide even so.
+LATEX_SHRUNK = 115
 # Longer cells are broken into lines of about this many letters.
 _LATEX_WRAP_LETTERS = 40
 _LATEX_WRAPPED = "p{18em}"
@@ -57,15 +59,21 @@ class Table:
         return "\n".join([*parts, *([notes] if notes else [])])
 
     def latex(self) -> str:
-        r"""One LaTeX `table`, the title its caption, with the notes below; needs `\usepackage{booktabs}`."""
+        """One LaTeX `table`, the title its caption, the notes below; needs `booktabs`, a wide one `graphicx`."""
         lines = [r"\begin{table}", r"\centering", self._latex_size()]
         lines += [rf"\caption{{{latex_escape(printable(self.title))}}}"]
         lines += [rf"\label{{{self.label}}}"] if self.label else []
         for heading, frame, right in self.blocks:
             lines += [rf"\par\medskip {latex_escape(heading)}\par\smallskip"] if heading else []
-            lines += [latex(frame, right).rstrip()]
+            lines += [self._fitted(latex(frame, right).rstrip(), frame)]
         lines += [rf"\par\smallskip\footnotesize {latex_escape(printable(note))}" for note in self.notes]
         return "\n".join([*lines, r"\end{table}"]) + "\n"
+
+    def _fitted(self, tabular: str, frame: pd.DataFrame) -> str:
+        """Shrunk to the line where it is too wide in the smallest type; that needs `graphicx`."""
+        if _latex_width(_columns(frame, [])) <= LATEX_SHRUNK:
+            return tabular
+        return rf"\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%{chr(10)}{tabular}}}"
 
     def _latex_size(self) -> str:
         """The largest type in which the widest block fits a page's text."""

@@ -27,6 +27,8 @@ from analysis.inference import cell_summaries
 from tivae.config import ConfigError, TrialConfig
 
 MAXIMUM_SERIES = 6
+# Up and down, at least, in the panels of differences.
+DIFFERENCE_POINTS = 8.0
 
 
 @dataclass(frozen=True)
@@ -124,19 +126,47 @@ def draw(ax: Axes, frame: pd.DataFrame, sweep: Sweep, series: Sequence[str] = ()
 
 
 def draw_all(figure: Figure, frames: Sequence[tuple[Sweep, pd.DataFrame]], series: Sequence[str]) -> Figure:
-    """A row per sweep and a column per test set, with one legend."""
-    axes = figure.subplots(len(frames), 2, sharey=True, squeeze=False)
+    """A row per sweep and a column per test set, with one legend; of two models their difference below."""
+    pair = series if len(series) == 2 and len(frames) == 1 else ()
+    axes = figure.subplots(len(frames) + bool(pair), 2, sharey="row", squeeze=False)
+    if pair:
+        sweep, frame = frames[0]
+        for ax, test_set in zip(axes[-1], TEST_SETS, strict=True):
+            draw_difference(ax, frame[frame["test_set"] == test_set], sweep, pair)
+        axes[-1, 0].set_ylabel("Difference (points)")
+        axes = axes[:-1]
     for row, (sweep, frame) in zip(axes, frames, strict=True):
         for ax, test_set in zip(row, TEST_SETS, strict=True):
             draw(ax, frame[frame["test_set"] == test_set], sweep, series)
             ax.set_title(TEST_SET_NAMES[test_set])
         row[0].set_ylabel("Accuracy (%)")
-    style.letter_panels(list(axes.flat))
+    style.letter_panels(list(figure.axes))
     entries = dict(zip(*reversed(axes[0, 0].get_legend_handles_labels()), strict=True))
     # matplotlib lists lines before error bars; here the series come first, then the controls.
     names = [*filter(entries.__contains__, series), *(name for name in entries if name not in series)]
     figure.legend([entries[name] for name in names], names, loc="outside upper center", ncols=3)
     return figure
+
+
+def draw_difference(ax: Axes, frame: pd.DataFrame, sweep: Sweep, pair: Sequence[str]) -> Axes:
+    """The second of two series minus the first, where a point is seen; bars hold the intervals of both."""
+    first, second = (frame[(frame["series"] == name) & frame["on_line"]].set_index("x") for name in pair)
+    both = sorted(set(first.index) & set(second.index))
+    first, second = first.loc[both], second.loc[both]
+    gap = 100 * (second["mean"] - first["mean"])
+    halves = [100 * (part["high"] - part["low"]) / 2 for part in (first, second)]
+    place = _axis(ax, np.array(both))
+    look = style.numbered_look(4)
+    bars = np.hypot(*halves)
+    ax.errorbar(place(np.array(both)), gap, yerr=bars, capsize=2, elinewidth=0.8, **look.lines())
+    ax.axhline(0, color=style.GREY, linewidth=0.8)
+    # The claims are about a point: differences many times that may lie outside.
+    reach = max(DIFFERENCE_POINTS, 1.2 * float((gap.abs() + bars).iloc[-1]) if len(gap) else 0.0)
+    ax.set_ylim(-reach, reach)
+    ax.set_title(f"{pair[1]} minus {pair[0]}")
+    ax.set_xlabel(sweep.axis_label)
+    ax.grid(axis="y")
+    return ax
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
@@ -159,7 +189,8 @@ def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
     series = _shown_series(first)
     everything = first.loc[~first["is_control"], "series"].nunique()
     rows = -(-len(series) // 3)
-    figure = draw_all(style.new_figure(2.5 * len(frames) + 0.2 + 0.17 * rows), frames, series)
+    is_pair = len(series) == 2 and len(frames) == 1
+    figure = draw_all(style.new_figure((2.5 * len(frames) + 0.2 + 0.17 * rows) + 1.7 * is_pair), frames, series)
     sentences = [
         f"{title} on both test sets. {intervals(first['over'])}",
         f"{len(series)} of {everything} series, those with the best augmented accuracy."
@@ -170,6 +201,7 @@ def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
         else "",
         f"β = KL weight / reconstruction weight × {pixels_in_words(study.trials)} / 2." if BETA in sweeps else "",
         "Weight 0 stands beyond the break of the axis." if (first["x"] == 0).any() else "",
+        "Below, their difference near 0; its bars are the two intervals in quadrature." if is_pair else "",
         "Controls are lines." if first["is_control"].any() else "",
         described(study.trials),
     ]

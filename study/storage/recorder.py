@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -62,8 +63,10 @@ class Recorder:
             status = "pruned" if result["status"] == "pruned" else "failed"
             # A worker may have died after this one of its trials, or reading out again what had finished.
             if records.finished_trial(job.config, self._study) is None:
-                records.write_unfinished(job.config, self._study, status, result["error"])
-                self.mirror.send(part, records.RECORD)
+                # Where something else lies in the place of its folder, its reason says so: the others go on.
+                with contextlib.suppress(FileExistsError, NotADirectoryError):
+                    records.write_unfinished(job.config, self._study, status, result["error"])
+                    self.mirror.send(part, records.RECORD)
         if self._loggers:
             self.mirror.finish()
             record = records.read(self._study / part)

@@ -124,3 +124,9 @@ def test_latex_compiles(tmp_path: Path) -> None:
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "table.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_table_that_no_type_makes_fit_is_shrunk_to_the_line():
+    wide = pd.DataFrame({f"a column of many letters {number}": ["x"] for number in range(6)})
+    assert r"\resizebox{\ifdim\width>\linewidth" in Table("Wide", (("", wide, []),)).latex()
+    assert "resizebox" not in Table("Narrow", (("", wide.iloc[:, :2], []),)).latex()

@@ -183,3 +183,21 @@ def test_the_papers_grid_has_no_sweep(tmp_path):
     """Its two models differ in size, but none of them has two sizes."""
     with pytest.raises(NotSupported, match="KL weight"):
         sweeps.drawn(Sources(study_of(tmp_path, synthetic.grid())))
+
+
+def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
+    configs = [
+        *(TrialConfig(latent_dim=size) for size in (10, 50)),
+        *(TrialConfig(model="categorical_vae", latent_dim=size, categories=10) for size in (1, 5)),
+    ]
+    accuracies = dict(zip([config.key for config in configs], (0.5, 0.7, 0.2, 0.69), strict=True))
+
+    def figures(config, _):
+        return {"base_accuracy": accuracies[config.key], "augmented_accuracy": accuracies[config.key]}
+
+    study = analysis.load(synthetic.write_study(tmp_path, configs, figures))
+    (drawn,) = sweeps.drawn(Sources(study))
+    ax = drawn.figure.axes[3]
+    assert ax.lines[0].get_ydata().tolist() == pytest.approx([-30, -1])
+    assert ax.get_ylim() == (-sweeps.DIFFERENCE_POINTS, sweeps.DIFFERENCE_POINTS)
+    assert "in quadrature" in drawn.caption
