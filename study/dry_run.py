@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import math
 import time
@@ -19,6 +18,7 @@ from study.engine import devices
 from study.engine.devices import Pool
 from study.jobs import Job, plan
 from study.monitor.progress import duration, label
+from study.options import RunOptions
 from study.power import power_lines
 from study.space.search import Search
 from tivae import models
@@ -31,7 +31,7 @@ TIMED_STEPS = 12
 MOST_LISTED = 24
 
 
-def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace, console: Console) -> None:
+def show(trials: Sequence[TrialConfig], study: Path, options: RunOptions, console: Console) -> None:
     """Prints the factors, a few jobs one by one, the slots, and the time that all should take here; writes nothing."""
     jobs = plan(trials, study, options.measures)
     pools, slots, speed = _here(options)
@@ -75,7 +75,7 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
         yield f"{' x '.join(counts)}: {len(trials)} trials{rest}"
 
 
-def show_search(search: Search, trials: int, options: argparse.Namespace, console: Console) -> None:
+def show_search(search: Search, trials: int, options: RunOptions, console: Console) -> None:
     """Prints what is searched for what, the slots, and the time that the search should take here; writes nothing."""
     pools, slots, speed = _here(options)
     say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -134,7 +134,7 @@ def images_per_second(threads: int) -> float:
         torch.set_num_threads(before)
 
 
-def _here(options: argparse.Namespace) -> tuple[list[Pool], int, float]:
+def _here(options: RunOptions) -> tuple[list[Pool], int, float]:
     """The pools of this machine, their slots, and the speed of a CPU slot in images per second."""
     pools = devices.SlotOptions.of(options).pools([devices.machine()])
     return pools, sum(pool.slots for pool in pools), images_per_second(options.cpus_per_trial)

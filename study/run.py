@@ -13,7 +13,7 @@ if __name__ == "__main__":
     # The rest takes seconds to import.
     signals.end_at_once(signals.command(sys.argv[1:]))
 
-import argparse
+import dataclasses
 import functools
 import re
 import shutil
@@ -33,6 +33,7 @@ from study.engine import address, devices, private
 from study.jobs import Job, plan
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
+from study.options import RunOptions
 from study.space import search_space as spaces
 from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
 from study.space.schema import field_list
@@ -66,13 +67,13 @@ EXIT_INTERRUPTED = signals.EXIT_INTERRUPTED
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130 (interrupted)."""
-    options = command_line.parser((__doc__ or "").split("\n\n")[0]).parse_args(arguments)
-    options.again = _command(arguments)
+    given = command_line.parser((__doc__ or "").split("\n\n")[0]).parse_args(arguments)
+    options = RunOptions(**vars(given), again=_command(arguments))
     with signals.interrupting():
         return _ended(options, Console())
 
 
-def _ended(options: argparse.Namespace, console: Console) -> int:
+def _ended(options: RunOptions, console: Console) -> int:
     try:
         return _run(options, console)
     except BAD_INPUT as error:
@@ -91,7 +92,7 @@ def _ended(options: argparse.Namespace, console: Console) -> int:
         return EXIT_INTERRUPTED
 
 
-def _run(options: argparse.Namespace, console: Console) -> int:
+def _run(options: RunOptions, console: Console) -> int:
     if options.list:
         _list(console)
         return 0
@@ -141,20 +142,18 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             return _study(trials, place, options, console)
 
 
-def _most_seeds(options: argparse.Namespace) -> int:
+def _most_seeds(options: RunOptions) -> int:
     if options.seeds is not None or options.quick:
         other = "--quick, which judges nothing" if options.quick else "--seeds"
         raise spaces.SpaceError(f"--until-decided is given with {other}; give --max-seeds or nothing")
     return options.max_seeds or MOST_SEEDS
 
 
-def _until_decided(
-    trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console
-) -> int:
+def _until_decided(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions, console: Console) -> int:
     from study import until_decided
 
     looks = until_decided.planned(place.study, _most_seeds(options))
-    without_report = argparse.Namespace(**{**vars(options), "report": False})
+    without_report = dataclasses.replace(options, report=False)
     say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     code = until_decided.run(trials, place.study, looks, lambda some: _study(some, place, without_report, console), say)
     if options.report:
@@ -162,7 +161,7 @@ def _until_decided(
     return code
 
 
-def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
+def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions, console: Console) -> int:
     study = place.study
     if place.storage.folder is not None and place.storage.folder.resolve() == study.resolve():
         taken = adopt(study, trials, options.measures)
@@ -186,7 +185,7 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.N
     return 0
 
 
-def _search(search: Search, place: StudyPaths, options: argparse.Namespace, console: Console) -> int:
+def _search(search: Search, place: StudyPaths, options: RunOptions, console: Console) -> int:
     # Optuna takes a second to import, and matplotlib, of which tables of a search take their numbers, another.
     from analysis.tables.search import best_text
     from study.search.optuna_search import OptunaSearch
@@ -212,12 +211,12 @@ def _search(search: Search, place: StudyPaths, options: argparse.Namespace, cons
     return 0
 
 
-def _search_trials(search: Search, options: argparse.Namespace) -> int:
-    trials: int = options.trials or search.trials
+def _search_trials(search: Search, options: RunOptions) -> int:
+    trials = options.trials or search.trials
     return min(trials, QUICK_TRIALS) if options.quick and options.trials is None else trials
 
 
-def _given(options: argparse.Namespace) -> set[str]:
+def _given(options: RunOptions) -> set[str]:
     """The fields that the command line sets."""
     named = {spaces.parse_override(text)[0] for text in options.set}
     return named if options.seeds is None else named | {"seed"}
@@ -227,7 +226,7 @@ def _work(
     jobs: Sequence[Job],
     finished: Sequence[TrialConfig],
     place: StudyPaths,
-    options: argparse.Namespace,
+    options: RunOptions,
     console: Console,
     search: OptunaSearch | None = None,
 ) -> Progress:

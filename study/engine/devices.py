@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,6 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 
 from study.engine import cpus
+from study.options import RunOptions
 
 # Fastest first.
 DEVICE_TYPES = ("cuda", "mps", "cpu")
@@ -82,7 +82,7 @@ class SlotOptions:
     max_concurrent: int | None = None
 
     @classmethod
-    def of(cls, command_line: argparse.Namespace) -> SlotOptions:
+    def of(cls, command_line: RunOptions) -> SlotOptions:
         """Those of the command line. Raises `DeviceError` for a type that does not exist."""
         wanted = tuple(name.strip() for name in command_line.devices.split(","))
         for name in wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import time
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from study.monitor.mlflow_log import MLflow
 from study.monitor.progress import Progress, duration
 from study.monitor.status_file import StatusFile
 from study.monitor.tensorboard import TensorBoard
+from study.options import RunOptions
 from study.search.optuna_search import OptunaSearch
 from study.search.searched_jobs import SearchedJobs
 from study.storage.folder import StudyPaths
@@ -26,14 +26,13 @@ from tivae import records
 from tivae.config import TrialConfig
 from tivae.data.image_set import ImageSet
 from tivae.data.loading import load
-from tivae.stages import Wanted
 
 
 def work(
     jobs: Sequence[Job],
     finished: Sequence[TrialConfig],
     place: StudyPaths,
-    options: argparse.Namespace,
+    options: RunOptions,
     console: Console,
     search: OptunaSearch | None = None,
 ) -> Progress:
@@ -81,10 +80,10 @@ def work(
         recorder.mirror.send_unfinished([part for job in jobs for part in job.parts])
         more = None if search is None else SearchedJobs(search, study, progress)
         with _status(study, progress) as status, contextlib.closing(recorder), display:
-            limit = None if options.time_limit is None else 60 * options.time_limit
             watchers = tune.Watchers(recorder.ended, recorder.reported, status.update)
-            computed = Wanted(measures=options.measures, keep=options.checkpoints)
-            tune.run(jobs, slots, shared, study, display, watchers, computed, more, storage, limit)
+            tune.run(
+                jobs, slots, shared, study, display, watchers, options.wanted, more, storage, options.time_limit_seconds
+            )
             progress.lost_nodes = progress.waiting > 0 and not slots()
     console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
     return progress
@@ -96,7 +95,7 @@ def _image_sets(jobs: Sequence[Job], search: OptunaSearch | None) -> list[ImageS
     return list({images.name: images for images in known}.values())
 
 
-def _loggers(study: Path, options: argparse.Namespace) -> list[Logger]:
+def _loggers(study: Path, options: RunOptions) -> list[Logger]:
     loggers: list[Logger] = [TensorBoard(study)] if options.tensorboard else []
     return loggers + ([MLflow(options.mlflow, study)] if options.mlflow is not None else [])
 
