@@ -99,7 +99,7 @@ def _picture(results: Path, name: str) -> Path:
 def origin(study: Study) -> dict[str, Any]:
     """With what the trials were computed: the values of each column of provenance, and hours and dates in all."""
     known = [name for name in _ORIGIN if name in study.trials]
-    found: dict[str, Any] = {name: sorted(study.trials[name].dropna().astype(str).unique()) for name in known}
+    found: dict[str, Any] = {name: _values(study.trials[name]) for name in known}
     times = pd.to_datetime(study.trials["finished_at"]).dropna()
     return found | {
         "trials": len(study.trials),
@@ -107,6 +107,12 @@ def origin(study: Study) -> dict[str, Any]:
         "first": str(times.min().date()),
         "last": str(times.max().date()),
     }
+
+
+def _values(column: pd.Series) -> list[str]:
+    """Those recorded; that some trials recorded none where others did."""
+    values = sorted(column.dropna().astype(str).unique())
+    return [*values, *(["not recorded"] if values and column.isna().any() else [])]
 
 
 def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) -> None:

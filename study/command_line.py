@@ -66,6 +66,10 @@ def _add_what(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--trials", type=_positive, help="length of a search, in place of the file's")
     group.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, in place of the file's")
     group.add_argument(
+        "--until-decided", action="store_true", help="seeds in rounds, only for cells whose claims are not decided yet"
+    )
+    group.add_argument("--max-seeds", type=_positive, help="of --until-decided; default: 10")
+    group.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting or factor; may be repeated"
     )
     group.add_argument("--data", type=Path, help="folder with the data set's files; default: found or fetched")

@@ -19,6 +19,7 @@ from study.engine import devices
 from study.engine.devices import Pool
 from study.jobs import Job, plan
 from study.monitor.progress import duration, label
+from study.power import power_lines
 from study.space.search import Search
 from tivae import models
 from tivae.config import FIELD_NAMES, TrialConfig
@@ -49,6 +50,10 @@ def show(trials: Sequence[TrialConfig], study: Path, options: argparse.Namespace
     say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
     if any(pool.device != "cpu" for pool in pools):
         say("the time is that of CPU slots; a GPU is faster by what its first epochs will show")
+    if seeds := len({job.config.seed for job in jobs}):
+        say(f"one seed of all cells: {duration(expected / seeds / speed)}")
+    for line in power_lines(trials, study):
+        say(line)
 
 
 def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:

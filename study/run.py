@@ -57,6 +57,8 @@ class NodesLost(RuntimeError):
     """The study ended early because no node was left for its trials."""
 
 
+# Seeds of --until-decided at most.
+MOST_SEEDS = 10
 EXIT_FAILED_TRIALS = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = signals.EXIT_INTERRUPTED
@@ -106,7 +108,12 @@ def _run(options: argparse.Namespace, console: Console) -> int:
     with registry.importing():
         chosen(options.measures)
     overrides = dict(spaces.parse_override(text) for text in options.set)
-    space = spaces.read(spaces.find(options.space), overrides=overrides, seeds=options.seeds)
+    path = spaces.find(options.space)
+    space = spaces.read(path, overrides=overrides, seeds=options.seeds)
+    if options.until_decided:
+        if space.search is not None:
+            raise spaces.SpaceError(f"--until-decided is given, but {space.name} is a search; it is of use for a grid")
+        space = spaces.read(path, overrides=overrides, seeds=_most_seeds(options))
     if options.trials is not None and space.search is None:
         raise spaces.SpaceError(f"--trials is {options.trials}, but {space.name} is a grid; it is of use for a search")
     trials = shrunk(space.trials, _given(options)) if options.quick else space.trials
@@ -129,7 +136,30 @@ def _run(options: argparse.Namespace, console: Console) -> int:
             Mirror(place.storage, study).bring_all()
             if space.search is not None:
                 return _search(space.search, place, options, console)
+            if options.until_decided:
+                return _until_decided(trials, place, options, console)
             return _study(trials, place, options, console)
+
+
+def _most_seeds(options: argparse.Namespace) -> int:
+    if options.seeds is not None or options.quick:
+        other = "--quick, which judges nothing" if options.quick else "--seeds"
+        raise spaces.SpaceError(f"--until-decided is given with {other}; give --max-seeds or nothing")
+    return options.max_seeds or MOST_SEEDS
+
+
+def _until_decided(
+    trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console
+) -> int:
+    from study import until_decided
+
+    looks = until_decided.planned(place.study, _most_seeds(options))
+    without_report = argparse.Namespace(**{**vars(options), "report": False})
+    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    code = until_decided.run(trials, place.study, looks, lambda some: _study(some, place, without_report, console), say)
+    if options.report:
+        _write_report(place.study, console)
+    return code
 
 
 def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: argparse.Namespace, console: Console) -> int:

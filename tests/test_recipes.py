@@ -13,7 +13,7 @@ import tivae
 from analysis import figures
 from study.run import main
 from study.space import search_space
-from tivae import records, registry
+from tivae import registry, stages
 from tivae.config import TrialConfig
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -24,8 +24,9 @@ SMALL = {"train_images": 200, "test_images": 100, "hidden_widths": (4, 8), "epoc
 def recipes(tmp_path_factory):
     """The folder with the README's files, which this process can import from."""
     folder = tmp_path_factory.mktemp("recipes")
-    part = re.search(r"^## Add a model.*?(?=^## )", README, flags=re.MULTILINE | re.DOTALL)
+    part = re.search(r"^## Add a model.*?(?=^###? )", README, flags=re.MULTILINE | re.DOTALL)
     assert part is not None
+    # Data sets are added below, with a test of their own.
     for content in re.findall(r"^```\w+\n(.*?)^```", part[0], flags=re.MULTILINE | re.DOTALL):
         (folder / content.split("\n")[0].removeprefix("# ")).write_text(content)
     sys.path.insert(0, str(folder))
@@ -45,7 +46,7 @@ def study(recipes, space, host, tmp_path_factory):
     with registry.importing():
         for config in space.trials:
             if config.seed == 0 and config.probe != "k_nearest":
-                record = records.run_trial(config, host, "cpu", folder, measures="my_measures:participation")
+                record = stages.run_trial(config, host, "cpu", folder, measures="my_measures:participation")
                 assert record["status"] == "finished", record["error"]
     return analysis.load(folder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,16 +13,17 @@ from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.cells import beta, encoding_dim
+from analysis.frames.cells import beta, collapsed, encoding_dim
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, model_name, setting_name, stn_name
+from analysis.frames.recipe import recipe_of, seedless_configs
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
-from analysis.inference import Factorial, factorial, factorial_over_images, holm
+from analysis.inference import Design, balanced, correctness_of, factorial, holm
 
 MAXIMUM_EFFECTS = 30
-# One file of predictions is read for each trial of a study of one seed.
-MAXIMUM_PREDICTIONS = 128
 HIGHEST_ORDER = 3
+# Of a part of a study; with fewer cells nothing is crossed.
+FEWEST_CELLS = 4
 MEAN = " − mean"
 # Fields that mean the same for both models only in this form.
 COMPARABLE = {"latent_dim": "encoding_dim", "categories": "encoding_dim", "kl_weight": "beta"}
@@ -29,48 +31,90 @@ COMPARABLE["reconstruction_weight"] = "beta"
 
 
 def numbers(study: Study) -> tuple[pd.DataFrame, str]:
-    """A row per effect and test set, and what the model left out.
+    """A row per effect and test set, and over which part of the study they are.
 
     Columns: test_set, term, contrast, order, effect, low, high, p_value, adjusted_p_value, over, n. effect, low, high:
-    in accuracy points, with the 95 % interval; over: "seeds", or "test images" in a study of one seed. What an effect
-    is, `analysis.inference.Factorial` says. adjusted_p_value: Holm's, over all effects on that test set.
+    in accuracy points, with the 95 % interval; over: what the interval is over; n: trials. What an effect is,
+    `analysis.inference.Factorial` says. adjusted_p_value: Holm's, over all effects on that test set; missing, as
+    p_value is, with one seed.
 
-    Raises `NotSupported` where no trial has finished, no factor varies, or too few trials are there.
+    Raises `NotSupported` where no trial has finished, the study is a search, or no factors are crossed.
     """
-    results, note = analyses(study)
+    design, notes = chosen_design(study)
+    scores = correctness_of(study)
     parts = []
-    for test_set, result in results.items():
-        effects = result.effects.assign(adjusted_p_value=holm(result.effects["p_value"]), over=result.over, n=result.n)
-        parts.append(effects.assign(test_set=test_set))
+    for test_set in TEST_SETS:
+        order = min(HIGHEST_ORDER, len(design.factors))
+        result = factorial(design, f"{test_set}_accuracy", order, scores)
+        effects = result.effects.assign(adjusted_p_value=holm(result.effects["p_value"]), over=result.over)
+        parts.append(effects.assign(n=len(design.trials), test_set=test_set))
     frame = pd.concat(parts, ignore_index=True)
-    return frame[["test_set", *(name for name in frame if name != "test_set")]], note
+    return frame[["test_set", *(name for name in frame if name != "test_set")]], notes
 
 
-# Two tables and a figure show them.
+# A table and a figure show them.
 @functools.lru_cache(maxsize=2)
-def analyses(study: Study) -> tuple[dict[str, Factorial], str]:
-    """The factorial analysis of the accuracy on each test set, and what the model left out.
+def chosen_design(study: Study) -> tuple[Design, str]:
+    """The largest balanced part of the study, and a note of what is held and left out.
 
-    Latents and classes count as the numbers that the probe reads, the KL weight as the equivalent beta. Where the
-    trials do not cross all factors, the paper's three alone are taken. Controls have no part in it.
+    Latents and classes count as the numbers that the probe reads, the KL weight as the equivalent beta. Either all
+    that the study varies is crossed, less some levels, or the paper's three factors with all else at the default
+    recipe. Controls, and trials that collapsed, have no part in it.
 
-    Raises `NotSupported` where no trial has finished, no factor varies, or too few trials are there.
+    Raises `NotSupported` where no trial has finished, the study is a search, or no factors are crossed.
     """
+    if Sources(study).optuna_search() is not None:
+        raise NotSupported("a search chooses its trials by their results and crosses no factors")
     trials = representatives.finished(study)
     trials = trials[~are_controls(trials["model"])]
+    broken = collapsed(trials)
+    trials = trials[~broken]
     trials = trials.assign(encoding_dim=encoding_dim(trials), beta=beta(trials))
-    candidates = [COMPARABLE.get(name, name) for name in study.factors()]
-    factors = [name for name in dict.fromkeys(candidates) if len(trials[name].unique()) > 1]
-    paper = [name for name in PAPER_FACTORS if name in factors]
-    problem = "no factor has two values"
-    for tried in [factors] if factors == paper else [factors, paper]:
+    varied = Study(trials, study.epochs, study.folders).factors() if len(trials) else []
+    names = [COMPARABLE.get(name, name) for name in varied]
+    factors = [name for name in dict.fromkeys(names) if len(trials[name].unique()) > 1]
+    designs, problems = [], []
+    for candidate, given in ((_at_default(trials), list(PAPER_FACTORS)), (trials, factors)):
         try:
-            results = {test_set: _factorial(study, trials, tried, test_set) for test_set in TEST_SETS}
-            notes = [results[TEST_SETS[0]].note, _averaged_over(study, tried)]
-            return results, "; ".join(filter(None, notes))
-        except ValueError as error:
-            problem = str(error)
-    raise NotSupported(problem)
+            design = balanced(candidate, given)
+        except ValueError as problem:
+            problems.append(str(problem))
+            continue
+        if len(design.trials) == len(trials) or design.cells >= FEWEST_CELLS:
+            designs.append(design)
+    if not designs:
+        raise NotSupported(problems[-1] if problems else "no four cells cross two factors")
+    design = max(designs, key=lambda found: found.cells)
+    return design, "; ".join(filter(None, [_part(design, trials, factors), _collapsed_note(int(broken.sum()))]))
+
+
+def _at_default(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials in the default recipe but for what all of the study's trials share."""
+    recipe, configs = recipe_of(trials), seedless_configs(trials)
+    cells = trials[list(PAPER_FACTORS)].drop_duplicates().to_dict("records")
+    return pd.concat([recipe.trials_of(trials, cell, configs) for cell in cells] or [trials])
+
+
+def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:
+    """Which trials the design is of, where it is not of all."""
+    if len(design.trials) == len(trials):
+        return ""
+    held = [name for name in factors if name not in design.factors and len(design.trials[name].unique()) == 1]
+    parts = [f"{setting_name(name)} {_level(str(design.trials[name].iloc[0]))}" for name in held]
+    left_out = [
+        f"{setting_name(name)} {', '.join(_level(str(level)) for level in levels)}"
+        for name, levels in design.left_out.items()
+        if name in design.factors
+    ]
+    text = f"over {len(design.trials)} of {len(trials)} trials, which are balanced"
+    text += f"; held: {', '.join(parts)}" if parts else ""
+    return text + (f"; left out, not crossed with all others: {'; '.join(left_out)}" if left_out else "")
+
+
+def _collapsed_note(count: int) -> str:
+    if not count:
+        return ""
+    return f"{count} collapsed {'trial' if count == 1 else 'trials'} left out, as the collapse diagnostics say"
 
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
@@ -137,30 +181,10 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         "Effects of the factors on the accuracy with 95 % intervals: of two levels the second minus the first, "
         "averaged over all other factors; of more levels each against the mean of all. An interaction says by how "
         f"much the effect of one factor changes with the other.{selected} Intervals are over {frame['over'].iloc[0]}. "
-        + f"Model: {note}. " * bool(note)
+        + f"{note[:1].upper()}{note[1:]}. " * bool(note)
         + described(sources.study.trials)
     )
     return [DrawnFigure("effects", "Main effects and interactions", caption, figure, frame)]
-
-
-def _averaged_over(study: Study, factors: list[str]) -> str:
-    """What the study varies beside `factors`, in words; "" where it varies nothing else."""
-    others = [name for name in study.factors() if COMPARABLE.get(name, name) not in factors]
-    return f"averaged over {', '.join(map(setting_name, others))}" if others else ""
-
-
-def _factorial(study: Study, trials: pd.DataFrame, factors: list[str], test_set: str) -> Factorial:
-    if not factors:
-        raise ValueError("no factor has two values")
-    if len(trials["seed"].unique()) > 1:
-        order = min(HIGHEST_ORDER, len(factors))
-        return factorial(trials, f"{test_set}_accuracy", factors, order=order)
-    if len(trials) > MAXIMUM_PREDICTIONS:
-        raise ValueError(f"{len(trials)} trials of one seed are too many to compare image by image; run more seeds")
-    predictions = [study.trial(key).predictions() for key in trials["key"]]
-    images = min(map(len, predictions))
-    correct = [(part[test_set] == part["label"]).to_numpy()[:images] for part in predictions]
-    return factorial_over_images(trials.reset_index(drop=True), np.array(correct), factors)
 
 
 def _contrast_label(factor: str, contrast: str) -> str:

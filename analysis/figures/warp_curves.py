@@ -126,7 +126,7 @@ def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for names, group in accuracies.groupby([*SERIES, "kind", "amount"], sort=False):
         values = group["accuracy"].to_numpy(dtype=np.float64)
-        interval = seed_interval(values, method="t")
+        interval = seed_interval(values)
         if len(values) == 1:
             interval = accuracy_interval(float(values[0]), int(group["images"].iloc[0]))
         rows.append([*names, len(values), values.mean(), interval.low, interval.high, interval.over])

@@ -8,6 +8,9 @@ from analysis.frames.image_sets import of_each
 from analysis.frames.labels import cell_label, in_order, panel_label
 from analysis.frames.study import PAPER_FACTORS, Study
 
+# An STN whose output varies across images by less than this share of its input makes every image the same.
+LEAST_VARIANCE_LEFT = 0.05
+
 
 def cell_factors(study: Study) -> list[str]:
     """The paper's three factors and the other config fields that the study varies, without the seed."""
@@ -49,3 +52,11 @@ def beta(trials: pd.DataFrame) -> pd.Series:
     """
     ratio = trials["kl_weight"] / trials["reconstruction_weight"] * (of_each(trials, "pixels") / 2)
     return ratio.map(lambda value: float(f"{value:.3g}"))
+
+
+def collapsed(trials: pd.DataFrame) -> pd.Series:
+    """Whether a trial's own diagnostics say that it collapsed: its STN makes all images alike, or no latent is used."""
+    none = pd.Series(pd.NA, index=trials.index, dtype="Float64")
+    left = trials.get("stn_target_variance_ratio", none).astype("Float64")
+    dead, latents = (trials.get(name, none).astype("Float64") for name in ("dead_latents", "latent_dim"))
+    return ((left < LEAST_VARIANCE_LEFT).fillna(False) | (dead >= latents).fillna(False)).astype(bool)

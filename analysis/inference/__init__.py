@@ -1,20 +1,26 @@
-"""How sure a figure is: intervals, paired comparisons, equivalence, factorial effects and the seeds one needs.
+"""How sure a number is: intervals over seeds and test images, comparisons, balanced effects, verdicts and power.
 
-Every test and interval is scipy's or statsmodels'; what is ours is the choice between them, and sensible answers
-where there is one seed, or where all values are equal. Functions take plain arrays and frames.
+Functions take plain arrays and frames.
 """
 
-from analysis.inference.equivalence import Equivalence, equivalence
-from analysis.inference.factorial import Factorial, factorial, factorial_over_images
+from analysis.inference.cells import cell_summaries, check_alike, summary_of
+from analysis.inference.comparisons import (
+    ImageComparison,
+    PairedComparison,
+    compare_images,
+    compare_seeds,
+    pair_by_seed,
+)
+from analysis.inference.correctness import correctness_of
+from analysis.inference.crossed import Estimate, estimate
+from analysis.inference.factorial import Design, Factorial, balanced, factorial
 from analysis.inference.families import holm
-from analysis.inference.images import Contrast, ImageComparison, compare_images, contrast
-from analysis.inference.intervals import Interval, Summary, accuracy_interval, cell_summaries, seed_interval, summarise
-from analysis.inference.paired import PairedComparison, compare_seeds, pair_by_seed
-from analysis.inference.power import SeedPlan, plan_seeds, seeds_for_paired_t, smallest_seeds
+from analysis.inference.intervals import Interval, Summary, accuracy_interval, seed_interval, share_interval, summarise
+from analysis.inference.power import SeedPlan, plan_seeds, power_of, seeds_for_paired_t
 
 __all__ = [
-    "Contrast",
-    "Equivalence",
+    "Design",
+    "Estimate",
     "Factorial",
     "ImageComparison",
     "Interval",
@@ -22,18 +28,21 @@ __all__ = [
     "SeedPlan",
     "Summary",
     "accuracy_interval",
+    "balanced",
     "cell_summaries",
+    "check_alike",
     "compare_images",
     "compare_seeds",
-    "contrast",
-    "equivalence",
+    "correctness_of",
+    "estimate",
     "factorial",
-    "factorial_over_images",
     "holm",
     "pair_by_seed",
     "plan_seeds",
+    "power_of",
     "seed_interval",
     "seeds_for_paired_t",
-    "smallest_seeds",
+    "share_interval",
     "summarise",
+    "summary_of",
 ]

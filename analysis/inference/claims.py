@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -48,11 +49,15 @@ class Claim:
     metric: str
     of: Mapping[str, Any]
     holds: Mapping[str, float]
+    date: datetime
+    margin_reason: str = ""
     against: Mapping[str, Any] | str | None = None
     per: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "per", tuple(self.per))
+        if self.date.tzinfo is None:
+            object.__setattr__(self, "date", self.date.replace(tzinfo=UTC))
         for metric in self.metrics:
             self._check(metric in METRIC_NAMES, "metric", metric, "it must be a metric, or one minus another")
         cells = [self.of, self.against] if isinstance(self.against, Mapping) else [self.of]
@@ -66,6 +71,8 @@ class Claim:
         kinds = ({"above"}, {"below"}, {"within"}, {"within", "around"})
         good = set(self.holds) in kinds and all(_is_number(value) for value in self.holds.values())
         self._check(good and self.holds.get("within", 1) > 0, "holds", dict(self.holds), rule)
+        explained = bool(self.margin_reason) or self.holds in ({"above": 0}, {"below": 0})
+        self._check(explained, "margin_reason", self.margin_reason, "a margin other than 0 needs the reason for it")
 
     def _check(self, good: bool, field: str, value: object, rule: str) -> None:
         if not good:
@@ -86,6 +93,34 @@ class Claim:
     def scale(self) -> float:
         """100 for accuracies, which are judged in points; 1 for other figures."""
         return 100.0 if all("accuracy" in metric for metric in self.metrics) else 1.0
+
+    def margin(self, effect: float) -> float:
+        """By how much the claim holds of an effect; negative where it does not."""
+        if "above" in self.holds:
+            return effect - self.holds["above"]
+        if "below" in self.holds:
+            return self.holds["below"] - effect
+        return self.holds["within"] - abs(effect - self.holds.get("around", 0.0))
+
+    @property
+    def bounds(self) -> list[float]:
+        """The values of the effect at which the claim begins or ceases to hold."""
+        if "within" in self.holds:
+            around = self.holds.get("around", 0.0)
+            return [around - self.holds["within"], around + self.holds["within"]]
+        return list(self.holds.values())
+
+    def claimed(self) -> str:
+        """What must hold of the effect, in words."""
+        if "within" in self.holds:
+            low, high = self.bounds
+            return f"{low:g} to {high:g}"
+        return ", ".join(f"{word} {value:g}" for word, value in self.holds.items())
+
+    def holds_in_paper(self) -> bool | None:
+        """Whether it holds of the paper's own numbers; None where its table does not have the cells."""
+        margins = [self.margin(paper_value(contrast)) for contrast in self.contrasts()]
+        return None if any(map(math.isnan, margins)) else min(margins) > 0
 
     def contrasts(self) -> list[Contrast]:
         """All of these must hold."""
@@ -170,17 +205,18 @@ def paper_value(contrast: Contrast) -> float:
 
 def _claim(item: object, path: Path) -> Claim:
     names = {field.name for field in fields(Claim)}
-    required = names - {"against", "per"}
+    required = names - {"against", "per", "margin_reason"}
     if not isinstance(item, dict) or not required <= set(item) <= names:
         found = ", ".join(map(str, item)) if isinstance(item, dict) else repr(item)
         raise ValueError(
-            f"{path}: a claim has {found}; it must have {', '.join(sorted(required))}, may have against, per"
+            f"{path}: a claim has {found}; it must have {', '.join(sorted(required))}, "
+            "may have against, margin_reason, per"
         )
-    kinds: dict[str, type] = dict.fromkeys(("name", "statement", "quote", "measure", "metric"), str)
-    for field, kind in (kinds | {"of": dict, "holds": dict}).items():
-        if not isinstance(item[field], kind):
+    types: dict[str, type] = dict.fromkeys(("name", "statement", "quote", "measure", "metric"), str)
+    for field, wanted in (types | {"of": dict, "holds": dict, "date": datetime}).items():
+        if not isinstance(item[field], wanted):
             raise ValueError(
-                f"{path}, claim {item['name']!r}: `{field}` is {item[field]!r}; it must be a {kind.__name__}"
+                f"{path}, claim {item['name']!r}: `{field}` is {item[field]!r}; it must be a {wanted.__name__}"
             )
     return Claim(**item)
 

@@ -15,3 +15,16 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     if made.any():
         adjusted[made] = multipletests(given[made], method="holm")[1]
     return adjusted
+
+
+def holm_divisors(p_values: ArrayLike) -> NDArray[np.int64]:
+    """By what the level is divided for each test in Holm's method: the number of tests for the smallest p, 1 for the
+    largest. Intervals at these levels exclude the null exactly where the adjusted p says so, as long as p does for all
+    smaller ones.
+    """
+    given = np.asarray(p_values, dtype=np.float64)
+    divisors = np.ones(len(given), dtype=np.int64)
+    made = np.flatnonzero(~np.isnan(given))
+    order = made[np.argsort(given[made], kind="stable")]
+    divisors[order] = np.arange(len(order), 0, -1)
+    return divisors

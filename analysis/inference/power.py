@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from analysis.inference.crossed import quantile
 from analysis.inference.intervals import finite_array
 
 MOST_SEEDS = 100_000
@@ -45,7 +46,7 @@ def plan_seeds(
 ) -> SeedPlan:
     """Seeds, and hours on `slots` trials at once, to show `difference` at level `alpha` with probability `power`.
 
-    pilot_differences: first - second of at least 2 seeds. The answer is never below what a sign-flip test needs.
+    pilot_differences: first - second of at least 2 seeds.
 
     Raises `ValueError` for a pilot of one seed, or a difference of zero.
     """
@@ -55,7 +56,7 @@ def plan_seeds(
     sd = float(np.std(pilot, ddof=1))
     chi_squared = float(stats.chi2.ppf(0.2, len(pilot) - 1))
     needed = [
-        max(seeds_for_paired_t(spread, difference, power, alpha), smallest_seeds(alpha))
+        seeds_for_paired_t(spread, difference, power, alpha)
         for spread in (sd, sd * math.sqrt((len(pilot) - 1) / chi_squared))
     ]
     hours = [seeds * seconds_per_seed / slots / 3600 for seeds in needed]
@@ -96,9 +97,23 @@ def seeds_for_paired_t(sd: float, difference: float, power: float = 0.8, alpha: 
     return min(high, MOST_SEEDS)
 
 
-def smallest_seeds(alpha: float = 0.05) -> int:
-    """Seeds below which a two-sided sign-flip test cannot reach `alpha`: 2 / 2^n <= alpha; 6 for 0.05."""
-    return math.ceil(math.log2(2 / alpha))
+def power_of(seeds: int, sd: float, distance: float, image_variance: float = 0.0, alpha: float = 0.05) -> float:
+    """The probability that an effect `distance` from a claim's bound is decided with so many seeds.
+
+    sd: between seeds, of the effect; image_variance: of the effect's mean, over test images (`crossed`'s C), both in
+    its unit. A noncentral t with Satterthwaite's degrees of freedom. With one seed nothing is decided.
+    """
+    if seeds < 2:
+        return 0.0
+    seed_variance = sd**2 / seeds
+    variance = seed_variance + image_variance
+    if variance == 0:
+        return 1.0
+    share = seed_variance / variance
+    freedom = min(1e6, (seeds - 1) / share**2) if share else 1e6
+    critical = quantile(share, seeds, alpha)
+    reached = float(stats.nct.sf(critical, freedom, abs(distance) / math.sqrt(variance)))
+    return 1.0 if math.isnan(reached) else reached
 
 
 def _has_power(effect: float, seeds: int, power: float, alpha: float) -> bool:

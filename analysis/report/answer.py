@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
 from analysis.frames.labels import cell_label, percent, setting_label, setting_name
 from analysis.frames.search import objectives, search_of
-from analysis.frames.study import PAPER_FACTORS, Study
-from analysis.inference.verdicts import Judgement
+from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
+from analysis.inference.verdicts import ONE_SEED, Judgement
 
+# What cells are chosen by, where there are validation images.
+BY = "validation_augmented_accuracy"
 # The claims that answer the study's question, and what each is about.
 _LEADS = {
     "gap_is_about_ten_points": "What transformations cost",
@@ -23,14 +26,15 @@ _LEADS = {
 }
 
 
-def answers(study: Study, judged: list[Judgement]) -> list[tuple[str, str]]:
+def answers(study: Study, judgements: Sequence[Judgement]) -> list[tuple[str, str]]:
     """Sentences, each with what it is about, those that answer the study's question first; none where none finished."""
     if study.finished.empty:
         return []
     searched = _search(study)
     if searched:
         return searched
-    told = [(_LEADS[row.claim], _verdict(row)) for row in judged if row.claim in _LEADS and row.verdict != "not tested"]
+    tested = [row for row in judgements if row.claim in _LEADS and row.verdict != "not tested"]
+    told = [(_LEADS[row.claim], _verdict(row)) for row in tested]
     order = list(_LEADS.values())
     told.sort(key=lambda pair: order.index(pair[0]))
     return [*told, *_factors(study), _best(study)]
@@ -39,19 +43,24 @@ def answers(study: Study, judged: list[Judgement]) -> list[tuple[str, str]]:
 def _verdict(row: Judgement) -> str:
     interval = ""
     if not math.isnan(row.low):
-        interval = f" (95 %: {row.low:+.1f} to {row.high:+.1f}, over {row.n:,} {row.over}"
+        seeds = f"{row.n} seeds" if row.n > 1 else "one seed"
+        interval = f" ({100 * row.confidence:.3g} %: {row.low:+.1f} to {row.high:+.1f}, {seeds}, over {row.over}"
         interval += ")" if math.isnan(row.paper_effect) else f"; the paper: {row.paper_effect:+.1f})"
-    return f"{row.effect:+.1f} points of accuracy{interval}. Claim {row.verdict}: “{row.statement}”"
+    verdict = ONE_SEED if row.verdict == "not judged" else row.verdict
+    return f"{row.effect:+.1f} points of accuracy{interval}. Claim {verdict}: “{row.statement}”"
 
 
 def _best(study: Study) -> tuple[str, str]:
-    cells = study.cells()
+    """By the mean of a cell over its seeds on validation images, where the study has any."""
+    cells = study.cells((*MAIN_METRICS, BY))
     cells = cells[cells["finished"] > 0]
-    best = cells.loc[cells["augmented_accuracy"].fillna(-1).idxmax()]
+    chosen_by = BY if cells[BY].notna().all() else "augmented_accuracy"
+    best = cells.loc[cells[chosen_by].fillna(-1).idxmax()]
     seeds = f", mean of {best['finished']} seeds" if best["finished"] > 1 else ""
+    how = "Chosen on validation images." if chosen_by == BY else "Chosen on these test images: a description."
     return "Best on transformed images", (
         f"{cell_label(best, study.factors())}, with {percent(best['augmented_accuracy'])} "
-        f"({percent(best['base_accuracy'])} on base images{seeds})."
+        f"({percent(best['base_accuracy'])} on base images{seeds}). {how}"
     )
 
 

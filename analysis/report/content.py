@@ -14,7 +14,7 @@ from analysis.formats import Table, printable
 from analysis.frames.labels import cell_label, percent
 from analysis.frames.study import Study
 from analysis.frames.trial import config_of
-from analysis.inference.verdicts import Judgement, judge
+from analysis.inference.verdicts import Judgement, judged
 from analysis.report import answer
 from analysis.reproduce import command
 from analysis.tables import StudyTable
@@ -74,18 +74,20 @@ def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str],
     made, skipped: as `tables.all_of` gives them.
     """
     named = {table.name: table for table in made}
-    judged = judge(study) if not study.finished.empty else []
+    judgements = judged(study) if not study.finished.empty and not is_quick(study.trials) else ()
     drawn = list(figures.saved) if figures is not None else []
     beside = min(drawn, key=_rank, default=None)
     drawn = [figure for figure in drawn if figure is not beside]
-    sections = [Section("In short", _summary(study, judged), beside)]
+    sections = [Section("In short", _summary(study, judgements), beside)]
     failed, searched = named.pop("failures", None), named.pop("search", None)
     verdicts, table1 = named.pop("verdicts", None), named.pop("table1", None)
     if searched is not None:
         sections.append(Section("What the search found", [searched]))
-    if judged:
-        sections.append(Section("Verdicts on the paper's claims", [*filter(None, [verdicts]), *_not_tested(judged)]))
-    inference = [named.pop(name, None) for name in ("effects", "analysis_of_variance", "seeds_needed")]
+    if judgements:
+        sections.append(
+            Section("Verdicts on the paper's claims", [*filter(None, [verdicts]), *_not_tested(judgements)])
+        )
+    inference = [named.pop(name, None) for name in ("effects", "seeds_needed")]
     for title, shown in (
         ("Table 1", [table1]),
         ("Effects, and the seeds they need", inference),
@@ -96,7 +98,7 @@ def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str],
         blocks = [block for block in shown if block is not None]
         if blocks:
             sections.append(Section(title, blocks))
-    if sentences := _verdicts(judged):
+    if sentences := _verdicts(judgements):
         sections.append(Section("Verdicts in full", sentences, is_folded=True))
     sections.append(Section("What was run", _provenance(study)))
     sections.append(Section("Trials, and how to run each again", _trials(study), is_folded=True))
@@ -115,10 +117,10 @@ def _rank(figure: SavedFigure) -> int:
     return next((rank for rank, start in enumerate(order) if figure.name.startswith(start)), len(order))
 
 
-def _summary(study: Study, judged: list[Judgement]) -> list[Block]:
+def _summary(study: Study, judgements: Sequence[Judgement]) -> list[Block]:
     counts = study.trials["status"].value_counts()
     parts = [f"{count} {status}" for status, count in counts.items()]
-    blocks: list[Block] = [Answers(study.question, answer.answers(study, judged))]
+    blocks: list[Block] = [Answers(study.question, answer.answers(study, judgements))]
     if is_quick(study.trials):
         blocks.insert(0, Paragraph(QUICK, strong=True))
     if "running" in counts.index:

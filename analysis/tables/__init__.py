@@ -15,7 +15,7 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.study import Study
 from analysis.tables.accuracy import controls, every_cell, kl_weight, latent_size, pareto_front, stn_mode
 from analysis.tables.endings import failures
-from analysis.tables.inference import analysis_of_variance, effects, paper, seeds_needed, verdicts
+from analysis.tables.inference import effects, paper, seeds_needed, verdicts
 from analysis.tables.readings import readings
 from analysis.tables.search import search
 from analysis.tables.study_table import StudyTable
@@ -25,7 +25,6 @@ __all__ = [
     "NotSupported",
     "StudyTable",
     "all_of",
-    "analysis_of_variance",
     "controls",
     "effects",
     "every_cell",
@@ -47,7 +46,6 @@ ALL: Mapping[str, Callable[[Study], StudyTable]] = {
     "paper": paper,
     "every_cell": every_cell,
     "effects": effects,
-    "analysis_of_variance": analysis_of_variance,
     "seeds_needed": seeds_needed,
     "latent_size": latent_size,
     "kl_weight": kl_weight,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Collection, Iterator, Sequence
 
 import pandas as pd
 
@@ -10,7 +11,10 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.labels import are_controls
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
 from analysis.frames.trial import TEST_SETS
-from analysis.inference import plan_seeds
+from analysis.inference import correctness_of, plan_seeds, power_of
+from analysis.inference.assessment import Trials, cell_configs, claim_estimates
+from analysis.inference.claims import read_claims
+from tivae.config import TrialConfig
 
 # Points of accuracy.
 DIFFERENCES = (0.5, 1.0, 2.0)
@@ -20,9 +24,9 @@ def seed_plans(study: Study) -> pd.DataFrame:
     """A row per factor of two levels and test set: the seeds that show differences of 0.5, 1 and 2 points, and hours.
 
     Columns: factor, contrast, test_set, n (seeds here), sd (between seeds, of the difference averaged over all other
-    factors, in points), seconds_per_seed (all trials of a seed that the difference rests on), and for each difference
-    d: seeds_<d>, seeds_cautious_<d>, hours_<d> (of `seeds_<d>`, on one slot), as `analysis.inference.plan_seeds` has
-    them.
+    factors, in points), seconds_per_seed (all trials of the median seed that the difference rests on), and for each
+    difference d: seeds_<d>, seeds_cautious_<d>, hours_<d> (of `seeds_<d>`, on one slot), as
+    `analysis.inference.plan_seeds` has them.
 
     Raises `NotSupported` where no factor has two levels in the same two or more seeds.
     """
@@ -36,7 +40,7 @@ def seed_plans(study: Study) -> pd.DataFrame:
             by_seed = 100 * values.groupby(pairs["seed"]).mean().dropna()
             if len(by_seed) < 2:
                 continue
-            seconds = (pairs["wall_seconds_first"] + pairs["wall_seconds_second"]).groupby(pairs["seed"]).sum().mean()
+            seconds = (pairs["wall_seconds_first"] + pairs["wall_seconds_second"]).groupby(pairs["seed"]).sum().median()
             row = {"factor": factor, "contrast": contrast, "test_set": test_set, "n": len(by_seed)}
             row |= {"sd": float(by_seed.std()), "seconds_per_seed": float(seconds)}
             for difference in DIFFERENCES:
@@ -46,6 +50,36 @@ def seed_plans(study: Study) -> pd.DataFrame:
             rows.append(row)
     if not rows:
         raise NotSupported("no factor has two values in the same two or more seeds")
+    return pd.DataFrame(rows)
+
+
+def claim_powers(
+    pilot: Study, seeds: Sequence[int], cells: Collection[TrialConfig] | None = None, distance: float = 1.0
+) -> pd.DataFrame:
+    """A row per claim that the pilot can judge: the power to decide it with so many seeds.
+
+    cells: configs of seed 0, to which the claims' own must belong. The power is that for an effect `distance` points
+    inside or outside of what is claimed, at Holm's smallest level, by the variances of the pilot's seeds and images.
+    Columns: claim, statement, n (the pilot's seeds), sd (between seeds, in points) and for each number of seeds
+    power_<n>. Of a claim with several contrasts the one with the largest error counts.
+
+    Raises `NotSupported` where the pilot has no claim of two or more seeds.
+    """
+    claims, level = read_claims()
+    trials = Trials(pilot, correctness_of(pilot))
+    claims = [claim for claim in claims if cells is None or cell_configs([claim], trials) <= set(cells)]
+    found = [(claim, estimates) for claim in claims if (estimates := claim_estimates(claim, trials))]
+    if not found:
+        raise NotSupported("the pilot has no claim whose cells have two or more seeds")
+    rows = []
+    for claim, estimates in found:
+        worst = max(estimates, key=lambda one: one.error)
+        sd = math.sqrt(worst.seed_variance * worst.seeds)
+        row = {"claim": claim.name, "statement": claim.statement, "n": worst.seeds, "sd": sd}
+        alpha = level / len(found)
+        rows.append(
+            row | {f"power_{n}": power_of(n, sd, distance, worst.image_variance, alpha) for n in dict.fromkeys(seeds)}
+        )
     return pd.DataFrame(rows)
 
 

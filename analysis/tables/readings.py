@@ -56,7 +56,7 @@ def readings(study: Study) -> StudyTable:
     if len(found) < 2:
         raise NotSupported("there are not two readings of the cells of the VAE without an STN")
     ours = next((row["figures"] for row in found if row["reading"] == OURS), None)
-    rows = [row | _closer(row.pop("figures"), ours) for row in found]
+    rows = [row | _closer(row.pop("figures"), ours, is_of_probe=row.pop("is_of_probe")) for row in found]
     frame = pd.DataFrame(rows).sort_values(
         ["cells", "all_accuracy_error", "plain_vae_loss_error"], ascending=[False, True, True], ignore_index=True
     )
@@ -75,7 +75,7 @@ def _readings(configs: Configs) -> list[Reading]:
 
 
 def _found(trials: pd.DataFrame, configs: Configs, shared: Reading, reading: Reading) -> dict[str, Any]:
-    """A row of the frame, with the reading's `figures` by cell of the paper."""
+    """A row of the frame, with the reading's `figures` by cell of the paper, and whether only the probe is another."""
     recipe = Recipe({**shared, **reading})
     own = {cell: recipe.trials_of(trials, cell.factors, configs) for cell in TABLE_1}
     figures = {cell: rows[list(MAIN_METRICS)].mean() for cell, rows in own.items() if len(rows)}
@@ -90,7 +90,8 @@ def _found(trials: pd.DataFrame, configs: Configs, shared: Reading, reading: Rea
         for kind in _PLURALS:
             errors = [error for cell in cells for error in _errors(cell, figures[cell], kind)] if whole else []
             row[f"{scope}_{kind}_error"] = 100 * sum(errors) / len(errors) if errors else float("nan")
-    return row | {"figures": figures}
+    is_of_probe = bool(reading) and all(name.startswith("probe") for name in reading)
+    return row | {"figures": figures, "is_of_probe": is_of_probe}
 
 
 def _errors(cell: PaperCell, figures: pd.Series, kind: str) -> list[float]:
@@ -100,17 +101,22 @@ def _errors(cell: PaperCell, figures: pd.Series, kind: str) -> list[float]:
     return [abs(float(figures[name]) - value) / scale[name] for name, value in papers.items()]
 
 
-def _closer(figures: Mapping[PaperCell, pd.Series], ours: Mapping[PaperCell, pd.Series] | None) -> dict[str, Any]:
+def _closer(
+    figures: Mapping[PaperCell, pd.Series], ours: Mapping[PaperCell, pd.Series] | None, *, is_of_probe: bool
+) -> dict[str, Any]:
+    none: dict[str, Any] = dict.fromkeys(_COUNTS, None)
     if ours is None or figures is ours or len(figures) < len(TABLE_1):
-        return dict.fromkeys(_COUNTS, None)
-    counts = dict.fromkeys(_COUNTS, 0)
-    for cell, (kind, plural) in itertools.product(figures, _PLURALS.items()):
+        return none
+    # Another probe reads the same models, and leaves their losses as they are.
+    touched = {kind: plural for kind, plural in _PLURALS.items() if kind == "accuracy" or not is_of_probe}
+    counts = {name: 0 for name in _COUNTS if name.startswith(tuple(touched.values()))}
+    for cell, (kind, plural) in itertools.product(figures, touched.items()):
         pairs = zip(_errors(cell, ours[cell], kind), _errors(cell, figures[cell], kind), strict=True)
         for test, (before, after) in zip(TEST_SETS, pairs, strict=True):
             noise = _half_width(getattr(cell, f"{test}_accuracy")) if kind == "accuracy" else 0.0
             counts[f"{plural}_closer"] += before - after > noise
             counts[f"{plural}_farther"] += after - before > noise
-    return counts
+    return none | counts
 
 
 def _half_width(accuracy: float) -> float:

@@ -15,7 +15,8 @@ from analysis.frames.labels import are_controls, cell_label, in_order
 from analysis.frames.recipe import Recipe, recipe_of, seedless_configs, shown
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.frames.trial import config_of
-from analysis.inference.intervals import Summary, summary_of
+from analysis.inference import Summary, correctness_of, summary_of
+from analysis.inference.correctness import Correctness
 from analysis.paper import MODEL_NAMES, STN_NAMES, TABLE_1, PaperCell
 from tivae.config import FIELD_NAMES
 
@@ -32,14 +33,14 @@ def table1(source: Source) -> pd.DataFrame:
 
     Columns: experiment, train_dataset, model, stn, `seeds` (their number), and for each of base_accuracy,
     augmented_accuracy, base_loss, augmented_loss: its mean over seeds, `_sd`, `_low` and `_high` (95 % interval),
-    `_paper` and `_difference`. `over` says what the intervals of the accuracies are over, "seeds", or "test images"
-    where there is one seed.
+    `_paper` and `_difference`. `over` says what the intervals of the accuracies are over: "seeds and test images",
+    "seeds" where predictions are missing, "test images" where there is one seed.
 
     Only trials in the paper's recipe count, never others of the same cell, such as other latent sizes. Where all
     trials share another setting (`--quick`, `--set epochs=5`) that setting counts; the table's notes say so.
     """
     trials = _trials(source)
-    return _frame(trials, recipe_of(trials))
+    return _frame(trials, recipe_of(trials), _scores(source))
 
 
 def paper_table(source: Source, *, intervals: bool = False) -> Table:
@@ -51,12 +52,12 @@ def paper_table(source: Source, *, intervals: bool = False) -> Table:
     """
     trials = _trials(source)
     recipe = recipe_of(trials)
-    frame = _frame(trials, recipe)
+    frame = _frame(trials, recipe, _scores(source))
     blocks = []
     for heading, kind in (("Accuracy", "accuracy"), ("Test loss (weighted)", "loss")):
         texts = _texts(frame, kind, intervals)
         blocks.append((heading, texts, list(texts.columns[4:])))
-    controls = controls_frame(trials)
+    controls = controls_frame(source)
     if len(controls):
         texts = _control_texts(controls)
         blocks.insert(1, ("Accuracy of controls, which learn no encoding", texts, list(texts.columns[1:])))
@@ -66,7 +67,7 @@ def paper_table(source: Source, *, intervals: bool = False) -> Table:
 
 def controls_frame(source: Source) -> pd.DataFrame:
     """A row per control that finished: control (its label), n, and of each accuracy its mean, `_low` and `_high`."""
-    trials = _trials(source)
+    trials, scores = _trials(source), _scores(source)
     trials = trials[(trials["status"] == "finished") & are_controls(trials["model"])]
     configs = seedless_configs(trials)
     rows = []
@@ -78,7 +79,7 @@ def controls_frame(source: Source) -> pd.DataFrame:
         varied = [name for name in config_names(trials) if len({getattr(other, name) for other in same_model}) > 1]
         row: dict[str, Any] = {"control": _control_label(own.iloc[0], varied), "n": len(own)}
         for metric in ("base_accuracy", "augmented_accuracy"):
-            summary = _summary(own, metric)
+            summary = _summary(own, metric, scores)
             if summary is not None:
                 interval = summary.interval
                 row |= {metric: summary.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
@@ -118,18 +119,18 @@ def _trials(source: Source) -> pd.DataFrame:
     return trials
 
 
-def _frame(trials: pd.DataFrame, recipe: Recipe) -> pd.DataFrame:
+def _frame(trials: pd.DataFrame, recipe: Recipe, scores: Correctness | None) -> pd.DataFrame:
     configs = seedless_configs(trials)
-    rows = [_row(cell, recipe.trials_of(trials, cell.factors, configs)) for cell in TABLE_1]
+    rows = [_row(cell, recipe.trials_of(trials, cell.factors, configs), scores) for cell in TABLE_1]
     dtypes = {"experiment": "Int64", "seeds": "Int64"} | dict.fromkeys((*PAPER_FACTORS, "over"), "string")
     return pd.DataFrame(rows).astype(dtypes)
 
 
-def _row(cell: PaperCell, trials: pd.DataFrame) -> dict[str, Any]:
+def _row(cell: PaperCell, trials: pd.DataFrame, scores: Correctness | None) -> dict[str, Any]:
     row: dict[str, Any] = {"experiment": cell.experiment, **cell.factors, "seeds": len(trials), "over": pd.NA}
     for metric in MAIN_METRICS:
         paper = getattr(cell, metric)
-        summary = _summary(trials, metric)
+        summary = _summary(trials, metric, scores)
         if summary is not None and metric == "base_accuracy":
             row["over"] = summary.interval.over
         mean, sd, low, high = [math.nan] * 4
@@ -140,9 +141,13 @@ def _row(cell: PaperCell, trials: pd.DataFrame) -> dict[str, Any]:
     return row
 
 
-def _summary(trials: pd.DataFrame, metric: str) -> Summary | None:
+def _summary(trials: pd.DataFrame, metric: str, scores: Correctness | None) -> Summary | None:
     values = trials[metric].dropna()
-    return summary_of(values, metric, trials) if len(values) else None
+    return summary_of(values, metric, trials, scores=scores) if len(values) else None
+
+
+def _scores(source: Source) -> Correctness | None:
+    return correctness_of(source) if isinstance(source, Study) else None
 
 
 def _texts(frame: pd.DataFrame, kind: str, intervals: bool) -> pd.DataFrame:
@@ -197,8 +202,9 @@ def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame, intervals:
     notes = recipe.notes()
     if (frame["seeds"] > 1).any() and not intervals:
         notes.append("± is the standard deviation over seeds.")
-    if intervals and (frame["over"] == "seeds").any():
-        notes.append("95 %: intervals over seeds, by Student's t, or from 10 seeds on by the BCa bootstrap.")
+    if intervals and (frame["seeds"] > 1).any():
+        over = " or ".join(frame.loc[frame["seeds"] > 1, "over"].dropna().unique())
+        notes.append(f"95 %: intervals by Student's t, of accuracies over {over}, of losses over seeds.")
     return [*notes, *_one_seed_note(frame), *_left_out_note(trials, recipe), *_ended_badly_notes(trials)]
 
 

@@ -103,13 +103,13 @@ def test_figures_are_embedded_and_linked(tmp_path, monkeypatch):
 def test_tables_are_written_as_files_too(grid_page):
     folder = grid_page.parent / "tables"
     names = {path.stem for path in folder.iterdir()}
-    assert {"verdicts", "table1", "effects", "analysis_of_variance", "seeds_needed", "stn_mode"} <= names
+    assert {"verdicts", "table1", "effects", "seeds_needed"} <= names
     assert len(list(folder.iterdir())) == 3 * len(names)
 
 
 def test_effects_and_the_seeds_they_need_are_in_the_report(grid_page):
     text = read(grid_page)
-    for title in ("Main effects and interactions", "Analysis of variance", "Seeds that a difference needs"):
+    for title in ("Main effects and interactions", "Seeds that a difference needs"):
         assert text.index("Table 1") < text.index(title) < text.index("What was run")
 
 

@@ -327,7 +327,7 @@ def test_a_record_that_is_a_pipe_or_a_link_counts_as_missing_and_is_named(tmp_pa
 
 def test_a_record_of_other_work_counts_as_missing_and_is_named(tmp_path, caplog):
     config = small()
-    records.record_failure(config, tmp_path, "why")
+    records.write_unfinished(config, tmp_path, "failed", "why")
     other = tmp_path / "trials" / "0123456789ab"
     shutil.copytree(tmp_path / "trials" / config.key, other)
     assert records.read(tmp_path / "trials" / config.key) is not None
@@ -340,7 +340,7 @@ def test_a_record_of_other_work_counts_as_missing_and_is_named(tmp_path, caplog)
 
 def test_a_record_of_a_newer_format_is_refused_and_left_as_it_is(host, tmp_path):
     config = small()
-    records.record_failure(config, tmp_path, "why")
+    records.write_unfinished(config, tmp_path, "failed", "why")
     folder = tmp_path / "trials" / config.key
     sealed_json.write(folder / "record.json", records.read(folder) | {"format": 2})
     before = snapshot(folder)

@@ -7,7 +7,7 @@ import torch
 import tivae
 from tests.small import small
 from tests.tivae.data import made_up
-from tivae import experiment, models, records
+from tivae import experiment, models, records, stages
 from tivae.data.loading import load
 from tivae.models import stn
 
@@ -59,7 +59,7 @@ def test_the_compiled_kernels_compute_what_the_networks_do_in_double_precision(t
 def test_a_trial_on_ones_own_images_runs_is_recorded_and_loaded(tmp_path, size, changes):
     config = config_of(tmp_path, size, **changes)
     host = load(config.images)
-    record = records.run_trial(config, host, "cpu", tmp_path, measures="standard")
+    record = stages.run_trial(config, host, "cpu", tmp_path, measures="standard")
     assert record["status"] == "finished", record["error"]
     assert record["config"]["dataset"] == config.dataset
     # Classes are told apart by a square's place: a third would be guessing.

@@ -267,10 +267,10 @@ def test_a_probe_that_fails_fails_its_trial_alone(place, monkeypatch):
 
     fit = readout.probe.fit
 
-    def broken(features, labels, regularisation, kind):
-        if kind == "linear_svm":
+    def broken(features, labels, config):
+        if config.probe == "linear_svm":
             raise ValueError("no machine")
-        return fit(features, labels, regularisation, kind)
+        return fit(features, labels, config)
 
     monkeypatch.setattr(readout.probe, "fit", broken)
     found = stages.run_trials([VAE, dataclasses.replace(VAE, probe="linear_svm")], place, wanted=NONE)

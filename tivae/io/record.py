@@ -10,7 +10,7 @@ from typing import Any
 from tivae.io.files import DamagedFile
 
 FORMAT = 1
-KINDS = ("trial", "stn")
+KINDS = ("trial", "training", "stn")
 _STATUSES = ("finished", "failed", "pruned")
 
 

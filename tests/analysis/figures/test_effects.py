@@ -7,6 +7,7 @@ import analysis
 from analysis.figures import effects
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
+from analysis.frames.cells import collapsed
 from tests.analysis import synthetic
 from tivae.config import TrialConfig
 
@@ -44,6 +45,7 @@ def test_the_other_test_set_has_no_effect(numbers):
 
     assert base["effect"].abs().max() < 0.05
     assert (frame["adjusted_p_value"] >= frame["p_value"]).all()
+    assert (frame["p_value"] > 0).all()
     assert set(frame["over"]) == {"seeds"}
     assert (frame["n"] == 32).all()
 
@@ -106,16 +108,19 @@ def test_size_counts_as_the_numbers_that_the_probe_reads(tmp_path):
 
 def test_one_seed_is_compared_image_by_image(study):
     frame, note = effects.numbers(study)
-    accuracies = study.finished.groupby("model")["base_accuracy"].mean()
-    model = frame[(frame["test_set"] == "base") & (frame["term"] == "model")].iloc[0]
+    # Models that saw 200 images once may use none of their latents.
+    accuracies = study.finished[~collapsed(study.finished)].set_index("stn")["base_accuracy"]
+    stn = frame[(frame["test_set"] == "base") & (frame["term"] == "stn")].iloc[0]
 
-    assert model["over"] == "test images"
-    assert model["effect"] == pytest.approx(100 * (accuracies["categorical_vae"] - accuracies["vae"]))
-    assert "one seed" in note
+    assert stn["over"] == "test images"
+    assert stn["low"] < stn["high"]
+    assert stn["effect"] == pytest.approx(100 * (accuracies["pretrained"] - accuracies["none"]))
+    assert frame["p_value"].isna().all()  # one seed judges no recipe
+    assert note == "2 collapsed trials left out, as the collapse diagnostics say"
 
 
-def test_what_the_effects_are_averaged_over_is_told(tmp_path):
-    """Three shapes of one size make no factor."""
+def test_cells_that_hold_several_trials_of_a_seed_make_no_factorial(tmp_path):
+    """Three shapes of one size are no factor, and their mean is none of the study's cells."""
     shapes = [
         *(TrialConfig(latent_dim=100, seed=seed) for seed in range(2)),
         *(
@@ -125,10 +130,48 @@ def test_what_the_effects_are_averaged_over_is_told(tmp_path):
         ),
     ]
     study = analysis.load(synthetic.write_study(tmp_path, shapes, lambda *_: {}))
-    frame, note = effects.numbers(study)
+    with pytest.raises(NotSupported, match="cells of model hold trials that differ in other fields"):
+        effects.numbers(study)
 
-    assert set(frame["term"]) == {"model"}
-    assert note == "averaged over latents, classes"
+
+def test_what_is_not_crossed_is_held_or_left_out_and_told(tmp_path):
+    """In an unbalanced study the factors' effects are those of a study that has the balanced part alone."""
+    other = [
+        TrialConfig(train_dataset="augmented", latent_dim=size, seed=seed) for size in (5, 50) for seed in range(3)
+    ]
+    whole = analysis.load(synthetic.write_study(tmp_path / "whole", synthetic.grid(3), planted))
+    mixed = analysis.load(
+        synthetic.write_study(
+            tmp_path / "mixed", [*synthetic.grid(3), *other], lambda config, draw: planted(config, draw)
+        )
+    )
+    expected, note = effects.numbers(whole)
+    frame, mixed_note = effects.numbers(mixed)
+    assert note == ""
+    assert frame["effect"].tolist() == pytest.approx(expected["effect"].tolist())
+    assert mixed_note == "over 24 of 30 trials, which are balanced"
+
+
+def test_a_trial_that_collapsed_is_left_out_and_told(tmp_path):
+    joint = [TrialConfig(stn="joint", seed=seed, alignment_weight=weight) for weight in (0.0, 1.0) for seed in range(3)]
+
+    def figures(config, draw):
+        if config.alignment_weight == 0:
+            return {"base_accuracy": 0.1, "augmented_accuracy": 0.1, "stn_target_variance_ratio": 0.0}
+        found = {"base_accuracy": 0.8 + draw.gauss(0, 1e-3), "augmented_accuracy": 0.7 + draw.gauss(0, 1e-3)}
+        return found | ({} if config.stn == "none" else {"stn_target_variance_ratio": 0.87})
+
+    configs = [*(TrialConfig(stn=stn, seed=seed) for stn in ("none", "pretrained") for seed in range(3)), *joint]
+    frame, note = effects.numbers(analysis.load(synthetic.write_study(tmp_path, configs, figures)))
+    assert note == "3 collapsed trials left out, as the collapse diagnostics say"
+    assert frame["effect"].abs().max() < 1
+
+
+def test_a_search_has_no_effects(tmp_path, monkeypatch):
+    study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid(2)))
+    monkeypatch.setattr(Sources, "optuna_search", lambda _: object())
+    with pytest.raises(NotSupported, match="a search chooses its trials by their results"):
+        effects.numbers(study)
 
 
 def test_one_cell_has_no_effect(tmp_path):
@@ -138,11 +181,9 @@ def test_one_cell_has_no_effect(tmp_path):
         effects.numbers(study)
 
 
-def test_one_seed_without_its_predictions_is_told(tmp_path):
-    study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid()))
-
-    with pytest.raises(NotSupported, match=r"no predictions\.pt"):
-        effects.numbers(study)
+def test_one_seed_without_its_predictions_has_no_interval(tmp_path):
+    frame, _ = effects.numbers(analysis.load(synthetic.write_study(tmp_path, synthetic.grid())))
+    assert frame[["low", "high", "p_value"]].isna().all(axis=None)
 
 
 def test_of_many_effects_the_main_ones_come_first(numbers):

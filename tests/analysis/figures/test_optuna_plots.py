@@ -54,8 +54,15 @@ def test_the_parameter_that_decides_is_the_most_important(directions):
     assert frame["importance"].iloc[0] > 0.7
 
 
-def test_a_maximised_objective_of_several_is_explained_by_its_high_values():
-    """Only a high accuracy depends on the latents; Optuna takes a target's low values for good."""
+def test_a_size_has_no_importances(monkeypatch):
+    search = search_of([number / 20 for number in range(12)])
+    monkeypatch.setattr(optuna_plots, "objective_names", lambda _: ["encoding_dim"])
+    with pytest.raises(NotSupported, match="encoding_dim is a size, which follows from the parameters"):
+        optuna_plots.importances(search)
+
+
+def test_one_of_several_objectives_is_explained():
+    """Only a high accuracy depends on the latents."""
     latents = [2 + number * 7 % 40 for number in range(40)]
     values = [[1.0 if latent > 38 else 0.001 * (number % 5), 0.0] for number, latent in enumerate(latents)]
     frame = optuna_plots.importances(search_of(values, ["maximize", "minimize"], latents))

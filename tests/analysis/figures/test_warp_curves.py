@@ -38,7 +38,7 @@ def point(frame, amount):
 
 def test_seeds_have_the_interval_over_seeds():
     row = point(warp_curves.numbers(made_up(seeds=3)), 10)
-    expected = seed_interval([0.70, 0.72, 0.74], method="t")
+    expected = seed_interval([0.70, 0.72, 0.74])
 
     assert (row["n"], row["mean"], row["over"]) == (3, pytest.approx(0.72), "seeds")
     assert (row["low"], row["high"]) == pytest.approx((expected.low, expected.high))

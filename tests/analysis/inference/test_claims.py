@@ -3,6 +3,8 @@
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +19,7 @@ from tests.analysis.synthetic import grid, papers_figures, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
 
+DATE = datetime(2025, 1, 1, tzinfo=UTC)
 CLAIMS = {claim.name: claim for claim in read_claims()[0]}
 SIZES = [TrialConfig(train_dataset="augmented", latent_dim=100, seed=seed) for seed in range(6)]
 
@@ -26,7 +29,7 @@ def judged(study: analysis.Study) -> dict[str, Judgement]:
 
 
 def claim(**changes: object) -> Claim:
-    values = {"name": "x", "statement": "s", "quote": "q", "measure": "m", "metric": "base_accuracy"}
+    values = {"name": "x", "statement": "s", "quote": "q", "measure": "m", "metric": "base_accuracy", "date": DATE}
     return Claim(**{**values, "of": {"model": "vae"}, "holds": {"above": 0}, **changes})  # type: ignore[arg-type]
 
 
@@ -93,6 +96,7 @@ def test_cells_take_new_values_and_fields() -> None:
         ({"holds": {"within": 0}}, "it must be {above: x}"),
         ({"holds": {"above": "0"}}, "it must be {above: x}"),
         ({"holds": {"above": True}}, "it must be {above: x}"),
+        ({"holds": {"within": 2}}, "`margin_reason` is ''; a margin other than 0 needs the reason for it"),
     ],
 )
 def test_a_claim_that_makes_no_sense_is_refused(changes: dict[str, object], message: str) -> None:
@@ -100,7 +104,10 @@ def test_a_claim_that_makes_no_sense_is_refused(changes: dict[str, object], mess
         claim(**changes)
 
 
-GOOD = "{name: a, statement: s, quote: q, measure: m, metric: base_loss, of: {}, holds: {above: 0}}"
+GOOD = (
+    "{name: a, statement: s, quote: q, measure: m, metric: base_loss, "
+    "of: {}, holds: {above: 0}, date: 2025-01-01 00:00:00}"
+)
 
 
 @pytest.mark.parametrize(
@@ -109,11 +116,15 @@ GOOD = "{name: a, statement: s, quote: q, measure: m, metric: base_loss, of: {},
         ("a: [", "cannot be read"),
         ("", "must hold `level` and a list of `claims`"),
         ("level: 2\nclaims: []", "`level` is 2; it must be a number between 0 and 1"),
-        ("level: 0.05\nclaims: [1]", "a claim has 1; it must have holds, "),
-        (f"level: 0.05\nclaims: [{GOOD.replace('measure: m, ', '')}]", "it must have holds, "),
-        (f"level: 0.05\nclaims: [{GOOD.replace('quote', 'quotation')}]", "it must have holds, "),
+        ("level: 0.05\nclaims: [1]", "a claim has 1; it must have date, holds, "),
+        (f"level: 0.05\nclaims: [{GOOD.replace('measure: m, ', '')}]", "it must have date, holds, "),
+        (f"level: 0.05\nclaims: [{GOOD.replace('quote', 'quotation')}]", "it must have date, holds, "),
         (f"level: 0.05\nclaims: [{GOOD.replace('{}', '[]')}]", r"claim 'a': `of` is \[\]; it must be a dict"),
         (f"level: 0.05\nclaims: [{GOOD}, {GOOD}]", "two claims have the same name"),
+        (
+            f"level: 0.05\nclaims: [{GOOD.replace('2025-01-01 00:00:00', 'soon')}]",
+            "`date` is 'soon'; it must be a datetime",
+        ),
     ],
 )
 def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -131,7 +142,9 @@ def with_sizes(config: TrialConfig, draw: random.Random) -> dict[str, float]:
 
 
 def test_verdicts_on_a_study_that_has_the_papers_figures(tmp_path: Path) -> None:
-    results = judged(analysis.load(write_study(tmp_path, [*grid(seeds=6), *SIZES], with_sizes)))
+    claims = [replace(claim, date=DATE) for claim in read_claims()[0]]
+    study = analysis.load(write_study(tmp_path, [*grid(seeds=6), *SIZES], with_sizes))
+    results = {result.claim: result for result in judge(study, claims)}
     assert {name: result.verdict for name, result in results.items()} == {
         "categorical_beats_vae_on_augmented": "supported",
         "categorical_beats_vae_on_base": "supported",
@@ -151,8 +164,11 @@ def test_verdicts_on_a_study_that_has_the_papers_figures(tmp_path: Path) -> None
     assert best.low < best.effect < best.high
     assert (best.n, best.over, best.paper_effect) == (6, "seeds", pytest.approx(1.31))
     assert best.adjusted_p_value >= best.p_value
-    assert "over 6 seeds" in best.sentence
-    assert "Supported: Best on transformed images" in best.sentence
+    assert "over seeds; 6 of 6 seeds are on the claimed side" in best.sentence
+    assert "Supported, confirmatory: Best on transformed images" in best.sentence
+    assert best.holds_in_paper
+    assert not results["stn_has_no_pronounced_effect"].holds_in_paper
+    assert results["joint_stn_beats_pretrained"].holds_in_paper is None
     joint = results["joint_stn_beats_pretrained"]
     assert "4 of 8 cells have no finished trial" in joint.sentence
     assert math.isnan(joint.effect)
@@ -197,25 +213,59 @@ def write_predictions(results: Path, images: int) -> None:
         checkpoint.save(results / "trials" / row["key"] / "predictions.pt", content)
 
 
-def test_one_seed_is_judged_over_test_images_and_says_so(tmp_path: Path) -> None:
+def test_one_seed_judges_nothing_and_has_an_interval_over_test_images(tmp_path: Path) -> None:
     results = write_study(tmp_path, grid(), lambda config, draw: papers_figures(config, draw, noise=0))
     write_predictions(results, images=10_000)
     judgements = judged(analysis.load(results))
     result = judgements["categorical_beats_vae_on_augmented"]
-    assert (result.verdict, result.over, result.n) == ("supported", "test images", 10_000)
+    assert (result.verdict, result.over, result.n) == ("not judged", "test images", 1)
     assert result.effect == pytest.approx(result.paper_effect, abs=0.02)
-    assert "One seed: it holds for these trained models; another seed may differ." in result.sentence
-    assert judgements["gap_is_alike_in_all_cells"].verdict == "refuted"
-    assert judgements["gap_is_about_ten_points"].verdict == "supported"
-    assert judgements["augmented_training_improves_base"].verdict in ("undecided", "refuted")
+    assert result.low < result.effect < result.high
+    assert math.isnan(result.p_value)
+    assert result.sentence.startswith("One seed: not judged: The categorical VAE")
+    assert "it holds for these trained models; another seed may differ" in result.sentence
+    assert not {found.verdict for found in judgements.values()} & {"supported", "refuted", "undecided"}
 
 
-def test_one_seed_without_predictions_is_undecided(tmp_path: Path) -> None:
+def test_one_seed_without_predictions_has_no_interval(tmp_path: Path) -> None:
     result = judged(analysis.load(write_study(tmp_path, grid())))["categorical_beats_vae_on_augmented"]
-    assert result.verdict == "undecided"
+    assert result.verdict == "not judged"
     assert result.effect == pytest.approx(10.87, abs=1)
     assert math.isnan(result.low)
-    assert "there is no interval and no test" in result.sentence
+    assert "there is no interval" in result.sentence
+
+
+def test_seeds_and_images_both_count(tmp_path: Path) -> None:
+    results = write_study(tmp_path, grid(seeds=3), lambda config, draw: papers_figures(config, draw, noise=0.001))
+    over_seeds = judged(analysis.load(results))["categorical_beats_vae_on_augmented"]
+    write_predictions(results, images=500)
+    both = judged(analysis.load(results))["categorical_beats_vae_on_augmented"]
+    assert (over_seeds.over, both.over, both.n) == ("seeds", "seeds and test images", 3)
+    assert both.high - both.low > over_seeds.high - over_seeds.low
+
+
+def test_the_interval_excludes_the_bound_exactly_where_the_claim_is_decided(tmp_path: Path) -> None:
+    study = analysis.load(write_study(tmp_path, grid(seeds=4, epochs=1)))
+    draw = np.random.default_rng(0)
+    for scale in (0.0003, 0.003, 0.01, 0.03):
+        values = {name: 0.75 + draw.normal(0, scale, 32) for name in ("base_accuracy", "augmented_accuracy")}
+        for result in judge(shifted(study, lambda trials, values=values: trials.assign(**values))):
+            if result.verdict == "not tested" or result.claim == "gap_is_alike_in_all_cells":
+                continue  # of several contrasts all must lie inside, and one is shown
+            bounds = CLAIMS[result.claim].bounds
+            assert (result.verdict != "undecided") == (not any(result.low <= bound <= result.high for bound in bounds))
+
+
+def test_seeds_trained_after_the_claim_confirm_it_and_earlier_ones_explore(tmp_path: Path) -> None:
+    study = analysis.load(write_study(tmp_path, grid(seeds=5)))  # all started on 2026-01-01
+    (one,) = [claim for claim in CLAIMS.values() if claim.name == "categorical_beats_vae_on_augmented"]
+    for date, basis in ((DATE, "confirmatory"), (datetime(2026, 6, 1, tzinfo=UTC), "exploratory")):
+        (result,) = judge(study, [replace(one, date=date)])
+        assert (result.basis, result.n, result.verdict) == (basis, 5, "supported")
+    later = study.trials["started_at"].where(study.trials["seed"] < 2, pd.Timestamp("2026-07-01", tz="UTC"))
+    mixed = shifted(study, lambda trials: trials.assign(started_at=later))
+    (result,) = judge(mixed, [replace(one, date=datetime(2026, 6, 1, tzinfo=UTC))])
+    assert (result.basis, result.n) == ("confirmatory", 3)
 
 
 def test_cells_without_a_common_seed_are_not_tested(tmp_path: Path) -> None:
@@ -248,4 +298,5 @@ def test_the_frame_has_a_row_per_claim(tmp_path: Path) -> None:
     frame = verdicts_frame(analysis.load(write_study(tmp_path, grid(seeds=2))))
     assert frame["claim"].tolist() == list(CLAIMS)
     assert set(frame["verdict"]) <= {"supported", "refuted", "undecided", "not tested"}
+    assert frame.loc[frame["claimed"] != "above 0", "margin_reason"].str.len().gt(0).sum() == 4
     assert frame["sentence"].str.len().gt(20).all()

@@ -83,7 +83,7 @@ def test_controls_have_a_table_of_their_own(tmp_path):
 
 def test_controls_stand_in_every_table_of_accuracies(tmp_path):
     configs = [TrialConfig(latent_dim=size, kl_weight=weight) for size in (2, 10) for weight in (0.001, 0.01)]
-    configs += [TrialConfig(stn="pretrained"), *(TrialConfig(model=model) for model in ("pixels", "pca", "untrained"))]
+    configs += [TrialConfig(stn="joint"), *(TrialConfig(model=model) for model in ("pixels", "pca", "untrained"))]
     study = _load(tmp_path, configs, lambda _: 0.7)
     for make in (tables.latent_size, tables.kl_weight, tables.stn_mode, tables.pareto_front, tables.controls):
         made = make(study)
@@ -99,6 +99,27 @@ def test_a_control_is_on_no_front(tmp_path):
     made = tables.pareto_front(study)
     assert made.frame["model"].tolist() == ["vae", "vae", "pca"]
     assert "The controls below are not part of the front." in made.table.notes
+    assert any("on these test images, so that it describes them" in note for note in made.table.notes)
+
+
+def test_a_front_is_chosen_on_validation_images_where_there_are_any(tmp_path):
+    """The size that reads the test images best by luck is not on it."""
+    test, validation = {2: 0.5, 10: 0.9, 50: 0.8}, {2: 0.5, 10: 0.7, 50: 0.8}
+    configs = [TrialConfig(latent_dim=size, validation_images=100) for size in test]
+
+    def figures(config, _):
+        found = dict.fromkeys(("base_accuracy", "augmented_accuracy"), test[config.latent_dim])
+        return found | {"validation_augmented_accuracy": validation[config.latent_dim]}
+
+    made = tables.pareto_front(analysis.load(write_study(tmp_path, configs, figures)))
+    assert made.frame["latent_dim"].tolist() == [2, 10, 50]
+    assert any("means on validation images" in note for note in made.table.notes)
+
+
+@pytest.mark.parametrize("make", [tables.stn_mode, tables.pareto_front])
+def test_what_is_in_table_1_is_not_shown_again(tmp_path, make):
+    with pytest.raises(tables.NotSupported, match="Table 1"):
+        make(_load(tmp_path, grid(), lambda _: 0.7))
 
 
 def test_two_models_of_two_sizes_are_no_sweep(tmp_path):

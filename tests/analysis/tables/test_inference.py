@@ -39,16 +39,6 @@ def test_the_effects_table_shows_a_planted_effect_and_no_other(study):
     assert (others["adjusted_p_value"] > 0.05).all()
 
 
-def test_the_analysis_of_variance_shows_it_too(study):
-    made = tables.analysis_of_variance(study)
-    shown = rows(made, "Augmented test set")
-    assert shown.loc["STN", "adjusted p"] == "< 0.001"
-    assert shown["df"].tolist() == ["1"] * 7
-    # Of 48 trials 1 is the mean, 5 are the other seeds, 7 the terms.
-    assert made.frame["residual_degrees_of_freedom"].tolist() == [35] * 14
-    assert "35 residual degrees of freedom, residual standard deviation 0." in made.table.text()
-
-
 def test_seeds_and_hours_follow_from_the_pilot(study):
     frame = seed_plans(study)
     row = frame[(frame["factor"] == "stn") & (frame["test_set"] == "augmented")].iloc[0]
@@ -71,19 +61,31 @@ def test_a_seed_that_lacks_a_cell_does_not_count_in_the_pilot(tmp_path):
 
 def test_one_seed_is_no_pilot(tmp_path):
     study = analysis.load(write_study(tmp_path, grid(), planted))
-    for make in (tables.seeds_needed, tables.analysis_of_variance):
-        with pytest.raises(tables.NotSupported):
-            make(study)
+    with pytest.raises(tables.NotSupported, match="it needs two or more seeds"):
+        tables.seeds_needed(study)
+
+
+def test_a_slow_seed_does_not_make_all_seeds_dear(study):
+    trials = study.trials.assign(wall_seconds=study.trials["wall_seconds"].where(study.trials["seed"] != 0, 1e6))
+    slow = seed_plans(analysis.Study(trials, study.epochs, study.folders))
+    assert slow["hours_0.5"].tolist() == pytest.approx(seed_plans(study)["hours_0.5"].tolist())
+
+
+def test_a_quick_run_judges_nothing(tmp_path):
+    quick = analysis.load(write_study(tmp_path / "grid-quick", grid(seeds=3), planted))
+    with pytest.raises(tables.NotSupported, match="a quick run judges no claim"):
+        tables.verdicts(quick)
 
 
 def test_verdicts_say_what_they_rest_on(study):
     made = tables.verdicts(study)
     (_, shown, _), *_ = made.table.blocks
-    assert set(shown["over"]) == {"6 seeds"}
+    assert {text.split(" of ")[1] for text in shown["agree"]} == {"6"}
+    assert "Intervals are over seeds, corrected as p" in made.table.text().replace("\n", " ")
     assert len(shown) < len(made.frame)
     assert not shown["adjusted p"].isin(["0.000"]).any()
     stn = shown[shown["claim"].str.startswith("The pretrained STN")].iloc[0]
-    assert stn["the paper's"] == "-3.03"
+    assert (stn["paper"], stn["holds"], stn["claimed"]) == ("-3.03", "no", "-2 to 2")
 
 
 def test_table_1_has_intervals_and_controls(tmp_path):

@@ -87,6 +87,8 @@ def test_a_probe_again_is_a_reading_of_its_own(study, tmp_path):
     assert not set(found["key"]) & set(study.trials["key"])
     row = tables.readings(study).frame.set_index("reading").loc["STN at the probe bypassed"]
     assert row[SUMMARY].tolist() == pytest.approx([2, 30, 1, 30])
+    assert row[COUNTS[:2]].tolist() == [8, 0]
+    assert row[COUNTS[2:]].isna().all()  # another probe leaves losses as they are
 
 
 def test_a_table_of_probes_that_is_damaged_is_named(study, tmp_path):

@@ -1,0 +1,173 @@
+"""Seeds where they decide: which cells get more, what it costs to look early, and what it saves."""
+
+import itertools
+import math
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import analysis
+from analysis.inference import looks
+from analysis.inference.claims import read_claims
+from study import until_decided
+from study.power import power_lines
+from study.run import main
+from study.storage.folder import FolderError
+from tests.analysis.synthetic import grid, write_study
+from tests.analysis.synthetic_scores import drawn_study
+
+DECIDED_AT_ONCE = {"categorical_beats_vae_on_augmented", "categorical_beats_vae_on_base"}
+
+
+def figures(config, _):
+    """The categorical VAE and the STN are far ahead; training data make no difference, with noise of each trial."""
+    draw = random.Random(f"{config.key} of this test")
+    found = {"base_accuracy": 0.78, "augmented_accuracy": 0.66 + 0.07 * (config.stn == "pretrained")}
+    gain = 0.08 * (config.model == "categorical_vae")
+    return {name: value + gain + draw.gauss(0, 0.002) for name, value in found.items()}
+
+
+def test_looks_are_spread_from_three_to_the_most() -> None:
+    assert looks.planned(10).seeds == (3, 5, 7, 10)
+    assert looks.planned(4).seeds == (3, 4)
+    assert looks.planned(3).seeds == (3,)
+    assert looks.planned(30).seeds == (3, 12, 21, 30)
+    with pytest.raises(ValueError, match="they must ascend from at least 2 seeds"):
+        looks.Looks((5, 3))
+
+
+def test_rounds_end_when_all_is_decided_and_only_open_cells_get_more(tmp_path):
+    trials, rounds, told = grid(seeds=10), [], []
+    plan = until_decided.planned(tmp_path, 10)
+
+    def run_round(chosen):
+        rounds.append(list(chosen))
+        write_study(tmp_path, chosen, figures)
+        return 0
+
+    assert until_decided.run(trials, tmp_path, plan, run_round, told.append) == 0
+    assert {config.seed for config in rounds[0]} == {0, 1, 2}
+    assert len(rounds[0]) == 24
+    assert all(set(first) <= set(second) for first, second in itertools.pairwise(rounds))
+    assert told[0].startswith("after 3 seeds undecided: ")
+    assert not any(name in told[0] for name in DECIDED_AT_ONCE)
+    # The same command again runs nothing that has not been run.
+    again = []
+    until_decided.run(trials, tmp_path, plan, lambda chosen: again.append(list(chosen)) or 0, lambda _: None)
+    assert set(again[-1]) <= set(rounds[-1])
+
+
+def test_cells_whose_claims_are_decided_get_no_more_seeds(tmp_path, monkeypatch):
+    """With one open claim of two cells only these two are run again."""
+    (claim,) = [claim for claim in read_claims()[0] if claim.name == "categorical_wins_only_by_size"]
+    one = [claim for claim in read_claims()[0] if claim.name == "categorical_beats_vae_on_augmented"]
+    monkeypatch.setattr(until_decided, "read_claims", lambda: ([*one, claim], 0.05))
+    sizes = [
+        config.__class__(train_dataset="augmented", model="vae", latent_dim=100, seed=config.seed)
+        for config in grid(seeds=5)
+        if (config.model, config.stn, config.train_dataset) == ("vae", "none", "base")
+    ]
+    trials, rounds = [*grid(seeds=5), *sizes], []
+
+    def noisy(config, draw):
+        if config.latent_dim == 100:
+            return {"base_accuracy": 0.85, "augmented_accuracy": 0.73 + draw.gauss(0, 0.05)}
+        return figures(config, draw)
+
+    def run_round(chosen):
+        rounds.append(list(chosen))
+        write_study(tmp_path, chosen, noisy)
+        return 0
+
+    until_decided.run(trials, tmp_path, until_decided.planned(tmp_path, 5), run_round, lambda _: None)
+    more = {(c.model, c.stn, c.train_dataset, c.latent_dim) for c in set(rounds[1]) - set(rounds[0])}
+    assert more == {("vae", "none", "augmented", 100), ("categorical_vae", "none", "augmented", 10)}
+
+
+def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
+    until_decided.planned(tmp_path, 10)
+    write_study(tmp_path, grid(seeds=3), figures)
+    study = analysis.load(tmp_path)
+    corrected = analysis.inference.verdicts.judge(study)
+    (tmp_path / looks.FILE).unlink()
+    plain = analysis.inference.verdicts.judge(study)
+    for one, other in zip(corrected, plain, strict=True):
+        if other.verdict != "not tested":
+            assert one.p_value == pytest.approx(min(1, 4 * other.p_value))
+            assert one.high - one.low > other.high - other.low
+    until_decided.planned(tmp_path, 10)
+    with pytest.raises(FolderError, match="is judged at 3, 5, 7, 10 seeds; give the --max-seeds it was begun with"):
+        until_decided.planned(tmp_path, 12)
+    with pytest.raises(FolderError, match="--max-seeds is 2; it must be at least 3"):
+        until_decided.planned(tmp_path, 2)
+    (tmp_path / looks.FILE).write_text("{}")
+    with pytest.raises(FolderError, match=r"looks\.json can't be read"):
+        until_decided.planned(tmp_path, 10)
+
+
+def _decided_at(effect: float, draws: int, seed: int) -> list[tuple[str, int]]:
+    """Of many studies: the verdict of a claim judged as seeds come, and the seeds that it took, at most 10."""
+    (claim,) = [claim for claim in read_claims()[0] if claim.name == "categorical_beats_vae_on_augmented"]
+    plan, source, found = looks.planned(10), np.random.default_rng(seed), []
+    for _ in range(draws):
+        study, scores = drawn_study(source, seeds=10, images=60, model=effect)
+        for look in plan.seeds:
+            some = analysis.Study(study.trials[study.trials["seed"] < look], study.epochs, study.folders)
+            (result,) = analysis.inference.verdicts.judge(some, [claim], scores=scores, looks=plan)
+            if result.verdict != "undecided":
+                break
+        found.append((result.verdict, look))
+    return found
+
+
+def test_looking_early_decides_without_an_effect_no_more_often_than_the_level() -> None:
+    draws = 60
+    false = np.mean([verdict != "undecided" for verdict, _ in _decided_at(0.0, draws, seed=0)])
+    assert false <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
+
+
+def test_a_large_effect_is_decided_before_ten_seeds() -> None:
+    found = _decided_at(0.08, 12, seed=1)
+    assert {verdict for verdict, _ in found} == {"supported"}
+    assert np.mean([seeds for _, seeds in found]) <= 6
+
+
+@pytest.mark.slow
+def test_rates_and_savings_of_many_studies() -> None:
+    draws = 1000
+    false = np.mean([verdict != "undecided" for verdict, _ in _decided_at(0.0, draws, seed=2)])
+    assert false <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
+    planted = _decided_at(0.05, 300, seed=3)
+    assert np.mean([verdict == "supported" for verdict, _ in planted]) > 0.95
+    assert np.mean([seeds for _, seeds in planted]) < 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["paper_grid", "--until-decided", "--seeds", "5"], "--until-decided is given with --seeds"),
+        (["paper_grid", "--until-decided", "--quick"], "--quick, which judges nothing"),
+        (["optuna_latent", "--until-decided"], "is a search; it is of use for a grid"),
+    ],
+)
+def test_what_it_does_not_go_with_is_refused(arguments, message, capsys):
+    assert main([*arguments, "--dry-run"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_power_of_a_planned_study_comes_from_its_own_seeds_or_from_the_published_ones(tmp_path):
+    lines = power_lines(grid(seeds=4), tmp_path / "none")
+    assert "with 3, 4, 5, 10 seeds, by the variances of paper_grid's 3 seeds:" in lines[0]
+    named = [line.split(":")[0].strip() for line in lines[1:]]
+    assert "stn_has_no_pronounced_effect" in named
+    assert "larger_latents_help_the_vae" not in named  # its cells are not planned
+    for line in lines[1:]:
+        shares = [int(part.split()[0]) for part in line.split(": ")[1].split(", ")]
+        assert shares == sorted(shares)
+        assert 0 <= shares[0] <= shares[-1] <= 100
+    write_study(tmp_path / "mine", grid(seeds=3), figures)
+    assert "by the variances of mine's 3 seeds:" in power_lines(grid(seeds=4), tmp_path / "mine")[0]
+    other = [replace(config, latent_dim=7) for config in grid(seeds=2)]
+    assert power_lines(other, tmp_path / "none") == []
