@@ -63,7 +63,7 @@ def undisturbed(tmp_path_factory):
 def test_it_ends_with_the_table_and_the_path_of_the_results(undisturbed):
     folder, printed = undisturbed
     table = printed[printed.index("Ran for") :]
-    assert "CVAE" in table
+    assert "cat. VAE" in table
     assert " yes " in table
     assert str(folder / "results" / "small") in table
 

@@ -10,6 +10,7 @@ from optuna.storages.journal import JournalFileBackend
 
 import analysis
 from analysis import figures, publish, tables
+from analysis.figures.drawing import representatives
 from analysis.frames.search import JOURNAL, load_search, search_of
 from tests.analysis.synthetic import record, write_record
 from tivae.config import TrialConfig
@@ -122,8 +123,9 @@ def test_a_published_search_has_the_same_table(two, tmp_path):
 
 
 def test_the_figures_of_a_search_are_found_in_its_folder(two, tmp_path):
-    names = [figure.name for figure in figures.write_all(analysis.load(two), tmp_path / "f", names=["optuna_plots"])]
-    assert names == [
+    wanted = ["optuna_plots", "pareto_front"]
+    written = figures.write_all(analysis.load(two), tmp_path / "f", names=wanted)
+    assert [figure.name for figure in written] == [
         "optuna_history_validation_augmented_accuracy",
         "optuna_history_encoding_dim",
         "optuna_pareto_front",
@@ -136,3 +138,9 @@ def test_a_damaged_journal_costs_the_searchs_figures_only(one, tmp_path):
     assert [skipped.name for skipped in written.skipped] == ["optuna_plots"]
     assert JOURNAL in written.skipped[0].reason
     assert "search" in tables.all_of(analysis.load(one))[1]
+
+
+def test_what_stands_for_a_search_is_chosen_by_its_objective(one):
+    """The accuracies on test images are all alike in it: they have no part."""
+    (best,) = representatives.best_cell(analysis.load(one))
+    assert best.config.latent_dim == max(size for number, size in enumerate(SIZES) if number not in (3, 4))
