@@ -41,7 +41,9 @@ def test_a_whole_trial_gives_the_hosts_losses_and_its_steps_neither_wait_nor_cop
 def test_noise_comes_in_few_copies(monkeypatch):
     monkeypatch.setattr(noise, "NUMBERS_PER_COPY", 2 * 10 * 10)
     _, device = trained("cuda", config_of("vae", latent_dim=10, batch_size=10))
-    copies = [event for event in device.events if event.place.startswith("tivae/placement") and event.phase == "step"]
+    copies = [
+        event for event in device.events if event.place.startswith("tivae/data/placement") and event.phase == "step"
+    ]
     # Ten batches, two in a copy, and the first two before the first step.
     assert len(copies) == 4
 

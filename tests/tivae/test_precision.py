@@ -109,7 +109,8 @@ def test_training_and_pretraining_run_within_their_precision(host, monkeypatch):
     of = precision.of
     monkeypatch.setattr(precision, "of", lambda name, device: seen.append((name, str(device))) or of(name, device))
     experiment.run(small(stn="pretrained", stn_epochs=1, epochs=1, precision="bf16"), host)
-    assert [name for name, _ in seen if name == "bf16"] == ["bf16"] * 2
+    # Pretraining, training, its final metrics and the readout.
+    assert [name for name, _ in seen if name == "bf16"] == ["bf16"] * 4
     assert {device for _, device in seen} == {"cpu"}
 
 

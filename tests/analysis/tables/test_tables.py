@@ -12,7 +12,7 @@ from tests.analysis.synthetic import grid, papers_figures, record, write_record,
 from tivae.config import TrialConfig
 
 # A report's LaTeX tables are for pages with lines of this length.
-PAGE = r"\documentclass{article}\usepackage{booktabs}\setlength{\textwidth}{6.5in}"
+PAGE = r"\documentclass{article}\usepackage{booktabs,graphicx}\setlength{\textwidth}{6.5in}"
 
 
 def some(config, draw):

@@ -1,5 +1,8 @@
 """What a worker makes of a device that is full or broken: no trial is recorded as failed for it."""
 
+import json
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -7,7 +10,8 @@ from study.engine import worker
 from study.jobs import Job
 from study.storage.remote import of_study
 from tests.pretended_device.trials import HOST, config_of
-from tivae import device_support, experiment, records
+from tivae import device_support, experiment, records, stages
+from tivae.stages import Wanted
 
 CONFIG = config_of("vae")
 
@@ -20,13 +24,16 @@ def reported(monkeypatch):
     monkeypatch.setattr(worker.ray, "get", lambda data: data)
     monkeypatch.setattr(device_support, "missing", lambda *given, **named: None)
     monkeypatch.setattr("tivae.io.provenance._device_name", lambda device: "pretended")
+    monkeypatch.setattr(stages, "TrialData", lambda *given: SimpleNamespace(device=torch.device("cpu")))
     return rows
 
 
 def _work(folder, config=CONFIG, kind="trial", device="cuda"):
     pool = {"device": device, "threads": 1}
     given = {"job": Job(kind, config).to_text(), "pool": pool}
-    worker.work(given, data={CONFIG.dataset: HOST}, storage=of_study(str(folder), folder), measures="none")
+    worker.work(
+        given, data={CONFIG.dataset: HOST}, storage=of_study(str(folder), folder), wanted=Wanted(measures="none")
+    )
 
 
 def _failing(error):
@@ -43,7 +50,7 @@ FULL = torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 MiB")
 @pytest.mark.parametrize("error", [BROKEN, FULL], ids=["broken", "full"])
 @pytest.mark.parametrize("kind", ["trial", "stn"])
 def test_a_full_or_broken_device_is_raised_for_its_process_to_be_replaced(reported, monkeypatch, tmp_path, error, kind):
-    monkeypatch.setattr(experiment, "run", _failing(error))
+    monkeypatch.setattr(experiment, "train", _failing(error))
     monkeypatch.setattr(experiment, "pretrain", _failing(error))
     monkeypatch.setattr(device_support, "_works", lambda device: error is FULL)
     config = CONFIG if kind == "trial" else config_of("pretrained")
@@ -54,11 +61,16 @@ def test_a_full_or_broken_device_is_raised_for_its_process_to_be_replaced(report
 
 
 def test_an_error_of_its_own_is_the_trials_and_recorded(reported, monkeypatch, tmp_path):
-    monkeypatch.setattr(experiment, "run", _failing(ValueError("a bug")))
+    monkeypatch.setattr(experiment, "train", _failing(ValueError("a bug")))
     monkeypatch.setattr(device_support, "_works", lambda device: True)
     _work(tmp_path)
-    assert [(row["status"], row["error"]) for row in reported] == [("failed", "ValueError: a bug")]
-    assert len(list(tmp_path.rglob(records.RECORD))) == 1
+    (row,) = reported
+    (trial,) = json.loads(row["records"]).values()
+    assert (trial["status"], trial["error"]) == ("failed", "ValueError: a bug")
+    statuses = {
+        path.parent.parent.name: json.loads(path.read_text())["status"] for path in tmp_path.rglob(records.RECORD)
+    }
+    assert statuses == {"trials": "failed", "trainings": "failed"}
 
 
 def test_a_missing_operation_is_reported_and_nothing_is_recorded(reported, monkeypatch, tmp_path):
