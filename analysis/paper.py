@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-MODEL_NAMES = {"vae": "VAE", "categorical_vae": "CVAE"}
+MODEL_NAMES = {"vae": "VAE", "categorical_vae": "categorical VAE"}
 STN_NAMES = {"none": "no", "pretrained": "yes"}
 
 

@@ -143,7 +143,7 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
 
 
 def effect_label(term: str, contrast: str) -> str:
-    """Such as "model: CVAE − VAE" or "latent size: 50 − mean", and of an interaction "model × latent size 50"."""
+    """Such as "STN: STN − no STN" or "latent size: 50 − mean", and of an interaction "model × latent size 50"."""
     parts = [
         (setting_name(name), _contrast_label(name, part))
         for name, part in zip(term.split(" x "), contrast.split(", "), strict=True)

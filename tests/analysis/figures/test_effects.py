@@ -56,7 +56,7 @@ def test_each_effect_is_drawn_with_its_interval(numbers):
     labels = [text.get_text() for text in ax.get_yticklabels()]
 
     assert labels[:3] == [
-        *("training data: augmented − base", "model: CVAE − VAE", "STN: STN − no STN"),
+        *("training data: augmented − base", "model: categorical VAE − VAE", "STN: STN − no STN"),
     ]
     assert labels[3] == "training data × model"
     assert len(labels) == 7

@@ -104,7 +104,7 @@ def test_each_model_begins_a_row_and_shares_its_axis(tmp_path):
 
     titles = [ax.get_title() for ax in axes]
     assert len(axes) == 8
-    assert [title.split(",")[0] for title in titles] == ["VAE"] * 4 + ["CVAE"] * 4
+    assert [title.split(",")[0] for title in titles] == ["VAE"] * 4 + ["categorical VAE"] * 4
     assert len({ax.get_ylim() for ax in axes[:4]}) == len({ax.get_ylim() for ax in axes[4:]}) == 1
 
 

@@ -52,7 +52,7 @@ def test_each_model_is_a_series_over_the_numbers_that_the_probe_reads(sizes):
     frame = sweeps.numbers(sizes, LATENT_SIZE)
     found = frame[frame["test_set"] == "base"].groupby("series")["x"].apply(list).to_dict()
 
-    assert found == {"VAE": [2, 10, 100], "CVAE": [10, 100]}
+    assert found == {"VAE": [2, 10, 100], "categorical VAE": [10, 100]}
     assert (frame["n"] == 3).all()
     assert set(frame["over"]) == {"seeds"}
 
@@ -117,7 +117,7 @@ def test_beta_makes_the_weights_of_both_models_comparable(tmp_path):
 
     # The VAE's reconstruction weight is 1, the categorical VAE's 30.
     assert found["VAE"] == [0, 0.00392, 0.392, 3.92]
-    assert found["CVAE"] == [0, 0.0131, 0.392, 3.92]
+    assert found["categorical VAE"] == [0, 0.0131, 0.392, 3.92]
 
 
 def test_weight_zero_stands_at_the_left_and_is_called_so(tmp_path):
@@ -167,7 +167,7 @@ def test_models_have_their_own_looks(sizes):
 
     assert colours == {
         "VAE": style.MODEL_LOOKS["vae"].colour,
-        "CVAE": style.MODEL_LOOKS["categorical_vae"].colour,
+        "categorical VAE": style.MODEL_LOOKS["categorical_vae"].colour,
     }
 
 

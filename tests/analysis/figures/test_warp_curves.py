@@ -70,7 +70,7 @@ def test_each_model_has_a_row_of_panels():
     with style.applied():
         axes = warp_curves.draw_all(style.new_figure(4), frame).axes
 
-    assert [ax.get_title() for ax in axes] == ["VAE"] * 3 + ["CVAE"] * 3
+    assert [ax.get_title() for ax in axes] == ["VAE"] * 3 + ["categorical VAE"] * 3
 
 
 def test_the_axis_ends_where_shares_do():

@@ -15,7 +15,7 @@ from tivae.config import TrialConfig
         (
             {"model": "categorical_vae", "stn": "pretrained", "train_dataset": "augmented"},
             [],
-            "CVAE, trained on augmented, STN",
+            "categorical VAE, trained on augmented, STN",
         ),
         (
             {"latent_dim": 20, "kl_weight": 1e-5},

@@ -69,7 +69,7 @@ def test_contrasts_of_the_papers_own_figures(name: str, effect: float) -> None:
 def test_a_claim_over_many_cells_has_a_contrast_for_each() -> None:
     best = {contrast.name: paper_value(contrast) for contrast in CLAIMS["best_cell"].contrasts()}
     assert len(best) == 7
-    assert best["against augmented data / CVAE / pretrained STN"] == pytest.approx(76.35 - 75.04)
+    assert best["against augmented data / categorical VAE / pretrained STN"] == pytest.approx(76.35 - 75.04)
     gaps = [paper_value(contrast) for contrast in CLAIMS["gap_is_alike_in_all_cells"].contrasts()]
     assert len(gaps) == 8
     assert sum(gaps) == pytest.approx(0, abs=1e-9)
@@ -160,7 +160,7 @@ def test_verdicts_on_a_study_that_has_the_papers_figures(tmp_path: Path) -> None
     }
     assert results["augmented_training_improves_base"].verdict != "supported"
     best = results["best_cell"]
-    assert best.contrast == "against augmented data / CVAE / pretrained STN"
+    assert best.contrast == "against augmented data / categorical VAE / pretrained STN"
     assert best.low < best.effect < best.high
     assert (best.n, best.over, best.paper_effect) == (6, "seeds", pytest.approx(1.31))
     assert best.adjusted_p_value >= best.p_value

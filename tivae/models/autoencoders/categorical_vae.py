@@ -24,7 +24,7 @@ class CategoricalVAE(Autoencoder):
     rows, softmax((logits + Gumbel noise) / temperature).
     """
 
-    label = "CVAE"
+    label = "categorical VAE"
     feature_names = ("logits", "probabilities", "one_hot", "sample")
     hard_features = ("one_hot", "sample")
     has_posterior = True

@@ -19,7 +19,7 @@ def trained(study, model, stn="none"):
 
 @pytest.fixture(scope="module")
 def models(study):
-    return {"VAE": trained(study, "vae"), "CVAE": trained(study, "categorical_vae")}
+    return {"VAE": trained(study, "vae"), "categorical VAE": trained(study, "categorical_vae")}
 
 
 def as_pixels(images):
@@ -30,7 +30,7 @@ def test_each_image_stands_with_its_reconstructions(images, models):
     frame = reconstructions.numbers(images, models)
     base = frame[frame["test_set"] == "base"]
 
-    assert list(dict.fromkeys(frame["row"])) == ["input", "VAE", "CVAE"]
+    assert list(dict.fromkeys(frame["row"])) == ["input", "VAE", "categorical VAE"]
     assert np.array_equal(grids.pixels_of(base[base["row"] == "input"]), images.test_images[:10])
     for name, model in models.items():
         shown = grids.pixels_of(base[base["row"] == name]).astype(int)
@@ -45,7 +45,7 @@ def test_samples_are_the_models_own_and_the_same_each_time(models):
 
 
 def test_a_categorical_variable_takes_each_of_its_classes(images, models):
-    model = models["CVAE"]
+    model = models["categorical VAE"]
     frame = reconstructions.traversal_numbers(model, images.test_images[0], np.array([1.0, 3.0, 2.0]))
     own = frame[frame["is_own"]]
 
@@ -84,7 +84,7 @@ def test_activity_is_the_variance_between_images(categories, expected):
 
 
 def test_the_images_own_value_is_framed(images, models):
-    frame = reconstructions.traversal_numbers(models["CVAE"], images.test_images[0], np.ones(3))
+    frame = reconstructions.traversal_numbers(models["categorical VAE"], images.test_images[0], np.ones(3))
     ax = reconstructions.draw_traversal(Figure().subplots(), frame)
 
     assert len(ax.lines) == 3
