@@ -15,6 +15,9 @@ CONFIGS = [
     small(model="pixels"),
 ]
 
+# Before a test adds models with fields of their own.
+KNOWN = tuple(known_fields())
+
 
 def test_every_column_is_documented_once():
     for columns in COLUMNS.values():
@@ -24,7 +27,7 @@ def test_every_column_is_documented_once():
 
 
 def test_every_field_of_a_config_has_its_column():
-    assert tuple(known_fields()) == CONFIG_NAMES
+    assert CONFIG_NAMES == KNOWN
 
 
 @pytest.mark.parametrize("name", ["trials", "epochs"])
