@@ -30,8 +30,6 @@ PROBE_SECONDS = 90
 LOOK_INTERVAL = 1.0
 # Environment variables that change what a trial computes, or how fast.
 HANDED_ON = ("TIVAE_KERNELS",)
-# Set by Ray in the driver of a job that was sent with `ray job submit`.
-JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -76,9 +74,7 @@ def session(
             yield context.dashboard_url or None
     finally:
         _accelerators.forget()
-        # Ray deletes a job's working folder, with this code in it, when its driver says goodbye: at the very end then.
-        if JOB_VARIABLE not in os.environ:
-            ray.shutdown()
+        ray.shutdown()
 
 
 class _Accelerators:

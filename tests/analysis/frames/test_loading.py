@@ -339,6 +339,8 @@ def test_frames_are_replaced_whole_or_not_at_all(results: Path, monkeypatch: pyt
     }
 
 
+# pyarrow silences it by `catch_warnings`, which threads undo for each other.
+@pytest.mark.filterwarnings("ignore:Series.values returning an ndarray")
 def test_frames_can_be_read_while_they_are_rewritten(results: Path, tmp_path: Path) -> None:
     study = analysis.load(results)
     copy = tmp_path / "copy"
