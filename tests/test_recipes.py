@@ -1,7 +1,5 @@
 """Each recipe of the README's "Add a model, ..." works as it stands there."""
 
-import doctest
-import importlib
 import re
 import sys
 from pathlib import Path
@@ -9,7 +7,6 @@ from pathlib import Path
 import pytest
 
 import analysis
-import tivae
 from analysis import figures
 from study.run import main
 from study.space import search_space
@@ -91,18 +88,6 @@ def test_the_encoder_is_measured(recipes, tmp_path, monkeypatch):
     assert trials["encoder"].tolist() == ["PCA of mine"]
     assert trials["base_accuracy"].item() > 0.5
     assert trials["rotation_accuracy_area"].item() > 0.3
-
-
-MODULES = [path for path in sorted(Path(tivae.__file__).parent.rglob("*.py")) if ">>> " in path.read_text()]
-
-
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: path.stem)
-def test_examples_in_docstrings_are_so(path):
-    name = ".".join(path.relative_to(Path(tivae.__file__).parents[1]).with_suffix("").parts)
-    module = importlib.import_module(name.removesuffix(".__init__"))
-    result = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize("name", [*registry.MODELS, *registry.PROBES, *registry.MEASURES])

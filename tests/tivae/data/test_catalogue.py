@@ -1,14 +1,11 @@
 """The data sets by name: what each says of itself, how its files are read, and one's own `ImageSet`."""
 
-import functools
 import gzip
 import hashlib
-import http.server
 import io
 import re
 import struct
 import sys
-import threading
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -61,26 +58,11 @@ def small(name):
     return replace(known, train_images=6, test_images=4, files=digests), contents, arrays
 
 
-class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        """Nothing on the console."""
-
-
-@pytest.fixture
-def served(tmp_path, monkeypatch):
-    """A folder, and the address at which a server of this machine gives its files; the cache is empty."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
+@pytest.fixture(autouse=True)
+def no_other_source(tmp_path, monkeypatch):
+    """The cache is empty, and no folder of the user's is looked into."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.delenv("TIVAE_DATA", raising=False)
-    folder = tmp_path / "served"
-    folder.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def test_these_are_known_and_fashion_mnist_is_the_default():

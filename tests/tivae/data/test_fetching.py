@@ -1,9 +1,6 @@
 """The two downloads and the command runner below them; no test here needs a network."""
 
-import functools
-import http.server
 import os
-import threading
 
 import pytest
 
@@ -42,26 +39,6 @@ class TestRun:
     def test_nothing_reaches_the_console(self, tmp_path, capfd):
         run(["sh", "-c", "echo out; echo err >&2"], tmp_path)
         assert capfd.readouterr() == ("", "")
-
-
-class Handler(http.server.SimpleHTTPRequestHandler):
-    def log_message(self, *_):
-        """Nothing on the console."""
-
-
-@pytest.fixture
-def served(tmp_path, monkeypatch):
-    """A folder, and the address at which a server of this machine gives its files."""
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    folder = tmp_path / "served"
-    folder.mkdir()
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=folder))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield folder, f"http://127.0.0.1:{server.server_address[1]}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 @pytest.fixture
