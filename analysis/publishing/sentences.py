@@ -58,7 +58,7 @@ def foreign_accuracies(study: Study, name: str, texts: Mapping[Path, str]) -> li
         return []
     metrics = [f"{test}_accuracy" for test in TEST_SETS]
     cells = study.cells(metrics)
-    known = {f"{value:.3f}" for metric in metrics for value in cells[metric]}
+    known = {f"{100 * value:.1f}" for metric in metrics for value in cells[metric]}
     places = {FOUND: section(texts[FOUND], name), README: row(texts[README], name)}
     return [
         f"{document}: {value}" for document, text in places.items() for value in _accuracies(text) if value not in known
@@ -78,7 +78,8 @@ def row(readme: str, name: str) -> str:
 
 
 def _accuracies(text: str) -> list[str]:
-    return sorted(set(re.findall(r"\b0\.\d{3}\b", text)))
+    """Pairs of them, base / augmented in %."""
+    return sorted(set(re.findall(r"\b\d\d\.\d(?= / )|(?<= / )\d\d\.\d\b", text)))
 
 
 def in_words(count: int) -> str:
@@ -96,9 +97,6 @@ def _of_every(study: Study, name: str) -> Iterator[Sentence]:
     for owner, table, document in SHOWN:
         if owner == name and table in made:
             yield Sentence(document, made[table])
-    if name == "paper_grid":
-        # Losses are in the other document.
-        yield Sentence(README, made["table1"].partition("Test loss")[0])
 
 
 def _of_paper_grid(study: Study) -> Iterator[Sentence]:
@@ -126,18 +124,18 @@ def _costs_and_repairs(study: Study) -> Iterator[Sentence]:
     papers = {name: f"{value:.1f}" for name, value in claims["paper_effect"].items()}
     yield Sentence(
         README,
-        f"- **What transformations cost**: {gap.mean():.1f} points of accuracy, the mean of the eight cells ({cost}; "
-        f"paper: {papers['gap_is_about_ten_points']}), for a classifier that saw transformed images, "
+        f"- **Transformations cost {gap.mean():.1f} points of accuracy** on average over the eight cells ({cost}; "
+        f"paper: {papers['gap_is_about_ten_points']}) if the classifier was fitted on transformed images, "
         f"{plain.min():.0f} to {plain.max():.0f} without an STN, {repaired.min():.0f} to {repaired.max():.0f} behind "
-        f"one; {_points(never)} for one that never did.",
+        f"one; {_points(never)} if it never saw one.",
     )
     effect = claims.loc["stn_has_no_pronounced_effect", "effect"]
     yield Sentence(
         README,
-        f"- **What repairs it**: the pretrained STN, by {effect:.1f} points on transformed images ({stn}; paper: "
-        f"{papers['stn_has_no_pronounced_effect']}), by {wins.mean:.1f} for a classifier that never saw any.",
+        f"- **A pretrained STN repairs it**: by {effect:.1f} points on transformed images ({stn}; paper: "
+        f"{papers['stn_has_no_pronounced_effect']}), by {wins.mean:.1f} for a classifier that never saw any. "
+        f"{_on_base_images(study)}",
     )
-    yield Sentence(README, _on_base_images(study))
     vae, other = (
         _effect(trials, "augmented_accuracy", "train_dataset", "augmented", ~behind & (trials["model"] == model)).mean()
         for model in ("vae", "categorical_vae")
@@ -146,13 +144,8 @@ def _costs_and_repairs(study: Study) -> Iterator[Sentence]:
     lead = claims.loc["categorical_beats_vae_on_augmented", "effect"]
     yield Sentence(
         README,
-        f"- **The categorical VAE** reads {lead:.1f} points better ({categorical}), with 100 numbers against 10; "
-        f"{gains.mean:.1f} where the classifier saw base images alone.",
-    )
-    yield Sentence(
-        README,
-        f"On transformed images the paper's grid loses {gap.mean():.1f} points of accuracy in the mean, and a "
-        f"pretrained STN in front wins back {effect:.1f} there",
+        f"- **The categorical VAE** is {lead:.1f} points more accurate ({categorical}), with 100 latent numbers "
+        f"against 10; {gains.mean:.1f} if the classifier was fitted on untransformed images alone.",
     )
     yield Sentence(
         FOUND,
@@ -165,8 +158,9 @@ def _on_base_images(study: Study) -> str:
     """What the STN does to images that are not transformed."""
     effects = tables.effects(study).frame
     found = effects[(effects["test_set"] == "base") & (effects["term"] == "stn")].iloc[0]
-    told = "can't be told from nothing" if found["adjusted_p_value"] > 0.05 else "can be told from nothing"
-    return f"What it does to others {told}: {found['effect']:.1f} points ({found['low']:.1f} to {found['high']:+.1f})."
+    told = "is not distinguishable from zero" if found["adjusted_p_value"] > 0.05 else "is distinguishable from zero"
+    interval = f"{found['low']:.1f} to {found['high']:+.1f}"
+    return f"On untransformed images its effect {told}: {found['effect']:.1f} points ({interval})."
 
 
 def _never_saw(trials: pd.DataFrame) -> tuple[Estimate, Estimate, Estimate]:
@@ -189,7 +183,7 @@ def _verdicts(study: Study) -> Iterator[Sentence]:
     yield Sentence(
         README,
         f"Of the paper's {claims} claims on these cells {count['supported']} are supported, {count['refuted']} refuted "
-        f"and {count['undecided']} undecided, {holds} hold in its own Table 1.",
+        f"and {count['undecided']} undecided; {holds} hold in its own Table 1.",
     )
     yield Sentence(FOUND, f"Of the {claims} claims {holds} hold in the paper's own table and {fails} do not")
     bases = sorted(set(judged["basis"]))
@@ -234,7 +228,7 @@ def _of_paper_reading(study: Study) -> Iterator[Sentence]:
     categorical, vae = (_within(accuracies[model]) for model in ("categorical_vae", "vae"))
     yield Sentence(
         README,
-        f"The accuracies of the categorical VAE are within {categorical} then, those of the VAE within {vae}, and the "
+        f"The accuracies of the categorical VAE are then within {categorical}, those of the VAE within {vae}, and the "
         f"{_gain_of_the_stn(trials, best)}",
     )
     yield from _one_by_one(study)
@@ -302,14 +296,14 @@ def _one_by_one(study: Study) -> Iterator[Sentence]:
 def _of_invariance(study: Study) -> Iterator[Sentence]:
     controls = tables.controls(study).frame.set_index("model")
     pixels, pca, untrained = (
-        f"{controls.loc[name, 'base_accuracy']:.3f} / {controls.loc[name, 'augmented_accuracy']:.3f}"
+        f"{100 * controls.loc[name, 'base_accuracy']:.1f} / {100 * controls.loc[name, 'augmented_accuracy']:.1f} %"
         for name in ("pixels", "pca", "untrained")
     )
-    for document in (README, FOUND):
+    for document, joined in ((README, ","), (FOUND, " and")):
         yield Sentence(
             document,
-            f"raw pixels {'' if document == README else 'read '}{pixels}, PCA with 100 numbers {pca}"
-            f"{',' if document == README else ' and'} an untrained encoder with 100 numbers {untrained}",
+            f"raw pixels reach {pixels}, PCA with 100 components {pca}{joined} an untrained encoder with 100 latents "
+            f"{untrained}",
         )
 
 

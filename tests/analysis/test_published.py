@@ -40,7 +40,7 @@ def test_each_study_has_its_section_with_its_command_and_its_row():
         assert all(command.startswith("uv run python -m ") for command in commands)
         assert "".join(f"    {command}\n" for command in commands) in sentences.section(FOUND, folder.name)
         if folder.name not in sentences.AT_LENGTH:
-            assert re.search(r"\b0\.\d{3}\b", sentences.section(FOUND, folder.name))
+            assert re.search(r"\b\d\d\.\d / \d\d\.\d\b", sentences.section(FOUND, folder.name))
 
 
 def test_pictures_that_are_shown_are_there_and_those_that_are_there_are_shown():
