@@ -2,7 +2,6 @@
 
 print("""python -m analysis.report RESULTS             one page to explore, with tables and figures
 python -m analysis.compare RESULTS RESULTS    two studies, or two trials, side by side
-python -m analysis.reprobe RESULTS            other probes on the same encodings, without training
 python -m analysis.publish RESULTS            a small copy that others can check
 python -m study                               what runs studies
 
