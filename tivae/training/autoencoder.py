@@ -66,7 +66,7 @@ class ModelTraining(Training):
         self.evaluation = EvaluationLosses(config, data, self.model, frozen_stn, self.transform)
         self._noise = StepNoise(self.model, self.generators["noise"], data.device)
         self._epoch_sets = EpochSets(config, data, frozen_stn, self.generators)
-        self.figure_names = tuple(self._figures())
+        self.metric_names = tuple(self._metrics())
 
     @property
     def stn(self) -> SpatialTransformer | None:
@@ -80,24 +80,24 @@ class ModelTraining(Training):
 
     def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
         batch = images.batch(index)
-        view = self.transform(batch)
+        inputs = self.transform(batch)
         if self.config.reconstruction_target == "base":
-            view = replace(view, target=self._epoch_sets.base.batch(index))
+            inputs = replace(inputs, target=self._epoch_sets.base.batch(index))
         noise = self._noise.take(len(batch))
-        losses, extra = self._scored(view, noise, index, step)
+        losses, extra = self._scored(inputs, noise, index, step)
         total = self.model.total(losses)
-        figures = [losses.reconstruction.mean()]
+        metrics = [losses.reconstruction.mean()]
         if self.model.has_posterior:
-            figures.append(losses.kl.mean())
-        figures += [losses.terms[term.name].mean() for term in self.model.loss_terms]
+            metrics.append(losses.kl.mean())
+        metrics += [losses.terms[term.name].mean() for term in self.model.loss_terms]
         if extra is not None and self.config.consistency_weight is not None:
             total = total + self.config.consistency_weight * extra
-            figures.append(extra)
+            metrics.append(extra)
         if self.config.alignment_weight is not None:
-            alignment = self._alignment(view, index)
+            alignment = self._alignment(inputs, index)
             total = total + self.config.alignment_weight * alignment
-            figures.append(alignment)
-        return total, torch.stack([total, *figures])
+            metrics.append(alignment)
+        return total, torch.stack([total, *metrics])
 
     def measure(self, step: int) -> EpochRow:
         return self.evaluation.row(step)
@@ -110,22 +110,22 @@ class ModelTraining(Training):
         if state["evaluation"] != self.config.evaluation_key:
             self.rows = [without_evaluation(row) for row in self.rows]
 
-    def _scored(self, view: ModelInput, noise: Tensor, index: Tensor, step: int) -> tuple[ImageLosses, Tensor | None]:
+    def _scored(self, inputs: ModelInput, noise: Tensor, index: Tensor, step: int) -> tuple[ImageLosses, Tensor | None]:
         """The losses of the first view, and the consistency with the second where there is one."""
         if self.config.consistency_weight is None:
-            return self.model.score(self.model.encode(view.seen), view, noise, step), None
+            return self.model.score(self.model.encode(inputs.seen), inputs, noise, step), None
         assert self._epoch_sets.second is not None
         assert self.config.consistency_form is not None
         other = self.transform(self._epoch_sets.second.batch(index)).seen
         # One pass for both, so that batch norm sees the two views as one batch.
-        first, second = self.model.encode(torch.cat([view.seen, other])).chunk(2)
+        first, second = self.model.encode(torch.cat([inputs.seen, other])).chunk(2)
         pull = consistency(self.model, first, second, self.config.consistency_form)
-        return self.model.score(first, view, noise, step), pull
+        return self.model.score(first, inputs, noise, step), pull
 
-    def _alignment(self, view: ModelInput, index: Tensor) -> Tensor:
+    def _alignment(self, inputs: ModelInput, index: Tensor) -> Tensor:
         """The paper's STN loss (section 3.2): mean squared error between the STN's output and the base images."""
         assert self.trained_stn is not None
-        aligned = view.seen
+        aligned = inputs.seen
         if self._epoch_sets.alignment is not None:
             aligned = self.trained_stn(self._epoch_sets.alignment.batch(index))
         return functional.mse_loss(aligned, self._epoch_sets.base.batch(index))
@@ -136,7 +136,7 @@ class ModelTraining(Training):
             groups.append({"params": list(self.trained_stn.parameters()), "lr": self.config.stn_learning_rate})
         return groups
 
-    def _figures(self) -> Iterator[str]:
+    def _metrics(self) -> Iterator[str]:
         yield from ("train_loss", "train_reconstruction")
         if self.model.has_posterior:
             yield "train_kl"

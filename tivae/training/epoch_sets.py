@@ -36,7 +36,7 @@ class EpochSets:
         else:
             # The same in every epoch, so its way through a frozen STN is computed once.
             images = data.augmented_train("training warps") if self._augmented else self.base
-            self.first = images if frozen_stn is None else images.through(frozen_stn)
+            self.first = images if frozen_stn is None else images.transformed(frozen_stn)
 
     def renew(self) -> None:
         """Draws the next epoch's warps, where they are redrawn."""
