@@ -47,9 +47,8 @@ def settings(first: Trial, second: Trial) -> Table:
     one, two = first.config, second.config
     names = [name for name in FIELD_NAMES if getattr(one, name) != getattr(two, name)]
     rows = [(name, _shown(getattr(one, name)), _shown(getattr(two, name))) for name in names]
-    recipes = [str(trial.row["recipe"]) for trial in (first, second)]
-    if recipes[0] != recipes[1]:
-        rows.insert(0, ("recipe", *recipes))
+    if first.row["recipe"] != second.row["recipe"]:
+        rows.insert(0, ("recipe", str(first.row["recipe"]), str(second.row["recipe"])))
     notes = () if rows else ("The two have the same settings: they are the same trial.",)
     frame = pd.DataFrame(rows, columns=["setting", first.key, second.key])
     return Table("Settings that differ", (("", frame, []),), notes)
