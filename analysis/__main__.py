@@ -2,7 +2,6 @@
 
 print("""python -m analysis.report RESULTS            the report: a page to explore
 python -m analysis.compare RESULTS RESULTS   two studies or trials side by side
-python -m analysis.reprobe RESULTS           other probes, without training
 python -m analysis.publish RESULTS           a small copy that others can check
 python -m analysis.verify FOLDER             checks a published copy
 python -m study                              what runs studies
