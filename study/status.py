@@ -68,8 +68,8 @@ def _serve(study: Path, port: int) -> int:
 
 
 def status_now(study: Path) -> dict[str, Any] | None:
-    """What the last run wrote, with `state` in words and, where it goes on no more, the trials counted by their
-    records; without it what the records say; None where there is no study."""
+    """What the last run wrote, with `state` in words and, where it has stopped, the trials counted by their
+    records; without it what the records say; None if there is no study."""
     status = status_file.read(study)
     if status is None:
         return _from_records(study)

@@ -40,7 +40,7 @@ def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | No
 
     running: include trials that have not ended yet, with what their checkpoint says. recipe: of whose trials alone.
 
-    Raises `ValueError` where a path is no results folder or has symbolic links in it, or where no trial has ended.
+    Raises `ValueError` if a path is no results folder or has symbolic links in it, or if no trial has ended.
     """
     if not paths:
         raise ValueError("no results folder is given; for example load('results/paper_grid')")
