@@ -21,6 +21,8 @@ __all__ = ["FIELDS", "FIELD_NAMES", "ConfigError", "TrialConfig", "check_field_n
 DEFAULT_PROBE = "logistic_regression"
 # Optional fields that are None but for the models that give a default for them.
 OF_SOME_MODELS = ("categories", "temperature", "minimum_temperature", "annealing_rate")
+# Optional fields of training of which 0 is the same as None.
+NONE_AT_0 = ("residual_blocks", "view_brightness", "view_noise", "view_erasing")
 
 # Fields that earlier records have under another name.
 RENAMED = {"pixel_deviation": "pixel_std"}
@@ -58,7 +60,7 @@ class TrialConfig(metaclass=WithOwnFields):
 
     # What is varied in the paper
     train_dataset: str = choice("base", "base", "augmented", help="what the model is trained on")
-    model: str = entry("vae", MODELS, help="the autoencoder, or a control that is not trained (pixels, pca, untrained)")
+    model: str = entry("vae", MODELS, help="what is trained, or a control that is not (pixels, pca, hog, untrained)")
     stn: str = choice(
         "none",
         *("none", "pretrained", "joint", "inverse"),
@@ -128,6 +130,9 @@ class TrialConfig(metaclass=WithOwnFields):
     hidden_widths: tuple[int, ...] = other(
         (32, 64, 128), help="channels of the encoder's stride-2 convolutions, 1 to 4 of them"
     )
+    residual_blocks: int | None = number(
+        None, 0, 8, help="of the encoder, behind each stride-2 convolution (He et al. 2016); default 0"
+    )
     output_activation: str = choice("tanh", "tanh", "linear", help="of the decoder; PyTorch-VAE ends in tanh")
     temperature: float | None = number(
         None, above=0, high=100, help="Gumbel-softmax temperature at step 0; default 0.5 (PyTorch-VAE)"
@@ -137,7 +142,9 @@ class TrialConfig(metaclass=WithOwnFields):
 
     # Loss = reconstruction_weight * MSE (mean over pixels) + kl_weight * KL (nats per image)
     reconstruction_weight: float | None = number(
-        None, above=0, help="default 1 for the VAE, 30 for the categorical VAE (PyTorch-VAE's alpha)"
+        None,
+        above=0,
+        help="default 1 for the VAE, 30 for the categorical VAE (PyTorch-VAE's alpha), none for joint embeddings",
     )
     kl_weight: float = number(0.001, 0, help="paper, section 3.2")
     reconstruction_target: str | None = choice(
@@ -148,6 +155,15 @@ class TrialConfig(metaclass=WithOwnFields):
     )
     consistency_form: str | None = choice(
         None, "distance", "kl", help="squared distance over the encodings' variance (default), or KL of the posteriors"
+    )
+
+    # What else is changed in training images, in each view of them; never in what is decoded, probed or tested
+    view_brightness: float | None = number(None, 0, 1, help="pixels are multiplied by 1 +- this, uniform; default 0")
+    view_noise: float | None = number(
+        None, 0, 10, help="standard deviation of Gaussian noise, in those of the pixels; default 0"
+    )
+    view_erasing: float | None = number(
+        None, 0, 1, help="probability that a rectangle is erased (Zhong et al. 2020); default 0"
     )
 
     # Optimiser
@@ -178,7 +194,7 @@ class TrialConfig(metaclass=WithOwnFields):
     probe_features: str | None = text(
         None,
         stage="readout",
-        help="default: mean (vae, untrained), logits (categorical_vae), code (autoencoder), pixels, components (pca)",
+        help="default: mean (vae, untrained), logits (categorical_vae), pixels, components (pca, hog), code (others)",
     )
     probe_stn: str | None = choice(
         None,
@@ -264,6 +280,16 @@ class TrialConfig(metaclass=WithOwnFields):
         return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
+    def has_second_view(self) -> bool:
+        """Whether each training image is encoded in a second view as well, with other warps."""
+        return self.consistency_weight is not None or "second" in MODELS[self.model].wants
+
+    @property
+    def alters_views(self) -> bool:
+        """Whether more is changed in views of training images than that they are warped."""
+        return (self.view_brightness, self.view_noise, self.view_erasing) != (None, None, None)
+
+    @property
     def encoding_dim(self) -> int:
         """Numbers per image in the encodings, whichever features are read."""
         return MODELS[self.model].encoding_dim(self)
@@ -330,10 +356,12 @@ class TrialConfig(metaclass=WithOwnFields):
         augmented = self.is_trained and self.train_dataset == "augmented"
         paired_stn = self.stn in ("pretrained", "joint")
         consistency = self.is_trained and bool(self.consistency_weight)
+        wanted = "second" in MODELS[self.model].wants
         return {
             "pixel_std": None if self.pixel_std == self.images.std else self.pixel_std,
-            "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency),
+            "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency or wanted),
             **dict.fromkeys(OF_SOME_MODELS),
+            **{name: getattr(self, name) or None for name in NONE_AT_0},
             **{name: default(name, value) for name, value in own.items()},
             # A base image without a transformer in front is its own base image.
             "reconstruction_target": _unless("input", self.reconstruction_target) if augmented or paired_stn else None,
@@ -342,7 +370,9 @@ class TrialConfig(metaclass=WithOwnFields):
             "stn_epochs": default("stn_epochs", 20, self.stn == "pretrained"),
             "stn_learning_rate": default("stn_learning_rate", 1e-3, self.stn != "none"),
             "alignment_weight": default(
-                "alignment_weight", default("reconstruction_weight", own["reconstruction_weight"]), self.stn == "joint"
+                "alignment_weight",
+                default("reconstruction_weight", own["reconstruction_weight"] or 1.0),
+                self.stn == "joint",
             ),
             "precision": _unless("tf32", self.precision),
             "probe": _unless(DEFAULT_PROBE, self.probe),
@@ -364,6 +394,12 @@ class TrialConfig(metaclass=WithOwnFields):
             raise ConfigError(
                 "`reconstruction_target` is base, but the inverse STN is scored against its own input; "
                 "it must be input",
+                "reconstruction_target",
+            )
+        if self.alters_views and self.reconstruction_weight is not None and self.reconstruction_target != "base":
+            raise ConfigError(
+                "views of training images are altered (view_brightness, view_noise, view_erasing), and what is decoded "
+                "must not be; `reconstruction_target` must be base, with `train_dataset` augmented",
                 "reconstruction_target",
             )
         if self.consistency_form == "kl" and not model.has_posterior:

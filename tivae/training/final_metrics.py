@@ -34,12 +34,12 @@ def of_model(
     for kind in KINDS:
         soft = last[f"{kind}_reconstruction"]
         found[f"{kind}_original_frame_reconstruction"] = soft
-        if stn is not None and evaluation.config.stn != "inverse":
+        if soft is not None and stn is not None and evaluation.config.stn != "inverse":
             back = model_input.through_and_back(stn)
             original = losses.losses(model, raw[kind], evaluation.noise(kind), last["step"], transform=back)
             found[f"{kind}_original_frame_reconstruction"] = original["reconstruction"]
         hard = None
-        if model.relaxes:
+        if model.relaxes and soft is not None:
             targets = evaluation.targets.get(kind)
             hard = losses.reconstruction(model, evaluation.sets[kind], transform=transform, targets=targets)
         found[f"{kind}_reconstruction_hard"] = hard
