@@ -14,15 +14,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 import analysis
-from analysis import formats, tables
 from analysis.frames.search import JOURNAL, journal_of
 from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
+from analysis.publishing import derived
+from analysis.publishing.derived import ABOUT
 from analysis.reprobe import FOLDER as REPROBED
 from tivae.io import files
 from tivae.io.redaction import redacted
@@ -31,14 +29,6 @@ EXIT_BAD_INPUT = 2
 FOLDER = Path(__file__).resolve().parent / "published"
 MAXIMUM_BYTES = 10 * 2**20
 
-# What says with which code and where figures were computed; a machine's name says nothing to others.
-_ORIGIN = (
-    *("device", "device_name", "threads", "kernels"),
-    *("python", "torch", "torchvision", "numpy", "scikit_learn", "commit"),
-)
-
-
-ABOUT = "about.json"
 # All that a copy may hold beside `ABOUT`.
 _PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL, QUESTION}
 
@@ -96,25 +86,6 @@ def _picture(results: Path, name: str) -> Path:
     return picture
 
 
-def origin(study: Study) -> dict[str, Any]:
-    """With what the trials were computed: the values of each column of provenance, and hours and dates in all."""
-    known = [name for name in _ORIGIN if name in study.trials]
-    found: dict[str, Any] = {name: _values(study.trials[name]) for name in known}
-    times = pd.to_datetime(study.trials["finished_at"]).dropna()
-    return found | {
-        "trials": len(study.trials),
-        "hours_in_trials": round(study.hours, 2),
-        "first": str(times.min().date()),
-        "last": str(times.max().date()),
-    }
-
-
-def _values(column: pd.Series) -> list[str]:
-    """Those recorded; that some trials recorded none where others did."""
-    values = sorted(column.dropna().astype(str).unique())
-    return [*values, *(["not recorded"] if values and column.isna().any() else [])]
-
-
 def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) -> None:
     (folder / "figures").mkdir(parents=True)
     for key in study.trials["key"]:
@@ -125,17 +96,11 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
     (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
-    copied = analysis.load(folder)
-    (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))
-    (folder / "epochs.csv").write_text(formats.csv(copied.epochs.drop(columns="study")))
-    for table in tables.all_of(copied)[0]:
-        for kind, path in table.write(folder / "tables").items():
-            if kind == "tex":
-                path.unlink()
     for picture in pictures:
         _copy(picture, folder / "figures")
-    about = {"command": redacted(command), **origin(study)}
-    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
+    for path, content in derived.of(analysis.load(folder), redacted(command)).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(content, encoding="utf-8")
 
 
 def _copy_trial(trial: Trial, folder: Path) -> None:

@@ -30,7 +30,7 @@ class Job:
     `TrialConfig.training_key`). trained: epochs of the training that are done already.
     """
 
-    kind: Literal["trial", "stn"]
+    job_type: Literal["trial", "stn"]
     config: TrialConfig
     others: tuple[TrialConfig, ...] = ()
     trained: int = 0
@@ -42,41 +42,41 @@ class Job:
         # What the driver asks for names what the user asked for.
         with registry.importing():
             config, *others = map(TrialConfig.from_dict, content["configs"])
-        return cls(content["kind"], config, tuple(others), content["trained"])
+        return cls(content["job_type"], config, tuple(others), content["trained"])
 
     def to_text(self) -> str:
         """The job as JSON: one string, where Tune would copy and flatten a nested config several times."""
         configs = [config.to_dict() for config in (self.config, *self.others)]
-        return json.dumps({"kind": self.kind, "configs": configs, "trained": self.trained})
+        return json.dumps({"job_type": self.job_type, "configs": configs, "trained": self.trained})
 
     @property
     def trials(self) -> list[Job]:
         """Its trials, each as a job of its own; none of an STN."""
-        return [Job("trial", config) for config in (self.config, *self.others)] if self.kind == "trial" else []
+        return [Job("trial", config) for config in (self.config, *self.others)] if self.job_type == "trial" else []
 
     # Cached, since a dispatcher asks for them again and again: a key is a hash of the whole config.
     @functools.cached_property
     def key(self) -> str:
         """The key of the STN, or of the trial with the most epochs."""
-        key = self.config.key if self.kind == "trial" else self.config.stn_key
+        key = self.config.key if self.job_type == "trial" else self.config.stn_key
         assert key is not None
         return key
 
     @property
     def part(self) -> str:
         """The folder within a study of `key`."""
-        return f"{self.kind}s/{self.key}"
+        return f"{self.job_type}s/{self.key}"
 
     @functools.cached_property
     def makes(self) -> str:
         """The folder within a study that no other job may write to meanwhile."""
-        training = self.config.training_key if self.kind == "trial" else None
+        training = self.config.training_key if self.job_type == "trial" else None
         return self.part if training is None else f"trainings/{training}"
 
     @functools.cached_property
     def needs(self) -> str | None:
         """The folder within a study, of an STN, that must be there first."""
-        stn = self.config.stn_key if self.kind == "trial" else None
+        stn = self.config.stn_key if self.job_type == "trial" else None
         return None if stn is None else f"stns/{stn}"
 
     @property
@@ -88,7 +88,7 @@ class Job:
     @property
     def operations(self) -> tuple[str, ...]:
         """What decides which operations of the device it uses: jobs that are alike in it run on the same devices."""
-        if self.kind == "stn":
+        if self.job_type == "stn":
             return ("stn",)
         config = self.config
         views = ("second view" if config.has_second_view else "", "altered" if config.alters_views else "")
@@ -97,7 +97,7 @@ class Job:
     @property
     def epochs(self) -> int:
         """Epochs of the whole job; 0 for a control, which is not trained."""
-        epochs = self.config.epochs if self.kind == "trial" else self.config.stn_epochs
+        epochs = self.config.epochs if self.job_type == "trial" else self.config.stn_epochs
         assert epochs is not None
         return epochs
 
@@ -110,7 +110,7 @@ class Job:
     def epoch_cost(self) -> float:
         """Expected work of one epoch; 0 for a control."""
         config = self.config
-        if self.kind == "stn":
+        if self.job_type == "stn":
             return self._images * self._stn_share
         if not config.is_trained:
             return 0.0
@@ -125,7 +125,7 @@ class Job:
     @functools.cached_property
     def _readout_cost(self) -> float:
         """Encoding for each number of epochs, and the probes of each trial."""
-        if self.kind == "stn":
+        if self.job_type == "stn":
             return 0.0
         groups = len({(trial.config.epochs, trial.config.evaluation_key) for trial in self.trials})
         # Without a training, a control is fitted and encoded in about the time of an epoch.

@@ -9,20 +9,15 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from tivae import resolution
 from tivae.data import catalogue
 from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
 from tivae.data.standardisation import Standardisation
 from tivae.fields import STAGES, ConfigError, checked, choice, entry, number, other, stage_of, text
-from tivae.own_fields import WithOwnFields, own_fields
 from tivae.registry import MODELS, PROBES
+from tivae.resolution import WithOwnFields, own_fields
 
 __all__ = ["FIELDS", "FIELD_NAMES", "ConfigError", "TrialConfig", "check_field_name", "known_fields"]
-
-DEFAULT_PROBE = "logistic_regression"
-# Optional fields that are None but for the models that give a default for them.
-OF_SOME_MODELS = ("categories", "temperature", "minimum_temperature", "annealing_rate")
-# Optional fields of training of which 0 is the same as None.
-NONE_AT_0 = ("residual_blocks", "view_brightness", "view_noise", "view_erasing")
 
 # Fields that earlier records have under another name.
 RENAMED = {"pixel_deviation": "pixel_std"}
@@ -213,18 +208,20 @@ class TrialConfig(metaclass=WithOwnFields):
     )
 
     def __post_init__(self) -> None:
-        self._resolve_dataset()
+        dataset, facts = resolution.resolved_dataset(self.dataset, self.dataset_facts)
+        object.__setattr__(self, "dataset", dataset)
+        object.__setattr__(self, "dataset_facts", facts)
         for item in (FIELDS["model"], FIELDS["probe"]):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
-        unused = self._unused()
+        unused = resolution.unused(self)
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name not in unused or not _same(value, unused[item.name]):
                 object.__setattr__(self, item.name, checked(item, value))
         # Only now, since what is unused follows from fields that are checked above.
-        for name, value in (self._defaults() | self._unused()).items():
+        for name, value in (resolution.defaults(self) | resolution.unused(self)).items():
             object.__setattr__(self, name, value)
-        self._check()
+        resolution.check(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The class of a config with own fields can't be found by its name.
@@ -323,108 +320,6 @@ class TrialConfig(metaclass=WithOwnFields):
             raise ConfigError(str(problem), "dataset") from None
         return cls(**values)
 
-    def _resolve_dataset(self) -> None:
-        """Puts a name and facts in the place of a path or a `package.module:Name`."""
-        dataset, facts = self.dataset, self.dataset_facts
-        if facts is not None and not isinstance(facts, str):
-            raise ConfigError(f"`dataset_facts` is {facts!r}; leave it out, it follows from `dataset`", "dataset_facts")
-        try:
-            if not isinstance(dataset, str):
-                raise DataError(f"`dataset` is {dataset!r}; it must be a name or a path")
-            if catalogue.is_resolved(dataset, facts):
-                catalogue.named(dataset, facts)
-            else:
-                dataset, facts = catalogue.resolved(dataset)
-        except DataError as problem:
-            raise ConfigError(str(problem), "dataset") from None
-        object.__setattr__(self, "dataset", dataset)
-        object.__setattr__(self, "dataset_facts", facts)
-
-    def _unused(self) -> dict[str, Any]:
-        """The fields that decide nothing, with what stands there: None, or 0 epochs."""
-        names = (*MODELS[self.model].unused(self), *PROBES[self.probe or DEFAULT_PROBE].unused)
-        return dict.fromkeys(names) | ({} if self.is_trained else {"epochs": 0})
-
-    def _defaults(self) -> dict[str, Any]:
-        """Defaults filled in; None where a field decides nothing, or only repeats what is so without it."""
-
-        def default(name: str, value: Any, used: bool = True) -> Any:
-            given = getattr(self, name)
-            return None if not used else value if given is None else given
-
-        own = {"reconstruction_weight": 1.0, **MODELS[self.model].defaults(self)}
-        augmented = self.is_trained and self.train_dataset == "augmented"
-        paired_stn = self.stn in ("pretrained", "joint")
-        consistency = self.is_trained and bool(self.consistency_weight)
-        wanted = "second" in MODELS[self.model].wants
-        return {
-            "pixel_std": None if self.pixel_std == self.images.std else self.pixel_std,
-            "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency or wanted),
-            **dict.fromkeys(OF_SOME_MODELS),
-            **{name: getattr(self, name) or None for name in NONE_AT_0},
-            **{name: default(name, value) for name, value in own.items()},
-            # A base image without a transformer in front is its own base image.
-            "reconstruction_target": _unless("input", self.reconstruction_target) if augmented or paired_stn else None,
-            "consistency_weight": self.consistency_weight if consistency else None,
-            "consistency_form": default("consistency_form", "distance", consistency),
-            "stn_epochs": default("stn_epochs", 20, self.stn == "pretrained"),
-            "stn_learning_rate": default("stn_learning_rate", 1e-3, self.stn != "none"),
-            "alignment_weight": default(
-                "alignment_weight",
-                default("reconstruction_weight", own["reconstruction_weight"] or 1.0),
-                self.stn == "joint",
-            ),
-            "precision": _unless("tf32", self.precision),
-            "probe": _unless(DEFAULT_PROBE, self.probe),
-            "probe_stn": _unless("used", self.probe_stn) if self.stn != "none" else None,
-            "probe_features": default("probe_features", MODELS[self.model].feature_names[0]),
-        }
-
-    def _check(self) -> None:
-        """Raises `ConfigError` where fields that are legal by themselves do not go together."""
-        model = MODELS[self.model]
-        if self.probe_features not in model.feature_names:
-            raise ConfigError(
-                f"`probe_features` is {self.probe_features}, which a {self.model} does not have; "
-                f"it must be one of {', '.join(model.feature_names)}",
-                "probe_features",
-            )
-        self._check_images()
-        if self.stn == "inverse" and self.reconstruction_target == "base":
-            raise ConfigError(
-                "`reconstruction_target` is base, but the inverse STN is scored against its own input; "
-                "it must be input",
-                "reconstruction_target",
-            )
-        if self.alters_views and self.reconstruction_weight is not None and self.reconstruction_target != "base":
-            raise ConfigError(
-                "views of training images are altered (view_brightness, view_noise, view_erasing), and what is decoded "
-                "must not be; `reconstruction_target` must be base, with `train_dataset` augmented",
-                "reconstruction_target",
-            )
-        if self.consistency_form == "kl" and not model.has_posterior:
-            raise ConfigError(
-                f"`consistency_form` is kl, but {self.model} has no posterior; it must be distance", "consistency_form"
-            )
-        model.check(self)
-
-    def _check_images(self) -> None:
-        """Refuses more images, and longer shifts, than the data set has room for."""
-        images = self.images
-        left = max((self.train_images or images.train_images) - LEAST_IMAGES, 0)
-        train, test = (f"the {count:,} of {images.title}" for count in (images.train_images, images.test_images))
-        bounds = {
-            "train_images": (images.train_images, train),
-            "test_images": (images.test_images, test),
-            "batch_size": (images.train_images, train),
-            "shift_pixels": (images.size, f"the size of the images of {images.title}"),
-            "validation_images": (left, f"so that {LEAST_IMAGES} training images are left"),
-        }
-        for name, (most, why) in bounds.items():
-            value = getattr(self, name)
-            if value is not None and value > most:
-                raise ConfigError(f"`{name}` is {value}; it must be at most {most}, {why}", name)
-
 
 FIELDS = {item.name: item for item in fields(TrialConfig)}
 FIELD_NAMES = tuple(FIELDS)
@@ -449,11 +344,6 @@ def _digest(values: Mapping[str, Any]) -> str:
     content = {name: value for name, value in values.items() if value is not None} | {"recipe": RECIPE}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _unless(default: str, value: str | None) -> str | None:
-    """None for the default written out, so that it has the key of the field left alone."""
-    return None if value == default else value
 
 
 def _same(value: Any, other: Any) -> bool:

@@ -74,7 +74,7 @@ def _work(
     _prepare(pool["threads"])
     with registry.importing():
         chosen(wanted.measures)
-    pretraining = job.kind == "stn"
+    pretraining = job.job_type == "stn"
     lacking = device_support.missing(job.config, pool["device"], pretraining=pretraining, measures=wanted.measures)
     if lacking is not None:
         tune.report({"status": "unsupported", "error": lacking})
@@ -129,7 +129,7 @@ def _run(
             notices.clear()
             alive()
 
-        if job.kind == "stn":
+        if job.job_type == "stn":
             found = [stages.run_stn(job.config, place, report)]
         else:
             estimated = intermediate if intermediate in METRICS else None

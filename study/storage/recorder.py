@@ -56,7 +56,7 @@ class Recorder:
         """A job has ended; `result` as of `engine.Watchers`."""
         part = job.part
         self.mirror.bring(part)
-        if job.kind == "trial" and not result["recorded"]:
+        if job.job_type == "trial" and not result["recorded"]:
             # What it left of epochs belongs to its record.
             self.mirror.bring(job.makes)
             self.mirror.finish()
@@ -72,7 +72,7 @@ class Recorder:
             record = records.read(self._study / part)
             for logger in self._loggers if record is not None else ():
                 logger.ended(job, record or {})
-        if job.kind == "trial" and self._tell is not None:
+        if job.job_type == "trial" and self._tell is not None:
             self._tell(job.config, result)
         self._frames.update()
 

@@ -71,11 +71,11 @@ class Dataset:
         )
 
     def behind(self, front: Callable[[Tensor], Tensor] | None) -> Dataset:
-        """The same images behind `front`, which each batch passes as it is read; `through` does so once."""
+        """The same images behind `front`, which each batch passes as it is read; `transformed` does so once."""
         return replace(self, front=front)
 
     @torch.no_grad()
-    def through(self, transform: Callable[[Tensor], Tensor], batch_size: int = 1000) -> Dataset:
+    def transformed(self, transform: Callable[[Tensor], Tensor], batch_size: int = 1000) -> Dataset:
         """The dataset of `transform`'s outputs, computed once and kept."""
         outputs = torch.cat([transform(batch) for batch in self.batches(batch_size)])
         return Dataset(outputs, standardisation=self.standardisation)

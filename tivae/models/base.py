@@ -209,21 +209,21 @@ class Trainable(Model):
         """Reconstruction of `images` themselves and KL, per image, with one posterior sample each."""
         return self.score(self.encode(images), plain(images), noise, step)
 
-    def score(self, parameters: Tensor, view: ModelInput, noise: Tensor, step: int) -> ImageLosses:
+    def score(self, parameters: Tensor, inputs: ModelInput, noise: Tensor, step: int) -> ImageLosses:
         """Reconstruction of the input's target and KL, per image, with one sample each of posterior `parameters`.
 
         Without a decoder the reconstruction is 0.
         """
         error = parameters.new_zeros(len(parameters))
         if self.decoder is not None:
-            error = self.errors(self.latents(parameters, noise, step), view)
+            error = self.errors(self.latents(parameters, noise, step), inputs)
         return ImageLosses(error, self.kl(parameters), self.terms(parameters))
 
-    def errors(self, latents: Tensor, view: ModelInput) -> Tensor:
+    def errors(self, latents: Tensor, inputs: ModelInput) -> Tensor:
         """Squared error (B,), mean over pixels, between the image of `latents` and the input's target."""
         decoded = self.decode(latents)
-        restored = decoded if view.restore is None else view.restore(decoded)
-        return functional.mse_loss(restored, view.target, reduction="none").mean(dim=(1, 2, 3))
+        restored = decoded if inputs.restore is None else inputs.restore(decoded)
+        return functional.mse_loss(restored, inputs.target, reduction="none").mean(dim=(1, 2, 3))
 
     def terms(self, parameters: Tensor) -> Mapping[str, Tensor]:  # noqa: ARG002
         """The model's `loss_terms` by name, each per image (B,)."""

@@ -71,7 +71,7 @@ class ModelTraining(Training):
         self._noise = StepNoise(self.model, self.generators["noise"], data.device)
         self._epoch_sets = EpochSets(config, data, frozen_stn, self.generators)
         self._labels = torch.from_numpy(data.train_labels).to(data.device) if "labels" in self.model.wants else None
-        self.figure_names = tuple(self._figures())
+        self.metric_names = tuple(self._metrics())
 
     @property
     def stn(self) -> SpatialTransformer | None:
@@ -85,29 +85,29 @@ class ModelTraining(Training):
 
     def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
         batch = images.batch(index)
-        view = self.transform(batch)
+        inputs = self.transform(batch)
         if self.config.reconstruction_target == "base":
-            view = replace(view, target=self._epoch_sets.base.batch(index))
+            inputs = replace(inputs, target=self._epoch_sets.base.batch(index))
         noise = self._noise.take(len(batch))
-        first, given = self._encoded(view, images, index)
-        losses = self.model.score(first, view, noise, step)
+        first, given = self._encoded(inputs, images, index)
+        losses = self.model.score(first, inputs, noise, step)
         total = self.model.total(losses)
-        figures = self._of_images(losses)
+        metrics = self._of_images(losses)
         if self.config.consistency_weight is not None:
             assert given.second is not None
             assert self.config.consistency_form is not None
             pull = consistency(self.model, first, given.second, self.config.consistency_form)
             total = total + self.config.consistency_weight * pull
-            figures.append(pull)
+            metrics.append(pull)
         if self.model.step_terms:
             terms = self.model.at_step(first, given)
             total = total + self.model.step_total(terms)
-            figures += [terms[term.name] for term in self.model.step_terms]
+            metrics += [terms[term.name] for term in self.model.step_terms]
         if self.config.alignment_weight is not None:
-            alignment = self._alignment(view, index)
+            alignment = self._alignment(inputs, index)
             total = total + self.config.alignment_weight * alignment
-            figures.append(alignment)
-        return total, torch.stack([total, *figures])
+            metrics.append(alignment)
+        return total, torch.stack([total, *metrics])
 
     def measure(self, step: int) -> EpochRow:
         return self.evaluation.row(step)
@@ -120,16 +120,18 @@ class ModelTraining(Training):
         if state["evaluation"] != self.config.evaluation_key:
             self.rows = [without_evaluation(row) for row in self.rows]
 
-    def _encoded(self, view: ModelInput, images: Dataset, index: Tensor) -> tuple[Tensor, Given]:
+    def _encoded(self, inputs: ModelInput, images: Dataset, index: Tensor) -> tuple[Tensor, Given]:
         """The posterior parameters of the first view, and what else the step needs."""
         others = {}
         if self._epoch_sets.second is not None:
             others["second"] = self._epoch_sets.second
         if "base" in self.model.wants:
             others["base"] = self._epoch_sets.base.behind(self.frozen_stn)
-        seen = [view.seen, *(self.transform(other.batch(index)).seen for other in others.values())]
+        seen = [inputs.seen, *(self.transform(other.batch(index)).seen for other in others.values())]
         # One pass for all, so that batch norm sees the views as one batch.
-        first, *rest = self.model.encode(torch.cat(seen)).chunk(len(seen)) if others else [self.model.encode(view.seen)]
+        first, *rest = (
+            self.model.encode(torch.cat(seen)).chunk(len(seen)) if others else [self.model.encode(inputs.seen)]
+        )
         labels = None if self._labels is None else self._labels[index]
         given = dict(zip(others, rest, strict=True))
         return first, Given(**given, labels=labels, warps=self._warps(images, index))
@@ -149,10 +151,10 @@ class ModelTraining(Training):
         means += [losses.kl.mean()] if self.model.has_posterior else []
         return means + [losses.terms[term.name].mean() for term in self.model.loss_terms]
 
-    def _alignment(self, view: ModelInput, index: Tensor) -> Tensor:
+    def _alignment(self, inputs: ModelInput, index: Tensor) -> Tensor:
         """The paper's STN loss (section 3.2): mean squared error between the STN's output and the base images."""
         assert self.trained_stn is not None
-        aligned = view.seen
+        aligned = inputs.seen
         if self._epoch_sets.alignment is not None:
             aligned = self.trained_stn(self._epoch_sets.alignment.batch(index))
         return functional.mse_loss(aligned, self._epoch_sets.base.batch(index))
@@ -163,7 +165,7 @@ class ModelTraining(Training):
             groups.append({"params": list(self.trained_stn.parameters()), "lr": self.config.stn_learning_rate})
         return groups
 
-    def _figures(self) -> Iterator[str]:
+    def _metrics(self) -> Iterator[str]:
         yield "train_loss"
         if self.model.decoder is not None:
             yield "train_reconstruction"

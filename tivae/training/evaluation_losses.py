@@ -33,7 +33,7 @@ class EvaluationLosses:
         self._noise: dict[str, Tensor] = {}
         self.sets = data.evaluation_sets()
         if frozen_stn is not None:
-            self.sets = {name: images.through(frozen_stn) for name, images in self.sets.items()}
+            self.sets = {name: images.transformed(frozen_stn) for name, images in self.sets.items()}
         self.targets = data.evaluation_targets() if config.reconstruction_target == "base" else {}
 
     def row(self, step: int) -> EpochRow:

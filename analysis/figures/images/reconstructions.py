@@ -206,7 +206,7 @@ def _chosen(study: Study) -> dict[str, tuple[Trial, TrainedModel]]:
 
 
 def _decoding(trial: Trial) -> TrainedModel:
-    model = trial.model()
+    model: TrainedModel = trial.model()
     if isinstance(model.model, Trainable) and model.model.decoder is None:
         raise NotSupported(f"{cell_label(trial.row)} has no decoder")
     return model
