@@ -21,7 +21,6 @@ from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
 from analysis.publishing import derived
 from analysis.publishing.derived import ABOUT
-from analysis.reprobe import FOLDER as REPROBED
 from tivae.io import files
 from tivae.io.redaction import redacted
 
@@ -30,14 +29,14 @@ FOLDER = Path(__file__).resolve().parent / "published"
 MAXIMUM_BYTES = 10 * 2**20
 
 # All that a copy may hold beside `ABOUT`.
-_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL, QUESTION}
+_PARTS = {"trials", "tables", "figures", "trials.csv", "epochs.csv", JOURNAL, QUESTION}
 
 
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
     """Writes the copy to `output` (analysis/published/NAME by default), in place of an earlier one, and returns it.
 
-    Holds trials.csv, epochs.csv, the tables, `about.json`, the pictures `figures` of the study's report, what
-    `analysis.reprobe` found, the journal of a search, and of each trial its record, predictions and curves.
+    Holds trials.csv, epochs.csv, the tables, `about.json`, the pictures `figures` of the study's report, the journal of
+    a search, and of each trial its record, predictions and curves.
     command: what ran the study.
 
     Raises `ValueError` where no trial has ended, a picture is not in the report, the copy has more than 10 MiB, or
@@ -90,9 +89,6 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
     (folder / "figures").mkdir(parents=True)
     for key in study.trials["key"]:
         _copy_trial(study.trial(key), folder / "trials" / key)
-    for other in (path for results in study.folders.values() for path in sorted((results / REPROBED).glob("*.csv"))):
-        (folder / REPROBED).mkdir(exist_ok=True)
-        _copy(other, folder / REPROBED)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
     (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
