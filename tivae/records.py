@@ -99,7 +99,7 @@ def trained_state(config: TrialConfig, study: Path, device: torch.device | str =
 
 
 def trained_epochs(study: Path, training_key: str) -> int:
-    """The epochs of a training that further ones can continue from, as far as the names of its files and record tell."""
+    """The epochs of a training that can be continued from, by the names of its files and its record."""
     folder = training_folder(study, training_key)
     kept = [int(path.stem.removeprefix("epoch-")) for path in folder.glob("epoch-*.pt")]
     return max(kept, default=0)
