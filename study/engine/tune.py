@@ -40,8 +40,8 @@ class Watchers:
     """Driver callbacks for job events.
 
     ended: called once per job with what its worker reported last: `status` (finished, failed or pruned), `error`,
-    `recorded` (whether its worker has written its record) and its metrics. reported: called with the metrics of each epoch.
-    stepped: called several times a second.
+    `recorded` (whether its worker has written its record) and its metrics.
+    reported: called with the metrics of each epoch. stepped: called several times a second.
     """
 
     ended: Callable[[Job, dict[str, Any]], None]
