@@ -16,7 +16,7 @@ import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
-from study.engine.cluster import PROBE_SECONDS, LiveSlots, check_storage, nodes, session
+from study.engine.cluster import LiveSlots, awaited, check_storage, session
 from study.engine.devices import ClusterError, Pool
 from study.engine.dispatcher import Dispatcher
 from study.engine.scheduler import Scheduler
@@ -28,7 +28,7 @@ from study.search.searched_jobs import SearchedJobs
 from study.storage.remote import Storage
 from tivae.stages import Wanted
 
-__all__ = ["PROBE_SECONDS", "ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
+__all__ = ["ClusterError", "LiveSlots", "Watchers", "awaited", "check_storage", "run", "session"]
 
 TUNE_FOLDER = "tune"
 # Every node has it.
