@@ -69,7 +69,7 @@ class RunOptions:
 
 
 def outside_of_a_job(options: RunOptions) -> RunOptions:
-    """The options with absolute paths, the process being in its user's home: `options` and no change unless it is a job.
+    """The options of a Ray job with absolute paths, the process being in its user's home now; others as they are.
 
     Ray makes a job's working folder anew on each node and deletes it with the job, also while this process is in it.
 

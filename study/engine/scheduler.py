@@ -14,7 +14,7 @@ from study.engine.dispatcher import Dispatcher
 class Scheduler(FIFOScheduler):
     """Tune's first-in-first-out order, without its walk through all trials at every step.
 
-    should_prune: called with each row that a trial reports, whether it is to be stopped.
+    should_prune: called with each report of a trial, whether it is to be stopped.
     """
 
     def __init__(self, dispatcher: Dispatcher, should_prune: Callable[[Trial, dict[str, Any]], bool]):

@@ -1,6 +1,7 @@
 """Jobs are handed out in order, to free slots, and never before their STN is there."""
 
 import heapq
+import json
 import math
 from collections import Counter, deque
 from pathlib import Path
@@ -36,6 +37,11 @@ def dispatcher(tmp_path, given_up):
 def _kinds(dispatcher, count):
     given = [dispatcher.suggest(str(number)) for number in range(count)]
     return [_job(suggestion).kind if suggestion else None for suggestion in given]
+
+
+def _report(*rows):
+    """What a worker reports of these epochs."""
+    return {"rows": json.dumps(rows)}
 
 
 def _job(suggestion):
@@ -106,7 +112,7 @@ def _makespan(searcher, slots, speeds):
             return now
         now, trial, device = heapq.heappop(events)
         job = searcher.job(trial)
-        searcher.on_trial_result(trial, {"wall_seconds": job.cost / job.epochs / speeds[device]})
+        searcher.on_trial_result(trial, _report({"wall_seconds": job.cost / job.epochs / speeds[device]}))
         searcher.on_trial_complete(trial, DONE)
         free[device] += 1
 
@@ -183,7 +189,7 @@ def test_deaths_that_epochs_came_between_are_not_counted(dispatcher):
     searcher = dispatcher([PLAIN[0]], [CPU])
     for attempt in range(3 * MAX_RETRIES):
         assert searcher.suggest(str(attempt))["job"]
-        searcher.on_trial_result(str(attempt), {"epoch": attempt, "wall_seconds": 1.0})
+        searcher.on_trial_result(str(attempt), _report({"epoch": attempt, "wall_seconds": 1.0}))
         searcher.on_trial_complete(str(attempt), error=True)
         assert searcher.was_put_back(str(attempt))
 
@@ -229,7 +235,7 @@ def test_nodes_of_one_type_are_filled_alike_and_an_old_one_does_not_hold_up_the_
     given = {trial: searcher.suggest(trial)["pool"]["node"] for trial in ("0", "1")}
     for trial, node in given.items():
         job, speed = searcher.job(trial), {"slow": 1e3, "fast": 2e4}[node]
-        searcher.on_trial_result(trial, {"wall_seconds": job.cost / job.epochs / speed})
+        searcher.on_trial_result(trial, _report({"wall_seconds": job.cost / job.epochs / speed}))
         searcher.on_trial_complete(trial, DONE)
     assert searcher.suggest("2")["pool"]["node"] == "fast"
     assert searcher.suggest("3") is None, "the fast one has ended both before the slow one has ended one"
