@@ -17,7 +17,7 @@ from study.search.searched_jobs import SearchedJobs
 
 # Of all workers together, at most, unless one would wait for longer than that with its epochs: a report costs the
 # driver milliseconds, whatever is in it.
-REPORTS_PER_SECOND, MOST_REPORT_SECONDS = 20.0, 10.0
+REPORTS_PER_SECOND, MOST_REPORT_SECONDS = 10.0, 10.0
 # A job whose worker died is given out again this often; a trial that raises is recorded and not run again.
 MAX_RETRIES = 3
 

@@ -14,12 +14,13 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 
 from study.engine.cluster import LiveSlots, awaited, check_storage, session
 from study.engine.devices import ClusterError, Pool
 from study.engine.dispatcher import Dispatcher
-from study.engine.scheduler import Scheduler
+from study.engine.scheduler import ActorManager, Scheduler
 from study.engine.worker import rows_of, work
 from study.jobs import Job
 from study.monitor.display import Display
@@ -97,6 +98,8 @@ def run(
             verbose=0,
         ),
     )
+    # By its name there, as Tune lets nobody choose it.
+    tune_controller.RayActorManager = ActorManager
     # It would repeat, without their reasons, which trials failed.
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     tuner.fit()

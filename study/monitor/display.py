@@ -22,7 +22,7 @@ from study.monitor.progress import Progress, Score, duration, in_words, label
 LINE_INTERVAL = 30.0
 REFRESH_INTERVAL = 0.5
 # Of the time, at most, that is spent on pictures.
-REFRESH_SHARE = 0.02
+REFRESH_SHARE = 0.01
 # Running jobs of a line; the file status.json has all.
 SHOWN_IN_LINES = 8
 # Of the live table: rows that are shown on a terminal of any height, and lines beside the rows.

@@ -17,7 +17,7 @@ from tivae.io import files
 
 NAME = "status.json"
 # Seconds between two writes while a study runs; more where, with a thousand slots, they would take a larger share.
-INTERVAL, SHARE = 2.0, 0.02
+INTERVAL, SHARE = 2.0, 0.01
 
 
 class StatusFile:

@@ -100,17 +100,20 @@ class Marks:
 
     def __init__(self, what: str, slots: int, amount: float, profile: str | None):
         self._what, self._slots, self._amount = what, slots, amount
-        self._events, self._began = 0, False
+        self._events, self._began, self.starts = 0, False, 0
         self._profile = profile
         self._profiler = cProfile.Profile(time.thread_time)
 
-    def count(self) -> None:
-        """An epoch, or a trial, of which the first ones are left out: workers start, and modules are loaded."""
+    def count(self, running: int) -> None:
+        """An epoch, or a trial, of which the first ones are left out: workers start, and modules are loaded.
+
+        running: jobs that run now, all of which must before epochs count.
+        """
         self._events += 1
-        # Until every worker is there, and has been for a while.
         first = 3 * self._slots if self._what == "epochs" else max(self._slots, int(WARM_UP * self._amount))
-        if not self._began and self._events >= first:
-            self._began, self._events = True, 0
+        is_filled = self._what == "trials" or running == self._slots
+        if not self._began and self._events >= first and is_filled:
+            self._began, self._events, self.starts = True, 0, 0
             self._cpu, self._wall = time.process_time(), time.perf_counter()
             if self._profile:
                 self._profiler.enable()
@@ -133,6 +136,7 @@ class Marks:
         unit = 1024**3 if sys.platform == "darwin" else 1024**2
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
         found = {"each": cpu / self._events, "events": self._events, "cpu": cpu, "wall": wall, "memory_gib": memory}
+        found["starts"] = self.starts
         print(json.dumps(found), file=sys.__stdout__, flush=True)
         ray.shutdown()
         os._exit(0)
@@ -148,7 +152,7 @@ def _one(what: str, slots: int, amount: float, profile: str | None) -> None:
         Pool("cpu", {"CPU": 1.0, name: 1.0}, SLOTS_OF_A_NODE, node=name, host=name, is_full=True) for name in names
     ]
     marks = Marks(what, slots, amount, profile)
-    with tempfile.TemporaryDirectory() as folder, _simulated(slots):
+    with tempfile.TemporaryDirectory() as folder, _simulated(slots, marks):
         study = Path(folder) / "study"
         jobs = [Job("trial", TrialConfig(seed=seed, epochs=epochs)) for seed in range(trials)]
         with open(os.devnull, "w") as terminal:
@@ -161,12 +165,12 @@ def _one(what: str, slots: int, amount: float, profile: str | None) -> None:
                 assert result["status"] == "finished", result
                 recorder.ended(job, result)
                 if what == "trials":
-                    marks.count()
+                    marks.count(len(display.progress.running))
 
             def reported(job: Job, rows: list[dict[str, Any]]) -> None:
                 recorder.reported(job, rows)
                 for _ in rows if what == "epochs" else ():
-                    marks.count()
+                    marks.count(len(display.progress.running))
 
             with display:
                 watchers = tune.Watchers(ended, reported, status.update)
@@ -174,11 +178,12 @@ def _one(what: str, slots: int, amount: float, profile: str | None) -> None:
 
 
 @contextlib.contextmanager
-def _simulated(slots: int) -> Iterator[None]:
+def _simulated(slots: int, marks: Marks) -> Iterator[None]:
     """Within the block Tune's actors are simulated ones, and stay on their node by a resource of its own."""
     host = ray.remote(num_cpus=0, max_concurrency=4 * slots + 8)(Host).remote()
 
     def stand_in(*arguments: Any, **named: Any) -> Any:
+        marks.starts += 1
         return ActorClass(host)
 
     placement_group.PlacementGroupAcquiredResources._annotate_remote_entity = stand_in

@@ -281,3 +281,28 @@ def test_without_any_pool_the_study_ends_when_nothing_runs(dispatcher):
         searcher.on_trial_complete(str(number), error=True)
     assert searcher.suggest("over") == Searcher.FINISHED
     assert searcher.left == 4
+
+
+@pytest.mark.parametrize(("slots", "seconds"), [(2, 0.2), (50, 5.0), (1000, 10.0)])
+def test_workers_report_the_less_often_the_more_there_are(dispatcher, slots, seconds):
+    searcher = dispatcher(PLAIN, [Pool("cpu", {"CPU": 1}, slots)])
+    assert searcher.suggest("0")["report_seconds"] == pytest.approx(seconds)
+
+
+def test_with_all_slots_taken_nothing_is_looked_through(dispatcher, monkeypatch):
+    """Tune asks after each report, and ten thousand jobs may wait."""
+    searcher = dispatcher([TrialConfig(seed=seed) for seed in range(5)], [CPU])
+    assert _kinds(searcher, 3) == ["trial", "trial", None]
+    monkeypatch.setattr(searcher, "_ready", lambda: pytest.fail("it looked"))
+    assert searcher.suggest("3") is None
+
+
+def test_trials_on_a_node_that_has_left_are_stranded_until_they_end(dispatcher):
+    gone, stays = (Pool("cpu", {"CPU": 1}, 1, node=name) for name in ("gone", "stays"))
+    searcher = dispatcher(PLAIN, [gone, stays])
+    assert _kinds(searcher, 2) == ["trial", "trial"]
+    assert searcher.stranded() == []
+    searcher.resize([stays])
+    assert searcher.stranded() == ["0"]
+    searcher.on_trial_complete("0", error=True)
+    assert searcher.stranded() == []
