@@ -262,7 +262,7 @@ def _asked(
 ) -> tuple[set[str], dict[str, str | None]]:
     """The nodes whose worker has started, and what each says of the storage, None or a reason, if it does in time."""
     check = ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(_check_from_there)
-    asked = {
+    asked: dict[Any, str] = {
         check.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(
             storage, token, node.id
         ): node.id
@@ -276,7 +276,7 @@ def _asked(
         for stream in ready:
             begun.add(asked[stream])
             try:
-                answer = ray.get(next(stream))
+                answer: Any = ray.get(next(stream))
             except ray.exceptions.RayError as error:
                 answers[asked.pop(stream)] = " ".join(str(error).split())[-300:]
             else:

@@ -19,7 +19,7 @@ GATHERING_SECONDS, MOST_GATHERING_SECONDS = 1e-4, 0.05
 FEW_FUTURES = 50
 
 
-class ActorManager(RayActorManager):  # type: ignore[misc]
+class ActorManager(RayActorManager):
     """Tune's manager of actors, which takes all events that are there.
 
     Tune looks through all futures for each single event, which with a thousand workers takes longer than what follows.

@@ -60,7 +60,7 @@ class TensorBoard:
         final = {f"final/{name}": value for name, value in _numbers(record["metrics"]).items()}
         settings = text("config", json.dumps(record["config"]))
         events += [event_file.scalars(final, last), event_file.of_summary(settings, last)]
-        file.write(*events, *(_settings(record) if job.kind == "trial" else ()))
+        file.write(*events, *(_settings(record) if job.job_type == "trial" else ()))
 
     def close(self) -> None:
         """Nothing is left to write."""
