@@ -272,8 +272,10 @@ def _asked(
     answers: dict[str, str | None] = {}
     # First each says that it has started, then what came of it.
     for _ in range(2):
-        ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=seconds) if asked else ([], [])
-        for stream in ready:
+        ready: tuple[list[Any], Any] = ([], [])
+        if asked:
+            ready = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
+        for stream in ready[0]:
             begun.add(asked[stream])
             try:
                 answer: Any = ray.get(next(stream))
