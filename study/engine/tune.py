@@ -194,7 +194,7 @@ class _Events(tune.Callback):
         job = self._jobs.pop(trial.trial_id, None) or Job.from_text(trial.config["job"])
         if self._is_put_back(trial):
             self._progress.put_back(job)
-            self._display.say(f"again {job.key} {label(job)}: it goes on from its last epoch ({reason})")
+            self._display.say(f"again {job.key} {label(job)}: it continues from its last epoch ({reason})")
             return
         self._ended(job, {"status": "failed", "error": reason, "recorded": False})
 
@@ -217,7 +217,7 @@ class _Events(tune.Callback):
         self._progress.put_back(job)
         if (place, *job.operations) not in self._told:
             self._told.add((place, *job.operations))
-            self._display.say(f"{place} can't run {label(job)} ({reason}); this and all that are like it go elsewhere")
+            self._display.say(f"{place} can't run {label(job)} ({reason}); trials like it run elsewhere")
 
     def _is_put_back(self, trial: Trial) -> bool:
         assert self.dispatcher is not None

@@ -167,7 +167,7 @@ class Storage:
         return {info.base_name: info for info in found if info.type == fs.FileType.File and info.base_name[0] != "."}
 
     def read(self, name: str) -> bytes:
-        """The file `name`. Raises `OSError`, and `DamagedFile` where it is no regular file or has no bound."""
+        """The file `name`. Raises `OSError`, and `DamagedFile` where it is not a regular file or has no bound."""
         path = f"{self._root}/{name}"
         if self._system.type_name == "local":
             return files.read(Path(path), files.MAXIMUM_TENSOR_BYTES)
