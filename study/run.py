@@ -32,7 +32,7 @@ from study.engine import address, devices, private
 from study.jobs import Job, plan
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
-from study.options import RunOptions
+from study.options import OptionsError, RunOptions, outside_of_a_job
 from study.space import search_space as spaces
 from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
 from study.space.schema import field_list
@@ -92,6 +92,7 @@ def _ended(options: RunOptions, console: Console) -> int:
 
 
 def _run(options: RunOptions, console: Console) -> int:
+    options = outside_of_a_job(options)
     if options.list:
         _list(console)
         return 0
@@ -306,6 +307,7 @@ def _command(arguments: Sequence[str] | None) -> str:
 
 BAD_INPUT = (
     NewerRecord,
+    OptionsError,
     spaces.SpaceError,
     ConfigError,
     FolderError,
