@@ -22,7 +22,6 @@ from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
 from analysis.publishing import cards, crate, derived, stn_records, test_set
 from analysis.publishing.derived import ABOUT
-from analysis.reprobe import FOLDER as REPROBED
 from tivae.config import TrialConfig
 from tivae.data.loading import load
 from tivae.io import checkpoint, files, packed, sealed_json
@@ -36,15 +35,15 @@ MAXIMUM_BYTES = 20 * 2**20
 # All that a copy may hold beside `ABOUT`.
 _PARTS = {
     *("trials", "tables", "figures", "trials.csv", "epochs.csv", "compute.md", "checklists.md", "CITATION.cff"),
-    *(REPROBED, JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS),
+    *(JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS),
 }
 
 
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
     """Writes the copy to `output` (analysis/published/NAME by default), in place of an earlier one, and returns it.
 
-    Holds of each trial its record, predictions and curves, and the records of STNs; what `analysis.reprobe` found, the
-    journal of a search, the pictures `figures` of the study's report; and what is made from these: trials.csv,
+    Holds of each trial its record, predictions and curves, and the records of STNs; the journal of
+    a search, the pictures `figures` of the study's report; and what is made from these: trials.csv,
     epochs.csv, the tables, `about.json`, compute.md, checklists.md, CITATION.cff, model cards and an RO-Crate.
     command: what ran the study.
 
@@ -113,9 +112,6 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
         labels |= _copy_trial(study.trial(key), folder / "trials" / key)
     if labels:
         checkpoint.save(folder / packed.LABELS, labels)
-    for other in (path for results in study.folders.values() for path in sorted((results / REPROBED).glob("*.csv"))):
-        (folder / REPROBED).mkdir(exist_ok=True)
-        _copy(other, folder / REPROBED)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
     (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")

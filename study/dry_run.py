@@ -118,7 +118,7 @@ def images_per_second(threads: int) -> float:
     torch.set_num_threads(threads)
     try:
         config = TrialConfig()
-        model = models.build_autoencoder(config)
+        model = models.build_trainable(config)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, fused=True)
         images = torch.rand(config.batch_size, 1, config.images.size, config.images.size)
         source = generator(0, "timing")

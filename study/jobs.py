@@ -12,6 +12,7 @@ from typing import Literal
 
 from tivae import records, registry
 from tivae.config import TrialConfig
+from tivae.registry import MODELS
 
 # Forward and backward passes over one image, in units of a forward pass.
 _TRAINING_PASSES = 3
@@ -89,8 +90,9 @@ class Job:
         """What decides which operations of the device it uses: jobs that are alike in it run on the same devices."""
         if self.job_type == "stn":
             return ("stn",)
-        consistent = "consistent" if self.config.consistency_weight is not None else ""
-        return (self.config.model, self.config.stn, consistent)
+        config = self.config
+        views = ("second view" if config.has_second_view else "", "altered" if config.alters_views else "")
+        return (config.model, config.stn, *views, "residual" if config.residual_blocks else "")
 
     @property
     def epochs(self) -> int:
@@ -113,10 +115,12 @@ class Job:
         if not config.is_trained:
             return 0.0
         tests = 2 * (config.test_images or config.images.test_images)
-        # A second view is encoded, which is half of the work, and not decoded.
-        per_image = self._per_image * (1.0 if config.consistency_weight is None else 1.5)
+        # Other views of an image are encoded and not decoded.
+        views = config.has_second_view + sum(view == "base" for view in MODELS[config.model].wants)
+        per_image = self._per_image + views * _flops(config, decodes=False) / _flops(TrialConfig())
         # Test images are only encoded and decoded.
-        return per_image * (self._images + tests / _TRAINING_PASSES) + self._images * self._stn_share * self._stn_passes
+        tested = self._per_image * tests / _TRAINING_PASSES
+        return per_image * self._images + tested + self._images * self._stn_share * self._stn_passes
 
     @functools.cached_property
     def _readout_cost(self) -> float:
@@ -139,7 +143,8 @@ class Job:
 
     @property
     def _per_image(self) -> float:
-        return _flops(self.config) / _flops(TrialConfig())
+        decodes = self.config.reconstruction_weight is not None
+        return _flops(self.config, decodes=decodes) / _flops(TrialConfig())
 
     @property
     def _stn_passes(self) -> float:
@@ -191,16 +196,22 @@ def _trained(group: list[TrialConfig], study: Path) -> int:
     return min(wanted, records.trained_epochs(study, training))
 
 
-def _flops(config: TrialConfig) -> float:
-    """Multiplications of one forward pass over one image, batch norm and activations counted as 30 per value."""
+def _flops(config: TrialConfig, *, decodes: bool = True) -> float:
+    """Multiplications of one forward pass over one image, batch norm and activations counted as 30 per value.
+
+    decodes: whether it is decoded as well as encoded.
+    """
     widths = config.hidden_widths
     sizes = [config.images.size]
     for _ in widths:
         sizes.append(math.ceil(sizes[-1] / 2))
-    total = 9.0 * widths[0] * sizes[0] ** 2
+    total = 9.0 * widths[0] * sizes[0] ** 2 if decodes else 0.0
     for depth, width in enumerate(widths):
         before = widths[depth - 1] if depth else 1
-        total += (9 * before + 30) * width * sizes[depth + 1] ** 2
-        total += (9 * width * sizes[depth + 1] ** 2) * (before if depth else widths[0])
-        total += 30 * (before if depth else widths[0]) * sizes[depth] ** 2
-    return total + 3 * widths[-1] * sizes[-1] ** 2 * config.encoding_dim
+        blocks = 2 * (config.residual_blocks or 0) * (9 * width + 30)
+        total += (9 * before + 30 + blocks) * width * sizes[depth + 1] ** 2
+        if decodes:
+            total += (9 * width * sizes[depth + 1] ** 2) * (before if depth else widths[0])
+            total += 30 * (before if depth else widths[0]) * sizes[depth] ** 2
+    # The encoder's linear layer has two numbers for each latent of a Gaussian.
+    return total + (2 + decodes) * widths[-1] * sizes[-1] ** 2 * config.encoding_dim

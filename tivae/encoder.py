@@ -56,7 +56,7 @@ def measure(
 
     The name, the settings and what it makes of the first test images decide the key.
 
-    Raises `ValueError` where it does not give finite numbers for each image, or for other settings than a config takes.
+    Raises `ValueError` if it does not give finite numbers for each image, or for other settings than a config takes.
     """
     dataset, facts = catalogue.resolved(settings.get("dataset", catalogue.DEFAULT))
     settings |= {"dataset": dataset, "dataset_facts": facts}
@@ -87,7 +87,7 @@ class Given:
     def __call__(self, pixels: Tensor) -> Tensor:
         """Encodings (B, D) float32 on the host, of pixels (B, 1, H, W) from 0 to 1.
 
-        Raises `ValueError` where they are not such.
+        Raises `ValueError` if they are not such.
         """
         images = pixels.expand(-1, self.channels, -1, -1)
         if self.size is not None and images.shape[-1] != self.size:

@@ -19,7 +19,7 @@ WIDE = 30
 def draw(ax: Axes, frame: pd.DataFrame, x: str, y: str, largest: tuple[bool, bool]) -> Axes:
     """Complete trials by two objectives, hollow where another beats them in both, and the front's staircase.
 
-    frame: as of `optuna_plots.numbers`. largest: whether x and y are to be large.
+    frame: as in `optuna_plots.numbers`. largest: whether x and y are to be large.
     """
     complete = frame[frame["state"] == "complete"].assign(
         **{name: frame[name].astype("float64") * scale(name) for name in (x, y)}

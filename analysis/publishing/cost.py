@@ -75,7 +75,8 @@ def _trials(study: Study) -> pd.DataFrame:
     seconds = study.epochs.groupby("key")["wall_seconds"].sum()
     training = trials["key"].map(seconds).fillna(0.0).astype("float64")
     wall = trials["wall_seconds"].astype("float64").fillna(0.0)
-    staged = bool(trials["training_key"].notna().any()) if "training_key" in trials else False
+    # Trials read out one training if their first epochs took the same time, to the last digit.
+    first = trials["key"].map(study.epochs.drop_duplicates("key").set_index("key")["wall_seconds"])
     configs = [config_of(row) if pd.notna(row["model"]) else None for _, row in trials.iterrows()]
     stns = seconds_of_stns(study)
     stn_keys = [None if config is None else config.stn_key for config in configs]
@@ -83,10 +84,7 @@ def _trials(study: Study) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "key": trials["key"],
-            "training_key": [
-                (config.training_key if staged and config is not None else key) if spent > 0 else None
-                for config, key, spent in zip(configs, trials["key"], training, strict=True)
-            ],
+            "training_key": first.map("{!r}".format).where(first.notna()),
             "training": training * threads / 3600,
             "readout": (wall - training).clip(lower=0.0) * threads / 3600,
             "stn_key": pd.Series(stn_keys, dtype="string"),

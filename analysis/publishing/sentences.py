@@ -21,7 +21,6 @@ from analysis.frames.recipe import Recipe
 from analysis.frames.study import Study
 from analysis.inference import Estimate, estimate
 from analysis.paper import TABLE_1
-from analysis.reprobed import reprobed
 
 ROOT = Path(__file__).resolve().parents[2]
 README = Path("README.md")
@@ -211,7 +210,7 @@ def _fits(study: Study) -> Iterator[Sentence]:
 
 def _of_paper_reading(study: Study) -> Iterator[Sentence]:
     best = {"pixel_std": 0.3205, "interpolation": "nearest", "fill": "grey"}
-    trials = pd.concat([study.finished, reprobed(study)])
+    trials = study.finished
     losses: dict[str, list[float]] = {}
     accuracies: dict[str, list[float]] = {}
     for cell in TABLE_1:

@@ -37,11 +37,11 @@ NODE_LABEL = "ray.io/node-id"
 
 @dataclass(frozen=True)
 class Watchers:
-    """What is told in this process of the jobs as they go on.
+    """Driver callbacks for job events.
 
-    ended: once for each job, with what its worker reported last: `status` (finished, failed or pruned), `error`,
-    `recorded` (whether its worker has written its record) and its metrics. reported: each epoch's figures.
-    stepped: all that runs, several times a second.
+    ended: called once per job with what its worker reported last: `status` (finished, failed or pruned), `error`,
+    `recorded` (whether its worker has written its record) and its metrics.
+    reported: called with the metrics of each epoch. stepped: called several times a second.
     """
 
     ended: Callable[[Job, dict[str, Any]], None]
@@ -68,7 +68,7 @@ def run(
     the workers leave their records; the folder `study` unless given.
 
     Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials; the
-    display's progress tells what has ended.
+    display's progress shows what has ended.
     """
     # Tune's own files of an earlier run: the trials' records are what a study continues from.
     shutil.rmtree(study / TUNE_FOLDER, ignore_errors=True)

@@ -13,6 +13,7 @@ from study.storage.mirror import Mirror
 from study.storage.remote import Storage
 from tivae import records
 from tivae.config import TrialConfig
+from tivae.io.record import RECORD
 
 
 class Logger(Protocol):
@@ -66,7 +67,7 @@ class Recorder:
                 # Where something else lies in the place of its folder, its reason says so: the others go on.
                 with contextlib.suppress(FileExistsError, NotADirectoryError):
                     records.write_unfinished(job.config, self._study, status, result["error"])
-                    self.mirror.send(part, records.RECORD)
+                    self.mirror.send(part, RECORD)
         if self._loggers:
             self.mirror.finish()
             record = records.read(self._study / part)

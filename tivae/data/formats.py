@@ -21,7 +21,7 @@ MOST_BYTES = 2_000_000_000
 def idx_arrays(contents: Mapping[str, bytes]) -> Arrays:
     """Of four idx files, in the order of `Arrays`; a label of several numbers (QMNIST's) is its first.
 
-    Raises `UnavailableError` where a file is no idx file.
+    Raises `UnavailableError` if a file is no idx file.
     """
     arrays = (idx_array(unpacked(content, name), name) for name, content in contents.items())
     train, train_labels, test, test_labels = arrays
@@ -41,7 +41,7 @@ def idx_array(content: bytes, name: str) -> npt.NDArray[np.uint8]:
 
 
 def unpacked(content: bytes, name: str, most_bytes: int = MOST_BYTES) -> bytes:
-    """`content`, of a .gz file what is packed in it. Raises `UnavailableError` where it is damaged or too large."""
+    """`content`, of a .gz file what is packed in it. Raises `UnavailableError` if it is damaged or too large."""
     if not name.endswith(".gz"):
         return content
     try:

@@ -35,7 +35,7 @@ def numbers(
     Columns: image, test_set, true, predicted (names), is_warped (whether the test set changes the image), pixels.
     Fewer images where fewer are wrong.
 
-    Raises `NotSupported` where none is wrong.
+    Raises `NotSupported` if none is wrong.
     """
     wrong = predictions[predictions[test_set] != predictions["label"]]
     if wrong.empty:

@@ -344,7 +344,7 @@ class TestCache:
 
 def _load_beside_another(cache_home, start, meeting, results):
     def download(_files, work):
-        # Two processes that are both in here meet at once; a single one waits in vain and goes on.
+        # Two processes that are both in here meet at once; a single one waits in vain and continues.
         try:
             meeting.wait(timeout=1)
             met = True

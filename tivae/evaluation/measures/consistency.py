@@ -112,7 +112,7 @@ def pair_distance(encodings: Encodings) -> float:
 
 
 def within_class_distance(encodings: Encodings, labels: NDArray[np.int64]) -> float:
-    """Mean of ||f(x) - f(x')||^2 over all pairs of different images with the same label; NaN where there are none."""
+    """Mean of ||f(x) - f(x')||^2 over all pairs of different images with the same label; NaN if there are none."""
     total = pairs = 0.0
     for label in np.unique(labels):
         members = encodings[labels == label]
