@@ -55,7 +55,7 @@ def settings(first: Trial, second: Trial) -> Table:
 
 
 def flips(first: Trial, second: Trial) -> Table:
-    """Test images that one of two trials classifies rightly and the other does not, with McNemar's test.
+    """Test images that one of two trials classifies correctly and the other does not, with McNemar's test.
 
     Raises `ValueError` if predictions are missing, or are not of the same images.
     """
@@ -149,7 +149,7 @@ _MCNEMAR_NOTE = (
 
 def _trial(path: Path) -> Trial:
     if not path.is_dir():
-        raise ValueError(f"{path} is no trial; give <results>/trials/<key>")
+        raise ValueError(f"{path} is not a trial; give <results>/trials/<key>")
     recipe = None
     with contextlib.suppress(FileNotFoundError, DamagedFile):
         recipe = read(path)["recipe"]

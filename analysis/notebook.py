@@ -40,7 +40,7 @@ def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | No
 
     running: include trials that have not ended yet, as the live page shows them. recipe: of whose trials alone.
 
-    Raises `ValueError` if a path is no results folder, or if no trial has ended.
+    Raises `ValueError` if a path is not a results folder, or if no trial has ended.
     """
     found = loading.load(*paths, running=running, recipe=recipe)
     return Study(found.trials, found.epochs, found.folders)

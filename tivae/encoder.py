@@ -120,15 +120,15 @@ class Encoder(Control):
     is_differentiable = False
 
     class Fields:
-        encoder: str | None = text(None, help="name of an encoder from elsewhere, see `tivae.measure`")
+        encoder: str | None = text(None, help="name of an external encoder, see `tivae.measure`")
         encoder_digest: str | None = text(None, help="of what it makes of the first test images")
 
     @classmethod
     def check(cls, config: Any) -> None:
         if config.stn != "none":
-            raise ConfigError(f"`stn` is {config.stn}, but an encoder from elsewhere has none; it must be none", "stn")
+            raise ConfigError(f"`stn` is {config.stn}, but an external encoder has none; it must be none", "stn")
         if config.encoder is None or config.encoder_digest is None:
-            raise ConfigError("`model` is an encoder from elsewhere; it must be given to `tivae.measure`", "model")
+            raise ConfigError("`model` is an external encoder; it must be given to `tivae.measure`", "model")
 
     def encode(self, images: Tensor) -> Tensor:
         given = _known.get(_name_of(self.config))

@@ -133,7 +133,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     """History and importances of each objective."""
     search = sources.optuna_search()
     if search is None:
-        raise NotSupported("the study is no Optuna search")
+        raise NotSupported("the study is not an Optuna search")
     frame = numbers(search)
     counts = ", ".join(f"{count} {state}" for state, count in frame["state"].value_counts().items())
     about = f"{len(frame)} trials ({counts})."

@@ -71,7 +71,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     search = sources.optuna_search()
     names = [] if search is None else optuna_plots.objective_names(search)
     if search is None or len(names) != 2:
-        raise NotSupported("the study is no Optuna search of two objectives")
+        raise NotSupported("the study is not an Optuna search of two objectives")
     frame = optuna_plots.numbers(search)
     order = sorted(range(2), key=lambda place: names[place].endswith(("accuracy", "loss")))
     x, y = (names[place] for place in order)

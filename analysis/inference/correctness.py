@@ -1,4 +1,4 @@
-"""Which test images each trial classifies rightly, read once."""
+"""Which test images each trial classifies correctly, read once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class FromPredictions:
         self._read: dict[str, dict[str, NDArray[np.bool_]] | None] = {}
 
     def of(self, key: str, metric: str) -> Scores | None:
-        """(N,), 1 where the image is classified rightly."""
+        """(N,), 1 where the image is classified correctly."""
         if metric not in _KNOWN:
             return None
         if key not in self._read:

@@ -67,7 +67,7 @@ def accuracy_interval(
 ) -> Interval:
     """Interval of one trained model's accuracy over test images; it does not hold what another seed would give.
 
-    accuracy: share of the `images` that are classified rightly. Wilson's score interval (1927), or the exact one of
+    accuracy: share of the `images` that are classified correctly. Wilson's score interval (1927), or the exact one of
     Clopper and Pearson (1934).
 
     Raises `ValueError` for an accuracy outside [0, 1], or no image.

@@ -11,9 +11,13 @@ from ray.tune.search import Searcher
 
 from study.engine.devices import Pool
 from study.engine.load import Key, Load
+from study.engine.worker import rows_of
 from study.jobs import Job
 from study.search.searched_jobs import SearchedJobs
 
+# Of all workers together, at most, unless one would wait for longer than that with its epochs: a report costs the
+# driver milliseconds, whatever is in it.
+REPORTS_PER_SECOND, MOST_REPORT_SECONDS = 10.0, 10.0
 # A job whose worker died is given out again this often; a trial that raises is recorded and not run again.
 MAX_RETRIES = 3
 
@@ -58,10 +62,12 @@ class Dispatcher(Searcher):
         self._died_on: dict[str, set[Key]] = {}
         self._put_back: set[str] = set()
         self._withdrawn: set[str] = set()
+        self._stranded: list[str] = []
 
     def suggest(self, trial_id: str) -> Any:
         """The next job as Tune's config, None where it must wait, `FINISHED` where no job is left or can be run."""
-        for job in self._ready():
+        # Asked after each report, mostly with all slots taken.
+        for job in self._ready() if self._load.has_room() else ():
             pool = self._load.room(job, *self._waiting_work(), self._died_on.get(job.key, ()))
             if pool is not None:
                 return self._give(job, pool, trial_id)
@@ -71,13 +77,14 @@ class Dispatcher(Searcher):
         return None if self._given else Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Learns the speed of the trial's pool, in cost per second."""
-        if trial_id not in self._given or not result.get("wall_seconds"):
+        """Learns the speed of the trial's pool, in cost per second, of the last epoch reported."""
+        rows = rows_of(result)
+        if trial_id not in self._given or not rows or not rows[-1].get("wall_seconds"):
             return
         job, pool = self._given[trial_id]
         # Only deaths that no epoch came between count: on machines that come and go a long trial may see many.
         self._deaths.pop(job.key, None)
-        self._load.measured(pool, job.epoch_cost / result["wall_seconds"])
+        self._load.measured(pool, job.epoch_cost / rows[-1]["wall_seconds"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Frees the slot; after an STN, its trials may start, or are given up with its reason."""
@@ -108,13 +115,15 @@ class Dispatcher(Searcher):
     def resize(self, pools: Sequence[Pool]) -> None:
         """From now on these are the pools; `stranded` trials are those on one that is gone."""
         self._load.pools = list(pools)
+        there = {pool.key for pool in pools}
+        self._stranded = [trial_id for trial_id, (_, pool) in self._given.items() if pool.key not in there]
         if pools and not self._load.everything_runs_everywhere:
             self._give_up_unfitting()
 
     def stranded(self) -> list[str]:
-        """Tune's trials on a pool that has no slot any more."""
-        there = {pool.key for pool in self._load.pools}
-        return [trial_id for trial_id, (_, pool) in self._given.items() if pool.key not in there]
+        """Tune's trials on a pool that has no slot any more, given out before it was gone."""
+        self._stranded = [trial_id for trial_id in self._stranded if trial_id in self._given]
+        return self._stranded
 
     def withdraw(self, trial_id: str) -> None:
         """The trial is about to be stopped before it has started; its job goes elsewhere."""
@@ -128,7 +137,7 @@ class Dispatcher(Searcher):
     def _ready(self) -> Iterator[Job]:
         """The jobs that may start, in order; a search is asked where all that waits waits for an STN."""
         seen: set[tuple[str, ...]] = set()
-        for job in list(self._waiting):
+        for job in tuple(self._waiting):
             # Where one job finds no room, none that is like it does.
             if self._may_start(job) and job.operations not in seen:
                 seen.add(job.operations)
@@ -156,7 +165,12 @@ class Dispatcher(Searcher):
         self._remove(job)
         self._given[trial_id] = (job, pool)
         self._load.take(pool)
-        return {"job": job.to_text(), "pool": _as_config(pool), "intermediate": self._intermediate}
+        return {
+            "job": job.to_text(),
+            "pool": _as_config(pool),
+            "intermediate": self._intermediate,
+            "report_seconds": min(self._load.slots / REPORTS_PER_SECOND, MOST_REPORT_SECONDS),
+        }
 
     def _add(self, job: Job) -> None:
         makers = self._makers.setdefault(job.makes, [])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,9 +53,10 @@ def work(
             dashboard = stack.enter_context(
                 tune.session(options.address, dashboard=options.dashboard, again=options.again)
             )
-        wanted.pools(tune.nodes(tune.PROBE_SECONDS))
+        say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        wanted.pools(tune.awaited(options.node_timeout, say))
         if options.address is not None:
-            tune.check_storage(storage, wanted)
+            tune.check_storage(storage, wanted, options.node_timeout)
         unknown = 0 if search is None else search.left
         before = len(finished) if search is None else search.ended
         score = None if search is None else search.score

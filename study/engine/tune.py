@@ -14,13 +14,14 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 
-from study.engine.cluster import PROBE_SECONDS, LiveSlots, check_storage, nodes, session
+from study.engine.cluster import LiveSlots, awaited, check_storage, session
 from study.engine.devices import ClusterError, Pool
 from study.engine.dispatcher import Dispatcher
-from study.engine.scheduler import Scheduler
-from study.engine.worker import REPORTED, work
+from study.engine.scheduler import ActorManager, Scheduler
+from study.engine.worker import rows_of, work
 from study.jobs import Job
 from study.monitor.display import Display
 from study.monitor.progress import duration, label
@@ -28,7 +29,7 @@ from study.search.searched_jobs import SearchedJobs
 from study.storage.remote import Storage
 from tivae.stages import Wanted
 
-__all__ = ["PROBE_SECONDS", "ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
+__all__ = ["ClusterError", "LiveSlots", "Watchers", "awaited", "check_storage", "run", "session"]
 
 TUNE_FOLDER = "tune"
 # Every node has it.
@@ -41,11 +42,11 @@ class Watchers:
 
     ended: called once per job with what its worker reported last: `status` (finished, failed or pruned), `error`,
     `recorded` (whether its worker has written its record) and its metrics.
-    reported: called with the metrics of each epoch. stepped: called several times a second.
+    reported: called with the metrics of epochs, in order. stepped: called several times a second.
     """
 
     ended: Callable[[Job, dict[str, Any]], None]
-    reported: Callable[[Job, dict[str, Any]], None]
+    reported: Callable[[Job, list[dict[str, Any]]], None]
     stepped: Callable[[], None]
 
 
@@ -97,6 +98,9 @@ def run(
             verbose=0,
         ),
     )
+    # By its name there, as Tune lets nobody choose it.
+    controllers: Any = tune_controller
+    controllers.RayActorManager = ActorManager
     # It would repeat, without their reasons, which trials failed.
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     tuner.fit()
@@ -119,7 +123,8 @@ class _Events(tune.Callback):
         self._time_limit = time_limit
         self._heard: dict[str, float] = {}
         self._jobs: dict[str, Job] = {}
-        self._pruned: set[str] = set()
+        # By Tune's trial, the epoch after which it was given up.
+        self._pruned: dict[str, int] = {}
         self._told: set[tuple[str, ...]] = set()
 
     # Tune saves its callbacks with the experiment; the display can't be saved, and needs not be.
@@ -148,18 +153,24 @@ class _Events(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         self._heard[trial.trial_id] = time.monotonic()
-        if "epoch" in result:
-            for notice in str(result.get("notices", "")).splitlines():
-                self._display.say(f"note {self._jobs[trial.trial_id].key}: {notice}")
-            self._progress.report(self._jobs[trial.trial_id], result)
-            # Tune adds a dozen fields of its own.
-            row = {name: result[name] for name in (*REPORTED, trial.config.get("intermediate")) if name in result}
-            self._watchers.reported(self._jobs[trial.trial_id], row)
+        job, rows = self._jobs[trial.trial_id], rows_of(result)
+        if not rows:
+            return
+        for row in rows:
+            for notice in row.pop("notices", ()):
+                self._display.say(f"note {job.key}: {notice}")
+            self._progress.report(job, row)
+        self._watchers.reported(job, rows)
 
-    def should_prune(self, trial: Trial, row: dict[str, Any]) -> bool:
-        """Whether a search gives the trial up, which is remembered for its end."""
-        if self._more is not None and self._more.should_prune(self._jobs[trial.trial_id], row):
-            self._pruned.add(trial.trial_id)
+    def should_prune(self, trial: Trial, report: dict[str, Any]) -> bool:
+        """Whether a search gives the trial up after any of these epochs, which is remembered for its end."""
+        if self._more is None:
+            return False
+        for row in rows_of(report):
+            # One that has finished by now is worth more than a trial given up.
+            if self._more.should_prune(self._jobs[trial.trial_id], row) and "status" not in report:
+                self._pruned[trial.trial_id] = row["epoch"]
+                break
         return trial.trial_id in self._pruned
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
@@ -168,7 +179,8 @@ class _Events(tune.Callback):
         if job is None:  # withdrawn before it started
             return
         if trial.trial_id in self._pruned:
-            self._ended(job, {"status": "pruned", "error": None, "recorded": False, "epoch": result.get("epoch", 0)})
+            epoch = self._pruned[trial.trial_id]
+            self._ended(job, {"status": "pruned", "error": None, "recorded": False, "epoch": epoch})
         elif result.get("status") == "unsupported":
             self._unsupported(job, trial, result["error"])
         # Tune calls interrupted trials complete as well: only a worker's last word has a status.
@@ -182,7 +194,7 @@ class _Events(tune.Callback):
         job = self._jobs.pop(trial.trial_id, None) or Job.from_text(trial.config["job"])
         if self._is_put_back(trial):
             self._progress.put_back(job)
-            self._display.say(f"again {job.key} {label(job)}: it goes on from its last epoch ({reason})")
+            self._display.say(f"again {job.key} {label(job)}: it continues from its last epoch ({reason})")
             return
         self._ended(job, {"status": "failed", "error": reason, "recorded": False})
 
@@ -205,7 +217,7 @@ class _Events(tune.Callback):
         self._progress.put_back(job)
         if (place, *job.operations) not in self._told:
             self._told.add((place, *job.operations))
-            self._display.say(f"{place} can't run {label(job)} ({reason}); this and all that are like it go elsewhere")
+            self._display.say(f"{place} can't run {label(job)} ({reason}); trials like it run elsewhere")
 
     def _is_put_back(self, trial: Trial) -> bool:
         assert self.dispatcher is not None

@@ -64,7 +64,7 @@ def _opened_lock(path: Path) -> TextIO:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise FolderError(f"{path} is no regular file; remove it")
+        raise FolderError(f"{path} is not a regular file; remove it")
     return open(descriptor, "a+")
 
 

@@ -49,13 +49,13 @@ def opened(path: Path, most: int = MAXIMUM_BYTES, *, follow: bool = False) -> Bi
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EMLINK):
-            what = "a symbolic link" if path.is_symlink() else "no regular file"
+            what = "a symbolic link" if path.is_symlink() else "not a regular file"
             raise DamagedFile(f"{path} is {what}; it must be a regular file") from error
         raise
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise DamagedFile(f"{path} is no regular file; it must be one")
+            raise DamagedFile(f"{path} is not a regular file; it must be one")
         if status.st_size > most:
             raise DamagedFile(f"{path} has {status.st_size / 2**20:.1f} MiB; it may have {most / 2**20:g}")
         return open(descriptor, "rb")

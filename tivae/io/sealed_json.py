@@ -48,7 +48,7 @@ def parse(raw: bytes, name: str | Path) -> dict[str, Any]:
     try:
         content = json.loads(raw, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
-        raise DamagedFile(f"{name} is no JSON ({' '.join(str(error).split())})") from error
+        raise DamagedFile(f"{name} is not JSON ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise DamagedFile(f"{name} holds a {type(content).__name__}; it must be an object")
     content.pop("digest", None)
@@ -56,4 +56,4 @@ def parse(raw: bytes, name: str | Path) -> dict[str, Any]:
 
 
 def _refused(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,11 +1,13 @@
-"""Which of Tune's trials are stopped."""
+"""Which of Tune's trials are stopped, and how many events are taken at once."""
 
 from types import SimpleNamespace
 
 import pytest
+from ray.air.execution._internal import actor_manager, event_manager
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from study.engine import scheduler
 from study.engine.devices import Pool
 from study.engine.dispatcher import Dispatcher
 from study.engine.scheduler import Scheduler
@@ -71,3 +73,54 @@ def test_ended_trials_are_let_go(given):
     scheduler.on_trial_complete(controller, trials[0], {})
     scheduler.on_trial_error(controller, trials[1])
     assert scheduler._trials == {}
+
+
+class Futures:
+    """Stands for Ray's: what has come, and how often it was asked."""
+
+    def __init__(self):
+        self.ready, self.asked = set(), 0
+
+    def wait(self, futures, num_returns, timeout):
+        self.asked += 1
+        found = [future for future in futures if future in self.ready][:num_returns]
+        return found, [future for future in futures if future not in found]
+
+
+@pytest.mark.parametrize(("count", "at_once"), [(40, 1), (200, 30)])
+def test_with_many_workers_all_events_that_are_there_are_taken_at_once(monkeypatch, count, at_once):
+    futures, seen = Futures(), []
+    for module in (scheduler, actor_manager):
+        monkeypatch.setattr(module.ray, "wait", futures.wait)
+    monkeypatch.setattr(event_manager.ray, "get", lambda future: future)
+    manager = scheduler.ActorManager(SimpleNamespace(get_resource_futures=list))
+    for number in range(count):
+        manager._actor_task_events.track_future(number, on_result=seen.append)
+    futures.ready = set(range(30))
+    assert manager.next(0.1)
+    assert len(seen) == at_once
+    while manager._actor_task_events.num_futures > count - 30:
+        assert manager.next(0.1)
+    assert sorted(seen) == list(range(30))
+    futures.ready = set()
+    assert not manager.next(0.1)
+
+
+def test_an_event_that_another_has_done_away_with_is_left_out(monkeypatch):
+    futures, seen = Futures(), []
+    for module in (scheduler, actor_manager):
+        monkeypatch.setattr(module.ray, "wait", futures.wait)
+    monkeypatch.setattr(event_manager.ray, "get", lambda future: future)
+    manager = scheduler.ActorManager(SimpleNamespace(get_resource_futures=list))
+    events = manager._actor_task_events
+
+    def take(future):
+        seen.append(future)
+        for other in range(100):
+            events.discard_future(other)
+
+    for number in range(100):
+        events.track_future(number, on_result=take)
+    futures.ready = set(range(100))
+    assert manager.next(0.1)
+    assert len(seen) == 1

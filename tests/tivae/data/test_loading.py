@@ -180,8 +180,8 @@ class TestFolder:
             ),
             (
                 lambda path: (path.unlink(), path.mkdir()),
-                rf"{TEST_IMAGES} is no regular file",
-                rf"{TEST_IMAGES}.gz is no regular file",
+                rf"{TEST_IMAGES} is not a regular file",
+                rf"{TEST_IMAGES}.gz is not a regular file",
             ),
         ],
         ids=["missing", "truncated", "other content", "a folder"],

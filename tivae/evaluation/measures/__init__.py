@@ -47,7 +47,7 @@ def chosen(measures: str) -> dict[str, Measure]:
         elif name in MEASURES:
             found[name] = MEASURES[name]
         else:
-            rule = f"it must be {', '.join((*LEVELS, *MEASURES))}, or `package.module:Name` for one of your own"
+            rule = f"it must be {', '.join((*LEVELS, *MEASURES))}, or `package.module:Name` for your own"
             raise ConfigError(f"`measures` is {measures!r}, of which {name!r} is none; {rule}", "measures")
     return found
 

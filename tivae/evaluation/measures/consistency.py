@@ -66,7 +66,7 @@ def pair_consistency(warped: Predictions) -> float:
 
 
 def worst_case_accuracy(warped: Predictions, labels: Predictions) -> float:
-    """The share in [0, 1] of images classified rightly under all K warps (Engstrom et al. 2019's worst-of-k)."""
+    """The share in [0, 1] of images classified correctly under all K warps (Engstrom et al. 2019's worst-of-k)."""
     return float((warped == labels).all(axis=0).mean())
 
 
