@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from study import command_line, signals
+from study import signals
 
 if __name__ == "__main__":
-    # The rest takes seconds to import: a wrong option, and --help, need none of it.
-    command_line.parser().parse_args()
+    # The rest takes seconds to import.
     signals.end_at_once(signals.command(sys.argv[1:]))
+
+from study import command_line
+
+if __name__ == "__main__":
+    # A wrong option, and --help, need none of the rest.
+    command_line.parser().parse_args()
 
 import dataclasses
 import functools
