@@ -162,7 +162,7 @@ def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none") -> 
     for config in trials:
         if records.finished_trial(config, study, measures) is None:
             groups.setdefault(config.training_key or config.key, {})[config] = None
-    waiting = [_job(list(group), study) for group in groups.values()]
+    waiting = [trial_job(group, study) for group in groups.values()]
     needed = {job.needs: job.config for job in waiting if job.needs is not None}
     stns = [job for config in needed.values() if (job := stn_job(config, study)) is not None]
     return sorted(stns, key=lambda job: -job.cost) + sorted(waiting, key=lambda job: -job.cost)
@@ -175,9 +175,20 @@ def stn_job(config: TrialConfig, study: Path) -> Job | None:
     return Job("stn", config)
 
 
-def _job(group: list[TrialConfig], study: Path) -> Job:
-    config, *others = sorted(group, key=lambda config: -config.epochs)
-    return Job("trial", config, tuple(others), _trained(group, study))
+def trial_job(trials: Iterable[TrialConfig], study: Path) -> Job:
+    """The training that the trials share, with their readouts; of what is trained already only the rest is counted."""
+    config, *others = sorted(trials, key=lambda config: -config.epochs)
+    return Job("trial", config, tuple(others), _trained([config, *others], study))
+
+
+def why_trained_apart(trials: Iterable[TrialConfig]) -> str | None:
+    """A line on the trainings that differ in `epochs` alone and are not shared; None where there are none."""
+    if any(config.is_trained and config.learning_rate_schedule == "cosine" for config in trials):
+        return (
+            "learning_rate_schedule is cosine, which falls to 0 at the last epoch: each number of epochs is trained "
+            "from the start, where constant goes on from fewer"
+        )
+    return None
 
 
 def _trained(group: list[TrialConfig], study: Path) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from ray.tune.experiment import Trial
@@ -12,14 +11,11 @@ from study.engine.dispatcher import Dispatcher
 
 
 class Scheduler(FIFOScheduler):
-    """Tune's first-in-first-out order, without its walk through all trials at every step.
+    """Tune's first-in-first-out order, without its walk through all trials at every step."""
 
-    should_prune: called with each row that a trial reports, whether it is to be stopped.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, should_prune: Callable[[Trial, dict[str, Any]], bool]):
+    def __init__(self, dispatcher: Dispatcher):
         super().__init__()  # type: ignore[no-untyped-call]
-        self._dispatcher, self._should_prune = dispatcher, should_prune
+        self._dispatcher = dispatcher
         self._trials: dict[str, Trial] = {}
 
     # Tune saves its scheduler with the experiment; a search is saved in its own storage.
@@ -32,7 +28,8 @@ class Scheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Stop or continue, after an epoch."""
-        return str(FIFOScheduler.STOP if self._should_prune(trial, result) else FIFOScheduler.CONTINUE)
+        prunes = self._dispatcher.should_prune(trial.trial_id, result)
+        return str(FIFOScheduler.STOP if prunes else FIFOScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """None: Tune starts pending trials in their order by itself. Before that, stranded ones are withdrawn."""

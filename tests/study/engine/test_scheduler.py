@@ -31,9 +31,10 @@ class Controller:
 
 @pytest.fixture
 def given(tmp_path):
-    """Two trials on the GPU, one running and one pending, and a scheduler that gives up by `loss`."""
-    dispatcher = Dispatcher(plan([TrialConfig(seed=seed) for seed in range(9)], tmp_path), [GPU, CPU], None)
-    scheduler = Scheduler(dispatcher, lambda trial, row: row["loss"] > 1)
+    """Two trials on the GPU, one running and one pending, and a search that gives up by `loss`."""
+    search = SimpleNamespace(left=0, intermediate="loss", ask=list, should_prune=lambda job, row: row["loss"] > 1)
+    dispatcher = Dispatcher(plan([TrialConfig(seed=seed) for seed in range(9)], tmp_path), [GPU, CPU], search)
+    scheduler = Scheduler(dispatcher)
     controller = Controller(scheduler, dispatcher)
     trials = [
         SimpleNamespace(trial_id=name, status=status) for name, status in (("a", Trial.RUNNING), ("b", Trial.PENDING))
@@ -61,9 +62,11 @@ def test_a_trial_that_waits_for_a_pool_that_is_gone_goes_elsewhere_and_one_that_
 
 
 def test_only_trials_to_be_pruned_are_stopped(given):
-    _, scheduler, controller, trials = given
-    assert scheduler.on_trial_result(controller, trials[0], {"loss": 2.0}) == TrialScheduler.STOP
+    dispatcher, scheduler, controller, trials = given
     assert scheduler.on_trial_result(controller, trials[0], {"loss": 0.5}) == TrialScheduler.CONTINUE
+    assert not dispatcher.was_pruned("a")
+    assert scheduler.on_trial_result(controller, trials[0], {"loss": 2.0}) == TrialScheduler.STOP
+    assert dispatcher.was_pruned("a")
 
 
 def test_ended_trials_are_let_go(given):
