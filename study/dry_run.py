@@ -43,7 +43,7 @@ def show(trials: Sequence[TrialConfig], study: Path, options: RunOptions, consol
     finished = len(trials) - sum(len(job.trials) for job in jobs)
     trainings = sum(job.job_type == "trial" and job.trained < job.epochs for job in jobs)
     stns = sum(job.job_type == "stn" for job in jobs)
-    say(f"{len(trials)} trials, {finished} of them finished already")
+    say(f"{len(trials)} trials, {finished} of them already finished")
     say(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - finished} readouts")
     if why := why_trained_apart(job.config for job in jobs):
         say(why)
@@ -51,7 +51,7 @@ def show(trials: Sequence[TrialConfig], study: Path, options: RunOptions, consol
     expected = makespan(jobs, slots)
     say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
     if any(pool.device != "cpu" for pool in pools):
-        say("the time is that of CPU slots; a GPU is faster by what its first epochs will show")
+        say("the time is for CPU slots; GPUs are faster, by how much their first epochs will show")
     if seeds := len({job.config.seed for job in jobs}):
         say(f"one seed of all cells: {duration(expected / seeds / speed)}")
     for line in power_lines(trials, study):
@@ -120,7 +120,7 @@ def images_per_second(threads: int) -> float:
     torch.set_num_threads(threads)
     try:
         config = TrialConfig()
-        model = models.build_autoencoder(config)
+        model = models.build_trainable(config)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, fused=True)
         images = torch.rand(config.batch_size, 1, config.images.size, config.images.size)
         source = generator(0, "timing")

@@ -12,13 +12,18 @@ from typing import Literal
 
 from tivae import records, registry
 from tivae.config import TrialConfig
+from tivae.registry import MODELS
 
 # Forward and backward passes over one image, in units of a forward pass.
 _TRAINING_PASSES = 3
 # An STN's cost per image relative to the default VAE's, measured on one CPU core (7,700 against 1,400 images/s).
 _STN_SHARE = 1 / 6
-# Of reading out, relative to an epoch: what each number of epochs costs, and each trial.
-_ENCODING_SHARE, _PROBE_SHARE = 0.8, 0.2
+# Of reading out, relative to an epoch of the paper's VAE: what each number of epochs costs, encodings and standard
+# measures; and what each trial does, the fits of its probe, with the part that grows with each number of an encoding.
+# From CPU times of readouts that share a training: of a VAE (10 numbers, 12,000 training images, 2 epochs) the first
+# cost 0.85 epochs and others 0.04 (SVM), 0.07 (C 0.1) and 0.09 (both kinds of images), of a categorical VAE (100
+# numbers, 6,000 images) 1.29, then 0.16, 0.34 and 0.67.
+_ENCODING_SHARE, _PROBE_SHARE, _PROBE_SHARE_OF_A_NUMBER = 0.75, 0.03, 0.004
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,9 @@ class Job:
         """What decides which operations of the device it uses: jobs that are alike in it run on the same devices."""
         if self.job_type == "stn":
             return ("stn",)
-        consistent = "consistent" if self.config.consistency_weight is not None else ""
-        return (self.config.model, self.config.stn, consistent)
+        config = self.config
+        views = ("second view" if config.has_second_view else "", "altered" if config.alters_views else "")
+        return (config.model, config.stn, *views, "residual" if config.residual_blocks else "")
 
     @property
     def epochs(self) -> int:
@@ -113,10 +119,12 @@ class Job:
         if not config.is_trained:
             return 0.0
         tests = 2 * (config.test_images or config.images.test_images)
-        # A second view is encoded, which is half of the work, and not decoded.
-        per_image = self._per_image * (1.0 if config.consistency_weight is None else 1.5)
+        # Other views of an image are encoded and not decoded.
+        views = config.has_second_view + sum(view == "base" for view in MODELS[config.model].wants)
+        per_image = self._per_image + views * _flops(config, decodes=False) / _flops(TrialConfig())
         # Test images are only encoded and decoded.
-        return per_image * (self._images + tests / _TRAINING_PASSES) + self._images * self._stn_share * self._stn_passes
+        tested = self._per_image * tests / _TRAINING_PASSES
+        return per_image * self._images + tested + self._images * self._stn_share * self._stn_passes
 
     @functools.cached_property
     def _readout_cost(self) -> float:
@@ -126,7 +134,8 @@ class Job:
         groups = len({(trial.config.epochs, trial.config.evaluation_key) for trial in self.trials})
         # Without a training, a control is fitted and encoded in about the time of an epoch.
         encoding = self._images * (_ENCODING_SHARE * self._per_image if self.config.is_trained else 1.0)
-        return groups * encoding + len(self.trials) * self._images * _PROBE_SHARE
+        probe = _PROBE_SHARE + _PROBE_SHARE_OF_A_NUMBER * self.config.encoding_dim
+        return groups * encoding + len(self.trials) * self._images * probe
 
     @property
     def _images(self) -> int:
@@ -139,7 +148,8 @@ class Job:
 
     @property
     def _per_image(self) -> float:
-        return _flops(self.config) / _flops(TrialConfig())
+        decodes = self.config.reconstruction_weight is not None
+        return _flops(self.config, decodes=decodes) / _flops(TrialConfig())
 
     @property
     def _stn_passes(self) -> float:
@@ -202,16 +212,22 @@ def _trained(group: list[TrialConfig], study: Path) -> int:
     return min(wanted, records.trained_epochs(study, training))
 
 
-def _flops(config: TrialConfig) -> float:
-    """Multiplications of one forward pass over one image, batch norm and activations counted as 30 per value."""
+def _flops(config: TrialConfig, *, decodes: bool = True) -> float:
+    """Multiplications of one forward pass over one image, batch norm and activations counted as 30 per value.
+
+    decodes: whether it is decoded as well as encoded.
+    """
     widths = config.hidden_widths
     sizes = [config.images.size]
     for _ in widths:
         sizes.append(math.ceil(sizes[-1] / 2))
-    total = 9.0 * widths[0] * sizes[0] ** 2
+    total = 9.0 * widths[0] * sizes[0] ** 2 if decodes else 0.0
     for depth, width in enumerate(widths):
         before = widths[depth - 1] if depth else 1
-        total += (9 * before + 30) * width * sizes[depth + 1] ** 2
-        total += (9 * width * sizes[depth + 1] ** 2) * (before if depth else widths[0])
-        total += 30 * (before if depth else widths[0]) * sizes[depth] ** 2
-    return total + 3 * widths[-1] * sizes[-1] ** 2 * config.encoding_dim
+        blocks = 2 * (config.residual_blocks or 0) * (9 * width + 30)
+        total += (9 * before + 30 + blocks) * width * sizes[depth + 1] ** 2
+        if decodes:
+            total += (9 * width * sizes[depth + 1] ** 2) * (before if depth else widths[0])
+            total += 30 * (before if depth else widths[0]) * sizes[depth] ** 2
+    # The encoder's linear layer has two numbers for each latent of a Gaussian.
+    return total + (2 + decodes) * widths[-1] * sizes[-1] ** 2 * config.encoding_dim

@@ -1,22 +1,21 @@
-"""`python -m study.run SPACE`: from a search space to its table.
-
-The same command again continues what is unfinished and runs nothing twice.
-"""
+"""`python -m study.run SPACE`: from a search space to its tables and report (`study.command_line`)."""
 
 from __future__ import annotations
 
 import sys
 
-from study import signals
+from study import command_line, signals
 
 if __name__ == "__main__":
-    # The rest takes seconds to import.
+    # The rest takes seconds to import: a wrong option, and --help, need none of it.
+    command_line.parser().parse_args()
     signals.end_at_once(signals.command(sys.argv[1:]))
 
 import dataclasses
 import functools
 import re
 import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,12 +27,12 @@ from analysis.frames.search import JOURNAL
 from analysis.frames.study import QUESTION
 from analysis.tables.table1 import table1
 from analysis.tables.terminal import WIDTH, table1_terminal
-from study import command_line, dry_run
+from study import dry_run
 from study.engine import address, devices, private
 from study.jobs import Job, plan, why_trained_apart
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
-from study.options import RunOptions
+from study.options import OptionsError, RunOptions, outside_of_a_job
 from study.space import search_space as spaces
 from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
 from study.space.schema import field_list
@@ -67,7 +66,7 @@ EXIT_INTERRUPTED = signals.EXIT_INTERRUPTED
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130 (interrupted)."""
-    given = command_line.parser((__doc__ or "").split("\n\n")[0]).parse_args(arguments)
+    given = command_line.parser().parse_args(arguments)
     options = RunOptions(**vars(given), again=_command(arguments))
     with signals.interrupting():
         return _ended(options, Console())
@@ -84,7 +83,7 @@ def _ended(options: RunOptions, console: Console) -> int:
         return EXIT_FAILED_TRIALS
     except OSError as error:
         told = redacted(" ".join(str(error).split()))
-        print(f"error: {told}; what is recorded is kept, and the same command goes on from it", file=sys.stderr)
+        print(f"error: {told}; finished work is kept, and the same command continues", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
         signals.ignore()
@@ -93,6 +92,7 @@ def _ended(options: RunOptions, console: Console) -> int:
 
 
 def _run(options: RunOptions, console: Console) -> int:
+    options = outside_of_a_job(options)
     if options.list:
         _list(console)
         return 0
@@ -113,10 +113,12 @@ def _run(options: RunOptions, console: Console) -> int:
     space = spaces.read(path, overrides=overrides, seeds=options.seeds)
     if options.until_decided:
         if space.search is not None:
-            raise spaces.SpaceError(f"--until-decided is given, but {space.name} is a search; it is of use for a grid")
+            raise spaces.SpaceError(f"--until-decided is given, but {space.name} is a search; it applies to grids only")
         space = spaces.read(path, overrides=overrides, seeds=_most_seeds(options))
     if options.trials is not None and space.search is None:
-        raise spaces.SpaceError(f"--trials is {options.trials}, but {space.name} is a grid; it is of use for a search")
+        raise spaces.SpaceError(
+            f"--trials is {options.trials}, but {space.name} is a grid; it applies to searches only"
+        )
     trials = shrunk(space.trials, _given(options)) if options.quick else space.trials
     name = space.name + (SUFFIX if options.quick else "") if options.name is None else options.name
     _check_name(name)
@@ -166,12 +168,12 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions
     if place.storage.folder is not None and place.storage.folder.resolve() == study.resolve():
         taken = adopt(study, trials, options.measures)
         if taken:
-            console.print(f"{len(taken)} parts are taken from studies beside this one", highlight=False)
+            console.print(f"{len(taken)} finished parts are reused from studies beside this one", highlight=False)
     jobs = plan(trials, study, options.measures)
     waiting = {trial.key for job in jobs for trial in job.trials}
     finished = [config for config in trials if config.key not in waiting]
     if finished:
-        console.print(f"{len(finished)} of {len(trials)} trials are finished already", highlight=False)
+        console.print(f"{len(finished)} of {len(trials)} trials are already finished", highlight=False)
     if why := why_trained_apart(job.config for job in jobs):
         console.print(why, highlight=False, markup=False, soft_wrap=True)
     progress = _work(jobs, finished, place, options, console) if jobs else None
@@ -182,7 +184,7 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions
         _write_report(study, console)
     failed = sum(len(job.trials) for job in plan(trials, study))
     if failed:
-        print(f"{failed} of {len(trials)} trials failed; the column `error` of trials.csv says why", file=sys.stderr)
+        print(f"{failed} of {len(trials)} trials failed; see the column `error` of trials.csv", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     return 0
 
@@ -197,7 +199,7 @@ def _search(search: Search, place: StudyPaths, options: RunOptions, console: Con
     running = OptunaSearch(search, study, _search_trials(search, options), small)
     before = running.ended
     if before:
-        console.print(f"{before} of {running.budget} trials have ended already", highlight=False)
+        console.print(f"{before} of {running.budget} trials have already ended", highlight=False)
     progress = _work([], [], place, options, console, running) if running.left else None
     results = place.frames.write()
     console.print()
@@ -208,7 +210,9 @@ def _search(search: Search, place: StudyPaths, options: RunOptions, console: Con
     if options.report and (running.ended > before or not (study / "report").exists()):
         _write_report(study, console)
     if running.failed:
-        print(f"{running.failed} of {running.budget} trials failed; trials.csv says why", file=sys.stderr)
+        print(
+            f"{running.failed} of {running.budget} trials failed; see the column `error` of trials.csv", file=sys.stderr
+        )
         return EXIT_FAILED_TRIALS
     return 0
 
@@ -286,12 +290,10 @@ def _list(console: Console) -> None:
     for path in spaces.available():
         space = spaces.read(path)
         trials = len(space.trials) if space.search is None else space.search.trials
-        console.print(
-            f"{space.name:18} {trials:5} trials  {space.question}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        line = f"{space.name:18} {trials:5} trials  {space.question}"
+        # In a terminal the question stays in its column; elsewhere a space is a line.
+        width = console.width if console.is_terminal else len(line)
+        print(textwrap.fill(line, max(width, 60), subsequent_indent=" " * 33))
 
 
 def _check_name(name: str) -> None:
@@ -307,6 +309,7 @@ def _command(arguments: Sequence[str] | None) -> str:
 
 BAD_INPUT = (
     NewerRecord,
+    OptionsError,
     spaces.SpaceError,
     ConfigError,
     FolderError,

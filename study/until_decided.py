@@ -22,7 +22,7 @@ from tivae.config import TrialConfig
 def planned(folder: Path, most_seeds: int) -> looks.Looks:
     """The looks of a study in `folder`, kept there before its first trial.
 
-    Raises `FolderError` where fewer than 3 seeds are asked for, or the study was begun with other looks.
+    Raises `FolderError` if fewer than 3 seeds are asked for, or the study was begun with other looks.
     """
     if most_seeds < looks.FIRST_LOOK:
         raise FolderError(

@@ -55,7 +55,7 @@ class TrialConfig(metaclass=WithOwnFields):
 
     # What is varied in the paper
     train_dataset: str = choice("base", "base", "augmented", help="what the model is trained on")
-    model: str = entry("vae", MODELS, help="the autoencoder, or a control that is not trained (pixels, pca, untrained)")
+    model: str = entry("vae", MODELS, help="what is trained, or a control that is not (pixels, pca, hog, untrained)")
     stn: str = choice(
         "none",
         *("none", "pretrained", "joint", "inverse"),
@@ -125,6 +125,9 @@ class TrialConfig(metaclass=WithOwnFields):
     hidden_widths: tuple[int, ...] = other(
         (32, 64, 128), help="channels of the encoder's stride-2 convolutions, 1 to 4 of them"
     )
+    residual_blocks: int | None = number(
+        None, 0, 8, help="of the encoder, behind each stride-2 convolution (He et al. 2016); default 0"
+    )
     output_activation: str = choice("tanh", "tanh", "linear", help="of the decoder; PyTorch-VAE ends in tanh")
     temperature: float | None = number(
         None, above=0, high=100, help="Gumbel-softmax temperature at step 0; default 0.5 (PyTorch-VAE)"
@@ -134,7 +137,9 @@ class TrialConfig(metaclass=WithOwnFields):
 
     # Loss = reconstruction_weight * MSE (mean over pixels) + kl_weight * KL (nats per image)
     reconstruction_weight: float | None = number(
-        None, above=0, help="default 1 for the VAE, 30 for the categorical VAE (PyTorch-VAE's alpha)"
+        None,
+        above=0,
+        help="default 1 for the VAE, 30 for the categorical VAE (PyTorch-VAE's alpha), none for joint embeddings",
     )
     kl_weight: float = number(0.001, 0, help="paper, section 3.2")
     reconstruction_target: str | None = choice(
@@ -145,6 +150,15 @@ class TrialConfig(metaclass=WithOwnFields):
     )
     consistency_form: str | None = choice(
         None, "distance", "kl", help="squared distance over the encodings' variance (default), or KL of the posteriors"
+    )
+
+    # What else is changed in training images, in each view of them; never in what is decoded, probed or tested
+    view_brightness: float | None = number(None, 0, 1, help="pixels are multiplied by 1 +- this, uniform; default 0")
+    view_noise: float | None = number(
+        None, 0, 10, help="standard deviation of Gaussian noise, in those of the pixels; default 0"
+    )
+    view_erasing: float | None = number(
+        None, 0, 1, help="probability that a rectangle is erased (Zhong et al. 2020); default 0"
     )
 
     # Optimiser
@@ -175,7 +189,7 @@ class TrialConfig(metaclass=WithOwnFields):
     probe_features: str | None = text(
         None,
         stage="readout",
-        help="default: mean (vae, untrained), logits (categorical_vae), code (autoencoder), pixels, components (pca)",
+        help="default: mean (vae, untrained), logits (categorical_vae), pixels, components (pca, hog), code (others)",
     )
     probe_stn: str | None = choice(
         None,
@@ -261,6 +275,16 @@ class TrialConfig(metaclass=WithOwnFields):
     def standardisation(self) -> Standardisation:
         """What a model sees of a pixel."""
         return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
+
+    @property
+    def has_second_view(self) -> bool:
+        """Whether each training image is encoded in a second view as well, with other warps."""
+        return self.consistency_weight is not None or "second" in MODELS[self.model].wants
+
+    @property
+    def alters_views(self) -> bool:
+        """Whether more is changed in views of training images than that they are warped."""
+        return (self.view_brightness, self.view_noise, self.view_erasing) != (None, None, None)
 
     @property
     def encoding_dim(self) -> int:

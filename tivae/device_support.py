@@ -34,12 +34,12 @@ class WrongGradient(ValueError):
 def missing(
     config: TrialConfig, device: torch.device | str, *, pretraining: bool = False, measures: str = "all"
 ) -> str | None:
-    """Why `device` can't run such a trial, or with `pretraining` pretrain such an STN, in one line; None where it can.
+    """Why `device` can't run such a trial, or with `pretraining` pretrain such an STN, in one line; None if it can.
 
     A whole trial is tried on a few images of noise, with probe and `measures`, and its first gradient compared with the
     CPU's; the outcome is kept for this process. What the CPU fails at as well is not the device's fault.
 
-    Raises what the device raises where it is full or broken (`is_to_blame`), which says nothing of the trial.
+    Raises what the device raises if it is full or broken (`is_to_blame`), which says nothing of the trial.
     """
     if torch.device(device).type == "cpu":
         return None

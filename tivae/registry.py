@@ -112,7 +112,7 @@ class Registry(Generic[Entry]):
 
     def _elsewhere(self, name: object) -> Entry:
         if not isinstance(name, str) or not ELSEWHERE.fullmatch(name):
-            rule = f"it must be {' or '.join(self.names)}, or `package.module:Name` for one of your own"
+            rule = f"it must be {' or '.join(self.names)}, or `package.module:Name` for your own"
             near = _nearest(str(name), self.names)
             hint = f"did you mean `{near}`? " if near else ""
             raise ConfigError(f"`{self.field}` is {name!r}; {hint}{rule}", self.field)
@@ -182,7 +182,7 @@ def _is_from(item: Any, module: ModuleType) -> bool:
 
 MODELS: Registry[type[Model]] = Registry(
     "model",
-    ("models/autoencoders", "models/controls"),
+    ("models/autoencoders", "models/encoders", "models/controls"),
     "tivae.models.base:Model",
     first=("vae", "categorical_vae", "autoencoder", "pixels", "pca", "untrained"),
 )

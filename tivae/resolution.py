@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 DEFAULT_PROBE = "logistic_regression"
 # Optional fields that are None but for the models that give a default for them.
 OF_SOME_MODELS = ("categories", "temperature", "minimum_temperature", "annealing_rate")
+# Optional fields of training of which 0 is the same as None.
+NONE_AT_0 = ("residual_blocks", "view_brightness", "view_noise", "view_erasing")
 
 
 class WithOwnFields(type):
@@ -106,10 +108,12 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
     augmented = config.is_trained and config.train_dataset == "augmented"
     paired_stn = config.stn in ("pretrained", "joint")
     consistency = config.is_trained and bool(config.consistency_weight)
+    compared = "second" in MODELS[config.model].wants
     return {
         "pixel_std": None if config.pixel_std == config.images.std else config.pixel_std,
-        "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency),
+        "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency or compared),
         **dict.fromkeys(OF_SOME_MODELS),
+        **{name: getattr(config, name) or None for name in NONE_AT_0},
         **{name: default(name, value) for name, value in own.items()},
         # A base image without a transformer in front is its own base image.
         "reconstruction_target": _unless("input", config.reconstruction_target) if augmented or paired_stn else None,
@@ -118,7 +122,9 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
         "stn_epochs": default("stn_epochs", 20, config.stn == "pretrained"),
         "stn_learning_rate": default("stn_learning_rate", 1e-3, config.stn != "none"),
         "alignment_weight": default(
-            "alignment_weight", default("reconstruction_weight", own["reconstruction_weight"]), config.stn == "joint"
+            "alignment_weight",
+            default("reconstruction_weight", own["reconstruction_weight"] or 1.0),
+            config.stn == "joint",
         ),
         "precision": _unless("tf32", config.precision),
         "probe": _unless(DEFAULT_PROBE, config.probe),
@@ -140,6 +146,12 @@ def check(config: TrialConfig) -> None:
     if config.stn == "inverse" and config.reconstruction_target == "base":
         raise ConfigError(
             "`reconstruction_target` is base, but the inverse STN is scored against its own input; it must be input",
+            "reconstruction_target",
+        )
+    if config.alters_views and config.reconstruction_weight is not None and config.reconstruction_target != "base":
+        raise ConfigError(
+            "views of training images are altered (view_brightness, view_noise or view_erasing), and what is decoded "
+            "must not be; `reconstruction_target` must be base, with `train_dataset` augmented",
             "reconstruction_target",
         )
     if config.consistency_form == "kl" and not model.has_posterior:

@@ -95,5 +95,5 @@ def _checked(images: ArrayLike | Tensor, size: int) -> Tensor:
         return pixels
     # NaN compares as false, and is refused with the rest.
     if not torch.is_floating_point(pixels) or not (pixels.min() >= 0 and pixels.max() <= 1):
-        raise ValueError("images must be uint8 from 0 to 255 or floats from 0 to 1; standardised images are not taken")
+        raise ValueError("images must be uint8 from 0 to 255 or floats from 0 to 1; not standardised")
     return pixels.float() * 255

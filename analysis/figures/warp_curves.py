@@ -7,7 +7,7 @@ frame with these columns, one row per trained model, kind and amount of warp:
     kind                              rotation, shift, shift_x or scale
     amount                            degrees clockwise, pixels (shift: right, down, left and up, each a fourth of the
                                       images; shift_x: to the right), or a factor
-    accuracy                          share of the warped test images that the probe classifies rightly
+    accuracy                          share of the warped test images that the probe classifies correctly
     images                            number of these images
 """
 

@@ -55,14 +55,14 @@ def work(
             dashboard = stack.enter_context(
                 cluster.session(options.address, dashboard=options.dashboard, again=options.again)
             )
-        wanted.pools(cluster.nodes(cluster.PROBE_SECONDS))
+        say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        wanted.pools(cluster.awaited(options.node_timeout, say))
         if options.address is not None:
-            cluster.check_storage(place.storage, wanted)
+            cluster.check_storage(place.storage, wanted, options.node_timeout)
         display = Display(_progress(jobs, finished, place.study, search), console)
         progress = display.progress
         slots = cluster.LiveSlots(wanted, display.say)
         progress.resize(sum(pool.slots for pool in slots()))
-        say = functools.partial(console.print, highlight=False, soft_wrap=True)
         what = f"{progress.unknown} trials" if search else f"{len(jobs)} jobs"
         say(f"{what} on {devices.named(slots())}; results in {place.study}")
         if options.dashboard and dashboard is not None:

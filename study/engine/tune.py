@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 
 from study.engine.devices import Pool
 from study.engine.dispatcher import Dispatcher
-from study.engine.scheduler import Scheduler
-from study.engine.worker import REPORTED, Supplies, work
+from study.engine.scheduler import ActorManager, Scheduler
+from study.engine.worker import Supplies, rows_of, work
 from study.jobs import Job
 from study.monitor.observer import Observer
 from study.monitor.progress import duration, label
@@ -56,6 +57,9 @@ def run(
             verbose=0,
         ),
     )
+    # By its name there, as Tune lets nobody choose it.
+    controllers: Any = tune_controller
+    controllers.RayActorManager = ActorManager
     # It would repeat, without their reasons, which trials failed.
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     tuner.fit()
@@ -108,18 +112,16 @@ class _Events(tune.Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         self._heard[trial.trial_id] = time.monotonic()
-        if "epoch" in result:
-            # Tune adds a dozen fields of its own.
-            row = {name: result[name] for name in (*REPORTED, trial.config.get("intermediate")) if name in result}
-            self._observer.reported(self._jobs[trial.trial_id], row, str(result.get("notices", "")))
+        if rows := rows_of(result):
+            self._observer.reported(self._jobs[trial.trial_id], rows)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         job, result = self._jobs.pop(trial.trial_id, None), trial.last_result or {}
         _forget_statistics(trial)
         if job is None:  # withdrawn before it started
             return
-        if self._dispatcher.was_pruned(trial.trial_id):
-            self._observer.ended(job, {"status": "pruned", "error": None, "epoch": result.get("epoch", 0)})
+        if (epoch := self._dispatcher.pruned_after(trial.trial_id)) is not None:
+            self._observer.ended(job, {"status": "pruned", "error": None, "epoch": epoch})
         elif result.get("status") == "unsupported":
             self._unsupported(job, trial, result["error"])
         # Tune calls interrupted trials complete as well: only a worker's last word has a status.
@@ -151,7 +153,7 @@ class _Events(tune.Callback):
         self._observer.put_back(job)
         if (place, *job.operations) not in self._told:
             self._told.add((place, *job.operations))
-            self._observer.say(f"{place} can't run {label(job)} ({reason}); this and all that are like it go elsewhere")
+            self._observer.say(f"{place} can't run {label(job)} ({reason}); trials like it run elsewhere")
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:

@@ -35,18 +35,19 @@ class Observer:
         """A worker has the job."""
         self._progress.start(job, device)
 
-    def reported(self, job: Job, row: dict[str, Any], notices: str) -> None:
-        """An epoch has ended; notices: the worker's warnings, a line each."""
-        for notice in notices.splitlines():
-            self.say(f"note {job.key}: {notice}")
-        self._progress.report(job, row)
-        self._recorder.reported(job, row)
+    def reported(self, job: Job, rows: list[dict[str, Any]]) -> None:
+        """Epochs have ended, in this order, with the worker's warnings as their `notices`."""
+        for row in rows:
+            for notice in row.pop("notices", ()):
+                self.say(f"note {job.key}: {notice}")
+            self._progress.report(job, row)
+        self._recorder.reported(job, rows)
 
     def put_back(self, job: Job, reason: str | None = None) -> None:
         """The job will be given out again; reason: why it lost its worker, to be told."""
         self._progress.put_back(job)
         if reason is not None:
-            self.say(f"again {job.key} {label(job)}: it goes on from its last epoch ({reason})")
+            self.say(f"again {job.key} {label(job)}: it continues from its last epoch ({reason})")
 
     def failed(self, job: Job, reason: str) -> None:
         """The job has ended, or will never run, and no worker has recorded it."""

@@ -87,7 +87,7 @@ def test_a_dry_run_shows_every_job_and_writes_nothing(capsys, tmp_path):
     shown = capsys.readouterr().out
     trials = search_space.read(search_space.find("paper_grid"), seeds=2).trials
     assert all(config.key in shown for config in trials)
-    assert "16 trials, 0 of them finished already\n" in shown
+    assert "16 trials, 0 of them already finished\n" in shown
     assert "to run: 2 STN pretrainings, 16 trainings, 16 readouts\n" in shown
     assert "expected time" in shown
     assert not results.exists()

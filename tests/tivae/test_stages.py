@@ -255,7 +255,7 @@ def test_of_a_training_that_fails_the_epochs_before_are_read_out(place, monkeypa
     assert [row["epoch"] for row in bad["epochs"]] == [1, 2, 3]
     training = records.read(records.training_folder(place.study, VAE.training_key))
     assert (training["kind"], training["status"], training["error"]) == ("training", "failed", bad["error"])
-    # Without the fault it goes on from its last good epoch.
+    # Without the fault it continues from its last good epoch.
     done = []
     (record,) = stages.run_trials([VAE], place, done.append, wanted=NONE)
     assert [row["epoch"] for row in done] == [4]
@@ -307,7 +307,7 @@ def test_a_state_that_can_not_be_used_is_named_and_made_again_alone(
     with caplog.at_level(logging.WARNING, logger="tivae"):
         found = stages.run_trials(probed, place, epochs_done.append, wanted=NONE)
     assert str(file) in caplog.text
-    # It goes on from the state of epoch 2, which is as it was.
+    # It continues from the state of epoch 2, which is as it was.
     assert [row["epoch"] for row in epochs_done] == [3, 4]
     assert epoch_file(training / "checkpoint.pt", 2).read_bytes() == good
     assert records.read(records.trial_folder(place.study, short.key)) == first

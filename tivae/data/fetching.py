@@ -88,7 +88,7 @@ def _download_with_own_lists(package: str, work: Path) -> None:
 def run(command: Sequence[str], work: Path, seconds: float = COMMAND_SECONDS) -> None:
     """Runs `command` in the folder `work`, quietly.
 
-    Raises `UnavailableError` with the command's own reason where it fails, or takes longer than `seconds`.
+    Raises `UnavailableError` with the command's own reason if it fails, or takes longer than `seconds`.
     """
     environment = os.environ | {"LC_ALL": "C"}
     try:

@@ -37,7 +37,7 @@ class Arrays(NamedTuple):
     test_labels: npt.NDArray[np.uint8]
 
 
-# The verified content of each file, by name, to arrays. Raises `UnavailableError` where they are not of its format.
+# The verified content of each file, by name, to arrays. Raises `UnavailableError` if they are not of its format.
 Reader: TypeAlias = Callable[[Mapping[str, bytes]], Arrays]
 
 
@@ -119,7 +119,7 @@ class ImageSet:
 
     @classmethod
     def with_facts(cls, name: str, text: str) -> ImageSet:
-        """The data set of these facts, without files. Raises `DataError` where they are no data set's."""
+        """The data set of these facts, without files. Raises `DataError` if they are no data set's."""
         try:
             values: dict[str, Any] = json.loads(text)
             good = values.keys() == _FACTS.keys() and all(_fits(values[key], kind) for key, kind in _FACTS.items())
@@ -159,7 +159,7 @@ class Images:
 def checked(arrays: Arrays, images: ImageSet) -> Arrays:
     """`arrays`, which nobody can write to any more.
 
-    Raises `UnavailableError` where they are not the images and labels that `images` describes.
+    Raises `UnavailableError` if they are not the images and labels that `images` describes.
     """
     for part, pixels, labels, count in (
         ("training", arrays.train_images, arrays.train_labels, images.train_images),

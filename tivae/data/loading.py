@@ -29,7 +29,7 @@ def load(images: ImageSet | None = None, folder: str | Path | None = None, *, do
     several processes that find no cache at the same time one fetches while the others wait. One's own images are read
     where they lie.
 
-    Raises `DataError` where the named folder has not the right files, or no place has them.
+    Raises `DataError` if the named folder does not have the right files, or no place has them.
     """
     images = catalogue.known()[catalogue.DEFAULT] if images is None else images
     named = folder if folder is not None else os.environ.get("TIVAE_DATA") or None
@@ -81,7 +81,7 @@ def _remedy(images: ImageSet) -> str:
 
 
 def _images(contents: Mapping[str, bytes], images: ImageSet, source: str) -> Images:
-    """Raises `UnavailableError` where the verified files are not what the data set says of itself."""
+    """Raises `UnavailableError` if the verified files are not what the data set says of itself."""
     arrays: Arrays = (images.read or idx_arrays)(contents)
     return Images(*checked(arrays, images), source=source, dataset=images.name)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tivae.data.datasets import Dataset
-from tivae.models import Autoencoder, Model
+from tivae.models import Model, Trainable
 from tivae.models.model_input import Transform, plain
 
 BATCH_SIZE = 500
@@ -18,7 +18,7 @@ BATCH_SIZE = 500
 
 @torch.no_grad()
 def losses(
-    model: Autoencoder,
+    model: Trainable,
     images: Dataset,
     noise: Tensor,
     step: int,
@@ -33,7 +33,8 @@ def losses(
 
     noise: one posterior sample's noise per image, as `model.noise(len(images), ...)` draws it.
     transform: what the model sees of `images`; targets: what is reconstructed, where `transform` differs.
-    `kl` is None for a model without a posterior. Alignment and consistency terms of the training loss are left out.
+    `kl` is None for a model without a posterior, `reconstruction` without a decoder, `loss` where there is no loss of
+    single images. What compares views in the training loss is left out: alignment, consistency and `step_terms`.
     """
     sums = []
     for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
@@ -46,7 +47,11 @@ def losses(
         sums.append(torch.stack([model.total(parts) * len(batch), parts.reconstruction.sum(), parts.kl.sum(), *terms]))
     # The only wait for the device; summed in double precision, which MPS does not have.
     loss, error, divergence, *others = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
-    found = {"loss": loss, "reconstruction": error, "kl": divergence if model.has_posterior else None}
+    found = {
+        "loss": loss if model.scores_images else None,
+        "reconstruction": error if model.decoder is not None else None,
+        "kl": divergence if model.has_posterior else None,
+    }
     return found | {term.name: value for term, value in zip(model.loss_terms, others, strict=True)}
 
 

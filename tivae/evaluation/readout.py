@@ -138,5 +138,5 @@ def _check_classes(data: TrialData) -> None:
     missing = sorted(set(data.test_labels.tolist()) - set(data.train_labels.tolist()))
     if missing:
         raise ValueError(
-            f"class {missing[0]} has no training image, so no probe can recognise it; use more training images"
+            f"class {missing[0]} has no training image, so no probe can predict it; use more training images"
         )

@@ -32,7 +32,7 @@ WARPS = 10
 class Subject:
     """An encoder as its probe reads it; `probe` is that of the headline accuracy on augmented images.
 
-    stn: what the probe sees images through; None where there is no STN, or it is bypassed. front: the STN in any case.
+    stn: what the probe sees images through; None if there is no STN, or it is bypassed. front: the STN in any case.
     details: what a measure leaves beside its metrics, for `measures.json`.
     """
 

@@ -59,7 +59,7 @@ class SpatialTransformer(nn.Module):
     def undo(self, images: Tensor, matrices: Tensor) -> Tensor:
         """`images` in the frame of this transformer's output, back in the frame of its input.
 
-        Raises `DegenerateWarp` where one of `matrices` has no inverse.
+        Raises `DegenerateWarp` if one of `matrices` has no inverse.
         """
         warps.check_invertible(matrices)
         return self.apply_matrices(images, warps.inverse(matrices))

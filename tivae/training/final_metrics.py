@@ -34,12 +34,12 @@ def of_model(
     for test_set in TEST_SETS:
         soft = last[f"{test_set}_reconstruction"]
         found[f"{test_set}_original_frame_reconstruction"] = soft
-        if stn is not None and evaluation.config.stn != "inverse":
+        if soft is not None and stn is not None and evaluation.config.stn != "inverse":
             back = model_input.through_stn_and_back(stn)
             original = losses.losses(model, raw[test_set], evaluation.noise(test_set), last["step"], transform=back)
             found[f"{test_set}_original_frame_reconstruction"] = original["reconstruction"]
         hard = None
-        if model.relaxes:
+        if model.relaxes and soft is not None:
             targets = evaluation.targets.get(test_set)
             hard = losses.reconstruction(model, evaluation.sets[test_set], transform=transform, targets=targets)
         found[f"{test_set}_reconstruction_hard"] = hard

@@ -109,5 +109,5 @@ def test_one_objective_has_history_and_importances(study):
 
 
 def test_a_study_that_is_no_search_is_told(study):
-    with pytest.raises(NotSupported, match="the study is no Optuna search"):
+    with pytest.raises(NotSupported, match="the study is not an Optuna search"):
         optuna_plots.drawn(Sources(study))

@@ -1,4 +1,4 @@
-"""An address where no cluster answers is told, soon and in one line."""
+"""An address where no cluster answers is reported, soon and in one line."""
 
 import re
 import socket

@@ -63,7 +63,7 @@ def test_a_node_that_joins_is_used_and_one_that_dies_is_replaced(alone, tmp_path
         printed = command.end()
     assert "joined: 1 x cpu before, now 2 x cpu" in printed
     assert "left: 2 x cpu before, now 1 x cpu" in printed
-    assert "it goes on from its last epoch (" in printed
+    assert "it continues from its last epoch (" in printed
     assert figures(command.study) == alone(seeds=4, stn=["none"], epochs=150)
     resumed = [
         json.loads(path.read_text())["provenance"]["resumed"] for path in command.study.glob("trials/*/record.json")

@@ -1,4 +1,4 @@
-"""The cause is told where Ray does not start."""
+"""The cause is reported where Ray does not start."""
 
 import shutil
 import subprocess

@@ -62,9 +62,9 @@ def test_a_job_that_is_put_back_waits_and_its_reason_is_told(observer, ended):
     observer.put_back(JOB, "its node died")
     assert ended == []
     assert observer._progress.waiting == 1
-    assert "it goes on from its last epoch (its node died)" in _said(observer)
+    assert "it continues from its last epoch (its node died)" in _said(observer)
 
 
 def test_notices_of_a_worker_are_told(observer):
-    observer.reported(JOB, {"epoch": 1}, "a file is damaged\nit is made again")
+    observer.reported(JOB, [{"epoch": 1, "notices": ["a file is damaged", "it is made again"]}, {"epoch": 2}])
     assert f"note {JOB.key}: a file is damaged\nnote {JOB.key}: it is made again\n" in _said(observer)

@@ -105,7 +105,7 @@ def test_a_lock_that_is_a_link_changes_nothing_behind_it(tmp_path):
 def test_a_lock_that_is_a_pipe_is_told(tmp_path):
     (tmp_path / "grid").mkdir()
     os.mkfifo(tmp_path / "grid" / ".lock")
-    with pytest.raises(FolderError, match=r"\.lock is no regular file; remove it"), opened(tmp_path, "grid"):
+    with pytest.raises(FolderError, match=r"\.lock is not a regular file; remove it"), opened(tmp_path, "grid"):
         pass
 
 

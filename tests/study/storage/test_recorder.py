@@ -61,12 +61,16 @@ def _error(study):
 
 
 def test_a_workers_record_is_brought_and_handed_on(recorder, storage, there, told, tmp_path):
-    recorder.reported(JOB, {"epoch": 1})
+    recorder.reported(JOB, [{"epoch": 1}])
     recorder.ended(JOB, _worker_writes(storage, there), is_recorded=True)
     recorder.close()
     assert _error(tmp_path / "here") == "from the worker"
     assert told == ["failed"]
-    assert recorder._loggers[0].calls == [("reported", JOB.key, {"epoch": 1}), ("ended", JOB.key, "failed"), ("close",)]
+    assert recorder._loggers[0].calls == [
+        ("reported", JOB.key, [{"epoch": 1}]),
+        ("ended", JOB.key, "failed"),
+        ("close",),
+    ]
 
 
 def test_without_a_workers_record_there_is_one_with_the_reason_on_both_sides(recorder, storage, tmp_path):

@@ -217,3 +217,15 @@ def test_a_storage_that_cannot_be_written_is_told(tmp_path):
 def test_a_read_only_storage_is_reported(read_only):
     with pytest.raises(StorageError, match="can't be written"):
         of_study(str(read_only / "shared"), Path("grid")).lay_out("token")
+
+
+def test_what_a_node_has_written_is_waited_for(tmp_path, monkeypatch):
+    """NFS shows a folder as it was half a minute ago."""
+    storage = of_study(f"file://{tmp_path}", tmp_path / "grid")
+    storage.lay_out("token")
+    late = ["first", "second"]
+    monkeypatch.setattr(storages.time, "sleep", lambda _: storage.check_from_here("token", late.pop(0)))
+    assert storage.answers("token", {"first", "second"}, 60.0) == {"first", "second"}
+    assert not late
+    storage.lay_out("token")
+    assert storage.answers("token", {"first"}, 0.0) == set()

@@ -29,9 +29,9 @@ SPECIAL = {
     "link": (_link, "a symbolic link"),
     "dangling link": (lambda path: path.symlink_to("nothing"), "a symbolic link"),
     "link to a device": (lambda path: path.symlink_to("/dev/zero"), "a symbolic link"),
-    "pipe": (os.mkfifo, "no regular file"),
-    "folder": (os.mkdir, "no regular file"),
-    "socket": (_socket, "no regular file"),
+    "pipe": (os.mkfifo, "not a regular file"),
+    "folder": (os.mkdir, "not a regular file"),
+    "socket": (_socket, "not a regular file"),
 }
 
 
@@ -47,7 +47,7 @@ def test_only_regular_files_are_opened(tmp_path, monkeypatch, make, told):
 
 def test_a_device_is_refused_also_where_links_are_followed(tmp_path):
     (tmp_path / "f").symlink_to("/dev/zero")
-    with pytest.raises(DamagedFile, match="no regular file"):
+    with pytest.raises(DamagedFile, match="not a regular file"):
         files.read(tmp_path / "f", follow=True)
     _link(tmp_path / "link")
     assert files.read(tmp_path / "link", follow=True) == b"secret"

@@ -39,7 +39,7 @@ def test_a_sample_is_the_same_each_time(images, predictions):
 
 
 def test_none_wrong_is_told(images, predictions):
-    with pytest.raises(NotSupported, match="augmented test set is classified rightly"):
+    with pytest.raises(NotSupported, match="augmented test set is classified correctly"):
         misclassified.numbers(images, TrialConfig(), predictions, "augmented")
 
 
