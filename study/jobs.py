@@ -96,7 +96,7 @@ class Job:
             return ("stn",)
         config = self.config
         views = ("second view" if config.has_second_view else "", "altered" if config.alters_views else "")
-        return (config.model, config.stn, *views, "residual" if config.residual_blocks else "")
+        return (config.model, config.stn, config.front or "", *views, "residual" if config.residual_blocks else "")
 
     @property
     def epochs(self) -> int:
@@ -131,11 +131,13 @@ class Job:
         """Encoding for each number of epochs, and the probes of each trial."""
         if self.job_type == "stn":
             return 0.0
-        groups = len({(trial.config.epochs, trial.config.evaluation_key) for trial in self.trials})
+        configs = (trial.config for trial in self.trials)
+        alike = {(config.epochs, config.evaluation_key, config.orbit_warps) for config in configs}
+        orbits = sum(warps or 1 for *_, warps in alike)
         # Without a training, a control is fitted and encoded in about the time of an epoch.
         encoding = self._images * (_ENCODING_SHARE * self._per_image if self.config.is_trained else 1.0)
         probe = _PROBE_SHARE + _PROBE_SHARE_OF_A_NUMBER * self.config.encoding_dim
-        return groups * encoding + len(self.trials) * self._images * probe
+        return orbits * encoding + len(self.trials) * self._images * probe
 
     @property
     def _images(self) -> int:

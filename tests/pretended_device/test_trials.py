@@ -10,7 +10,7 @@ from tivae import experiment
 from tivae.training import noise
 
 # The others have no operation in their measures that these have not.
-MEASURED = ("vae", "categorical_one_hot", "pretrained", "inverse", "pca_behind_stn")
+MEASURED = ("vae", "categorical_one_hot", "pretrained", "inverse", "pca_behind_stn", "moments")
 
 
 def _run(name, device, **options):

@@ -10,12 +10,12 @@ from tivae.data.datasets import Dataset, TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import collapse
 from tivae.models import build
-from tivae.models.stn import SpatialTransformer
+from tivae.models.stn import LearntTransformer
 
 
 def fixed_stn(matrix):
     """A transformer that warps every image by the same 2 x 3 `matrix`."""
-    stn = SpatialTransformer(small()).eval()
+    stn = LearntTransformer(small()).eval()
     with torch.no_grad():
         stn.affine.bias.copy_(torch.tensor(matrix).flatten())
     return stn
