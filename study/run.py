@@ -82,8 +82,8 @@ def _ended(options: RunOptions, console: Console) -> int:
         print(f"error: {error}. To continue with another: {options.again}", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except OSError as error:
-        told = redacted(" ".join(str(error).split()))
-        print(f"error: {told}; finished work is kept, and the same command continues", file=sys.stderr)
+        message = redacted(" ".join(str(error).split()))
+        print(f"error: {message}; finished work is kept, and the same command continues", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
         signals.ignore()
@@ -156,8 +156,10 @@ def _until_decided(trials: Sequence[TrialConfig], place: StudyPaths, options: Ru
 
     looks = until_decided.planned(place.study, _most_seeds(options))
     without_report = dataclasses.replace(options, report=False)
-    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    code = until_decided.run(trials, place.study, looks, lambda some: _study(some, place, without_report, console), say)
+    show = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    code = until_decided.run(
+        trials, place.study, looks, lambda some: _study(some, place, without_report, console), show
+    )
     if options.report:
         _write_report(place.study, console)
     return code
@@ -236,7 +238,7 @@ def _work(
     console: Console,
     search: OptunaSearch | None = None,
 ) -> Progress:
-    # Ray takes seconds to import: bad input is told before.
+    # Ray takes seconds to import: bad input is refused before.
     from study.engine import session
 
     return session.work(jobs, finished, place, options, console, search)
@@ -268,7 +270,7 @@ def _show_table(trials: Sequence[TrialConfig], frames: Frames, study: Path, cons
 
 
 def _write_report(study: Path, console: Console) -> None:
-    # Matplotlib takes seconds to import: bad input is told before.
+    # Matplotlib takes seconds to import: bad input is refused before.
     from analysis import report
 
     console.print("Drawing the report's figures ...", highlight=False)

@@ -86,7 +86,7 @@ def test_a_pruned_trial_is_recorded_as_such_on_both_sides(recorder, told, tmp_pa
     assert told == ["pruned"]
 
 
-def test_a_search_is_not_told_of_stns(recorder, told):
+def test_stns_are_not_reported_to_a_search(recorder, told):
     recorder.ended(STN, {"status": "failed", "error": "why"}, is_recorded=True)
     assert told == []
 

@@ -73,7 +73,7 @@ def test_equal_white_views_cost_nothing_and_constant_ones_something(name):
     assert torch.isfinite(constant.grad).all()
 
 
-def test_views_that_agree_and_correlate_are_told_from_white_ones():
+def test_views_that_agree_and_correlate_are_distinguished_from_white_ones():
     for name in NAMES:
         model, views = model_of(name), white()
         copied = views[:, :1].expand(-1, 8)
@@ -128,7 +128,7 @@ def test_with_a_decoder_there_are(host):
     assert result.model.reconstruct(torch.zeros(2, 1, 28, 28)).shape == (2, 1, 28, 28)
 
 
-def test_pulling_views_together_alone_collapses_and_is_told(host):
+def test_pulling_views_together_alone_collapses_and_is_reported(host):
     """Negative controls: without variance and covariance all projections are one; with weight decay all codes are."""
     alone = {"variance_weight": 0.0, "covariance_weight": 0.0}
     longer = AUGMENTED | {"epochs": 6, "learning_rate": 0.01}
