@@ -34,7 +34,7 @@ from analysis.tables.table1 import table1
 from analysis.tables.terminal import WIDTH, table1_terminal
 from study import dry_run
 from study.engine import address, devices, private
-from study.jobs import Job, plan
+from study.jobs import Job, plan, why_trained_apart
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
 from study.options import OptionsError, RunOptions, outside_of_a_job
@@ -181,6 +181,8 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions
     finished = [config for config in trials if config.key not in waiting]
     if finished:
         console.print(f"{len(finished)} of {len(trials)} trials are already finished", highlight=False)
+    if why := why_trained_apart(job.config for job in jobs):
+        console.print(why, highlight=False, markup=False, soft_wrap=True)
     progress = _work(jobs, finished, place, options, console) if jobs else None
     _show_table(trials, place.frames, study, console)
     if progress is not None and progress.ended_jobs < len(jobs):
