@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from study import command_line, signals
+from study import signals
 
 if __name__ == "__main__":
-    # The rest takes seconds to import: a wrong option, and --help, need none of it.
-    command_line.parser().parse_args()
+    # The rest takes seconds to import.
     signals.end_at_once(signals.command(sys.argv[1:]))
+
+from study import command_line
+
+if __name__ == "__main__":
+    # A wrong option, and --help, need none of the rest.
+    command_line.parser().parse_args()
 
 import dataclasses
 import functools
@@ -29,7 +34,7 @@ from analysis.tables.table1 import table1
 from analysis.tables.terminal import WIDTH, table1_terminal
 from study import dry_run
 from study.engine import address, devices, private
-from study.jobs import Job, plan
+from study.jobs import Job, plan, why_trained_apart
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
 from study.options import OptionsError, RunOptions, outside_of_a_job
@@ -176,6 +181,8 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions
     finished = [config for config in trials if config.key not in waiting]
     if finished:
         console.print(f"{len(finished)} of {len(trials)} trials are already finished", highlight=False)
+    if why := why_trained_apart(job.config for job in jobs):
+        console.print(why, highlight=False, markup=False, soft_wrap=True)
     progress = _work(jobs, finished, place, options, console) if jobs else None
     _show_table(trials, place.frames, study, console)
     if progress is not None and progress.ended_jobs < len(jobs):
