@@ -1,4 +1,4 @@
-"""A VAE that decodes at coordinates which its own pose has moved (spatial-VAE, Bepler et al. 2019; rVAE, Ziatdinov et al. 2021)."""
+"""A VAE that decodes at coordinates moved by its own pose (Bepler et al. 2019; Ziatdinov et al. 2021)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ POSE = 4
 
 
 class SpatialVAE(VAE):
-    """A Gaussian posterior over content, which the probe reads, and a pose within the ranges of the augmentation.
+    """Spatial-VAE or rVAE: a Gaussian posterior over content, which is read, and a pose within the warps' ranges.
 
     Posterior parameters (B, 2, latent_dim + 4): mean and log variance, of the pose the mean alone: range * tanh(mean)
     is the rotation, shift and scale - 1 of the image relative to a frame of the decoder's own. The pose is bounded and
