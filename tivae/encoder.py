@@ -127,6 +127,9 @@ class Encoder(Control):
     def check(cls, config: Any) -> None:
         if config.stn != "none":
             raise ConfigError(f"`stn` is {config.stn}, but an external encoder has none; it must be none", "stn")
+        if config.front is not None:
+            rule = "but an external encoder has none; leave it out"
+            raise ConfigError(f"`front` is {config.front}, {rule}", "front")
         if config.encoder is None or config.encoder_digest is None:
             raise ConfigError("`model` is an external encoder; it must be given to `tivae.measure`", "model")
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tivae.evaluation.measure import Measure
     from tivae.evaluation.probe import Classifier
     from tivae.models.base import Model
+    from tivae.models.front import Front
 
 TRUSTED_VARIABLE = "TIVAE_TRUSTED"
 ELSEWHERE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
@@ -186,6 +187,7 @@ MODELS: Registry[type[Model]] = Registry(
     "tivae.models.base:Model",
     first=("vae", "categorical_vae", "autoencoder", "pixels", "pca", "untrained"),
 )
+FRONTS: Registry[type[Front]] = Registry("front", ("models/fronts",), "tivae.models.front:Front")
 PROBES: Registry[type[Classifier]] = Registry(
     "probe", ("evaluation/probes",), "tivae.evaluation.probe:Classifier", first=("logistic_regression", "linear_svm")
 )

@@ -211,9 +211,9 @@ def _group(config: TrialConfig) -> tuple[int, str]:
     return config.epochs, config.evaluation_key or config.key
 
 
-def _order(config: TrialConfig) -> tuple[int, str, str, str]:
+def _order(config: TrialConfig) -> tuple[int | str, ...]:
     """Within a group, those that read the same encodings follow each other."""
-    return *_group(config), config.probe_features or "", config.probe_stn or ""
+    return *_group(config), *map(str, config.read)
 
 
 def _read_out(
@@ -273,6 +273,8 @@ def _failed(config: TrialConfig, study: Path, error: Exception, watch: Stopwatch
 
 
 def _frozen_stn(config: TrialConfig, place: Place) -> SpatialTransformer | None:
+    if config.front is not None:
+        return experiment.fit_front(config, TrialData(place.host, config, place.device))
     if config.stn_key is None:
         return None
     run_stn(config, place)

@@ -252,7 +252,7 @@ def _not_started(address: str | None, error: Exception) -> str:
     if "No node info found" in reason:
         return (
             f"this machine is no node of the cluster at {address}; give the command on one of its nodes, make this "
-            f"machine one with `ray start --address {address}`, or send the command as a Ray job (see README)"
+            f"machine one with `ray start --address {address}`, or send the command as a Ray job (see study/CLUSTER.md)"
         )
     return f"the Ray cluster at {address} can't be joined ({reason}); check that Python and Ray are the same there"
 

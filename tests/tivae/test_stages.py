@@ -71,7 +71,7 @@ def alone(config, host, folder, wanted=NONE):
 
 @pytest.mark.parametrize("interrupted", [False, True])
 @pytest.mark.parametrize("name", EACH)
-def test_a_training_that_goes_on_equals_one_in_one_go_bit_for_bit(
+def test_a_training_that_continues_equals_one_in_one_go_bit_for_bit(
     place, tmp_path_factory, epochs_done, name, interrupted
 ):
     long = EACH[name]

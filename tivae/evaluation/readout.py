@@ -48,7 +48,7 @@ def read_out(
     Raises `ValueError` where encodings are not finite, or a class to be recognised has no training image.
     """
     memo = memo or Memo()
-    read = (config.probe_features, config.probe_stn)
+    read = config.read
     # Configs that differ in `probe_fit` alone have the same probes.
     alike = replace(config, probe_fit="matched").key
 
@@ -104,7 +104,8 @@ def encode(
     noise = None
     if config.probe_features == "sample":
         noise = model.noise(len(images), generator(config.seed, f"{purpose} noise")).to(data.device)
-    return losses.features(model, images, config.probe_features, stn=probed_stn(config, stn), noise=noise)
+    seen = probed_stn(config, stn)
+    return losses.features(model, images, config.probe_features, stn=seen, noise=noise, orbit=config)
 
 
 def fitted_on(test: str, config: TrialConfig) -> str:

@@ -54,7 +54,7 @@ def chosen(measures: str) -> dict[str, Measure]:
 
 def wanted_of(config: TrialConfig, measures: str) -> dict[str, Measure]:
     """Those of `chosen(measures)` that a trial of `config` has: some are of an STN."""
-    return {name: entry for name, entry in chosen(measures).items() if config.stn != "none" or not entry.needs_stn}
+    return {name: entry for name, entry in chosen(measures).items() if config.has_front or not entry.needs_stn}
 
 
 def measure(
