@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from study import command_line, signals
+from study import signals
 
 if __name__ == "__main__":
-    # The rest takes seconds to import: a wrong option, and --help, need none of it.
-    command_line.parser().parse_args()
+    # The rest takes seconds to import.
     signals.end_at_once(signals.command(sys.argv[1:]))
+
+from study import command_line
+
+if __name__ == "__main__":
+    # A wrong option, and --help, need none of the rest.
+    command_line.parser().parse_args()
 
 import dataclasses
 import functools
@@ -29,7 +34,7 @@ from analysis.tables.table1 import table1
 from analysis.tables.terminal import WIDTH, table1_terminal
 from study import dry_run
 from study.engine import address, devices, private
-from study.jobs import Job, plan
+from study.jobs import Job, plan, why_trained_apart
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
 from study.options import OptionsError, RunOptions, outside_of_a_job
@@ -82,8 +87,8 @@ def _ended(options: RunOptions, console: Console) -> int:
         print(f"error: {error}. To continue with another: {options.again}", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except OSError as error:
-        told = redacted(" ".join(str(error).split()))
-        print(f"error: {told}; finished work is kept, and the same command continues", file=sys.stderr)
+        message = redacted(" ".join(str(error).split()))
+        print(f"error: {message}; finished work is kept, and the same command continues", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
         signals.ignore()
@@ -156,8 +161,10 @@ def _until_decided(trials: Sequence[TrialConfig], place: StudyPaths, options: Ru
 
     looks = until_decided.planned(place.study, _most_seeds(options))
     without_report = dataclasses.replace(options, report=False)
-    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    code = until_decided.run(trials, place.study, looks, lambda some: _study(some, place, without_report, console), say)
+    show = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    code = until_decided.run(
+        trials, place.study, looks, lambda some: _study(some, place, without_report, console), show
+    )
     if options.report:
         _write_report(place.study, console)
     return code
@@ -174,6 +181,8 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions
     finished = [config for config in trials if config.key not in waiting]
     if finished:
         console.print(f"{len(finished)} of {len(trials)} trials are already finished", highlight=False)
+    if why := why_trained_apart(job.config for job in jobs):
+        console.print(why, highlight=False, markup=False, soft_wrap=True)
     progress = _work(jobs, finished, place, options, console) if jobs else None
     _show_table(trials, place.frames, study, console)
     if progress is not None and progress.ended_jobs < len(jobs):
@@ -234,7 +243,7 @@ def _work(
     console: Console,
     search: OptunaSearch | None = None,
 ) -> Progress:
-    # Ray takes seconds to import: bad input is told before.
+    # Ray takes seconds to import: bad input is refused before.
     from study.engine import session
 
     return session.work(jobs, finished, place, options, console, search)
@@ -266,7 +275,7 @@ def _show_table(trials: Sequence[TrialConfig], frames: Frames, study: Path, cons
 
 
 def _write_report(study: Path, console: Console) -> None:
-    # Matplotlib takes seconds to import: bad input is told before.
+    # Matplotlib takes seconds to import: bad input is refused before.
     from analysis import report
 
     console.print("Drawing the report's figures ...", highlight=False)

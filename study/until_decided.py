@@ -46,7 +46,7 @@ def run(
     folder: Path,
     plan: looks.Looks,
     run_round: Callable[[Sequence[TrialConfig]], int],
-    say: Callable[[str], object],
+    show: Callable[[str], object],
 ) -> int:
     """Runs rounds until each claim that can be tested is decided, or the last look has passed.
 
@@ -58,7 +58,7 @@ def run(
     for number, look in enumerate(plan.seeds):
         code = max(code, run_round(chosen))
         undecided, cells = still_open(folder, plan)
-        say(_told(look, plan, undecided))
+        show(_summary(look, plan, undecided))
         if not undecided or number + 1 == len(plan.seeds):
             break
         following = plan.seeds[number + 1]
@@ -78,7 +78,7 @@ def still_open(folder: Path, plan: looks.Looks) -> tuple[list[Claim], set[TrialC
     return undecided, cell_configs(undecided, Trials(study, correctness_of(study)))
 
 
-def _told(look: int, plan: looks.Looks, undecided: Sequence[Claim]) -> str:
+def _summary(look: int, plan: looks.Looks, undecided: Sequence[Claim]) -> str:
     if not undecided:
         return f"after {look} of at most {plan.seeds[-1]} seeds every claim that the study can test is decided"
     named = ", ".join(claim.name for claim in undecided)

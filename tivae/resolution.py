@@ -169,6 +169,12 @@ def check(config: TrialConfig) -> None:
             "must not be; `reconstruction_target` must be base, with `train_dataset` augmented",
             "reconstruction_target",
         )
+    if "warps" in model.wants and (config.train_dataset != "augmented" or config.has_front):
+        raise ConfigError(
+            f"`model` is {config.model}, which learns from the warps of what it sees; `train_dataset` must be "
+            "augmented, and nothing may stand in front of it",
+            "model",
+        )
     if config.consistency_form == "kl" and not model.has_posterior:
         raise ConfigError(
             f"`consistency_form` is kl, but {config.model} has no posterior; it must be distance", "consistency_form"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -34,21 +34,15 @@ class Dispatcher(Searcher):
     A job whose worker died, whose pool is gone or whose device lacks an operation is put back, and goes on from its
     last epoch on whatever pool it is given to next: on another than that on which its worker died, where it can.
 
-    give_up: called with each job that can't be run, and the reason.
-    more: a search, asked for further jobs when a slot would be idle without them.
+    search: asked for further jobs when a slot would be idle without them, and whether a trial is to be stopped.
     """
 
-    def __init__(
-        self,
-        jobs: Sequence[Job],
-        pools: Sequence[Pool],
-        give_up: Callable[[Job, str], None],
-        more: SearchedJobs | None = None,
-    ):
+    def __init__(self, jobs: Sequence[Job], pools: Sequence[Pool], search: SearchedJobs | None = None):
         super().__init__()
-        self._give_up = give_up
-        self._more = more
-        self._intermediate = more.intermediate if more is not None else None
+        self._search, self._is_searched = search, search is None
+        self._given_up: list[tuple[Job, str]] = []
+        # By Tune's trial, the epoch after which it was given up.
+        self._pruned: dict[str, int] = {}
         self._asked_costs: list[float] = []
         self._load = Load(pools)
         self._waiting = deque(jobs)
@@ -112,6 +106,26 @@ class Dispatcher(Searcher):
         """Whether the job of this Tune trial has not ended with it, and will be given out again."""
         return trial_id in self._put_back
 
+    def should_prune(self, trial_id: str, report: Mapping[str, Any]) -> bool:
+        """Whether the search gives the trial up after any epoch of this report."""
+        if (search := self._search) is None:
+            return False
+        for row in rows_of(report):
+            # One that has finished by now is worth more than a trial given up.
+            if search.should_prune(self.job(trial_id), row) and "status" not in report:
+                self._pruned[trial_id] = row["epoch"]
+                break
+        return trial_id in self._pruned
+
+    def pruned_after(self, trial_id: str) -> int | None:
+        """The epoch after which the search gave the trial up; None where it has not."""
+        return self._pruned.get(trial_id)
+
+    def given_up(self) -> list[tuple[Job, str]]:
+        """The jobs, with the reason, that turned out since this was last asked to be such as can't be run."""
+        found, self._given_up = self._given_up, []
+        return found
+
     def resize(self, pools: Sequence[Pool]) -> None:
         """From now on these are the pools; `stranded` trials are those on one that is gone."""
         self._load.pools = list(pools)
@@ -143,13 +157,16 @@ class Dispatcher(Searcher):
                 seen.add(job.operations)
                 yield job
         # No more than could run: a search learns from trials that have ended.
-        while self._more is not None and not seen and len(self._waiting) < self._load.slots and self._load.has_room():
-            jobs = self._more.ask()
-            if not jobs:
-                self._more = None
+        search = self._search
+        while search is not None and not self._is_searched and not seen and self._has_idle_slots():
+            jobs = search.ask()
+            self._is_searched = not jobs
             for asked in jobs:
                 self._add(asked)
             yield from (job for job in jobs if job in self._waiting and self._may_start(job))
+
+    def _has_idle_slots(self) -> bool:
+        return len(self._waiting) < self._load.slots and self._load.has_room()
 
     def _may_start(self, job: Job) -> bool:
         """Whether what it needs is there, and nobody else makes what it makes."""
@@ -157,7 +174,7 @@ class Dispatcher(Searcher):
 
     def _waiting_work(self) -> tuple[float, float]:
         """Number and cost of the jobs that wait, those included that a search will come upon."""
-        left = self._more.left if self._more is not None and self._asked_costs else 0
+        left = self._search.left if self._search is not None and self._asked_costs else 0
         each = sum(self._asked_costs) / max(1, len(self._asked_costs))
         return len(self._waiting), self._waiting_cost + left * each
 
@@ -168,7 +185,7 @@ class Dispatcher(Searcher):
         return {
             "job": job.to_text(),
             "pool": _as_config(pool),
-            "intermediate": self._intermediate,
+            "intermediate": None if self._search is None else self._search.intermediate,
             "report_seconds": min(self._load.slots / REPORTS_PER_SECOND, MOST_REPORT_SECONDS),
         }
 
@@ -202,7 +219,7 @@ class Dispatcher(Searcher):
         for job in [job for job in self._waiting if is_lost(job)]:
             self._remove(job)
             self._makers[job.makes].remove(job)
-            self._give_up(job, reason)
+            self._given_up.append((job, reason))
 
     def _remove(self, job: Job) -> None:
         self._waiting.remove(job)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -51,14 +50,11 @@ class ActorManager(RayActorManager):
 
 
 class Scheduler(FIFOScheduler):
-    """Tune's first-in-first-out order, without its walk through all trials at every step.
+    """Tune's first-in-first-out order, without its walk through all trials at every step."""
 
-    should_prune: called with each report of a trial, whether it is to be stopped.
-    """
-
-    def __init__(self, dispatcher: Dispatcher, should_prune: Callable[[Trial, dict[str, Any]], bool]):
+    def __init__(self, dispatcher: Dispatcher):
         super().__init__()  # type: ignore[no-untyped-call]
-        self._dispatcher, self._should_prune = dispatcher, should_prune
+        self._dispatcher = dispatcher
         self._trials: dict[str, Trial] = {}
 
     # Tune saves its scheduler with the experiment; a search is saved in its own storage.
@@ -71,7 +67,8 @@ class Scheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Stop or continue, after an epoch."""
-        return str(FIFOScheduler.STOP if self._should_prune(trial, result) else FIFOScheduler.CONTINUE)
+        prunes = self._dispatcher.should_prune(trial.trial_id, result)
+        return str(FIFOScheduler.STOP if prunes else FIFOScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """None: Tune starts pending trials in their order by itself. Before that, stranded ones are withdrawn."""

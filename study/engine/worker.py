@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,54 +36,54 @@ REPORTED = (
 )
 
 
-def work(
-    config: dict[str, Any],
-    *,
-    data: Mapping[str, ray.ObjectRef[Any]],
-    storage: Storage,
-    wanted: Wanted,
-    time_limit: float | None = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Supplies:
+    """What workers are given besides their jobs.
+
+    data: the `Images` of each data set, in Ray's object store, of which only a job's come to its node. storage: where
+    records and checkpoints are left. wanted: what is computed of trials besides what their configs say. time_limit:
+    seconds from one epoch or trial to the next, after which a worker ends itself.
+    """
+
+    data: Mapping[str, ray.ObjectRef[Any]]
+    storage: Storage
+    wanted: Wanted = field(default_factory=Wanted)
+    time_limit: float | None = None
+
+
+def work(config: dict[str, Any], *, supplies: Supplies) -> None:
     """Runs one job, reporting each epoch; its records and checkpoints are left on the storage.
 
     config: `job` (`Job.to_text`) and `pool` (device, threads), as the dispatcher makes it; `intermediate`: the metric
     that a search prunes by, to be reported of every epoch, or None; `report_seconds`: see `Reports`.
-    data: the `Images` of each data set, of which only the job's come to this node.
-    wanted: what is computed of trials besides. time_limit: seconds from one report or trial to the next, after which
-    this process ends itself.
 
     What the device lacks is reported as the status `unsupported`, and nothing is recorded.
 
     Raises what a full or broken device raises: Tune then replaces this process, and the job is given out again.
     """
-    with _watched(time_limit) as alive:
+    with _watched(supplies.time_limit) as alive:
         try:
-            _work(config, data, storage, wanted, alive)
+            _work(config, supplies, alive)
         finally:
             # Until its next job the process would keep it from the others on the device.
             device_support.release(config["pool"]["device"])
 
 
-def _work(
-    config: dict[str, Any],
-    data: Mapping[str, ray.ObjectRef[Any]],
-    storage: Storage,
-    wanted: Wanted,
-    alive: Callable[[], None],
-) -> None:
+def _work(config: dict[str, Any], supplies: Supplies, alive: Callable[[], None]) -> None:
     began = time.perf_counter()
     job, pool = Job.from_text(config["job"]), config["pool"]
     _prepare(pool["threads"])
     with registry.importing():
-        chosen(wanted.measures)
-    pretraining = job.job_type == "stn"
-    lacking = device_support.missing(job.config, pool["device"], pretraining=pretraining, measures=wanted.measures)
+        chosen(supplies.wanted.measures)
+    lacking = device_support.missing(
+        job.config, pool["device"], pretraining=job.job_type == "stn", measures=supplies.wanted.measures
+    )
     if lacking is not None:
         tune.report({"status": "unsupported", "error": lacking})
         return
     reports = Reports(config["report_seconds"])
     try:
-        found = _run(job, config, data, storage, wanted, alive, reports)
+        found = _run(job, config, supplies, alive, reports)
     except (FileExistsError, NotADirectoryError) as error:
         # Of this job's folder alone: something else lies in its place.
         why = f"{records.reason(error)}; remove what lies in the place of a folder"
@@ -104,19 +105,13 @@ def _work(
 
 
 def _run(
-    job: Job,
-    config: dict[str, Any],
-    data: Mapping[str, ray.ObjectRef[Any]],
-    storage: Storage,
-    wanted: Wanted,
-    alive: Callable[[], None],
-    reports: Reports,
+    job: Job, config: dict[str, Any], supplies: Supplies, alive: Callable[[], None], reports: Reports
 ) -> list[dict[str, Any]]:
     """The records of the job's STN or trials, which are on the storage when this returns."""
     intermediate = config.get("intermediate")
     reported = REPORTED if intermediate is None else (*REPORTED, intermediate)
-    with storage.at_hand(*job.parts) as (study, send), _noted() as notices:
-        place = Place(ray.get(data[job.config.dataset]), config["pool"]["device"], study)
+    with supplies.storage.at_hand(*job.parts) as (study, send), _noted() as notices:
+        place = Place(ray.get(supplies.data[job.config.dataset]), config["pool"]["device"], study)
         kept = [epoch_file(Path(CHECKPOINT), trial.config.epochs).name for trial in job.trials]
         kept.append(CHECKPOINT)
 
@@ -137,7 +132,7 @@ def _run(
         else:
             estimated = intermediate if intermediate in METRICS else None
             configs = [trial.config for trial in job.trials]
-            wanted = dataclasses.replace(wanted, intermediate=estimated)
+            wanted = dataclasses.replace(supplies.wanted, intermediate=estimated)
             found = stages.run_trials(configs, place, report, lambda _: alive(), wanted=wanted)
         send()
     return found

@@ -21,7 +21,7 @@ EPOCH_SHARE = 0.9
 
 @dataclass
 class RunningJob:
-    """A job that a worker has; `row` holds the figures of its last epoch."""
+    """A job that a worker has; `row` holds the metrics of its last epoch."""
 
     job: Job
     device: str

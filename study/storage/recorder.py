@@ -53,11 +53,11 @@ class Recorder:
         for logger in self._loggers:
             logger.reported(job, rows)
 
-    def ended(self, job: Job, result: dict[str, Any]) -> None:
-        """A job has ended; `result` as of `engine.Watchers`."""
+    def ended(self, job: Job, result: dict[str, Any], *, is_recorded: bool) -> None:
+        """A job has ended with `result` (status, error, metrics); is_recorded: whether its worker has written that."""
         part = job.part
         self.mirror.bring(part)
-        if job.job_type == "trial" and not result["recorded"]:
+        if job.job_type == "trial" and not is_recorded:
             # What it left of epochs belongs to its record.
             self.mirror.bring(job.makes)
             self.mirror.finish()

@@ -123,11 +123,11 @@ def test_an_accuracy_that_no_cell_has_is_named():
         ("a.md", "one", "one\n", "the ends of its lines"),
     ],
 )
-def test_the_first_place_that_differs_is_told(name, published, made, where):
+def test_the_first_place_that_differs_is_reported(name, published, made, where):
     assert agreement.difference(name, published, made) == where
 
 
-def test_words_are_found_across_lines_and_the_first_others_are_told():
+def test_words_are_found_across_lines_and_the_first_others_are_reported():
     text = "It takes 3.1 points of\naccuracy, and the rest stays."
     assert agreement.missing_words(text, "takes 3.1 points\nof accuracy,") is None
     told = agreement.missing_words(text, "It takes 3.1 points of accuracy, or more")
@@ -155,7 +155,7 @@ def changed(folder, change):
     return next(verify.retrained(folder, 1, 0, "cpu", None)).where
 
 
-def test_a_number_that_differs_when_trained_again_is_told_with_what_else_differs(own):
+def test_a_number_that_differs_when_trained_again_is_reported_with_what_else_differs(own):
     def last_digit(record):
         record["epochs"][0]["train_loss"] *= 1 + 1e-15 * 4
 
@@ -170,7 +170,7 @@ def test_a_number_that_differs_when_trained_again_is_told_with_what_else_differs
     assert told.endswith(": numbers are promised equal only where these are)")
 
 
-def test_flipped_predictions_are_told(own):
+def test_flipped_predictions_are_reported(own):
     from tivae.io import checkpoint
 
     (trial,) = retraining.chosen(analysis.load(own), 1, 0)

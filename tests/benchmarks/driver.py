@@ -38,8 +38,11 @@ from rich.console import Console
 
 from study.engine import tune, worker
 from study.engine.devices import Pool
+from study.engine.dispatcher import Dispatcher
+from study.engine.worker import Supplies
 from study.jobs import Job
 from study.monitor.display import Display
+from study.monitor.observer import Observer
 from study.monitor.progress import Progress
 from study.monitor.status_file import StatusFile
 from study.monitor.tensorboard import TensorBoard
@@ -161,20 +164,29 @@ def _one(what: str, slots: int, amount: float, profile: str | None) -> None:
             recorder = Recorder(study, Storage(str(study)), Frames(study), [TensorBoard(study)])
             status = StatusFile(study, display.progress)
 
-            def ended(job: Job, result: dict[str, Any]) -> None:
-                assert result["status"] == "finished", result
-                recorder.ended(job, result)
-                if what == "trials":
-                    marks.count(len(display.progress.running))
-
-            def reported(job: Job, rows: list[dict[str, Any]]) -> None:
-                recorder.reported(job, rows)
-                for _ in rows if what == "epochs" else ():
-                    marks.count(len(display.progress.running))
-
+            observer = Counting(what, marks, display, recorder, status.update)
+            supplies = Supplies(data={}, storage=Storage(str(study)))
             with display:
-                watchers = tune.Watchers(ended, reported, status.update)
-                tune.run(jobs, lambda: pools, {}, study, display, watchers)
+                tune.run(Dispatcher(jobs, pools), lambda: pools, supplies, observer, study)
+
+
+class Counting(Observer):
+    """Counts epochs, or trials that end, once they are followed as in any study."""
+
+    def __init__(self, what: str, marks: Marks, *followers: Any):
+        super().__init__(*followers)
+        self._what, self._marks = what, marks
+
+    def ended(self, job: Job, result: dict[str, Any]) -> None:
+        assert result["status"] == "finished", result
+        super().ended(job, result)
+        if self._what == "trials":
+            self._marks.count(len(self._progress.running))
+
+    def reported(self, job: Job, rows: list[dict[str, Any]]) -> None:
+        super().reported(job, rows)
+        for _ in rows if self._what == "epochs" else ():
+            self._marks.count(len(self._progress.running))
 
 
 @contextlib.contextmanager

@@ -42,6 +42,9 @@ CONFIGS = {
     "untrained": {"model": "untrained"},
     "moments": {"front": "moments", "train_dataset": "augmented", "orbit_warps": 2},
     "hog_behind_moments": {"model": "hog", "front": "moments", "orbit_warps": 2},
+    "aet": {"model": "aet", "train_dataset": "augmented"},
+    "aeae": {"model": "aeae", "train_dataset": "augmented", "latent_dim": 6},
+    "spatial_vae": {"model": "spatial_vae", "train_dataset": "augmented", "decoder_width": 8},
     "supervised": {"model": "supervised", "train_dataset": "augmented", "residual_blocks": 1},
     "vicreg": {
         **{"model": "vicreg", "projector_width": 8, "train_dataset": "augmented"},

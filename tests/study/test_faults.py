@@ -230,7 +230,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_told_and_room_made_lets_it_go_on(undisturbed, tmp_path, small_disk):
+def test_a_full_disk_is_reported_and_room_made_lets_it_continue(undisturbed, tmp_path, small_disk):
     study = Study(tmp_path, results=small_disk / "results")
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"0" * (63 * 2**20 + 2**19))
@@ -242,7 +242,7 @@ def test_a_full_disk_is_told_and_room_made_lets_it_go_on(undisturbed, tmp_path, 
     assert study.figures() == undisturbed.figures()
 
 
-def test_a_results_folder_turned_read_only_is_told(undisturbed, tmp_path):
+def test_a_results_folder_turned_read_only_is_reported(undisturbed, tmp_path):
     # Root writes everywhere, unless that right is taken from it.
     bound = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
     if bound and shutil.which("setpriv") is None:

@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import stat
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -120,7 +121,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A name beside `path` that no other process uses; what is there at the end is removed."""
+    """A name beside `path` that no other process or thread uses; what is there at the end is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     # Of an earlier process with this number.
@@ -132,8 +133,8 @@ def written(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """Where this process writes what shall become `path`."""
-    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
+    """Where this thread of this process writes what shall become `path`."""
+    return path.with_name(f".{path.name}.{threading.get_native_id()}.{_HOST}.{os.getpid()}.tmp")
 
 
 def clear(folder: Path) -> None:

@@ -32,7 +32,7 @@ _log = logging.getLogger("tivae")
 
 
 def kernels(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels | None:
-    """The kernels of an encoder and a decoder with these levels; None, told once, where they can't be compiled.
+    """The kernels of an encoder and a decoder with these levels; None, with one warning, if they can't be compiled.
 
     None as well where the environment variable TIVAE_KERNELS is `torch`.
     """
@@ -45,7 +45,7 @@ def kernels(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels |
 def cache_folder() -> Path:
     """`tivae/kernels` in the user's folder for caches: XDG_CACHE_HOME, else `~/.cache`, else one of this process.
 
-    One of this process as well, told once, where another user could write there: what lies there is run.
+    One of this process alone, with one warning, if another user could write there: what lies there is run.
 
     Raises `OSError` if there is no place for files at all.
     """

@@ -257,7 +257,7 @@ def test_several_folders_join_on_the_key(tmp_path: Path) -> None:
     assert study.trial(failed.key).folder == second / "trials" / failed.key
 
 
-def test_copies_with_different_figures_are_told(tmp_path: Path) -> None:
+def test_copies_with_different_figures_are_reported(tmp_path: Path) -> None:
     first = write_study(tmp_path / "first", grid(epochs=1))
     second = write_study(tmp_path / "second", grid(epochs=1), lambda config, draw: papers_figures(config, draw, 0.5))
     with pytest.warns(UserWarning, match=r"8 trials finished in several of these folders with different numbers"):

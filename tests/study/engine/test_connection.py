@@ -21,7 +21,7 @@ LARGE = Node("2", "second", 2, 1, "cuda")
         ("Version mismatch: Python 3.11 and 3.12", r"can't be joined \(Version mismatch.*check that Python and Ray"),
     ],
 )
-def test_a_cluster_that_answers_and_can_not_be_joined_is_told(monkeypatch, reason, told):
+def test_a_cluster_that_answers_and_can_not_be_joined_is_reported(monkeypatch, reason, told):
 
     def init(**options):
         raise RuntimeError(reason)
@@ -39,7 +39,7 @@ def test_the_dashboard_is_for_this_machine_only(monkeypatch):
     assert not cluster._local(None, dashboard=False)["include_dashboard"]
 
 
-def test_a_dashboard_that_is_not_installed_is_told(monkeypatch):
+def test_a_dashboard_that_is_not_installed_is_reported(monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ClusterError, match="--dashboard needs the extra `cluster`"):
         cluster._local(None, dashboard=True)
@@ -53,7 +53,7 @@ def slots(monkeypatch):
     return LiveSlots(SlotOptions(), said.append, look=lambda: list(nodes)), now, nodes, said
 
 
-def test_slots_follow_the_nodes_and_changes_are_told_once(slots):
+def test_slots_follow_the_nodes_and_changes_are_reported_once(slots):
     live, now, nodes, said = slots
     assert [pool.slots for pool in live()] == [1]
     nodes.append(LARGE)
@@ -196,19 +196,19 @@ def test_every_node_that_runs_trials_is_asked_whether_it_can_write(monkeypatch, 
         ),
     ],
 )
-def test_a_storage_that_a_node_can_not_write_is_told_with_its_name(monkeypatch, tmp_path, answers, told):
+def test_a_storage_that_a_node_can_not_write_is_reported_with_its_name(monkeypatch, tmp_path, answers, told):
     _fake_ray(monkeypatch, answers)
     with pytest.raises(StorageError, match=told):
         cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions(), 7)
 
 
-def test_a_worker_that_is_still_starting_is_told_from_a_folder_that_is_not_shared(monkeypatch, tmp_path):
+def test_a_worker_that_is_still_starting_is_reported_from_a_folder_that_is_not_shared(monkeypatch, tmp_path):
     _fake_ray(monkeypatch, {"1": None, "2": "starting"})
     with pytest.raises(ClusterError, match=r"^no worker has started within 7 s on second, .* --node-timeout more sec"):
         cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions(), 7)
 
 
-def test_a_node_whose_files_do_not_come_is_told(monkeypatch, tmp_path):
+def test_a_node_whose_files_do_not_come_is_reported(monkeypatch, tmp_path):
     _fake_ray(monkeypatch, {"1": None, "2": None})
     monkeypatch.setattr("study.storage.remote.Storage.answers", lambda self, token, wrote, seconds: {"1"})
     with pytest.raises(StorageError, match=r"the node second .*what it writes there does not appear here"):

@@ -22,14 +22,9 @@ DONE = {"status": "finished"}
 
 
 @pytest.fixture
-def given_up():
-    return []
-
-
-@pytest.fixture
-def dispatcher(tmp_path, given_up):
+def dispatcher(tmp_path):
     def build(trials, pools):
-        return Dispatcher(plan(trials, tmp_path), pools, lambda job, reason: given_up.append((job.config, reason)))
+        return Dispatcher(plan(trials, tmp_path), pools)
 
     return build
 
@@ -65,7 +60,7 @@ def test_other_trials_do_not_wait_for_the_stn_and_its_own_do(dispatcher):
         ({"epoch": 3}, False, "its worker died"),
     ],
 )
-def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, given_up, result, error, reason):
+def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, result, error, reason):
     searcher = dispatcher([*BEHIND_STN, PLAIN[0]], [CPU])
     assert _kinds(searcher, 2) == ["stn", "trial"]
     searcher.on_trial_complete("0", result, error)
@@ -73,7 +68,8 @@ def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, given_u
         assert _job(searcher.suggest(f"again {attempt}")).job_type == "stn"
         searcher.on_trial_complete(f"again {attempt}", result, error)
     searcher.on_trial_complete("1", DONE)
-    assert {config.key for config, _ in given_up} == {config.key for config in BEHIND_STN}
+    given_up = searcher.given_up()
+    assert {job.config.key for job, _ in given_up} == {config.key for config in BEHIND_STN}
     assert all(reason in text and BEHIND_STN[0].stn_key in text for _, text in given_up)
     assert searcher.suggest("next") == Searcher.FINISHED
 
@@ -241,14 +237,14 @@ def test_nodes_of_one_type_are_filled_alike_and_an_old_one_does_not_hold_up_the_
     assert searcher.suggest("3") is None, "the fast one has ended both before the slow one has ended one"
 
 
-def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher, given_up):
+def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher):
     searcher = dispatcher([TrialConfig(stn="joint"), TrialConfig(stn="joint", seed=1), PLAIN[0]], [GPU])
     assert [_job(searcher.suggest(str(number))).config.stn for number in range(2)] == ["joint", "joint"]
     searcher.on_trial_complete("0", {"status": "unsupported", "error": "no backward"})
     assert not searcher.was_put_back("0"), "its own end tells of it"
     searcher.on_trial_complete("1", {"status": "unsupported", "error": "no backward"})
     assert _job(searcher.suggest("2")).config.stn == "none"
-    assert given_up == []
+    assert searcher.given_up() == []
 
 
 def test_a_pool_that_grows_gets_more_at_once(dispatcher):

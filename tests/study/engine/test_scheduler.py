@@ -1,5 +1,6 @@
 """Which of Tune's trials are stopped, and how many events are taken at once."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
@@ -31,11 +32,29 @@ class Controller:
         self._dispatcher.on_trial_complete(trial.trial_id)
 
 
+class Search:
+    """One that asks for nothing, and gives up by `loss`."""
+
+    left, intermediate, ask = 0, "loss", list
+
+    def __init__(self):
+        self.seen = []
+
+    def should_prune(self, job, row):
+        self.seen.append(row["epoch"])
+        return row["loss"] > 1
+
+
+def report(*losses, **more):
+    """What a worker reports of epochs with these losses."""
+    return {"rows": json.dumps([{"epoch": epoch, "loss": loss} for epoch, loss in enumerate(losses, 1)])} | more
+
+
 @pytest.fixture
 def given(tmp_path):
-    """Two trials on the GPU, one running and one pending, and a scheduler that gives up by `loss`."""
-    dispatcher = Dispatcher(plan([TrialConfig(seed=seed) for seed in range(9)], tmp_path), [GPU, CPU], None)
-    scheduler = Scheduler(dispatcher, lambda trial, row: row["loss"] > 1)
+    """Two trials on the GPU, one running and one pending, and a search that gives up by `loss`."""
+    dispatcher = Dispatcher(plan([TrialConfig(seed=seed) for seed in range(9)], tmp_path), [GPU, CPU], Search())
+    scheduler = Scheduler(dispatcher)
     controller = Controller(scheduler, dispatcher)
     trials = [
         SimpleNamespace(trial_id=name, status=status) for name, status in (("a", Trial.RUNNING), ("b", Trial.PENDING))
@@ -63,9 +82,19 @@ def test_a_trial_that_waits_for_a_pool_that_is_gone_goes_elsewhere_and_one_that_
 
 
 def test_only_trials_to_be_pruned_are_stopped(given):
-    _, scheduler, controller, trials = given
-    assert scheduler.on_trial_result(controller, trials[0], {"loss": 2.0}) == TrialScheduler.STOP
-    assert scheduler.on_trial_result(controller, trials[0], {"loss": 0.5}) == TrialScheduler.CONTINUE
+    dispatcher, scheduler, controller, trials = given
+    assert scheduler.on_trial_result(controller, trials[0], report(0.5)) == TrialScheduler.CONTINUE
+    assert dispatcher.pruned_after("a") is None
+    assert scheduler.on_trial_result(controller, trials[0], report(0.5, 2.0, 3.0)) == TrialScheduler.STOP
+    assert dispatcher.pruned_after("a") == 2, "of several epochs in a report the first that is given up counts"
+    assert dispatcher._search.seen == [1, 1, 2]
+
+
+def test_a_trial_that_has_finished_before_it_was_given_up_stays_finished(given):
+    dispatcher, scheduler, controller, trials = given
+    last = report(2.0, status="finished")
+    assert scheduler.on_trial_result(controller, trials[0], last) == TrialScheduler.CONTINUE
+    assert dispatcher.pruned_after("a") is None
 
 
 def test_ended_trials_are_let_go(given):

@@ -31,9 +31,9 @@ def reported(monkeypatch):
 def _work(folder, config=CONFIG, kind="trial", device="cuda"):
     pool = {"device": device, "threads": 1}
     given = {"job": Job(kind, config).to_text(), "pool": pool, "report_seconds": 0.0}
-    worker.work(
-        given, data={CONFIG.dataset: HOST}, storage=of_study(str(folder), folder), wanted=Wanted(measures="none")
-    )
+    storage = of_study(str(folder), folder)
+    wanted = Wanted(measures="none")
+    worker.work(given, supplies=worker.Supplies(data={CONFIG.dataset: HOST}, storage=storage, wanted=wanted))
 
 
 def _failing(error):

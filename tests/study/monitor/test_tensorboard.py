@@ -74,7 +74,7 @@ def test_each_epoch_and_the_final_figures_are_shown(write):
     assert tags == {"loss_vae/train_loss", "final/base_accuracy", "final/probe_converged"}
 
 
-def test_an_interrupted_trial_goes_on_without_a_gap_or_an_epoch_twice(write):
+def test_an_interrupted_trial_continues_without_a_gap_or_an_epoch_twice(write):
     write(1, 2)
     study = write(3, 4)
     assert [step for step, _ in _losses(study)] == [1, 2, 3, 4]
@@ -82,7 +82,7 @@ def test_an_interrupted_trial_goes_on_without_a_gap_or_an_epoch_twice(write):
     assert [step for step, _ in _losses(study)] == [1, 2, 3, 4, 5]
 
 
-def test_epochs_that_were_never_told_are_taken_from_the_record(write):
+def test_epochs_that_were_never_reported_are_taken_from_the_record(write):
     write(1, 1)
     assert [step for step, _ in _losses(write(4, 4, _record(4)))] == [1, 2, 3, 4]
 

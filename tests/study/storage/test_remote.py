@@ -43,7 +43,7 @@ def test_a_url_has_no_folder_and_keeps_its_options():
 
 
 @pytest.mark.parametrize("given", ["nosuch://x/y", "s3://"])
-def test_a_url_that_pyarrow_does_not_know_is_told(given):
+def test_a_url_that_pyarrow_does_not_know_is_reported(given):
     with pytest.raises(StorageError, match=r"--storage .* is not usable \(.*it must be a folder, or a URL such as"):
         of_study(given, Path("results/grid"))
 
@@ -168,7 +168,7 @@ def test_the_mirror_brings_what_has_changed_and_nothing_twice(remote, tmp_path, 
     assert _content(mine / TRIAL)["record.json"] == "finished"
 
 
-def test_what_was_begun_without_the_storage_goes_on_with_it(remote, tmp_path):
+def test_what_was_begun_without_the_storage_continues_with_it(remote, tmp_path):
     mine = tmp_path / "mine"
     _fill(mine, checkpoint_pt="epoch 3")
     _fill(mine, "stns/known", stn_pt="mine")
@@ -208,7 +208,7 @@ def test_a_node_with_a_folder_of_its_own_of_the_same_name_is_found_out(tmp_path)
     assert ours.answers("token") == set()
 
 
-def test_a_storage_that_cannot_be_written_is_told(tmp_path):
+def test_a_storage_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match=r"--storage .*file/grid can't be written .*; give a folder or URL"):
         of_study(str(tmp_path / "file"), Path("grid")).lay_out("token")

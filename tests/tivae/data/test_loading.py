@@ -332,7 +332,7 @@ class TestCache:
             monkeypatch.setenv("XDG_CACHE_HOME", given)
         assert cache_folder(FASHION_MNIST) == tmp_path / ".cache" / "tivae" / "fashion-mnist"
 
-    def test_a_user_without_a_home_is_told(self, monkeypatch):
+    def test_a_user_without_a_home_is_reported(self, monkeypatch):
         def homeless():
             raise RuntimeError("Could not determine home directory.")
 

@@ -105,7 +105,7 @@ class TestCodes:
         assert found["code_effective_rank"] == pytest.approx(5, abs=0.01)
         assert found["code_variance_share"] == pytest.approx(1, abs=0.001)
 
-    def test_one_point_and_a_line_are_told(self):
+    def test_one_point_and_a_line_are_reported(self):
         point = collapse.of_codes(torch.full((100, 5), 3.0))
         assert point["code_variance_share"] == 0
         assert math.isnan(point["code_effective_rank"])

@@ -4,6 +4,7 @@ import gzip
 import os
 import socket
 import subprocess
+import threading
 import time
 import zipfile
 
@@ -144,3 +145,20 @@ def test_what_processes_that_are_gone_left_is_removed_and_what_others_write_is_l
     os.utime(old, (0, time.time() - files.ABANDONED_SECONDS - 1))
     files.clear(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([mine, recent])
+
+
+def test_threads_that_write_a_file_at_the_same_time_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "file"
+
+    def write(content):
+        with files.replacing(path) as file:
+            file.write(content)
+
+    with files.replacing(path) as file:
+        other = threading.Thread(target=write, args=[b"theirs"])
+        other.start()
+        other.join()
+        assert path.read_bytes() == b"theirs"
+        file.write(b"mine")
+    assert path.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [path]

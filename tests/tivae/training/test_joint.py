@@ -85,7 +85,7 @@ def test_undoing_brings_the_middle_of_the_picture_back(images):
 
 
 @pytest.mark.parametrize("bad", [0.0, float("nan"), 1e-9])
-def test_a_warp_without_inverse_is_told(bad):
+def test_a_warp_without_inverse_is_reported(bad):
     matrices = torch.eye(2, 3).repeat(3, 1, 1)
     matrices[1, 0, 0] = bad
     with pytest.raises(warps.DegenerateWarp, match=r"1 of 3 warps have no inverse .* transformer has collapsed"):
@@ -281,7 +281,7 @@ def test_modes_that_cannot_be_are_refused(changes, message):
 
 
 @pytest.mark.parametrize(("model", "weight"), [("vae", 1.0), ("categorical_vae", 30.0)])
-def test_the_alignment_weighs_as_much_as_the_reconstruction_unless_told(model, weight):
+def test_the_alignment_weighs_as_much_as_the_reconstruction_unless_set(model, weight):
     assert TrialConfig(stn="joint", model=model).alignment_weight == weight
     assert TrialConfig(stn="inverse", model=model, alignment_weight=2).alignment_weight is None
     assert TrialConfig(stn="joint", stn_epochs=5) == TrialConfig(stn="joint")

@@ -376,7 +376,7 @@ def unused(host):
 
 
 @pytest.mark.parametrize("spoil", UNUSABLE.values(), ids=UNUSABLE)
-def test_a_checkpoint_that_can_not_be_used_is_told_and_the_training_starts_anew(unused, tmp_path, caplog, spoil):
+def test_a_checkpoint_that_can_not_be_used_is_reported_and_the_training_starts_anew(unused, tmp_path, caplog, spoil):
     expected, data = unused
     file = tmp_path / "checkpoint.pt"
     with pytest.raises(Interrupted):
