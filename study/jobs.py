@@ -198,7 +198,7 @@ def why_trained_apart(trials: Iterable[TrialConfig]) -> str | None:
     if any(config.is_trained and config.learning_rate_schedule == "cosine" for config in trials):
         return (
             "learning_rate_schedule is cosine, which falls to 0 at the last epoch: each number of epochs is trained "
-            "from the start, where constant goes on from fewer"
+            "from the start, where constant would continue from fewer"
         )
     return None
 
