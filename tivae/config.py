@@ -229,7 +229,7 @@ class TrialConfig(metaclass=WithOwnFields):
         "matched",
         *("matched", "base", "augmented", "both", "training"),
         stage="readout",
-        help="training encodings it is fitted on; matched: the kind of each test set; training: `train_dataset`'s",
+        help="training encodings it is fitted on; matched: like each test set; training: `train_dataset`'s",
     )
     probe_regularisation: float = number(
         1.0, above=0, stage="readout", help="scikit-learn's C, the inverse strength of the L2 penalty"

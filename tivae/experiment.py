@@ -40,7 +40,7 @@ __all__ = [
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a finished trial leaves.
+    """The result of a finished trial.
 
     metrics: final metrics by name; epochs: a row per epoch; predictions: `labels`, and the headline probe's classes
     for `base` and `augmented`, each int64 (N,); encodings: of both test sets, float32 (N, D), as the probe read them.
