@@ -23,7 +23,7 @@ from tivae.io.provenance import Stopwatch
 from tivae.models import Control, Model, build, build_trainable, model_input
 from tivae.models.front import Front
 from tivae.models.networks import kernels_of
-from tivae.models.stn import SpatialTransformer, freeze
+from tivae.models.stn import SpatialTransformer, as_used, freeze
 from tivae.models.stn import build as build_stn
 from tivae.training import final_metrics
 from tivae.training.autoencoder import ModelTraining, as_module, without_evaluation
@@ -136,7 +136,7 @@ def pretrain(
         train_loop(training, checkpoint, on_epoch)
     metrics = {name: value for name, value in training.rows[-1].items() if name.endswith("_loss")}
     origin = watch.provenance(training.seconds_before, training.resumed)
-    return StnResult(config, freeze(training.stn), metrics, training.rows, origin)
+    return StnResult(config, freeze(as_used(training.stn, config)), metrics, training.rows, origin)
 
 
 def train(
