@@ -1,4 +1,4 @@
-"""A small file in the results folder that says where a run stands, for other processes to read."""
+"""The status file of a run, through which other processes follow it."""
 
 from __future__ import annotations
 
