@@ -33,6 +33,11 @@ def _warps_stage(config: TrialConfig) -> str:
     return "evaluation" if config.training_warps is None and not config.has_front else "training"
 
 
+def _corners_stage(config: TrialConfig) -> str:
+    trained_so = config.stn == "pretrained" and config.stn_corners != "centres_in_grid_at_use"
+    return "stn" if trained_so else "training"
+
+
 def _epochs_stage(config: TrialConfig) -> str:
     # With a constant learning rate the first 5 of 20 epochs are those of 5.
     return "readout" if config.learning_rate_schedule == "constant" else "training"
@@ -114,6 +119,12 @@ class TrialConfig(metaclass=WithOwnFields):
     whole_pixel_shifts: bool = other(
         False, stage=_warps_stage, help="round shifts to whole pixels, as torchvision's RandomAffine does"
     )
+    resampling: str | None = choice(
+        None,
+        *("composed", "successive"),
+        stage=_warps_stage,
+        help="of warped images: once by the composed warp (default), or by rotation, scale and shift one after another",
+    )
     training_warps: str | None = choice(
         None,
         "redrawn",
@@ -183,6 +194,13 @@ class TrialConfig(metaclass=WithOwnFields):
     # STN: pretrained augmented -> base with MSE (paper, section 3.2), or trained with the model
     stn_epochs: int | None = number(None, 1, 100_000, stage="stn", help="of pretraining; default 20")
     stn_learning_rate: float | None = number(None, above=0, stage="stn", help="of AdamW; default 1e-3")
+    stn_corners: str | None = choice(
+        None,
+        *("edges", "centres_in_grid_at_use", "centres_in_grid", "centres"),
+        stage=_corners_stage,
+        help="what affine_grid and grid_sample take for -1 and 1: the image's edges (default); in affine_grid the "
+        "centres of its outer pixels (align_corners), only where a pretrained STN is used or always; these in both",
+    )
     alignment_weight: float | None = number(
         None, 0, help="joint STN: of the MSE augmented -> base in the loss; default `reconstruction_weight`"
     )
@@ -211,7 +229,7 @@ class TrialConfig(metaclass=WithOwnFields):
         "matched",
         *("matched", "base", "augmented", "both", "training"),
         stage="readout",
-        help="training encodings it is fitted on; matched: the kind of each test set; training: `train_dataset`'s",
+        help="training encodings it is fitted on; matched: like each test set; training: `train_dataset`'s",
     )
     probe_regularisation: float = number(
         1.0, above=0, stage="readout", help="scikit-learn's C, the inverse strength of the L2 penalty"

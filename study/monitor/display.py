@@ -196,8 +196,8 @@ def _outcome(score: Score, result: dict[str, Any]) -> str:
 
 def _in_words(job: Job, row: dict[str, Any]) -> str:
     loss = row.get("train_loss", row.get("train_alignment_loss"))
-    figures = f", loss {_number(loss)}" if loss is not None else ""
-    return f"{label(job)}: epoch {int(row.get('epoch', 0))}/{job.epochs}{figures}"
+    metrics = f", loss {_number(loss)}" if loss is not None else ""
+    return f"{label(job)}: epoch {int(row.get('epoch', 0))}/{job.epochs}{metrics}"
 
 
 def _number(value: float | None) -> str:

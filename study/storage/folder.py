@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 import analysis
+from analysis.frames.records import write_index
 from study.storage.remote import Storage
 from tivae.io import files
 from tivae.io.files import LinkedFolder
@@ -99,6 +100,7 @@ class Frames:
             return None
         else:
             analysis.write(study, self._study)
+            write_index(self._study)
             return study
         finally:
             self._written = time.monotonic()

@@ -1,4 +1,4 @@
-"""The one way to open files of a folder that others may have filled, and to replace them.
+"""Safe opening and atomic replacement of files in a folder that others may have filled.
 
 A results folder may come from a stranger: a link in it could lead anywhere, a pipe would block for ever, and a file can
 be of any size. So files are opened only where they are regular ones, not behind a link, and of a bounded size.
