@@ -1,4 +1,4 @@
-"""What a run would do: its trials, devices and expected time."""
+"""`--dry-run`: trials, devices, expected time and statistical power of a run."""
 
 from __future__ import annotations
 

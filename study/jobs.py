@@ -1,4 +1,4 @@
-"""What is left to do of a study: STNs to pretrain, trainings and their readouts, and in which order."""
+"""Planning: the unfinished jobs of a study (STN pretrainings, trainings, readouts), in the order to start them."""
 
 from __future__ import annotations
 

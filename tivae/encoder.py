@@ -1,4 +1,4 @@
-"""Encoders from elsewhere, of any library, read out and measured as the trials of a study are."""
+"""External encoders, of any library, read out and measured like the trials of a study."""
 
 from __future__ import annotations
 

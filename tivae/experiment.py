@@ -1,4 +1,4 @@
-"""One trial: train, encode, probe. A plain function of (config, data, device), and its stages, each one as well."""
+"""One trial as a plain function of (config, data, device), and its stages: train, encode, probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a config makes of the values it is given: which fields it has, what stands in place of None, what is refused."""
+"""Resolution of a config: own fields of its model and probe, defaults, unused fields, and refusals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a study: each from numbers of its own, saved as PNG, PDF, SVG and CSV.
+"""The figures of a study, each computed apart from drawing and saved as PNG, PDF, SVG and CSV.
 
     from analysis import figures
 

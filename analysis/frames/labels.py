@@ -1,4 +1,4 @@
-"""Words for cells and axes: what the codes in the frames are called in a figure."""
+"""Names of cells and settings for figures and tables."""
 
 from __future__ import annotations
 

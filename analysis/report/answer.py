@@ -1,4 +1,4 @@
-"""What a study answers: its question, and a few sentences from its verdicts, its search or its factors."""
+"""A study's answer to its question: a few sentences from its verdicts, its search or its factors."""
 
 from __future__ import annotations
 

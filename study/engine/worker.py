@@ -1,4 +1,4 @@
-"""What a worker process does with a job; runs under Ray Tune."""
+"""Execution of one job in a worker process, under Ray Tune."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of a study is done, what runs and how long the rest takes; pure bookkeeping, drawn elsewhere."""
+"""Progress of a study: finished and running trials, and the time left; pure bookkeeping, drawn elsewhere."""
 
 from __future__ import annotations
 

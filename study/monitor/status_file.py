@@ -1,4 +1,4 @@
-"""A small file in the results folder that says where a run stands, for other processes to read."""
+"""The status file of a run, through which other processes follow it."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def snapshot(progress: Progress) -> dict[str, Any]:
                 "label": label(running.job),
                 "device": running.device,
                 "epochs": running.job.epochs,
-                "row": {name: value for name, value in running.row.items() if isinstance(value, int | float)},
+                "row": {name: value for name, value in running.row.items() if _is_number(value)},
             }
             for key, running in progress.running.items()
         ],

@@ -1,4 +1,4 @@
-"""The small version of a search space, which goes through every step of the full one."""
+"""`--quick`: a small version of a search space that runs every step of the full one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search space may hold, from the fields of a trial: for editors (`search_spaces/schema.json`) and as a list.
+"""The fields of a search space, as a JSON schema for editors (`search_spaces/schema.json`) and as a list.
 
 `python -m study.space.schema` writes the schema, and the list of fields at the end of `search_spaces/example.yaml`.
 """

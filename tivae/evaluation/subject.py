@@ -1,4 +1,4 @@
-"""What measures are of: a trained encoder, behind its STN, with the probe that reads it."""
+"""The subject of measures: a trained encoder behind its STN, with its probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model sees of a batch of images, and what its reconstruction is compared with, in each STN mode."""
+"""Model input and reconstruction target of a batch, in each STN mode."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of many trials a figure shows that has room for one."""
+"""The trials shown in figures that have room for one per cell or model."""
 
 from __future__ import annotations
 

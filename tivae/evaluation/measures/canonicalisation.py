@@ -1,4 +1,4 @@
-"""How much of a known warp an STN undoes."""
+"""The share of a known warp that an STN undoes."""
 
 from __future__ import annotations
 
