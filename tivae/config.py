@@ -45,7 +45,7 @@ def _epochs_stage(config: TrialConfig) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig(metaclass=WithOwnFields):
-    """What is trained, on what, and how it is read out.
+    """The configuration of one trial: what is trained, on what, and how it is read out.
 
     Two configs with equal fields are the same trial (`key`). Each field declares the first stage that it decides (see
     `fields.STAGES`); trials that agree in all fields of a stage and of those before it share that stage's work.
@@ -301,7 +301,7 @@ class TrialConfig(metaclass=WithOwnFields):
 
     @property
     def standardisation(self) -> Standardisation:
-        """What a model sees of a pixel."""
+        """The standardisation of pixels."""
         return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
