@@ -365,7 +365,8 @@ FIELD_NAMES = tuple(FIELDS)
 
 def known_fields() -> dict[str, Field[Any]]:
     """The fields of all configs, and the own ones of the models and probes that this process knows, by name."""
-    return FIELDS | own_fields()
+    # A field of all configs stays what it is, whatever entry of the same name has been refused.
+    return FIELDS | {name: item for name, item in own_fields().items() if name not in FIELDS}
 
 
 def check_field_name(name: object) -> None:
@@ -373,7 +374,7 @@ def check_field_name(name: object) -> None:
     if name in FIELD_NAMES or name in known_fields():
         return
     near = difflib.get_close_matches(str(name), list(known_fields()), n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"it must be one of {', '.join(FIELD_NAMES)}"
+    hint = f"did you mean `{near[0]}`?" if near else "see `python -m study.run --fields`"
     raise ConfigError(f"`{name}` is not a field of a trial; {hint}", str(name))
 
 
