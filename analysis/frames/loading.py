@@ -128,8 +128,8 @@ def _warn_of_disagreement(trials: pd.DataFrame) -> None:
     repeated = finished[finished["key"].duplicated(keep=False)]
     if repeated.empty:
         return
-    figures = repeated.groupby("key")[list(MAIN_METRICS)].nunique().max(axis=1)
-    differing = figures.index[figures > 1]
+    values = repeated.groupby("key")[list(MAIN_METRICS)].nunique().max(axis=1)
+    differing = values.index[values > 1]
     if len(differing):
         warnings.warn(
             f"{len(differing)} trials finished in several of these folders with different numbers "

@@ -36,7 +36,7 @@ class Summary:
 
 
 def summarise(values: ArrayLike, confidence: float = 0.95) -> Summary:
-    """Mean, standard deviation and interval over seeds of one figure per seed.
+    """Mean, standard deviation and interval over seeds of one number per seed.
 
     Raises `ValueError` for no value, or a missing one.
     """

@@ -1,4 +1,4 @@
-"""What a study answers: its question, and a few sentences from its verdicts, its search or its factors."""
+"""A study's answer to its question: a few sentences from its verdicts, its search or its factors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from analysis.frames.labels import cell_label, percent, setting_label, setting_name
+from analysis.frames.labels import are_ceilings, cell_label, percent, setting_label, setting_name
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.inference.verdicts import ONE_SEED, Judgement
@@ -54,6 +54,8 @@ def _best(study: Study) -> tuple[str, str]:
     """By the mean of a cell over its seeds on validation images, where the study has any."""
     cells = study.cells((*MAIN_METRICS, BY))
     cells = cells[cells["finished"] > 0]
+    # What sees labels is a bound, unless there is nothing else.
+    cells = cells[~are_ceilings(cells["model"])] if not are_ceilings(cells["model"]).all() else cells
     chosen_by = BY if cells[BY].notna().all() else "augmented_accuracy"
     best = cells.loc[cells[chosen_by].fillna(-1).idxmax()]
     seeds = f", mean of {best['finished']} seeds" if best["finished"] > 1 else ""

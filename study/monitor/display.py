@@ -104,7 +104,7 @@ class _Picture:
 
 
 def live_view(progress: Progress, width: int = 120, height: int = 50) -> Group:
-    """What runs, as many rows of it as fit, what failed last, the best so far and the counts."""
+    """Running jobs, as many as fit, the last failures, the best trial so far and the counts."""
     parts: list[Table | Text] = [running_table(progress, width, max(FEWEST_ROWS, height - OTHER_LINES))]
     if progress.failures:
         last = progress.failures[-SHOWN_FAILURES:]
@@ -196,8 +196,8 @@ def _outcome(score: Score, result: dict[str, Any]) -> str:
 
 def _in_words(job: Job, row: dict[str, Any]) -> str:
     loss = row.get("train_loss", row.get("train_alignment_loss"))
-    figures = f", loss {_number(loss)}" if loss is not None else ""
-    return f"{label(job)}: epoch {int(row.get('epoch', 0))}/{job.epochs}{figures}"
+    metrics = f", loss {_number(loss)}" if loss is not None else ""
+    return f"{label(job)}: epoch {int(row.get('epoch', 0))}/{job.epochs}{metrics}"
 
 
 def _number(value: float | None) -> str:

@@ -216,6 +216,7 @@ def test_a_trial_that_can_not_be_read_out_again_keeps_its_record(place, monkeypa
         *({"probe": "linear_svm"}, {"probe_fit": "base"}, {"probe_features": "sample"}, {"probe_regularisation": 2.0}),
         *({"test_images": 150}, {"rotation_degrees": 45.0}, {"shift_pixels": 1.0}, {"scale_range": 0.1}),
         *({"warp_probability": 1.0}, {"interpolation": "nearest"}, {"fill": "grey"}, {"whole_pixel_shifts": True}),
+        {"resampling": "successive"},
     ],
 )
 def test_what_names_no_training_moves_no_weight(host, changes):
@@ -312,6 +313,38 @@ def test_a_state_that_can_not_be_used_is_named_and_made_again_alone(
     assert epoch_file(training / "checkpoint.pt", 2).read_bytes() == good
     assert records.read(records.trial_folder(place.study, short.key)) == first
     assert numbers(found[1], place.study) == alone(probed[1], place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_a_damaged_stn_is_named_and_pretrained_again_alone(place, tmp_path_factory, epochs_done, caplog):
+    """Its trainings stay, and are read out again as they would have been."""
+    config = EACH["pretrained"]
+    before = stages.run_trials([config], place, wanted=NONE)[0]
+    file = records.stn_folder(place.study, config.stn_key) / "stn.pt"
+    good = file.read_bytes()
+    cut(file)
+    probed = dataclasses.replace(config, probe="linear_svm")
+    with caplog.at_level(logging.WARNING, logger="tivae"):
+        (record,) = stages.run_trials([probed], place, epochs_done.append, wanted=NONE)
+    assert f"{file} can't be read" in caplog.text
+    assert file.read_bytes() == good
+    assert epochs_done == []
+    assert records.read(records.trial_folder(place.study, config.key)) == before
+    assert numbers(record, place.study) == alone(probed, place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_a_damaged_trial_record_is_named_and_read_out_again_alone(place, epochs_done, caplog):
+    other = dataclasses.replace(VAE, probe="linear_svm")
+    first, second = stages.run_trials([VAE, other], place, wanted=NONE)
+    file = records.trial_folder(place.study, VAE.key) / "record.json"
+    untouched = records.trial_folder(place.study, other.key) / "record.json"
+    before = untouched.read_bytes()
+    file.write_bytes(file.read_bytes()[:-50])
+    with caplog.at_level(logging.WARNING, logger="tivae"):
+        again, same = stages.run_trials([VAE, other], place, epochs_done.append, wanted=NONE)
+    assert f"{file} is " in caplog.text
+    assert epochs_done == []
+    assert (again["metrics"], same) == (first["metrics"], second)
+    assert untouched.read_bytes() == before
 
 
 def test_a_damaged_training_record_costs_no_training(place, epochs_done):

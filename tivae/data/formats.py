@@ -19,7 +19,7 @@ MOST_BYTES = 2_000_000_000
 
 
 def idx_arrays(contents: Mapping[str, bytes]) -> Arrays:
-    """Of four idx files, in the order of `Arrays`; a label of several numbers (QMNIST's) is its first.
+    """Four idx files as arrays, in the order of `Arrays`; of labels with several numbers (QMNIST's), the first.
 
     Raises `UnavailableError` if a file is not an idx file.
     """
@@ -41,7 +41,7 @@ def idx_array(content: bytes, name: str) -> npt.NDArray[np.uint8]:
 
 
 def unpacked(content: bytes, name: str, most_bytes: int = MOST_BYTES) -> bytes:
-    """`content`, of a .gz file what is packed in it. Raises `UnavailableError` if it is damaged or too large."""
+    """`content`, unpacked if it is a .gz file. Raises `UnavailableError` if it is damaged or too large."""
     if not name.endswith(".gz"):
         return content
     try:

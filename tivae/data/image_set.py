@@ -1,4 +1,4 @@
-"""A data set as one object: what it is called, what its images are, and where they come from."""
+"""A data set as one object: its name, what its images are, and where they come from."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MOST_CLASSES = 256
 
 
 class DataError(ValueError):
-    """The data cannot be had; the message is one line with what is wrong, the rule and the remedy."""
+    """The data are not available; the message is one line with what is wrong, the rule and the remedy."""
 
 
 class UnavailableError(Exception):
-    """A source does not have the files or cannot give them; the message is the reason, in one line."""
+    """A source does not have the files or can't deliver them; the message is the reason, in one line."""
 
 
 class Arrays(NamedTuple):
@@ -68,8 +68,8 @@ class Source(NamedTuple):
 class ImageSet:
     """A data set: greyscale images of classes, in a training and a test set.
 
-    name: what a config calls it. mean, std: of the training images' pixels, in units of the brightest pixel.
-    size: height and width. classes: their names, by label. train_images, test_images: how many there are.
+    name: its name in a config. mean, std: of the training images' pixels, in units of the brightest pixel.
+    size: height and width. classes: their names, by label. train_images, test_images: their numbers.
     files, sources, read: its files, where they are looked for, in this order, and how they are read.
     folder_name: the folder of torchvision that holds them. sha256: of images that are in no catalogue, a digest of the
     content, and origin: the path of the images, or the `package.module:Name` of this object.
@@ -113,7 +113,7 @@ class ImageSet:
         return self.size * self.size
 
     def facts(self) -> str:
-        """What a config keeps of a data set that is in no catalogue, as JSON; `with_facts` is the inverse."""
+        """The facts that a config keeps of a data set in no catalogue, as JSON; `with_facts` is the inverse."""
         values = {name: getattr(self, name) for name in _FACTS}
         return json.dumps(values | {"classes": list(self.classes)}, sort_keys=True, separators=(",", ":"))
 
@@ -157,7 +157,7 @@ class Images:
 
 
 def checked(arrays: Arrays, images: ImageSet) -> Arrays:
-    """`arrays`, which nobody can write to any more.
+    """`arrays`, made read-only.
 
     Raises `UnavailableError` if they are not the images and labels that `images` describes.
     """

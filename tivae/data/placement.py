@@ -1,4 +1,4 @@
-"""Where modules and tensors lie on each device type: memory layouts, and copies that nothing waits for."""
+"""Memory layouts of modules and tensors on each device type, and asynchronous copies."""
 
 from __future__ import annotations
 

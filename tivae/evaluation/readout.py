@@ -1,4 +1,4 @@
-"""What is read from a trained model: encodings, probes, predictions and their scores."""
+"""The readout of a trained model: encodings, probes, predictions and their scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one way to open files of a folder that others may have filled, and to replace them.
+"""Safe opening and atomic replacement of files in a folder that others may have filled.
 
 A results folder may come from a stranger: a link in it could lead anywhere, a pipe would block for ever, and a file can
 be of any size. So files are opened only where they are regular ones, not behind a link, and of a bounded size.
@@ -72,7 +72,7 @@ def read(path: Path, most: int = MAXIMUM_BYTES, *, follow: bool = False) -> byte
 
 
 def unzipped(content: bytes, name: str | Path, most: int) -> bytes:
-    """What the gzip file `content` unpacks to. Raises `DamagedFile` if it is none, or more than `most` bytes."""
+    """The gzip file `content`, unpacked. Raises `DamagedFile` if it is not one, or unpacks to over `most` bytes."""
     unpacked = bytearray()
     while content:
         unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)

@@ -1,4 +1,4 @@
-"""What a model sees of a batch of images, and what its reconstruction is compared with, in each STN mode."""
+"""Model input and reconstruction target of a batch, in each STN mode."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tivae.models.stn import SpatialTransformer
 class ModelInput:
     """One batch for a model; all images are standardised (B, 1, H, W).
 
-    seen: the model's input; target: what the reconstruction is compared with; restore: what the reconstruction
-    passes before that, where it is not in the frame of the target.
+    seen: the model's input; target: what the reconstruction is compared with; restore: maps the
+    reconstruction into the frame of the target, where it is in another.
     """
 
     seen: Tensor
@@ -44,7 +44,7 @@ def through_stn(stn: SpatialTransformer) -> Transform:
 def through_stn_and_back(stn: SpatialTransformer) -> Transform:
     """The model sees the STN's output; its reconstruction is warped back and compared with the STN's input.
 
-    Looking raises `DegenerateWarp` where a warp of the STN has no inverse.
+    Calling it raises `DegenerateWarp` where a warp of the STN has no inverse.
     """
 
     def transform(images: Tensor) -> ModelInput:
@@ -55,7 +55,7 @@ def through_stn_and_back(stn: SpatialTransformer) -> Transform:
 
 
 def transform_of(mode: str, stn: SpatialTransformer | None) -> Transform:
-    """What a model in the STN mode `mode` sees of the images that come to its STN."""
+    """The transform of a model in the STN mode `mode`."""
     if stn is None:
         return plain
     return through_stn_and_back(stn) if mode == "inverse" else through_stn(stn)
