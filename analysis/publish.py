@@ -23,6 +23,7 @@ from analysis import formats, tables
 from analysis.frames.search import JOURNAL, journal_of
 from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
+from analysis.inference import looks
 from analysis.reprobe import FOLDER as REPROBED
 from tivae.io import files
 from tivae.io.redaction import redacted
@@ -40,7 +41,7 @@ _ORIGIN = (
 
 ABOUT = "about.json"
 # All that a copy may hold beside `ABOUT`.
-_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL, QUESTION}
+_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL, QUESTION, looks.FILE}
 
 
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
@@ -124,6 +125,8 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
         _copy(other, folder / REPROBED)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
+    if (judged_at := looks.read(study.folders)) is not None:
+        looks.write(folder, judged_at)
     (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
     copied = analysis.load(folder)
     (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))

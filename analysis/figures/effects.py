@@ -33,9 +33,9 @@ COMPARABLE["reconstruction_weight"] = "beta"
 def numbers(study: Study) -> tuple[pd.DataFrame, str]:
     """A row per effect and test set, and over which part of the study they are.
 
-    Columns: test_set, term, contrast, order, effect, low, high, p_value, adjusted_p_value, over, n. effect, low, high:
-    in accuracy points, with the 95 % interval; over: what the interval is over; n: trials. What an effect is,
-    `analysis.inference.Factorial` says. adjusted_p_value: Holm's, over all effects on that test set; missing, as
+    Columns: test_set, term, contrast, order, effect, low, high, p_value, adjusted_p_value, over, n, trials.
+    effect, low, high: in accuracy points, with the 95 % interval over what `over` says; n: seeds. An effect is as
+    `analysis.inference.Factorial` has it. adjusted_p_value: Holm's, over all effects on that test set; missing, as
     p_value is, with one seed.
 
     Raises `NotSupported` where no trial has finished, the study is a search, or no factors are crossed.
@@ -47,7 +47,8 @@ def numbers(study: Study) -> tuple[pd.DataFrame, str]:
         order = min(HIGHEST_ORDER, len(design.factors))
         result = factorial(design, f"{test_set}_accuracy", order, scores)
         effects = result.effects.assign(adjusted_p_value=holm(result.effects["p_value"]), over=result.over)
-        parts.append(effects.assign(n=len(design.trials), test_set=test_set))
+        counts = {"n": design.trials["seed"].nunique(), "trials": len(design.trials)}
+        parts.append(effects.assign(**counts, test_set=test_set))
     frame = pd.concat(parts, ignore_index=True)
     return frame[["test_set", *(name for name in frame if name != "test_set")]], notes
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import formats
 from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.cells import beta, encoding_dim
@@ -19,9 +20,10 @@ from analysis.inference import cell_summaries, correctness_of
 from analysis.tables.study_table import StudyTable
 
 METRICS = ("base_accuracy", "augmented_accuracy")
+_HEADS = {"base_accuracy": "base (%)", "augmented_accuracy": "augmented (%)"}
 # What cells are chosen by, where there are validation images.
 BY = "validation_augmented_accuracy"
-_INTERVAL_NOTE = "Brackets hold 95 % intervals: over seeds and test images, or over test images alone where n is 1."
+_INTERVAL_NOTE = "±: half of a 95 % interval, over seeds and test images, or over test images alone where n is 1."
 
 
 def every_cell(study: Study) -> StudyTable:
@@ -96,7 +98,7 @@ def pareto_front(study: Study) -> StudyTable:
 @functools.lru_cache(maxsize=2)
 def summaries(study: Study) -> pd.DataFrame:
     """A row per cell: the factors, kl_weight, beta, encoding_dim, `n` seeds, of each accuracy its mean, `_sd`, `_low`
-    and `_high` (95 % interval, over what the column `over` says), and the mean accuracy on augmented validation images.
+    and `_high` (95 % interval, over what `over` says), and the mean accuracy on augmented validation images.
 
     Raises `NotSupported` where no trial has finished.
     """
@@ -108,7 +110,7 @@ def summaries(study: Study) -> pd.DataFrame:
     long = cell_summaries(finished, by, METRICS, scores=correctness_of(study))
     parts = []
     for metric in METRICS:
-        part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method"])
+        part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method", "seeds"])
         names = {"mean": metric, "sd": f"{metric}_sd", "low": f"{metric}_low", "high": f"{metric}_high"}
         parts.append(part.rename(columns=names).reset_index(drop=True))
     found = pd.concat([parts[0], parts[1][[name for name in parts[1] if name not in parts[0]]]], axis=1)
@@ -141,12 +143,11 @@ def _cells_table(
     for setting in settings:
         if cells[setting].notna().any():
             columns[setting_name(setting)] = [_setting(value) for value in cells[setting]]
-    right = [*list(columns)[3:], "n", *(metric.replace("_", " ") for metric in METRICS)]
+    right = [*list(columns)[3:], "n", *_HEADS.values()]
     columns["n"] = [str(n) for n in cells["n"]]
-    for metric in METRICS:
-        columns[metric.replace("_", " ")] = [
-            _with_interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"]) for _, row in cells.iterrows()
-        ]
+    for metric, head in _HEADS.items():
+        half = (cells[f"{metric}_high"] - cells[f"{metric}_low"]) / 2
+        columns[head] = [formats.percents(*pair) for pair in zip(cells[metric], half, strict=True)]
     table = Table(title, (("", pd.DataFrame(columns), right),), (_INTERVAL_NOTE, *notes), label=f"tab:{name}")
     return StudyTable(name, cells, table)
 
@@ -155,7 +156,3 @@ def _setting(value: Any) -> str | None:
     if pd.isna(value):
         return None
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{mean:.4f}" if math.isnan(low) else f"{mean:.4f} [{low:.4f}, {high:.4f}]"
