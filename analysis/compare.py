@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,9 +16,11 @@ from analysis.formats import Table
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label
 from analysis.frames.study import PAPER_FACTORS, Study
-from analysis.frames.trial import Trial, config_of
+from analysis.frames.trial import Trial
 from analysis.inference import ImageComparison, compare_images, compare_seeds, pair_by_seed
 from tivae.config import FIELD_NAMES
+from tivae.io.files import DamagedFile
+from tivae.io.record import read
 
 EXIT_BAD_INPUT = 2
 TEST_SETS = ("base", "augmented")
@@ -40,10 +43,12 @@ def compare(first: str | Path, second: str | Path) -> list[Table]:
 
 
 def settings(first: Trial, second: Trial) -> Table:
-    """The fields in which two trials differ."""
+    """The fields, and the recipe, in which two trials differ."""
     one, two = first.config, second.config
     names = [name for name in FIELD_NAMES if getattr(one, name) != getattr(two, name)]
     rows = [(name, _shown(getattr(one, name)), _shown(getattr(two, name))) for name in names]
+    if first.row["recipe"] != second.row["recipe"]:
+        rows.insert(0, ("recipe", str(first.row["recipe"]), str(second.row["recipe"])))
     notes = () if rows else ("The two have the same settings: they are the same trial.",)
     frame = pd.DataFrame(rows, columns=["setting", first.key, second.key])
     return Table("Settings that differ", (("", frame, []),), notes)
@@ -76,9 +81,9 @@ def per_class(first: Trial, second: Trial) -> Table:
 
 
 def study_settings(first: Study, second: Study) -> Table:
-    """The fields whose values differ between two studies, with all values of each."""
+    """The fields, and the recipe, whose values differ between two studies, with all values of each."""
     rows = []
-    for name in FIELD_NAMES:
+    for name in ("recipe", *FIELD_NAMES):
         values = [_values(study, name) for study in (first, second)]
         if values[0] != values[1]:
             rows.append((name, *(", ".join(sorted(found)) or "-" for found in values)))
@@ -145,7 +150,10 @@ _MCNEMAR_NOTE = (
 def _trial(path: Path) -> Trial:
     if not path.is_dir():
         raise ValueError(f"{path} is no trial; give <results>/trials/<key>")
-    return analysis.load(path.parent.parent).trial(path.name)
+    recipe = None
+    with contextlib.suppress(FileNotFoundError, DamagedFile):
+        recipe = read(path)["recipe"]
+    return analysis.load(path.parent.parent, recipe=recipe).trial(path.name)
 
 
 def _pair_of_predictions(first: Trial, second: Trial) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -191,13 +199,9 @@ def _cell(row: object, factors: Sequence[str]) -> tuple[object, ...]:
 
 
 def _values(study: Study, name: str) -> set[str]:
-    found = set()
-    for _, row in study.trials[study.trials["model"].notna()].iterrows():
-        try:
-            found.add(_shown(getattr(config_of(row), name)))
-        except ValueError:
-            continue
-    return found
+    if name == "recipe":
+        return set(study.trials["recipe"].dropna().astype(str))
+    return {_shown(getattr(config, name)) for config in study.configs.values()}
 
 
 def _shown(value: object) -> str:

@@ -29,18 +29,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
+def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | None = None) -> Study:
     """The trials of one or several results folders, finished or still running.
 
     A folder is read from its records; where it has none, as in a published copy, from `trials.parquet` or
     `trials.csv`. A record that cannot be read is a row with status "damaged". Several folders that hold the same trial
     give one row; the column `study` says from which.
 
-    running: include trials that have not ended yet, as the live page shows them.
+    Trials of an older recipe than the newest (the column `recipe`) are left out, with a warning.
+
+    running: include trials that have not ended yet, as the live page shows them. recipe: of whose trials alone.
 
     Raises `ValueError` where a path is no results folder, or where no trial has ended.
     """
-    found = loading.load(*paths, running=running)
+    found = loading.load(*paths, running=running, recipe=recipe)
     return Study(found.trials, found.epochs, found.folders)
 
 

@@ -14,17 +14,14 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 import analysis
-from analysis import formats, tables
 from analysis.frames.search import JOURNAL, journal_of
 from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
 from analysis.inference import looks
-from analysis.reprobe import FOLDER as REPROBED
+from analysis.publishing import derived
+from analysis.publishing.derived import ABOUT
 from tivae.io import files
 from tivae.io.redaction import redacted
 
@@ -32,23 +29,15 @@ EXIT_BAD_INPUT = 2
 FOLDER = Path(__file__).resolve().parent / "published"
 MAXIMUM_BYTES = 10 * 2**20
 
-# What says with which code and where figures were computed; a machine's name says nothing to others.
-_ORIGIN = (
-    *("device", "device_name", "threads", "kernels"),
-    *("python", "torch", "torchvision", "numpy", "scikit_learn", "commit"),
-)
-
-
-ABOUT = "about.json"
 # All that a copy may hold beside `ABOUT`.
-_PARTS = {"trials", "tables", "figures", REPROBED, "trials.csv", "epochs.csv", JOURNAL, QUESTION, looks.FILE}
+_PARTS = {"trials", "tables", "figures", "trials.csv", "epochs.csv", JOURNAL, QUESTION, looks.FILE}
 
 
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
     """Writes the copy to `output` (analysis/published/NAME by default), in place of an earlier one, and returns it.
 
-    Holds trials.csv, epochs.csv, the tables, `about.json`, the pictures `figures` of the study's report, what
-    `analysis.reprobe` found, the journal of a search, and of each trial its record, predictions and curves.
+    Holds trials.csv, epochs.csv, the tables, `about.json`, the pictures `figures` of the study's report, the journal of
+    a search, and of each trial its record, predictions and curves.
     command: what ran the study.
 
     Raises `ValueError` where no trial has ended, a picture is not in the report, the copy has more than 10 MiB, or
@@ -97,48 +86,20 @@ def _picture(results: Path, name: str) -> Path:
     return picture
 
 
-def origin(study: Study) -> dict[str, Any]:
-    """With what the trials were computed: the values of each column of provenance, and hours and dates in all."""
-    known = [name for name in _ORIGIN if name in study.trials]
-    found: dict[str, Any] = {name: _values(study.trials[name]) for name in known}
-    times = pd.to_datetime(study.trials["finished_at"]).dropna()
-    return found | {
-        "trials": len(study.trials),
-        "hours_in_trials": round(study.hours, 2),
-        "first": str(times.min().date()),
-        "last": str(times.max().date()),
-    }
-
-
-def _values(column: pd.Series) -> list[str]:
-    """Those recorded; that some trials recorded none where others did."""
-    values = sorted(column.dropna().astype(str).unique())
-    return [*values, *(["not recorded"] if values and column.isna().any() else [])]
-
-
 def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) -> None:
     (folder / "figures").mkdir(parents=True)
     for key in study.trials["key"]:
         _copy_trial(study.trial(key), folder / "trials" / key)
-    for other in (path for results in study.folders.values() for path in sorted((results / REPROBED).glob("*.csv"))):
-        (folder / REPROBED).mkdir(exist_ok=True)
-        _copy(other, folder / REPROBED)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
     if (judged_at := looks.read(study.folders)) is not None:
         looks.write(folder, judged_at)
     (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
-    copied = analysis.load(folder)
-    (folder / "trials.csv").write_text(formats.csv(copied.trials.drop(columns="study")))
-    (folder / "epochs.csv").write_text(formats.csv(copied.epochs.drop(columns="study")))
-    for table in tables.all_of(copied)[0]:
-        for kind, path in table.write(folder / "tables").items():
-            if kind == "tex":
-                path.unlink()
     for picture in pictures:
         _copy(picture, folder / "figures")
-    about = {"command": redacted(command), **origin(study)}
-    (folder / ABOUT).write_text(json.dumps(about, indent=1) + "\n")
+    for path, content in derived.of(analysis.load(folder), redacted(command)).items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(content, encoding="utf-8")
 
 
 def _copy_trial(trial: Trial, folder: Path) -> None:

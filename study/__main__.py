@@ -1,5 +1,7 @@
 """`python -m study`: which commands there are."""
 
-print("""python -m study.run SPACE          runs a search space; --help for its options, --list for the spaces
-python -m study.status RESULTS     where a study stands; --serve shows its page, live
-python -m analysis                 what reads the results""")
+print("""python -m study.run SPACE        run a search space (--list: which there are)
+python -m study.status RESULTS   progress of a study (--serve: its page, live)
+python -m analysis               what reads results
+
+Each has --help.""")

@@ -1,4 +1,4 @@
-"""The options of `python -m study.run`, in groups, with examples; a word that is nearly an option gets a hint."""
+"""The options of `study.run`, in groups with examples, and of `study.status`; a typo gets a suggestion."""
 
 from __future__ import annotations
 
@@ -9,30 +9,47 @@ import tomllib
 from pathlib import Path
 from typing import NoReturn
 
+DESCRIPTION = """Runs a search space: trains models, measures them, writes tables and a report.
+The same command again continues where it stopped, and runs nothing twice."""
 EXAMPLES = """examples:
-  python -m study.run --list                                     the search spaces
-  python -m study.run paper_grid --quick                         every step, in minutes
-  python -m study.run paper_grid --seeds 3                       the paper's grid; again: only what is missing
-  python -m study.run paper_grid --dry-run                       what it would do, and how long that takes
-  python -m study.run latent_size --set epochs=5 --name short    a setting replaced, in a folder of its own
-  python -m study.status results/paper_grid --serve              the live page, from another terminal
+  python -m study.run --list                          the search spaces
+  python -m study.run paper_grid --quick              every step, in minutes
+  python -m study.run paper_grid --seeds 3            runs what is missing
+  python -m study.run paper_grid --dry-run            trials, devices and time
+  python -m study.run latent_size --set epochs=5      with a setting replaced
+  python -m study.status results/paper_grid --serve   the live page
 """
 
 
-def parser(description: str) -> argparse.ArgumentParser:
-    """The parser of `study.run`."""
+def parser() -> argparse.ArgumentParser:
+    """The parser of `study.run`; it needs no import that takes time, so that `--help` answers at once."""
     made = Parser(
         prog="python -m study.run",
         usage="%(prog)s SPACE [options]",
-        description=description,
+        description=DESCRIPTION,
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("space", nargs="?", help="a name in search_spaces/, or the path of a .yaml file")
-    _add_looks(made.add_argument_group("look, and run nothing"))
+    _add_information(made.add_argument_group("information (nothing is run)"))
     _add_what(made.add_argument_group("what is run"))
     _add_where(made.add_argument_group("where it runs"))
-    _add_results(made.add_argument_group("what comes out"))
+    _add_results(made.add_argument_group("output"))
+    return made
+
+
+def status_parser() -> argparse.ArgumentParser:
+    """The parser of `study.status`."""
+    made = Parser(prog="python -m study.status", description="Progress of a study, running or not.")
+    made.add_argument("results", type=Path, help="the study's folder, such as results/paper_grid")
+    made.add_argument(
+        "--serve",
+        nargs="?",
+        type=int,
+        const=0,
+        metavar="PORT",
+        help="show its page, live, in a browser here",
+    )
     return made
 
 
@@ -54,61 +71,61 @@ def version() -> str:
     return str(tomllib.loads(content)["project"]["version"])
 
 
-def _add_looks(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--list", action="store_true", help="list the search spaces and end")
-    group.add_argument("--dry-run", action="store_true", help="show the trials, devices and expected time, run nothing")
-    group.add_argument("--fields", action="store_true", help="show the fields of a trial and exit")
-    group.add_argument("--version", action="version", version=f"tivae {version()}")
+def _add_information(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--list", action="store_true", help="list the search spaces")
+    group.add_argument("--dry-run", action="store_true", help="show the trials, devices and expected time")
+    group.add_argument("--fields", action="store_true", help="list the fields that --set and a search space take")
+    group.add_argument("--version", action="version", version=f"tivae {version()}", help="print the version")
 
 
 def _add_what(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--quick", action="store_true", help="a small version that goes through every step")
-    group.add_argument("--trials", type=_positive, help="length of a search, in place of the file's")
-    group.add_argument("--seeds", type=int, help="number of seeds, 0 to N-1, in place of the file's")
+    group.add_argument("--quick", action="store_true", help="a small version that runs every step, in minutes")
+    group.add_argument("--trials", type=_positive, metavar="N", help="length of a search; default: the file's")
+    group.add_argument("--seeds", type=int, metavar="N", help="number of seeds, 0 to N-1; default: the file's")
     group.add_argument(
-        "--until-decided", action="store_true", help="seeds in rounds, only for cells whose claims are not decided yet"
+        "--until-decided", action="store_true", help="add seeds in rounds, only to cells with undecided claims"
     )
-    group.add_argument("--max-seeds", type=_positive, help="of --until-decided; default: 10")
+    group.add_argument("--max-seeds", type=_positive, metavar="N", help="of --until-decided; default: 10")
     group.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting or factor; may be repeated"
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="replace a setting or a factor; can be repeated"
     )
-    group.add_argument("--data", type=Path, help="folder with the data set's files; default: found or fetched")
+    group.add_argument("--data", type=Path, metavar="FOLDER", help="the data set's files; default: found or downloaded")
     group.add_argument(
-        "--measures", default="standard", help="none, standard (the default), all, or names of measures, see README"
+        "--measures", metavar="NAMES", default="standard", help="none, standard (default), all, or names of measures"
     )
 
 
 def _add_where(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
-        "--devices", default="auto", help="auto (all there are), or a list such as cuda,cpu; kinds: cuda, mps, cpu"
+        "--devices", metavar="TYPES", default="auto", help="auto (all there are), or a list of cuda, mps, cpu"
     )
-    group.add_argument("--trials-per-gpu", type=_positive, default=4, help="trials that share a GPU; default: 4")
-    group.add_argument("--cpus-per-trial", type=_positive, default=1, help="CPU cores, and torch threads, of a trial")
-    group.add_argument("--max-concurrent", type=_positive, help="run at most this many trials at once")
     group.add_argument(
-        "--time-limit", type=_minutes, metavar="MINUTES", default=120.0, help="of an epoch; default: 120, 0 for none"
+        "--trials-per-gpu", type=_positive, metavar="N", default=4, help="trials that share a GPU; default: 4"
     )
-    group.add_argument("--address", help="a Ray cluster: auto, or host:port of its head; default: this machine alone")
     group.add_argument(
-        "--storage", metavar="PATH-or-URL", help="where all nodes write: a shared folder, s3://bucket/path, ..."
+        "--cpus-per-trial", type=_positive, metavar="N", default=1, help="cores, and torch threads; default: 1"
     )
-    group.add_argument("--dashboard", action="store_true", help="with Ray's dashboard, for this machine only")
+    group.add_argument("--max-concurrent", type=_positive, metavar="N", help="run at most N trials at once")
+    group.add_argument(
+        "--time-limit", type=_minutes, metavar="MINUTES", default=120.0, help="of an epoch; default: 120; 0: none"
+    )
+    group.add_argument("--address", metavar="HEAD", help="Ray cluster: auto, or host:port; default: this machine alone")
+    group.add_argument("--storage", metavar="URL", help="where all nodes write: a shared folder, s3://bucket/path, ...")
+    group.add_argument("--dashboard", action="store_true", help="start Ray's dashboard, for this machine only")
 
 
 def _add_results(group: argparse._ArgumentGroup) -> None:
-    group.add_argument("--results-dir", type=Path, default=Path("results"), help="default: results")
-    group.add_argument("--name", help="the study's folder in the results; default: the space's name")
-    group.add_argument(
-        "--no-report", dest="report", action="store_false", help="end with the table, without the report's figures"
-    )
+    group.add_argument("--results-dir", type=Path, metavar="FOLDER", default=Path("results"), help="default: results")
+    group.add_argument("--name", help="the study's folder there; default: the space's name")
+    group.add_argument("--no-report", dest="report", action="store_false", help="end with the table, without a report")
     group.add_argument(
         "--no-checkpoints",
         dest="checkpoints",
         action="store_false",
-        help="keep nothing that more epochs of a training could go on from",
+        help="keep no states to train further from",
     )
     group.add_argument("--no-tensorboard", dest="tensorboard", action="store_false", help="no logs for TensorBoard")
-    group.add_argument("--mlflow", metavar="URI", help="log to this MLflow server or store as well")
+    group.add_argument("--mlflow", metavar="URI", help="log to this MLflow server or store, too")
 
 
 def _minutes(text: str) -> float | None:

@@ -41,8 +41,8 @@ def show(trials: Sequence[TrialConfig], study: Path, options: RunOptions, consol
     for job in jobs if len(jobs) <= MOST_LISTED else ():
         say(f"{job.key}  {label(job)}, {_epochs(job)}, about {duration(job.cost / speed)}")
     finished = len(trials) - sum(len(job.trials) for job in jobs)
-    trainings = sum(job.kind == "trial" and job.trained < job.epochs for job in jobs)
-    stns = sum(job.kind == "stn" for job in jobs)
+    trainings = sum(job.job_type == "trial" and job.trained < job.epochs for job in jobs)
+    stns = sum(job.job_type == "stn" for job in jobs)
     say(f"{len(trials)} trials, {finished} of them finished already")
     say(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - finished} readouts")
     say(f"devices: {devices.named(pools)}")
@@ -118,7 +118,7 @@ def images_per_second(threads: int) -> float:
     torch.set_num_threads(threads)
     try:
         config = TrialConfig()
-        model = models.build_autoencoder(config)
+        model = models.build_trainable(config)
         optimiser = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, fused=True)
         images = torch.rand(config.batch_size, 1, config.images.size, config.images.size)
         source = generator(0, "timing")

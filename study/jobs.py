@@ -12,6 +12,7 @@ from typing import Literal
 
 from tivae import records, registry
 from tivae.config import TrialConfig
+from tivae.registry import MODELS
 
 # Forward and backward passes over one image, in units of a forward pass.
 _TRAINING_PASSES = 3
@@ -29,7 +30,7 @@ class Job:
     `TrialConfig.training_key`). trained: epochs of the training that are done already.
     """
 
-    kind: Literal["trial", "stn"]
+    job_type: Literal["trial", "stn"]
     config: TrialConfig
     others: tuple[TrialConfig, ...] = ()
     trained: int = 0
@@ -41,41 +42,41 @@ class Job:
         # What the driver asks for names what the user asked for.
         with registry.importing():
             config, *others = map(TrialConfig.from_dict, content["configs"])
-        return cls(content["kind"], config, tuple(others), content["trained"])
+        return cls(content["job_type"], config, tuple(others), content["trained"])
 
     def to_text(self) -> str:
         """The job as JSON: one string, where Tune would copy and flatten a nested config several times."""
         configs = [config.to_dict() for config in (self.config, *self.others)]
-        return json.dumps({"kind": self.kind, "configs": configs, "trained": self.trained})
+        return json.dumps({"job_type": self.job_type, "configs": configs, "trained": self.trained})
 
     @property
     def trials(self) -> list[Job]:
         """Its trials, each as a job of its own; none of an STN."""
-        return [Job("trial", config) for config in (self.config, *self.others)] if self.kind == "trial" else []
+        return [Job("trial", config) for config in (self.config, *self.others)] if self.job_type == "trial" else []
 
     # Cached, since a dispatcher asks for them again and again: a key is a hash of the whole config.
     @functools.cached_property
     def key(self) -> str:
         """The key of the STN, or of the trial with the most epochs."""
-        key = self.config.key if self.kind == "trial" else self.config.stn_key
+        key = self.config.key if self.job_type == "trial" else self.config.stn_key
         assert key is not None
         return key
 
     @property
     def part(self) -> str:
         """The folder within a study of `key`."""
-        return f"{self.kind}s/{self.key}"
+        return f"{self.job_type}s/{self.key}"
 
     @functools.cached_property
     def makes(self) -> str:
         """The folder within a study that no other job may write to meanwhile."""
-        training = self.config.training_key if self.kind == "trial" else None
+        training = self.config.training_key if self.job_type == "trial" else None
         return self.part if training is None else f"trainings/{training}"
 
     @functools.cached_property
     def needs(self) -> str | None:
         """The folder within a study, of an STN, that must be there first."""
-        stn = self.config.stn_key if self.kind == "trial" else None
+        stn = self.config.stn_key if self.job_type == "trial" else None
         return None if stn is None else f"stns/{stn}"
 
     @property
@@ -87,15 +88,16 @@ class Job:
     @property
     def operations(self) -> tuple[str, ...]:
         """What decides which operations of the device it uses: jobs that are alike in it run on the same devices."""
-        if self.kind == "stn":
+        if self.job_type == "stn":
             return ("stn",)
-        consistent = "consistent" if self.config.consistency_weight is not None else ""
-        return (self.config.model, self.config.stn, consistent)
+        config = self.config
+        views = ("second view" if config.has_second_view else "", "altered" if config.alters_views else "")
+        return (config.model, config.stn, *views, "residual" if config.residual_blocks else "")
 
     @property
     def epochs(self) -> int:
         """Epochs of the whole job; 0 for a control, which is not trained."""
-        epochs = self.config.epochs if self.kind == "trial" else self.config.stn_epochs
+        epochs = self.config.epochs if self.job_type == "trial" else self.config.stn_epochs
         assert epochs is not None
         return epochs
 
@@ -108,20 +110,22 @@ class Job:
     def epoch_cost(self) -> float:
         """Expected work of one epoch; 0 for a control."""
         config = self.config
-        if self.kind == "stn":
+        if self.job_type == "stn":
             return self._images * self._stn_share
         if not config.is_trained:
             return 0.0
         tests = 2 * (config.test_images or config.images.test_images)
-        # A second view is encoded, which is half of the work, and not decoded.
-        per_image = self._per_image * (1.0 if config.consistency_weight is None else 1.5)
+        # Other views of an image are encoded and not decoded.
+        views = config.has_second_view + sum(view == "base" for view in MODELS[config.model].wants)
+        per_image = self._per_image + views * _flops(config, decodes=False) / _flops(TrialConfig())
         # Test images are only encoded and decoded.
-        return per_image * (self._images + tests / _TRAINING_PASSES) + self._images * self._stn_share * self._stn_passes
+        tested = self._per_image * tests / _TRAINING_PASSES
+        return per_image * self._images + tested + self._images * self._stn_share * self._stn_passes
 
     @functools.cached_property
     def _readout_cost(self) -> float:
         """Encoding for each number of epochs, and the probes of each trial."""
-        if self.kind == "stn":
+        if self.job_type == "stn":
             return 0.0
         groups = len({(trial.config.epochs, trial.config.evaluation_key) for trial in self.trials})
         # Without a training, a control is fitted and encoded in about the time of an epoch.
@@ -139,7 +143,8 @@ class Job:
 
     @property
     def _per_image(self) -> float:
-        return _flops(self.config) / _flops(TrialConfig())
+        decodes = self.config.reconstruction_weight is not None
+        return _flops(self.config, decodes=decodes) / _flops(TrialConfig())
 
     @property
     def _stn_passes(self) -> float:
@@ -191,16 +196,22 @@ def _trained(group: list[TrialConfig], study: Path) -> int:
     return min(wanted, records.trained_epochs(study, training))
 
 
-def _flops(config: TrialConfig) -> float:
-    """Multiplications of one forward pass over one image, batch norm and activations counted as 30 per value."""
+def _flops(config: TrialConfig, *, decodes: bool = True) -> float:
+    """Multiplications of one forward pass over one image, batch norm and activations counted as 30 per value.
+
+    decodes: whether it is decoded as well as encoded.
+    """
     widths = config.hidden_widths
     sizes = [config.images.size]
     for _ in widths:
         sizes.append(math.ceil(sizes[-1] / 2))
-    total = 9.0 * widths[0] * sizes[0] ** 2
+    total = 9.0 * widths[0] * sizes[0] ** 2 if decodes else 0.0
     for depth, width in enumerate(widths):
         before = widths[depth - 1] if depth else 1
-        total += (9 * before + 30) * width * sizes[depth + 1] ** 2
-        total += (9 * width * sizes[depth + 1] ** 2) * (before if depth else widths[0])
-        total += 30 * (before if depth else widths[0]) * sizes[depth] ** 2
-    return total + 3 * widths[-1] * sizes[-1] ** 2 * config.encoding_dim
+        blocks = 2 * (config.residual_blocks or 0) * (9 * width + 30)
+        total += (9 * before + 30 + blocks) * width * sizes[depth + 1] ** 2
+        if decodes:
+            total += (9 * width * sizes[depth + 1] ** 2) * (before if depth else widths[0])
+            total += 30 * (before if depth else widths[0]) * sizes[depth] ** 2
+    # The encoder's linear layer has two numbers for each latent of a Gaussian.
+    return total + (2 + decodes) * widths[-1] * sizes[-1] ** 2 * config.encoding_dim

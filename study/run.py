@@ -1,22 +1,21 @@
-"""`python -m study.run SPACE`: from a search space to its table.
-
-The same command again continues what is unfinished and runs nothing twice.
-"""
+"""`python -m study.run SPACE`: from a search space to its tables and report (`study.command_line`)."""
 
 from __future__ import annotations
 
 import sys
 
-from study import signals
+from study import command_line, signals
 
 if __name__ == "__main__":
-    # The rest takes seconds to import.
+    # The rest takes seconds to import: a wrong option, and --help, need none of it.
+    command_line.parser().parse_args()
     signals.end_at_once(signals.command(sys.argv[1:]))
 
 import dataclasses
 import functools
 import re
 import shutil
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +27,7 @@ from analysis.frames.search import JOURNAL
 from analysis.frames.study import QUESTION
 from analysis.tables.table1 import table1
 from analysis.tables.terminal import WIDTH, table1_terminal
-from study import command_line, dry_run
+from study import dry_run
 from study.engine import address, devices, private
 from study.jobs import Job, plan
 from study.monitor.mlflow_log import MLflowError
@@ -67,7 +66,7 @@ EXIT_INTERRUPTED = signals.EXIT_INTERRUPTED
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130 (interrupted)."""
-    given = command_line.parser((__doc__ or "").split("\n\n")[0]).parse_args(arguments)
+    given = command_line.parser().parse_args(arguments)
     options = RunOptions(**vars(given), again=_command(arguments))
     with signals.interrupting():
         return _ended(options, Console())
@@ -285,12 +284,10 @@ def _list(console: Console) -> None:
     for path in spaces.available():
         space = spaces.read(path)
         trials = len(space.trials) if space.search is None else space.search.trials
-        console.print(
-            f"{space.name:18} {trials:5} trials  {space.question}",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+        line = f"{space.name:18} {trials:5} trials  {space.question}"
+        # In a terminal the question stays in its column; elsewhere a space is a line.
+        width = console.width if console.is_terminal else len(line)
+        print(textwrap.fill(line, max(width, 60), subsequent_indent=" " * 33))
 
 
 def _check_name(name: str) -> None:

@@ -1,11 +1,18 @@
-"""`python -m study.status RESULTS`: where a study stands, running or not, seen from another terminal."""
+"""`python -m study.status RESULTS`: progress of a study, running or not, from another terminal."""
 
 from __future__ import annotations
 
-import argparse
-import contextlib
-import fcntl
 import sys
+
+from study import command_line
+
+if __name__ == "__main__":
+    # As in `study.run`, before what takes seconds to import.
+    command_line.status_parser().parse_args()
+
+import contextlib
+import difflib
+import fcntl
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,12 +39,7 @@ FRESH_SECONDS = 30.0
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Shows one study; the exit code is 0, or 2 where there is none."""
-    parser = argparse.ArgumentParser(prog="python -m study.status", description="Where a study stands.")
-    parser.add_argument("results", type=Path, help="the study's folder, such as results/paper_grid")
-    parser.add_argument(
-        "--serve", nargs="?", type=int, const=0, metavar="PORT", help="show the report's page, live, on this machine"
-    )
-    options = parser.parse_args(arguments)
+    options = command_line.status_parser().parse_args(arguments)
     study = options.results
     try:
         files.check_folder(study)
@@ -46,9 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_BAD_INPUT
     status = status_now(study)
     if status is None:
-        hint = _studies_in(study)
-        remedy = f"; did you mean {hint[0]}?" if hint else "; give the folder that a run printed"
-        print(f"error: {study} is not the folder of a study{remedy}", file=sys.stderr)
+        meant = _meant(study)
+        remedy = f"did you mean {meant}?" if meant else "give the folder that a run printed"
+        print(f"error: {study} is not the folder of a study; {remedy}", file=sys.stderr)
         return EXIT_BAD_INPUT
     show(status, Console())
     return 0 if options.serve is None else _serve(study, options.serve)
@@ -161,8 +163,11 @@ def _label(record: dict[str, Any]) -> str:
         return ""
 
 
-def _studies_in(folder: Path) -> list[Path]:
-    return sorted(path.parent for path in folder.glob("*/trials"))
+def _meant(folder: Path) -> Path | None:
+    """A study in `folder`, or the one beside it whose name is nearest."""
+    inside, beside = (sorted(path.parent for path in place.glob("*/trials")) for place in (folder, folder.parent))
+    near = difflib.get_close_matches(folder.name, [path.name for path in beside], n=1)
+    return inside[0] if inside else folder.parent / near[0] if near else None
 
 
 def _is_held(study: Path) -> bool:

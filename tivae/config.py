@@ -9,18 +9,15 @@ from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from tivae import resolution
 from tivae.data import catalogue
 from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
 from tivae.data.standardisation import Standardisation
 from tivae.fields import STAGES, ConfigError, checked, choice, entry, number, other, stage_of, text
-from tivae.own_fields import WithOwnFields, own_fields
 from tivae.registry import MODELS, PROBES
+from tivae.resolution import WithOwnFields, own_fields
 
 __all__ = ["FIELDS", "FIELD_NAMES", "ConfigError", "TrialConfig", "check_field_name", "known_fields"]
-
-DEFAULT_PROBE = "logistic_regression"
-# Optional fields that are None but for the models that give a default for them.
-OF_SOME_MODELS = ("categories", "temperature", "minimum_temperature", "annealing_rate")
 
 # Fields that earlier records have under another name.
 RENAMED = {"pixel_deviation": "pixel_std"}
@@ -58,7 +55,7 @@ class TrialConfig(metaclass=WithOwnFields):
 
     # What is varied in the paper
     train_dataset: str = choice("base", "base", "augmented", help="what the model is trained on")
-    model: str = entry("vae", MODELS, help="the autoencoder, or a control that is not trained (pixels, pca, untrained)")
+    model: str = entry("vae", MODELS, help="what is trained, or a control that is not (pixels, pca, hog, untrained)")
     stn: str = choice(
         "none",
         *("none", "pretrained", "joint", "inverse"),
@@ -128,6 +125,9 @@ class TrialConfig(metaclass=WithOwnFields):
     hidden_widths: tuple[int, ...] = other(
         (32, 64, 128), help="channels of the encoder's stride-2 convolutions, 1 to 4 of them"
     )
+    residual_blocks: int | None = number(
+        None, 0, 8, help="of the encoder, behind each stride-2 convolution (He et al. 2016); default 0"
+    )
     output_activation: str = choice("tanh", "tanh", "linear", help="of the decoder; PyTorch-VAE ends in tanh")
     temperature: float | None = number(
         None, above=0, high=100, help="Gumbel-softmax temperature at step 0; default 0.5 (PyTorch-VAE)"
@@ -137,7 +137,9 @@ class TrialConfig(metaclass=WithOwnFields):
 
     # Loss = reconstruction_weight * MSE (mean over pixels) + kl_weight * KL (nats per image)
     reconstruction_weight: float | None = number(
-        None, above=0, help="default 1 for the VAE, 30 for the categorical VAE (PyTorch-VAE's alpha)"
+        None,
+        above=0,
+        help="default 1 for the VAE, 30 for the categorical VAE (PyTorch-VAE's alpha), none for joint embeddings",
     )
     kl_weight: float = number(0.001, 0, help="paper, section 3.2")
     reconstruction_target: str | None = choice(
@@ -148,6 +150,15 @@ class TrialConfig(metaclass=WithOwnFields):
     )
     consistency_form: str | None = choice(
         None, "distance", "kl", help="squared distance over the encodings' variance (default), or KL of the posteriors"
+    )
+
+    # What else is changed in training images, in each view of them; never in what is decoded, probed or tested
+    view_brightness: float | None = number(None, 0, 1, help="pixels are multiplied by 1 +- this, uniform; default 0")
+    view_noise: float | None = number(
+        None, 0, 10, help="standard deviation of Gaussian noise, in those of the pixels; default 0"
+    )
+    view_erasing: float | None = number(
+        None, 0, 1, help="probability that a rectangle is erased (Zhong et al. 2020); default 0"
     )
 
     # Optimiser
@@ -178,7 +189,7 @@ class TrialConfig(metaclass=WithOwnFields):
     probe_features: str | None = text(
         None,
         stage="readout",
-        help="default: mean (vae, untrained), logits (categorical_vae), code (autoencoder), pixels, components (pca)",
+        help="default: mean (vae, untrained), logits (categorical_vae), pixels, components (pca, hog), code (others)",
     )
     probe_stn: str | None = choice(
         None,
@@ -197,18 +208,20 @@ class TrialConfig(metaclass=WithOwnFields):
     )
 
     def __post_init__(self) -> None:
-        self._resolve_dataset()
+        dataset, facts = resolution.resolved_dataset(self.dataset, self.dataset_facts)
+        object.__setattr__(self, "dataset", dataset)
+        object.__setattr__(self, "dataset_facts", facts)
         for item in (FIELDS["model"], FIELDS["probe"]):
             object.__setattr__(self, item.name, checked(item, getattr(self, item.name)))
-        unused = self._unused()
+        unused = resolution.unused(self)
         for item in fields(self):
             value = getattr(self, item.name)
             if item.name not in unused or not _same(value, unused[item.name]):
                 object.__setattr__(self, item.name, checked(item, value))
         # Only now, since what is unused follows from fields that are checked above.
-        for name, value in (self._defaults() | self._unused()).items():
+        for name, value in (resolution.defaults(self) | resolution.unused(self)).items():
             object.__setattr__(self, name, value)
-        self._check()
+        resolution.check(self)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # The class of a config with own fields can't be found by its name.
@@ -264,6 +277,16 @@ class TrialConfig(metaclass=WithOwnFields):
         return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
+    def has_second_view(self) -> bool:
+        """Whether each training image is encoded in a second view as well, with other warps."""
+        return self.consistency_weight is not None or "second" in MODELS[self.model].wants
+
+    @property
+    def alters_views(self) -> bool:
+        """Whether more is changed in views of training images than that they are warped."""
+        return (self.view_brightness, self.view_noise, self.view_erasing) != (None, None, None)
+
+    @property
     def encoding_dim(self) -> int:
         """Numbers per image in the encodings, whichever features are read."""
         return MODELS[self.model].encoding_dim(self)
@@ -297,98 +320,6 @@ class TrialConfig(metaclass=WithOwnFields):
             raise ConfigError(str(problem), "dataset") from None
         return cls(**values)
 
-    def _resolve_dataset(self) -> None:
-        """Puts a name and facts in the place of a path or a `package.module:Name`."""
-        dataset, facts = self.dataset, self.dataset_facts
-        if facts is not None and not isinstance(facts, str):
-            raise ConfigError(f"`dataset_facts` is {facts!r}; leave it out, it follows from `dataset`", "dataset_facts")
-        try:
-            if not isinstance(dataset, str):
-                raise DataError(f"`dataset` is {dataset!r}; it must be a name or a path")
-            if catalogue.is_resolved(dataset, facts):
-                catalogue.named(dataset, facts)
-            else:
-                dataset, facts = catalogue.resolved(dataset)
-        except DataError as problem:
-            raise ConfigError(str(problem), "dataset") from None
-        object.__setattr__(self, "dataset", dataset)
-        object.__setattr__(self, "dataset_facts", facts)
-
-    def _unused(self) -> dict[str, Any]:
-        """The fields that decide nothing, with what stands there: None, or 0 epochs."""
-        names = (*MODELS[self.model].unused(self), *PROBES[self.probe or DEFAULT_PROBE].unused)
-        return dict.fromkeys(names) | ({} if self.is_trained else {"epochs": 0})
-
-    def _defaults(self) -> dict[str, Any]:
-        """Defaults filled in; None where a field decides nothing, or only repeats what is so without it."""
-
-        def default(name: str, value: Any, used: bool = True) -> Any:
-            given = getattr(self, name)
-            return None if not used else value if given is None else given
-
-        own = {"reconstruction_weight": 1.0, **MODELS[self.model].defaults(self)}
-        augmented = self.is_trained and self.train_dataset == "augmented"
-        paired_stn = self.stn in ("pretrained", "joint")
-        consistency = self.is_trained and bool(self.consistency_weight)
-        return {
-            "pixel_std": None if self.pixel_std == self.images.std else self.pixel_std,
-            "training_warps": default("training_warps", "redrawn", paired_stn or augmented or consistency),
-            **dict.fromkeys(OF_SOME_MODELS),
-            **{name: default(name, value) for name, value in own.items()},
-            # A base image without a transformer in front is its own base image.
-            "reconstruction_target": _unless("input", self.reconstruction_target) if augmented or paired_stn else None,
-            "consistency_weight": self.consistency_weight if consistency else None,
-            "consistency_form": default("consistency_form", "distance", consistency),
-            "stn_epochs": default("stn_epochs", 20, self.stn == "pretrained"),
-            "stn_learning_rate": default("stn_learning_rate", 1e-3, self.stn != "none"),
-            "alignment_weight": default(
-                "alignment_weight", default("reconstruction_weight", own["reconstruction_weight"]), self.stn == "joint"
-            ),
-            "precision": _unless("tf32", self.precision),
-            "probe": _unless(DEFAULT_PROBE, self.probe),
-            "probe_stn": _unless("used", self.probe_stn) if self.stn != "none" else None,
-            "probe_features": default("probe_features", MODELS[self.model].feature_names[0]),
-        }
-
-    def _check(self) -> None:
-        """Raises `ConfigError` where fields that are legal by themselves do not go together."""
-        model = MODELS[self.model]
-        if self.probe_features not in model.feature_names:
-            raise ConfigError(
-                f"`probe_features` is {self.probe_features}, which a {self.model} does not have; "
-                f"it must be one of {', '.join(model.feature_names)}",
-                "probe_features",
-            )
-        self._check_images()
-        if self.stn == "inverse" and self.reconstruction_target == "base":
-            raise ConfigError(
-                "`reconstruction_target` is base, but the inverse STN is scored against its own input; "
-                "it must be input",
-                "reconstruction_target",
-            )
-        if self.consistency_form == "kl" and not model.has_posterior:
-            raise ConfigError(
-                f"`consistency_form` is kl, but {self.model} has no posterior; it must be distance", "consistency_form"
-            )
-        model.check(self)
-
-    def _check_images(self) -> None:
-        """Refuses more images, and longer shifts, than the data set has room for."""
-        images = self.images
-        left = max((self.train_images or images.train_images) - LEAST_IMAGES, 0)
-        train, test = (f"the {count:,} of {images.title}" for count in (images.train_images, images.test_images))
-        bounds = {
-            "train_images": (images.train_images, train),
-            "test_images": (images.test_images, test),
-            "batch_size": (images.train_images, train),
-            "shift_pixels": (images.size, f"the size of the images of {images.title}"),
-            "validation_images": (left, f"so that {LEAST_IMAGES} training images are left"),
-        }
-        for name, (most, why) in bounds.items():
-            value = getattr(self, name)
-            if value is not None and value > most:
-                raise ConfigError(f"`{name}` is {value}; it must be at most {most}, {why}", name)
-
 
 FIELDS = {item.name: item for item in fields(TrialConfig)}
 FIELD_NAMES = tuple(FIELDS)
@@ -413,11 +344,6 @@ def _digest(values: Mapping[str, Any]) -> str:
     content = {name: value for name, value in values.items() if value is not None} | {"recipe": RECIPE}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def _unless(default: str, value: str | None) -> str | None:
-    """None for the default written out, so that it has the key of the field left alone."""
-    return None if value == default else value
 
 
 def _same(value: Any, other: Any) -> bool:

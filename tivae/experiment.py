@@ -20,7 +20,7 @@ from tivae.evaluation import measures as invariance
 from tivae.evaluation.memo import SHARED_BYTES, Memo
 from tivae.evaluation.readout import read_out
 from tivae.io.provenance import Stopwatch
-from tivae.models import Control, Model, build, build_autoencoder, model_input
+from tivae.models import Control, Model, build, build_trainable, model_input
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
@@ -176,7 +176,7 @@ def restored(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | 
             f"it holds epoch {len(state['rows'])} of the training {state['key']}, not epoch {config.epochs} of "
             f"{config.training_key}"
         )
-    model = place(build_autoencoder(config), data.device)
+    model = place(build_trainable(config), data.device)
     own = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
     module = as_module(model, own)
     module.load_state_dict(state["module"])
@@ -251,6 +251,7 @@ def _closed(
             last = last | evaluation.columns(last["step"])
         kept = ("_loss", "_reconstruction", "_kl", *(f"_{term.name}" for term in evaluation.model.loss_terms))
         metrics = {name: value for name, value in last.items() if name.endswith(kept)}
-        metrics |= {name: value for name, value in last.items() if name in ("train_consistency", "train_alignment")}
+        of_steps = ("consistency", "alignment", *(term.name for term in evaluation.model.step_terms))
+        metrics |= {name: last[name] for part in of_steps if (name := f"train_{part}") in last}
         metrics |= final_metrics.of_model(evaluation, stn, own is None, last)
     return Trained(evaluation.model, stn, metrics, [*rows[:-1], last], resumed)

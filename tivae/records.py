@@ -24,20 +24,16 @@ from torch import nn
 from tivae.config import RECIPE, TrialConfig
 from tivae.evaluation.measures import wanted_of
 from tivae.experiment import TrialResult
-from tivae.io import checkpoint, files, sealed_json
+from tivae.io import checkpoint, files, record, sealed_json
 from tivae.io.files import DamagedFile
 from tivae.io.provenance import Stopwatch
-from tivae.io.record import FORMAT, check
+from tivae.io.record import CHECKPOINT, FIRST_RECIPE, FORMAT, RECORD, RUNNING, Record
 from tivae.models import Model, build
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
 from tivae.training.loop import EpochRow, epoch_file
 
-RECORD = "record.json"
-CHECKPOINT = "checkpoint.pt"
 MEASURES = "measures.json"
-# Of a trial that has begun and has no record yet.
-RUNNING = "running.json"
 _log = logging.getLogger("tivae")
 
 
@@ -56,40 +52,32 @@ def stn_folder(study: Path, stn_key: str) -> Path:
     return study / "stns" / stn_key
 
 
-def read(folder: Path, *, is_own: bool = True) -> dict[str, Any] | None:
+def read(folder: Path, *, is_own: bool = True) -> Record | None:
     """The record in `folder`; None where there is none, or, with a warning that names it, none that can be used.
 
-    is_own: whether the folder must have the record's key as its name, as in a study.
-
-    Raises `NewerRecord`.
+    is_own: as of `io.record.read`. Raises `NewerRecord`.
     """
-    path = folder / RECORD
     try:
-        found = sealed_json.parse(files.read(path), path)
-        check(found, path, key=folder.name if is_own else None)
-        return found
+        return record.read(folder, is_own=is_own)
     except DamagedFile as error:
         warn_once(f"{error}; it counts as missing")
         return None
     except FileNotFoundError:
         return None
-    except OSError as error:
-        warn_once(f"{path} can't be read ({error.strerror}); it counts as missing")
-        return None
 
 
-def finished(folder: Path) -> dict[str, Any] | None:
+def finished(folder: Path) -> Record | None:
     """The record in `folder` where its work has finished; None where `read` has none, or one of other work."""
     found = read(folder)
     return found if found is not None and found["status"] == "finished" else None
 
 
-def finished_trial(config: TrialConfig, study: Path, measures: str = "none") -> dict[str, Any] | None:
+def finished_trial(config: TrialConfig, study: Path, measures: str = "none") -> Record | None:
     """The record of a finished trial that has at least these measures; None where there is none."""
-    record = finished(trial_folder(study, config.key))
-    if record is None or not wanted_of(config, measures).keys() <= set(record.get("measures", ())):
+    known = finished(trial_folder(study, config.key))
+    if known is None or not wanted_of(config, measures).keys() <= set(known.get("measures", ())):
         return None
-    return record
+    return known
 
 
 def trained_state(config: TrialConfig, study: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
@@ -117,14 +105,14 @@ def trained_epochs(study: Path, training_key: str) -> int:
     return max(kept, default=0)
 
 
-def finished_stn(study: Path, key: str) -> dict[str, Any] | None:
+def finished_stn(study: Path, key: str) -> Record | None:
     """The record of the pretrained STN `key` where its weights are there and whole; None where it is to be made."""
     folder = stn_folder(study, key)
     known = finished(folder)
     return known if known is not None and _is_whole(folder / "stn.pt") else None
 
 
-def write(folder: Path, result: TrialResult) -> dict[str, Any]:
+def write(folder: Path, result: TrialResult) -> Record:
     """Writes all files of a finished trial, the record last, and returns the record."""
     checkpoint.save(folder / "model.pt", result.model.state_dict())
     if result.stn is not None:
@@ -143,9 +131,31 @@ def write_running(config: TrialConfig, study: Path) -> None:
     _write_json(trial_folder(study, config.key) / RUNNING, content | {"training_key": config.training_key})
 
 
+def begun(trial: Path) -> Record | None:
+    """What is known of a trial that has no record: as one with the status "running", its config and epochs so far.
+
+    None where it has not begun. The config is empty where nothing can be read of it.
+    """
+    content: Record = {"status": "running", "error": None, "recipe": None, "config": {}, "metrics": {}, "epochs": []}
+    content["provenance"] = {}
+    try:
+        if (trial / RUNNING).is_file():
+            known = sealed_json.parse(files.read(trial / RUNNING), trial / RUNNING)
+            rows = epochs_so_far(TrialConfig.from_dict(known["config"]), trial.parent.parent)
+        elif (trial / CHECKPOINT).is_file():
+            # Before trainings had folders of their own.
+            known = {"recipe": FIRST_RECIPE} | checkpoint.load(trial / CHECKPOINT)
+            rows = known.get("rows", [])
+        else:
+            return None
+    except (OSError, ValueError, KeyError, TypeError):
+        return content
+    return content | {"recipe": known.get("recipe"), "config": known.get("config", {}), "epochs": rows}
+
+
 def write_unfinished(
     config: TrialConfig, study: Path, status: str, error: str | None = None, origin: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+) -> Record:
     """The record, now written, of a trial that has no result, with the epochs of its training so far.
 
     status: "failed", with the reason, or "pruned" by a search; the same trial asked for by a grid goes on.
@@ -224,12 +234,12 @@ def write_record(
     status: str = "finished",
     error: str | None = None,
     measures: Sequence[str] | None = None,
-) -> dict[str, Any]:
+) -> Record:
     """Writes the record of a stage and returns it; kind: stn, training or trial.
 
     measures: the names of a finished trial's measures of invariance.
     """
-    record = {
+    content = {
         "format": FORMAT,
         "recipe": RECIPE,
         "kind": kind,
@@ -241,7 +251,7 @@ def write_record(
         "epochs": epochs,
         "provenance": origin,
     }
-    written = _write_json(folder / RECORD, record if measures is None else record | {"measures": list(measures)})
+    written = _write_json(folder / RECORD, content if measures is None else content | {"measures": list(measures)})
     (folder / RUNNING).unlink(missing_ok=True)
     return written
 

@@ -182,7 +182,7 @@ def _is_from(item: Any, module: ModuleType) -> bool:
 
 MODELS: Registry[type[Model]] = Registry(
     "model",
-    ("models/autoencoders", "models/controls"),
+    ("models/autoencoders", "models/encoders", "models/controls"),
     "tivae.models.base:Model",
     first=("vae", "categorical_vae", "autoencoder", "pixels", "pca", "untrained"),
 )

@@ -23,12 +23,10 @@ from tivae.evaluation.measures import chosen
 from tivae.experiment import Readouts, Trained
 from tivae.io import checkpoint, files
 from tivae.io.provenance import Stopwatch
+from tivae.io.record import CHECKPOINT, Record
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer
-from tivae.records import CHECKPOINT
 from tivae.training.loop import OnEpoch
-
-Record = dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)

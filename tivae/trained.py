@@ -36,11 +36,11 @@ class TrainedModel:
 
         Raises `ValueError` for features that the model does not have.
         """
-        kind = features or self.config.probe_features
-        assert kind is not None
+        name = features or self.config.probe_features
+        assert name is not None
         batch = Dataset(self._standardised(images))
-        noise = self.model.noise(len(batch), generator(seed, "encoding noise")) if kind == "sample" else None
-        return losses.features(self.model, batch, kind, through=probed_stn(self.config, self.stn), noise=noise).numpy()
+        noise = self.model.noise(len(batch), generator(seed, "encoding noise")) if name == "sample" else None
+        return losses.features(self.model, batch, name, stn=probed_stn(self.config, self.stn), noise=noise).numpy()
 
     @torch.no_grad()
     def reconstruct(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
@@ -49,9 +49,9 @@ class TrainedModel:
 
         Raises `ValueError` for a model that makes no reconstructions.
         """
-        view = model_input.transform_of(self.config.stn, self.stn)(self._standardised(images))
-        decoded = self.model.reconstruct(view.seen)
-        restored = decoded if view.restore is None else view.restore(decoded)
+        inputs = model_input.transform_of(self.config.stn, self.stn)(self._standardised(images))
+        decoded = self.model.reconstruct(inputs.seen)
+        restored = decoded if inputs.restore is None else inputs.restore(decoded)
         return self.config.standardisation.pixels(restored).numpy()
 
     @torch.no_grad()

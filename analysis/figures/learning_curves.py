@@ -36,7 +36,9 @@ def numbers(study: Study) -> pd.DataFrame:
     trials = with_cells(study.trials[study.trials["status"].isin(["finished", "running"])], factors)
     has_finished = (trials["status"] == "finished").groupby(trials["cell"]).transform("any")
     trials = trials[(trials["status"] == "finished") | ~has_finished]
-    losses = study.epochs[["key", "epoch", *(f"{name}_loss" for name in TEST_SETS)]]
+    columns = [f"{name}_loss" for name in TEST_SETS]
+    # What compares views alone has no loss of images.
+    losses = study.epochs[["key", "epoch", *columns]].dropna(subset=columns, how="all")
     known = trials[["key", "cell", "cell_label", "panel_label", "status", *factors]].merge(losses, on="key")
     if known.empty:
         raise NotSupported("no finished or running trial has an epoch")

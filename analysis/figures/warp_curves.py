@@ -58,14 +58,14 @@ def measure(
     if fit not in ("base", "augmented"):
         raise ValueError(f"`fit` is {fit!r}; it must be base or augmented")
     trained, config = trial.model(), trial.config
-    features, through = str(config.probe_features), probed_stn(config, trained.stn)
+    features, stn = str(config.probe_features), probed_stn(config, trained.stn)
     # The images that the trial trained on: its validation images, the last ones, are none of them.
     available = min(config.train_images or len(data.train_images), len(data.train_images))
     available -= config.validation_images or 0
     fewer = dataclasses.replace(config, train_images=min(train_images, available), validation_images=None)
     sets = TrialData(data, fewer, "cpu")
     training = sets.base_train() if fit == "base" else sets.augmented_train("probe warps")
-    encodings = losses.features(trained.model, training, features, through=through).numpy()
+    encodings = losses.features(trained.model, training, features, stn=stn).numpy()
     fitted = probe.fit(encodings, sets.train_labels, config)
 
     originals = torch.tensor(data.test_images[:images])
@@ -75,7 +75,7 @@ def measure(
     for kind in KINDS:
         for amount in kind.amounts:
             warped = known_warps.warped(originals, kind.name, amount, config)
-            seen = losses.features(trained.model, warped, features, through=through).numpy()
+            seen = losses.features(trained.model, warped, features, stn=stn).numpy()
             accuracy = fitted.accuracy(seen, labels)
             rows.append(known | {"kind": kind.name, "amount": amount, "accuracy": accuracy, "images": len(labels)})
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -10,6 +10,10 @@ from analysis.frames.study import PAPER_FACTORS, Study
 
 # An STN whose output varies across images by less than this share of its input makes every image the same.
 LEAST_VARIANCE_LEFT = 0.05
+# Of codes without a posterior: of their squared length less than this is variance, or they vary along one line.
+LEAST_CODE_VARIANCE, LEAST_RANK = 1e-3, 1.05
+# Of projections: their standard deviation lacks more to 1 (VICReg), or two views correlate no better (Barlow Twins).
+MOST_LACKING = 0.9
 
 
 def cell_factors(study: Study) -> list[str]:
@@ -55,8 +59,22 @@ def beta(trials: pd.DataFrame) -> pd.Series:
 
 
 def collapsed(trials: pd.DataFrame) -> pd.Series:
-    """Whether a trial's own diagnostics say that it collapsed: its STN makes all images alike, or no latent is used."""
+    """Whether a trial's own diagnostics say that it collapsed: its STN makes all images alike, or no latent is used.
+
+    A code collapses to one point or, if it has several numbers, to a line; a joint embedding's projections to a point.
+    """
     none = pd.Series(pd.NA, index=trials.index, dtype="Float64")
-    left = trials.get("stn_target_variance_ratio", none).astype("Float64")
-    dead, latents = (trials.get(name, none).astype("Float64") for name in ("dead_latents", "latent_dim"))
-    return ((left < LEAST_VARIANCE_LEFT).fillna(False) | (dead >= latents).fillna(False)).astype(bool)
+
+    def column(name: str) -> pd.Series:
+        return trials.get(name, none).astype("Float64")
+
+    latents = column("latent_dim")
+    signs = [
+        column("stn_target_variance_ratio") < LEAST_VARIANCE_LEFT,
+        column("dead_latents") >= latents,
+        column("code_variance_share") < LEAST_CODE_VARIANCE,
+        (column("code_effective_rank") < LEAST_RANK) & (latents > 1),
+        column("train_variance") > MOST_LACKING,
+        column("train_alignment_of_twins") > MOST_LACKING,
+    ]
+    return pd.concat([sign.fillna(False) for sign in signs], axis=1).any(axis=1).astype(bool)

@@ -44,6 +44,7 @@ IDENTITY = (
     Column("study", "string", "", "folder of results the row was read from"),
     Column("key", "string", "", "names the trial by its config (`TrialConfig.key`)"),
     Column("status", "string", "", "finished, failed, pruned (by a search), damaged (unreadable record) or running"),
+    Column("recipe", "Int64", "", "of the code that computed it; numbers of two recipes are not compared"),
     Column("error", "string", "", "one line where the trial failed or its record is damaged"),
 )
 

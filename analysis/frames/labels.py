@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 import pandas as pd
 
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER
-from tivae.own_fields import declared
 from tivae.registry import MODELS
+from tivae.resolution import declared
 
 TEST_SET_NAMES = {"base": "base test set", "augmented": "augmented test set"}
 STN_NAMES = {"none": "no STN", "pretrained": "STN"}

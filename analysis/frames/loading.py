@@ -22,10 +22,11 @@ from analysis.frames.records import read_trials, trial_folders
 from analysis.frames.study import MAIN_METRICS, VALUE_ORDER, Study
 from analysis.frames.typed import empty_frame, frame_of, read_frame, write_frames
 from tivae.io import files
+from tivae.io.record import FIRST_RECIPE
 from tivae.registry import MODELS, PROBES
 
 
-def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
+def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | None = None) -> Study:
     """The trials of one or several results folders, finished or still running.
 
     A folder is read from its records (`trials/<key>/record.json`); where it has none, as in a published copy,
@@ -34,7 +35,10 @@ def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
     A trial is named by its `key`, so several folders that hold the same trial give one row: of the first
     folder where it finished, or else of the first that has it. The column `study` says which.
 
-    running: include trials that have not ended yet, with what their checkpoint says.
+    Numbers of two recipes (the column `recipe`) can't be compared: trials of an older one than the newest are left out,
+    with a warning that says so.
+
+    running: include trials that have not ended yet, with what their checkpoint says. recipe: of whose trials alone.
 
     Raises `ValueError` where a path is no results folder or has symbolic links in it, or where no trial has ended.
     """
@@ -47,7 +51,7 @@ def load(*paths: str | os.PathLike[str], running: bool = False) -> Study:
         files.check_folder(folder)
     names = _study_names(folders)
     parts = [_read(folder, name, running) for folder, name in zip(folders, names, strict=True)]
-    trials = _concatenated([part[0] for part in parts], "trials")
+    trials = _of_one_recipe(_concatenated([part[0] for part in parts], "trials"), recipe)
     # Loaded, where they may be, their own fields are known to be fields of the config.
     for registry in (MODELS, PROBES):
         for name in trials[registry.field].dropna().unique():
@@ -82,6 +86,9 @@ def _read(folder: Path, name: str, running: bool) -> tuple[pd.DataFrame, pd.Data
         trials, epochs = (frame_of(part.values, part.length, kind) for kind, part in read)
     else:
         trials, epochs = read_frame(folder, "trials"), read_frame(folder, "epochs")
+        if trials["recipe"].isna().all():
+            # Written before there was such a column.
+            trials["recipe"] = trials["recipe"].fillna(FIRST_RECIPE)
     for frame in (trials, epochs):
         frame["study"] = pd.Series(name, index=frame.index, dtype="string")
     return trials, epochs
@@ -100,6 +107,20 @@ def _nothing_line(folders: Sequence[Path]) -> str:
     studies = [path for folder in folders for path in sorted(folder.iterdir()) if trial_folders(path)]
     hint = f"; did you mean {studies[0]}?" if studies else ""
     return f"{named}: no finished trial yet{hint}"
+
+
+def _of_one_recipe(trials: pd.DataFrame, wanted: int | None) -> pd.DataFrame:
+    """The trials of the recipe `wanted`, or of the newest; with those of which none is known."""
+    known = trials["recipe"]
+    kept = known.max() if wanted is None else wanted
+    others = (known != kept).fillna(False)
+    if wanted is None and others.any():
+        warnings.warn(
+            f"{others.sum()} trials of an older recipe are left out, as their numbers can't be compared with those of "
+            f"recipe {kept}; give recipe={known[others].max()} to load them alone",
+            stacklevel=3,
+        )
+    return trials[~others]
 
 
 def _warn_of_disagreement(trials: pd.DataFrame) -> None:

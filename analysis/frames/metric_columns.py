@@ -87,6 +87,8 @@ def _collapse_diagnostics() -> Iterator[Column]:
         yield number(f"kl_per_latent_{kind}", f"{kind} over latents of the mean KL", "nats")
     yield Column("dead_latents", "Int64", "latents", "with less than 0.01 nats")
     yield Column("dead_codes", "Int64", "codes", "classes of categorical variables that no image uses")
+    yield number("code_variance_share", "variance of a code without a posterior over its squared length; 0: collapse")
+    yield number("code_effective_rank", "directions along which it varies; 1: collapse", "directions")
 
 
 def _invariance() -> Iterator[Column]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -11,10 +10,9 @@ from typing import Any
 
 from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
 from analysis.frames.metric_columns import TIMESTAMP
-from tivae.config import RENAMED, TrialConfig
-from tivae.io import files, sealed_json
+from tivae.config import RENAMED
 from tivae.io.files import DamagedFile
-from tivae.io.record import NewerRecord, check
+from tivae.io.record import RECORD, NewerRecord, Record, read
 
 Row = dict[str, Any]
 Part = dict[str, list[Any]]
@@ -26,10 +24,6 @@ _SECTIONS: dict[str, dict[str, str]] = {
 }
 _EPOCH_DTYPES = {column.name: column.dtype for column in EPOCH_COLUMNS}
 _TAKEN = {column.name for column in COLUMNS["trials"]}
-
-
-class DamagedRecordError(ValueError):
-    """A record that cannot be read; the message is one line and names the file."""
 
 
 def trial_folders(folder: Path) -> list[Path]:
@@ -51,15 +45,14 @@ def read_trials(folder: Path, running: bool = False) -> tuple[Columns, Columns]:
     epochs = Columns()
     for path in trial_folders(folder):
         try:
-            trial, part = _checked(read_record(path), path)
+            found: tuple[Row, Part] | None = _ended(path)
         except FileNotFoundError:
-            if not running or not any((path / name).is_file() for name in ("running.json", "checkpoint.pt")):
-                continue
-            trial, part = _unfinished(path)
-        except DamagedRecordError as problem:
-            trial, part = {"key": path.name, "status": "damaged", "error": str(problem)}, {}
-        trials.append(trial)
-        epochs.extend(part)
+            found = _running(path) if running else None
+        except (DamagedFile, NewerRecord) as problem:
+            found = {"key": path.name, "status": "damaged", "error": str(problem)}, {}
+        if found is not None:
+            trials.append(found[0])
+            epochs.extend(found[1])
     return Columns.of(trials), epochs
 
 
@@ -95,69 +88,35 @@ class Columns:
         self.length += rows
 
 
-def read_record(trial: Path) -> dict[str, Any]:
-    """The content of `trial/record.json`.
-
-    Raises FileNotFoundError, and `DamagedRecordError` where it is no record.
-    """
-    path = trial / "record.json"
-    try:
-        content = files.read(path)
-    except FileNotFoundError:
-        raise
-    except DamagedFile as problem:
-        raise DamagedRecordError(str(problem)) from None
-    except OSError as problem:
-        raise DamagedRecordError(f"{path} cannot be read: {problem.strerror}") from None
-    try:
-        sealed_json.check(content, path)
-        record = json.loads(content, parse_constant=_refuse_constant)
-    except DamagedFile as problem:
-        raise DamagedRecordError(str(problem)) from None
-    except (ValueError, RecursionError) as problem:
-        raise DamagedRecordError(f"{path} is not JSON: {_one_line(problem)}") from None
-    if not isinstance(record, dict):
-        raise DamagedRecordError(f"{path} holds no record, but a {type(record).__name__}")
-    return record
-
-
-def _checked(record: Mapping[str, Any], trial: Path) -> tuple[Row, Part]:
-    """The trial's row and the columns of its epochs, every value of its column's type."""
-    path = trial / "record.json"
-    try:
-        check(record, path, key=trial.name)
-    except (DamagedFile, NewerRecord) as problem:
-        raise DamagedRecordError(str(problem)) from None
-    if record["kind"] != "trial":
-        raise DamagedRecordError(f"{path} has kind {record['kind']!r}; it must have kind 'trial'")
-    row: Row = {"key": trial.name, "status": _text(record["status"])}
+def _frames(record: Record, trial: Path) -> tuple[Row, Part]:
+    """The trial's row and the columns of its epochs, every value of its column's type. Raises `DamagedFile`."""
+    row: Row = {"key": trial.name, "status": _text(record["status"]), "recipe": record["recipe"]}
     try:
         row["error"] = _value(record.get("error"), "string", "error")
         for section, dtypes in _SECTIONS.items():
             row |= _section(record.get(section), section, dtypes)
         epochs = _epochs(record.get("epochs"), trial.name)
     except _WrongValueError as problem:
-        raise DamagedRecordError(f"{path}: {problem}") from None
+        raise DamagedFile(f"{trial / RECORD}: {problem}") from None
     return row, epochs
 
 
-def _unfinished(trial: Path) -> tuple[Row, Part]:
-    """What is known of an unfinished trial: its config, and the epochs of its training; key and status at least."""
-    from tivae import records  # imports torch, which reading finished trials does not need
-    from tivae.io import checkpoint
+def _ended(trial: Path) -> tuple[Row, Part]:
+    record = read(trial)
+    if record["kind"] != "trial":
+        raise DamagedFile(f"{trial / RECORD} has kind {record['kind']!r}; it must have kind 'trial'")
+    return _frames(record, trial)
 
-    row: Row = {"key": trial.name, "status": "running"}
+
+def _running(trial: Path) -> tuple[Row, Part] | None:
+    """What is known of a trial that has no record, key and status at least; None where it has not begun."""
+    from tivae import records  # imports torch, which reading finished trials does not need
+
+    found = records.begun(trial)
     try:
-        if (trial / records.RUNNING).is_file():
-            begun = sealed_json.parse(files.read(trial / records.RUNNING), trial / records.RUNNING)["config"]
-            epochs = records.epochs_so_far(TrialConfig.from_dict(begun), trial.parent.parent)
-        else:
-            # Before trainings had folders of their own.
-            state = checkpoint.load(trial / records.CHECKPOINT)
-            begun, epochs = state.get("config", {}), state.get("rows", [])
-        return row | _section(begun, "config", _SECTIONS["config"]), _epochs(epochs, trial.name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return row, {}
+        return None if found is None else _frames(found, trial)
+    except DamagedFile:
+        return {"key": trial.name, "status": "running", "recipe": None}, {}
 
 
 class _WrongValueError(ValueError):
@@ -240,14 +199,6 @@ def _text(value: Any) -> Any:
     if not isinstance(value, str) or value.isascii():
         return value
     return value.encode("utf-8", "replace").decode("utf-8")
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def _one_line(problem: Exception) -> str:
-    return _short(" ".join(str(problem).split()) or type(problem).__name__, 120)
 
 
 def _short(text: str, length: int = 60) -> str:

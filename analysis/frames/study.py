@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +16,7 @@ import pandas as pd
 import yaml
 
 from analysis.frames.columns import columns_frame, config_names
-from analysis.frames.trial import Trial
+from analysis.frames.trial import Trial, config_of
 from tivae.config import TrialConfig
 from tivae.io import files
 
@@ -67,6 +69,15 @@ class Study:
     def finished(self) -> pd.DataFrame:
         """The trials that finished."""
         return self.trials[self.trials["status"] == "finished"]
+
+    @functools.cached_property
+    def configs(self) -> dict[str, TrialConfig]:
+        """The config of each trial by its key, built once; without those whose record has none that is known here."""
+        found = {}
+        for _, row in self.trials.iterrows():
+            with contextlib.suppress(ValueError):
+                found[str(row["key"])] = config_of(row)
+        return found
 
     @staticmethod
     def columns(frame: str = "trials") -> pd.DataFrame:

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from analysis.frames.records import read_record
 from tivae.config import TrialConfig, known_fields
 from tivae.io import files
+from tivae.io.record import RECORD, read
 from tivae.registry import MODELS, PROBES
 
 TEST_SETS = ("base", "augmented")
@@ -44,9 +44,9 @@ class Trial:
     def record(self) -> dict[str, Any]:
         """The whole record, lists and objects included. Raises `ValueError` where it cannot be read."""
         try:
-            return read_record(self.folder)
+            return read(self.folder)
         except FileNotFoundError as problem:
-            raise ValueError(self._missing("record.json")) from problem
+            raise ValueError(self._missing(RECORD)) from problem
 
     def predictions(self) -> pd.DataFrame:
         """A row per test image: its number `image`, `label`, and the class predicted on each test set.

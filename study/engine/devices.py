@@ -87,9 +87,9 @@ class SlotOptions:
         wanted = tuple(name.strip() for name in command_line.devices.split(","))
         for name in wanted:
             if name not in DEVICE_TYPES and wanted != ("auto",):
-                raise DeviceError(
-                    f"--devices is {command_line.devices!r}; it must be auto, or a list of {', '.join(DEVICE_TYPES)}"
-                )
+                hint = "did you mean cuda? " if name == "gpu" else ""
+                rule = f"it must be auto, or a list of {', '.join(DEVICE_TYPES)}"
+                raise DeviceError(f"--devices is {command_line.devices!r}; {hint}{rule}")
         return cls(
             devices=wanted,
             trials_per_gpu=command_line.trials_per_gpu,

@@ -90,7 +90,7 @@ class Dispatcher(Searcher):
             self._waiting_cost += job.cost
             return
         self._makers[job.makes].remove(job)
-        if job.kind != "stn" or (not error and result.get("status") == "finished"):
+        if job.job_type != "stn" or (not error and result.get("status") == "finished"):
             return
         reason = result.get("error") or "its worker died"
         self._give_up_where(
@@ -160,7 +160,7 @@ class Dispatcher(Searcher):
 
     def _add(self, job: Job) -> None:
         makers = self._makers.setdefault(job.makes, [])
-        if job.kind == "stn" and makers:
+        if job.job_type == "stn" and makers:
             return
         makers.append(job)
         self._asked_costs.append(job.cost)

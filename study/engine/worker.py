@@ -21,6 +21,7 @@ from study.storage.remote import Storage
 from tivae import device_support, records, registry, stages
 from tivae.evaluation.intermediate import METRICS
 from tivae.evaluation.measures import chosen
+from tivae.io.record import CHECKPOINT
 from tivae.stages import Place, Wanted
 from tivae.training import heap
 from tivae.training.loop import EpochRow, epoch_file
@@ -74,7 +75,7 @@ def _work(
     _prepare(pool["threads"])
     with registry.importing():
         chosen(wanted.measures)
-    pretraining = job.kind == "stn"
+    pretraining = job.job_type == "stn"
     lacking = device_support.missing(job.config, pool["device"], pretraining=pretraining, measures=wanted.measures)
     if lacking is not None:
         tune.report({"status": "unsupported", "error": lacking})
@@ -114,8 +115,8 @@ def _run(
     reported = REPORTED if intermediate is None else (*REPORTED, intermediate)
     with storage.at_hand(*job.parts) as (study, send), _noted() as notices:
         place = Place(ray.get(data[job.config.dataset]), config["pool"]["device"], study)
-        kept = [epoch_file(Path(records.CHECKPOINT), trial.config.epochs).name for trial in job.trials]
-        kept.append(records.CHECKPOINT)
+        kept = [epoch_file(Path(CHECKPOINT), trial.config.epochs).name for trial in job.trials]
+        kept.append(CHECKPOINT)
 
         def report(row: EpochRow) -> None:
             try:
@@ -129,7 +130,7 @@ def _run(
             notices.clear()
             alive()
 
-        if job.kind == "stn":
+        if job.job_type == "stn":
             found = [stages.run_stn(job.config, place, report)]
         else:
             estimated = intermediate if intermediate in METRICS else None

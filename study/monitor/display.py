@@ -63,7 +63,7 @@ class Display:
             self.say(f"pruned {job.key} {label(job)}, after {result['epoch']} of {job.epochs} epochs", "yellow")
         elif result["status"] != "finished":
             self.say(f"FAILED {job.key} {label(job)}: {result['error']}", "bold red")
-        elif job.kind == "stn":
+        elif job.job_type == "stn":
             aligned, identity = result.get("alignment_loss", 0.0), result.get("identity_loss", 0.0)
             self.say(f"done {job.key} {label(job)}: test MSE to the base image {identity:.3f} -> {aligned:.3f}")
         else:

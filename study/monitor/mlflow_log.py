@@ -91,7 +91,7 @@ class MLflow:
         for run in client.search_runs([self._experiment], f"tags.trial = '{job.key}'"):
             client.delete_run(run.info.run_id)
         started, ended = _times(record)
-        tags = {"trial": job.key, "job_type": job.kind, "status": record["status"], "error": record["error"] or ""}
+        tags = {"trial": job.key, "job_type": job.job_type, "status": record["status"], "error": record["error"] or ""}
         run_id = client.create_run(self._experiment, started, tags, label(job)).info.run_id
         parameters = [Param(name, str(value)) for name, value in record["config"].items() if value is not None]
         client.log_batch(run_id, params=parameters)

@@ -119,7 +119,7 @@ class Progress:
         """A search has come upon a job; a trial is one of the `unknown`."""
         self.jobs.append(job)
         self._unfinished_cost += job.cost
-        self.unknown -= job.kind == "trial"
+        self.unknown -= job.job_type == "trial"
 
     def know(self, left: int) -> None:
         """A search has `left` trials still to come upon: some that it came upon had been run before."""
@@ -218,7 +218,7 @@ def in_words(between: tuple[float, float] | None) -> str:
 def label(job: Job) -> str:
     """A job in a few words: what distinguishes it within a study, its settings unlike the paper's among it."""
     config = job.config
-    if job.kind == "stn":
+    if job.job_type == "stn":
         return f"STN pretraining, seed {config.seed}"
     size = "x".join(str(number) for number in (config.latent_dim, config.categories) if number)
     # A control leaves out what it does not have.

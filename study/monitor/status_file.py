@@ -120,7 +120,7 @@ def snapshot(progress: Progress) -> dict[str, Any]:
         "running": [
             {
                 "key": key,
-                "is_trial": running.job.kind == "trial",
+                "is_trial": running.job.job_type == "trial",
                 "label": label(running.job),
                 "device": running.device,
                 "epochs": running.job.epochs,

@@ -62,7 +62,7 @@ class TensorBoard:
         for name, value in _figures(record["metrics"]).items():
             writer.add_scalar(f"final/{name}", value, last)
         writer.add_text("config", json.dumps(record["config"]), last)
-        if job.kind == "trial":
+        if job.job_type == "trial":
             _write_settings(writer, record)
         writer.close()
 

@@ -41,6 +41,6 @@ class SearchedJobs:
 
     def should_prune(self, job: Job, row: Mapping[str, Any]) -> bool:
         """Whether the trial is to be stopped, by the metrics of its last epoch."""
-        if job.kind != "trial" or self.intermediate is None or "epoch" not in row:
+        if job.job_type != "trial" or self.intermediate is None or "epoch" not in row:
             return False
         return self._search.should_prune(job.config, int(row["epoch"]), row.get(self.intermediate))

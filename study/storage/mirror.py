@@ -9,8 +9,8 @@ from typing import Any
 
 from analysis.inference import looks
 from study.storage.remote import Storage, StorageError
-from tivae import records
 from tivae.io import files
+from tivae.io.record import RECORD
 
 
 class Mirror:
@@ -88,7 +88,7 @@ class Mirror:
 
     def _is_newer(self, part: str, record: Any) -> bool:
         try:
-            mine = (self._study / part / records.RECORD).stat()
+            mine = (self._study / part / RECORD).stat()
         except OSError:
             return True
         return bool(mine.st_size != record.size or record.mtime.timestamp() > mine.st_mtime)

@@ -13,6 +13,7 @@ from study.storage.mirror import Mirror
 from study.storage.remote import Storage
 from tivae import records
 from tivae.config import TrialConfig
+from tivae.io.record import RECORD
 
 
 class Logger(Protocol):
@@ -56,7 +57,7 @@ class Recorder:
         """A job has ended; `result` as of `engine.Watchers`."""
         part = job.part
         self.mirror.bring(part)
-        if job.kind == "trial" and not result["recorded"]:
+        if job.job_type == "trial" and not result["recorded"]:
             # What it left of epochs belongs to its record.
             self.mirror.bring(job.makes)
             self.mirror.finish()
@@ -66,13 +67,13 @@ class Recorder:
                 # Where something else lies in the place of its folder, its reason says so: the others go on.
                 with contextlib.suppress(FileExistsError, NotADirectoryError):
                     records.write_unfinished(job.config, self._study, status, result["error"])
-                    self.mirror.send(part, records.RECORD)
+                    self.mirror.send(part, RECORD)
         if self._loggers:
             self.mirror.finish()
             record = records.read(self._study / part)
             for logger in self._loggers if record is not None else ():
                 logger.ended(job, record or {})
-        if job.kind == "trial" and self._tell is not None:
+        if job.job_type == "trial" and self._tell is not None:
             self._tell(job.config, result)
         self._frames.update()
 

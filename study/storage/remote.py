@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from tivae import records
 from tivae.io import files
 from tivae.io.files import DamagedFile
+from tivae.io.record import CHECKPOINT, RECORD
 from tivae.io.redaction import SECRET, redacted
 
 # Seconds to wait before another attempt, since a network fails now and then.
@@ -94,7 +94,7 @@ class Storage:
             return
         for name in self._files(part):
             # Checkpoints are of no use beside the record that they led to.
-            if name.startswith(Path(records.CHECKPOINT).stem) and not (study / part / name).exists():
+            if name.startswith(Path(CHECKPOINT).stem) and not (study / part / name).exists():
                 with contextlib.suppress(FileNotFoundError):
                     self._system.delete_file(f"{self._root}/{part}/{name}")
 
@@ -111,7 +111,7 @@ class Storage:
             for info in self._system.get_file_info(selector):
                 key = info.path.split("/")[-2]
                 # On an object store a folder may have any name, such as `..`.
-                if info.base_name == records.RECORD and key.isalnum():
+                if info.base_name == RECORD and key.isalnum():
                     yield f"{kind}/{key}", info
 
     def check_from_here(self, token: str, node: str) -> str | None:
@@ -145,7 +145,7 @@ class Storage:
     def bring(self, part: str, study: Path) -> None:
         """Brings the files of the folder `part` to `study`, the record last. Raises `OSError`."""
         names = _patiently(lambda: self._files(part))
-        for name in sorted(names, key=lambda name: name == records.RECORD):
+        for name in sorted(names, key=lambda name: name == RECORD):
             content = _patiently(functools.partial(self.read, f"{part}/{name}"))
             with files.replacing(study / part / name) as file:
                 file.write(content)
@@ -244,7 +244,7 @@ def _nothing(*names: str) -> None:
 
 
 def _record_last(files: Iterator[Path]) -> list[Path]:
-    return sorted(files, key=lambda path: (path.name == records.RECORD, path.name))
+    return sorted(files, key=lambda path: (path.name == RECORD, path.name))
 
 
 def _patiently(action: Callable[[], _T]) -> _T:

@@ -12,7 +12,7 @@ import pandas as pd
 
 import analysis
 from analysis.paper import TABLE_1
-from tivae.config import TrialConfig
+from tivae.config import RECIPE, TrialConfig
 
 PARTS = [f"{part}_{kind}" for part in ("train", "base", "augmented") for kind in ("loss", "reconstruction", "kl")]
 FITS = [f"{test}_accuracy_fit_{fit}" for test in ("base", "augmented") for fit in ("base", "augmented")]
@@ -27,6 +27,7 @@ def record(config: TrialConfig, status: str = "finished", error: str | None = No
     drawn = {name: draw.random() for name in names} | {"probe_iterations": 88, "probe_converged": True}
     return {
         "format": 1,
+        "recipe": RECIPE,
         "kind": "trial",
         "key": config.key,
         "status": status,

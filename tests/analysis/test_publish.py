@@ -19,10 +19,6 @@ def results(host, tmp_path_factory):
         for model in ("vae", "categorical_vae"):
             stages.run_trial(small(model=model, seed=seed, epochs=1), host, "cpu", folder, measures="none")
     records.write_unfinished(small(seed=2, epochs=1), folder, "failed", "its worker died")
-    (folder / "reprobe").mkdir()
-    (folder / "reprobe" / "stn_bypassed.csv").write_text(
-        "key,error,probe,probe_features,probe_stn,probe_fit,probe_regularisation\n"
-    )
     (folder / "report" / "figures").mkdir(parents=True)
     (folder / "report" / "figures" / "picture.png").write_bytes(b"a picture")
     return folder
@@ -61,7 +57,6 @@ def test_it_says_how_the_study_was_made(results, published):
     assert about["trials"] == 5
     assert about["device"] == ["cpu"]
     assert (published / "figures" / "picture.png").read_bytes() == b"a picture"
-    assert (published / "reprobe" / "stn_bypassed.csv").exists()
 
 
 def test_publishing_again_replaces_the_copy(results, published):

@@ -53,7 +53,7 @@ def measure(rates: dict[str, float]) -> Iterator[Figure]:
 def duration(job: Job, rates: dict[str, float]) -> float:
     """Seconds of a job on one core: its training images at the measured rate of such a cell."""
     config = job.config
-    if job.kind == "stn":
+    if job.job_type == "stn":
         return 60_000 * job.epochs / rates["stn"]
     behind = rates["vae_behind_stn"] / rates["vae"] if config.stn == "pretrained" else 1.0
     return 60_000 * config.epochs / (rates[config.model] * behind)

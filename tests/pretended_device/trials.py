@@ -10,7 +10,7 @@ from tivae import precision
 from tivae.data import placement
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
-from tivae.models import stn
+from tivae.models import MODELS, stn
 from tivae.training import loop
 from tivae.training.autoencoder import ModelTraining
 
@@ -35,9 +35,19 @@ CONFIGS = {
     "cosine_svm": {"learning_rate_schedule": "cosine", "probe": "linear_svm", "probe_fit": "both"},
     "pixels": {"model": "pixels"},
     "pca_behind_stn": {"model": "pca", "stn": "pretrained", "stn_epochs": 1},
+    "hog": {"model": "hog", "train_dataset": "augmented"},
     "untrained": {"model": "untrained"},
+    "supervised": {"model": "supervised", "train_dataset": "augmented", "residual_blocks": 1},
+    "vicreg": {
+        **{"model": "vicreg", "projector_width": 8, "train_dataset": "augmented"},
+        **{"view_brightness": 0.3, "view_noise": 0.1, "view_erasing": 0.5},
+    },
+    "barlow_twins": {
+        **{"model": "barlow_twins", "projector_width": 8, "reconstruction_weight": 10, "precision": "bf16"},
+        **{"stn": "pretrained", "stn_epochs": 1},
+    },
 }
-TRAINED = [name for name, fields in CONFIGS.items() if fields.get("model") not in ("pixels", "pca", "untrained")]
+TRAINED = [name for name, fields in CONFIGS.items() if MODELS[fields.get("model", "vae")].is_trained]
 
 
 def noise():

@@ -13,9 +13,9 @@ def test_help_is_in_groups_and_has_examples(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     shown = capsys.readouterr().out
-    for title in ("look, and run nothing:", "what is run:", "where it runs:", "what comes out:", "examples:"):
+    for title in ("information (nothing is run):", "what is run:", "where it runs:", "output:", "examples:"):
         assert f"\n{title}\n" in shown
-    assert max(map(len, shown.splitlines())) <= 110
+    assert max(map(len, shown.splitlines())) <= 79
 
 
 @pytest.mark.parametrize(("option", "told"), [("--quik", "did you mean --quick?"), ("--xyz", "see --help")])
@@ -34,7 +34,7 @@ def test_a_model_that_is_none_gets_the_nearest_one(given, meant, capsys):
 
 def test_the_version_is_told(capsys):
     with pytest.raises(SystemExit):
-        parser("").parse_args(["--version"])
+        parser().parse_args(["--version"])
     assert capsys.readouterr().out == f"tivae {version()}\n"
 
 
@@ -43,3 +43,14 @@ def test_a_package_says_what_there_is(package):
     done = subprocess.run([sys.executable, "-m", package], capture_output=True, text=True, timeout=60, check=True)
     assert "python -m study" in done.stdout
     assert "python -m analysis" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 79
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["--version"], 0), (["paper_grid", "--quik"], 2)])
+def test_help_and_a_wrong_option_wait_for_no_import(arguments, code):
+    """With the interpreter's own list of what it has imported."""
+    command = [sys.executable, "-X", "importtime", "-m", "study.run", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert "argparse" in done.stderr
+    assert not {"torch", "ray", "pandas"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -35,7 +35,7 @@ def _write_stn(study):
 def test_each_stn_is_pretrained_once_and_first(tmp_path):
     other_seed = TrialConfig(stn="pretrained", seed=1)
     jobs = plan([VAE, BEHIND_STN, CATEGORICAL_BEHIND_STN, other_seed], tmp_path)
-    assert [job.kind for job in jobs] == ["stn", "stn", "trial", "trial", "trial", "trial"]
+    assert [job.job_type for job in jobs] == ["stn", "stn", "trial", "trial", "trial", "trial"]
     assert [job.key for job in jobs[:2]] == [BEHIND_STN.stn_key, other_seed.stn_key]
 
 

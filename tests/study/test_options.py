@@ -7,7 +7,7 @@ from study.options import RunOptions
 
 
 def test_every_option_of_the_command_line_has_a_type_and_its_default():
-    given = vars(command_line.parser("").parse_args([]))
+    given = vars(command_line.parser().parse_args([]))
     defaults = {item.name: getattr(RunOptions(), item.name) for item in dataclasses.fields(RunOptions)}
     defaults.pop("again")
     assert given.keys() == defaults.keys()

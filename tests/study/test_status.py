@@ -124,6 +124,8 @@ def test_a_folder_that_is_no_study_is_told_with_the_nearest_one(tmp_path, capsys
     (tmp_path / "grid" / "trials").mkdir(parents=True)
     assert status.main([str(tmp_path)]) == 2
     assert re.fullmatch(r"error: .* is not the folder of a study; did you mean .*grid\?\n", capsys.readouterr().err)
+    assert status.main([str(tmp_path / "gird")]) == 2
+    assert capsys.readouterr().err.endswith(f"did you mean {tmp_path / 'grid'}?\n")
     assert status.main([str(tmp_path / "nowhere")]) == 2
 
 

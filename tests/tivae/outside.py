@@ -36,12 +36,12 @@ from torch import nn
 from tivae.data.randomness import generator
 from tivae.fields import number
 from tivae.metric import Metric
-from tivae.models.base import Autoencoder, ImageLosses
+from tivae.models.base import ImageLosses, Trainable
 
 WIDTH = 4
 
 
-class VQVAE(Autoencoder):
+class VQVAE(Trainable):
     """`latent_dim` positions, each the nearest of `codebook_size` vectors of 4 numbers."""
 
     label = "VQ-VAE"

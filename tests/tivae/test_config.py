@@ -11,7 +11,7 @@ from tivae.registry import MODELS
 # Uses every field of the categorical model and of a pretrained STN.
 GIVEN = {
     **{"model": "categorical_vae", "stn": "pretrained", "train_dataset": "augmented", "temperature": 1.0},
-    "consistency_weight": 0.5,
+    **{"consistency_weight": 0.5, "reconstruction_target": "base"},
 }
 FULL = TrialConfig(**GIVEN)
 
@@ -41,6 +41,8 @@ def other(name):
         return 500
     if name == "pixel_std":
         return 0.3205
+    if now is None:
+        return 1
     return now + 1 if isinstance(now, int) else now / 2
 
 
@@ -49,6 +51,10 @@ def changed(name):
 
 
 BAD = [
+    ("residual_blocks", 9, "`residual_blocks` is 9; it must be a whole number at least 0 and at most 8"),
+    ("view_brightness", 1.5, "`view_brightness` is 1.5; it must be a number at least 0 and at most 1"),
+    ("view_noise", -1, "`view_noise` is -1; it must be a number at least 0"),
+    ("view_erasing", "often", "`view_erasing` is 'often'; it must be a number"),
     ("train_dataset", "bse", "`train_dataset` is 'bse'; it must be base or augmented"),
     ("train_dataset", None, "`train_dataset` is None; it must be base or augmented"),
     ("model", "gan", "`model` is 'gan'; it must be vae or categorical_vae"),

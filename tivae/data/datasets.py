@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tivae.config import TrialConfig
 from tivae.data import warps
+from tivae.data.alterations import Altered
 from tivae.data.image_set import DataError, Images
 from tivae.data.randomness import generator
 from tivae.data.standardisation import Standardisation
@@ -29,7 +30,7 @@ class Dataset:
 
     images: uint8 (N, H, W), or standardised float32 (N, 1, H, W); matrices: (N, 2, 3) or None.
     front: what each batch passes at the end, without gradients; a frozen STN, say. standardisation: that of the images,
-    given or done already.
+    given or done already. altered: what is changed in a view besides, before the front.
     """
 
     images: Tensor
@@ -38,6 +39,7 @@ class Dataset:
     fill: float = 0.0
     front: Callable[[Tensor], Tensor] | None = None
     standardisation: Standardisation | None = None
+    altered: Altered | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -50,6 +52,8 @@ class Dataset:
             images = self.standardisation.standardised(images)
         if self.matrices is not None:
             images = warps.warp(images, self.matrices[index], interpolation=self.interpolation, fill=self.fill)
+        if self.altered is not None:
+            images = self.altered(images, index)
         if self.front is None:
             return images
         with torch.no_grad():
@@ -67,11 +71,11 @@ class Dataset:
         )
 
     def behind(self, front: Callable[[Tensor], Tensor] | None) -> Dataset:
-        """The same images behind `front`, which each batch passes as it is read; `through` does so once."""
+        """The same images behind `front`, which each batch passes as it is read; `transformed` does so once."""
         return replace(self, front=front)
 
     @torch.no_grad()
-    def through(self, transform: Callable[[Tensor], Tensor], batch_size: int = 1000) -> Dataset:
+    def transformed(self, transform: Callable[[Tensor], Tensor], batch_size: int = 1000) -> Dataset:
         """The dataset of `transform`'s outputs, computed once and kept."""
         outputs = torch.cat([transform(batch) for batch in self.batches(batch_size)])
         return Dataset(outputs, standardisation=self.standardisation)

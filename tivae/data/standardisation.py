@@ -27,6 +27,11 @@ class Standardisation:
         """Standardised (N, 1, H, W) to pixels in [0, 1], (N, H, W)."""
         return (images * self.std + self.mean).clamp(0, 1).squeeze(1)
 
+    @property
+    def white(self) -> float:
+        """The standardised value of pixel 255."""
+        return (1 - self.mean) / self.std
+
     def outside(self, fill: str) -> float:
         """The standardised value outside the frame: `black` is that of pixel 0, `grey`, the data set's mean, is 0."""
         return -self.mean / self.std if fill == "black" else 0.0

@@ -70,6 +70,27 @@ def sampling_matrices(warps: WarpParameters, size: int) -> Tensor:
     return torch.stack([first, second], dim=1)
 
 
+def parameters(matrices: Tensor, size: int) -> WarpParameters:
+    """The inverse of `sampling_matrices`."""
+    (cosine, sine, x), (_, _, y) = (matrices[:, row].unbind(1) for row in range(2))
+    scale = (cosine.square() + sine.square()).rsqrt()
+    # The third column is -R(-rotation) shift / scale.
+    squared = scale.square()
+    return WarpParameters(
+        rotation_degrees=torch.rad2deg(torch.atan2(sine, cosine)),
+        shift_x_pixels=-squared * (cosine * x - sine * y) * size / 2,
+        shift_y_pixels=-squared * (sine * x + cosine * y) * size / 2,
+        scale=scale,
+    )
+
+
+def shares_of_range(drawn: WarpParameters, config: TrialConfig) -> Tensor:
+    """(N, 4): rotation, shift along x and y, and scale - 1, each over its range in `config`; 0 where that is 0."""
+    values = (drawn.rotation_degrees, drawn.shift_x_pixels, drawn.shift_y_pixels, drawn.scale - 1)
+    ranges = (config.rotation_degrees, config.shift_pixels, config.shift_pixels, config.scale_range)
+    return torch.stack([value / most if most else value * 0 for value, most in zip(values, ranges, strict=True)], dim=1)
+
+
 def warp(images: Tensor, matrices: Tensor, *, interpolation: str = "bilinear", fill: float = 0.0) -> Tensor:
     """`images` (N, C, H, W) resampled at `matrices` (N, 2, 3); `fill` is the value outside the frame.
 

@@ -11,7 +11,7 @@ from torch.nn import functional
 from tivae.data import warps
 from tivae.data.datasets import Dataset
 from tivae.evaluation.losses import BATCH_SIZE
-from tivae.models import Autoencoder
+from tivae.models import Trainable
 from tivae.models.stn import SpatialTransformer
 
 # A latent that carries less, on average over images, is called dead.
@@ -48,24 +48,28 @@ def of_stn(stn: SpatialTransformer, images: Dataset, base: Dataset) -> dict[str,
 
 
 @torch.no_grad()
-def of_latents(model: Autoencoder, seen: Dataset) -> dict[str, float | int | None]:
-    """What the latents carry of the images `seen`; {} for a model with neither a posterior nor codes.
+def of_latents(model: Trainable, seen: Dataset) -> dict[str, float | int | None]:
+    """What the latents carry of the images `seen`.
 
     kl_per_latent_mean, _max, _min: over latents, of the mean KL from the prior, in nats.
     dead_latents: latents with less than 0.01 nats, a count.
     dead_codes: codes (a class of a categorical variable) that are the most probable for no image; None without codes.
+    code_variance_share, code_effective_rank: see `of_codes`; of a model without a posterior alone.
     """
     total: Tensor | int = 0
     used: Tensor | None = None
+    codes = []
     for batch in seen.batches(BATCH_SIZE):
         parameters = model.encode(batch)
         total = total + model.kl_parts(parameters).cpu().double().sum(0)
+        if not model.has_posterior:
+            codes.append(model.features(parameters, model.feature_names[0]).cpu())
         found = model.used_codes(parameters)
         if found is not None:
             used = found if used is None else used | found
     dead_codes = None if used is None else int((~used).sum())
     if not model.has_posterior:
-        return {} if dead_codes is None else {"dead_codes": dead_codes}
+        return of_codes(torch.cat(codes)) | ({} if dead_codes is None else {"dead_codes": dead_codes})
     assert isinstance(total, Tensor)
     per_latent = total / len(seen)
     return {
@@ -75,6 +79,23 @@ def of_latents(model: Autoencoder, seen: Dataset) -> dict[str, float | int | Non
         "dead_latents": int((per_latent < DEAD_LATENT_NATS).sum()),
         "dead_codes": dead_codes,
     }
+
+
+def of_codes(codes: Tensor) -> dict[str, float | int | None]:
+    """Whether codes (N, D) tell images apart at all, and along how many directions.
+
+    code_variance_share: their variance, summed over D, over their mean squared length, in [0, 1]; 0 where all images
+    have one code.
+    code_effective_rank: exp of the entropy of that variance's shares along its principal axes (Roy and Vetterli 2007;
+    RankMe, Garrido et al. 2023, takes it of singular values), from 1, a line, to D. NaN where there is no variance.
+    """
+    values = codes.double()
+    length = float(values.square().sum(1).mean())
+    variances = torch.linalg.svdvals(values - values.mean(0)).square() / len(values)
+    total = float(variances.sum())
+    shares = variances / total
+    rank = float(torch.exp(-torch.xlogy(shares, shares).sum())) if total > 0 else math.nan
+    return {"code_variance_share": total / length if length else 0.0, "code_effective_rank": rank}
 
 
 def _share_inside(matrices: Tensor, image_size: int) -> Tensor:

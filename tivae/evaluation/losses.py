@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from tivae.data.datasets import Dataset
-from tivae.models import Autoencoder, Model
+from tivae.models import Model, Trainable
 from tivae.models.model_input import Transform, plain
 
 BATCH_SIZE = 500
@@ -18,7 +18,7 @@ BATCH_SIZE = 500
 
 @torch.no_grad()
 def losses(
-    model: Autoencoder,
+    model: Trainable,
     images: Dataset,
     noise: Tensor,
     step: int,
@@ -33,20 +33,25 @@ def losses(
 
     noise: one posterior sample's noise per image, as `model.noise(len(images), ...)` draws it.
     transform: what the model sees of `images`; targets: what is reconstructed, where `transform` differs.
-    `kl` is None for a model without a posterior. Alignment and consistency terms of the training loss are left out.
+    `kl` is None for a model without a posterior, `reconstruction` without a decoder, `loss` where there is no loss of
+    single images. What compares views in the training loss is left out: alignment, consistency and `step_terms`.
     """
     sums = []
     for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
         part = slice(start, start + batch_size)
-        view = transform(batch)
+        inputs = transform(batch)
         if targets is not None:
-            view = replace(view, target=targets.batch(part))
-        parts = model.score(model.encode(view.seen), view, noise[part], step)
+            inputs = replace(inputs, target=targets.batch(part))
+        parts = model.score(model.encode(inputs.seen), inputs, noise[part], step)
         terms = (parts.terms[term.name].sum() for term in model.loss_terms)
         sums.append(torch.stack([model.total(parts) * len(batch), parts.reconstruction.sum(), parts.kl.sum(), *terms]))
     # The only wait for the device; summed in double precision, which MPS does not have.
     loss, error, divergence, *others = (torch.stack(sums).cpu().double().sum(0) / len(images)).tolist()
-    found = {"loss": loss, "reconstruction": error, "kl": divergence if model.has_posterior else None}
+    found = {
+        "loss": loss if model.scores_images else None,
+        "reconstruction": error if model.decoder is not None else None,
+        "kl": divergence if model.has_posterior else None,
+    }
     return found | {term.name: value for term, value in zip(model.loss_terms, others, strict=True)}
 
 
@@ -57,12 +62,12 @@ def reconstruction(
     """Mean squared error per pixel of `model.reconstruct`, without noise; `transform` and `targets` as for `losses`."""
     total = 0.0
     for start, batch in zip(range(0, len(images), BATCH_SIZE), images.batches(BATCH_SIZE), strict=True):
-        view = transform(batch)
+        inputs = transform(batch)
         if targets is not None:
-            view = replace(view, target=targets.batch(slice(start, start + BATCH_SIZE)))
-        decoded = model.reconstruct(view.seen)
-        restored = decoded if view.restore is None else view.restore(decoded)
-        total += float(functional.mse_loss(restored, view.target)) * len(batch)
+            inputs = replace(inputs, target=targets.batch(slice(start, start + BATCH_SIZE)))
+        decoded = model.reconstruct(inputs.seen)
+        restored = decoded if inputs.restore is None else inputs.restore(decoded)
+        total += float(functional.mse_loss(restored, inputs.target)) * len(batch)
     return total / len(images)
 
 
@@ -71,17 +76,17 @@ def features(
     model: Model,
     images: Dataset,
     name: str,
-    through: Callable[[Tensor], Tensor] | None = None,
+    stn: Callable[[Tensor], Tensor] | None = None,
     batch_size: int = BATCH_SIZE,
     noise: Tensor | None = None,
 ) -> Tensor:
     """Encodings (N, D) float32 of all images in order, on the host; the model must be in `eval()`.
 
-    through: what the images pass before the model, an STN for example. noise: one sample's per image, for `sample`.
+    stn: what the images pass before the model. noise: one sample's per image, for `sample`.
     """
     parts = []
     for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
-        seen = batch if through is None else through(batch)
+        seen = batch if stn is None else stn(batch)
         drawn = None if noise is None else noise[start : start + batch_size]
         parts.append(model.features(model.encode(seen), name, drawn).cpu())
     return torch.cat(parts)

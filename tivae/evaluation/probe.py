@@ -13,8 +13,9 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from tivae.config import DEFAULT_PROBE, TrialConfig
+from tivae.config import TrialConfig
 from tivae.registry import PROBES
+from tivae.resolution import DEFAULT_PROBE
 
 MAX_ITERATIONS = 2000
 

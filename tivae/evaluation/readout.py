@@ -21,7 +21,7 @@ from tivae.evaluation.probe import Probe
 from tivae.models import Model
 from tivae.models.stn import SpatialTransformer
 
-KINDS = ("base", "augmented")
+TEST_SETS = ("base", "augmented")
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,9 @@ def read_out(
     metrics["probe_iterations"] = max(fitted.iterations for fitted in probes.values())
     metrics["probe_converged"] = all(fitted.converged for fitted in probes.values())
     predictions = {"labels": torch.from_numpy(data.test_labels)}
-    for test in KINDS:
+    for test in TEST_SETS:
         predictions[test] = torch.from_numpy(probes[fitted_on(test, config)].predict(encodings[test]))
-    return Readout(metrics, predictions, {test: torch.from_numpy(encodings[test]) for test in KINDS}, probes)
+    return Readout(metrics, predictions, {test: torch.from_numpy(encodings[test]) for test in TEST_SETS}, probes)
 
 
 def probed_stn(config: TrialConfig, stn: SpatialTransformer | None) -> SpatialTransformer | None:
@@ -101,14 +101,14 @@ def encode(
     `stn` is left out where the config says so.
     """
     assert config.probe_features is not None
-    noise, through = None, probed_stn(config, stn)
+    noise = None
     if config.probe_features == "sample":
         noise = model.noise(len(images), generator(config.seed, f"{purpose} noise")).to(data.device)
-    return losses.features(model, images, config.probe_features, through=through, noise=noise)
+    return losses.features(model, images, config.probe_features, stn=probed_stn(config, stn), noise=noise)
 
 
 def fitted_on(test: str, config: TrialConfig) -> str:
-    """The training encodings that the headline probe for images of the kind `test` is fitted on: a key of `probes`."""
+    """The training encodings that the headline probe for the test set `test` is fitted on: a key of `probes`."""
     return {"matched": test, "training": config.train_dataset}.get(config.probe_fit, config.probe_fit)
 
 
@@ -116,13 +116,13 @@ def _scores(
     config: TrialConfig, name: str, features: NDArray[np.float32], labels: NDArray[np.int64], probes: dict[str, Probe]
 ) -> dict[str, Any]:
     """The columns of one evaluation set; of a validation set its headline accuracy alone."""
-    kind = name.removeprefix("validation_")
-    headline = probes[fitted_on(kind, config)]
+    test_set = name.removeprefix("validation_")
+    headline = probes[fitted_on(test_set, config)]
     predicted = headline.predict(features)
     metrics: dict[str, Any] = {f"{name}_accuracy": float((predicted == labels).mean())}
-    if name != kind:
+    if name != test_set:
         return metrics
-    metrics |= {f"{name}_accuracy_fit_{fitted}": probes[fitted].accuracy(features, labels) for fitted in KINDS}
+    metrics |= {f"{name}_accuracy_fit_{fitted}": probes[fitted].accuracy(features, labels) for fitted in TEST_SETS}
     found = classification.scores(predicted, labels)
     probabilities = headline.probabilities(features)
     if probabilities is None:

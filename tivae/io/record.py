@@ -1,4 +1,4 @@
-"""What a record must be, for all that read one: the run that would continue from it, and the tables."""
+"""What a record is on disk, for all that write or read one: the run that goes on from it, and the tables."""
 
 from __future__ import annotations
 
@@ -7,22 +7,48 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tivae.io import files, sealed_json
 from tivae.io.files import DamagedFile
+
+RECORD = "record.json"
+# Of a trial that has begun and has no record yet.
+RUNNING = "running.json"
+CHECKPOINT = "checkpoint.pt"
 
 FORMAT = 1
 KINDS = ("trial", "training", "stn")
+# Of records written before they named their recipe (`config.RECIPE`).
+FIRST_RECIPE = 1
 _STATUSES = ("finished", "failed", "pruned")
+
+# Names and types of a record's parts; `measures`, of a finished trial, is left out by earlier versions.
+Record = dict[str, Any]
 
 
 class NewerRecord(ValueError):
     """A record of a format that this version does not know: nothing of it may be computed again or replaced."""
 
 
-def check(record: Mapping[str, Any], path: Path, *, key: str | None = None) -> None:
-    """Raises `DamagedFile` with `path` where `record` is none, or one of other work than `key`; `NewerRecord`.
+def read(folder: Path, *, is_own: bool = True) -> Record:
+    """The record in `folder`, of whichever format, in the present one.
 
-    key: the name of its folder, unless it may lie anywhere.
+    is_own: whether it must have the folder's name as its key, as in a study.
+
+    Raises `FileNotFoundError`; `DamagedFile`, which names the file, where there is none that can be used, or one of
+    other work; and `NewerRecord`.
     """
+    path = folder / RECORD
+    try:
+        found = sealed_json.parse(files.read(path), path)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedFile(f"{path} can't be read ({error.strerror})") from error
+    _check(found, path, folder.name if is_own else None)
+    return {"recipe": FIRST_RECIPE} | found
+
+
+def _check(record: Mapping[str, Any], path: Path, key: str | None) -> None:
     found = record.get("format")
     if type(found) is int and found > FORMAT:
         raise NewerRecord(
@@ -36,6 +62,8 @@ def check(record: Mapping[str, Any], path: Path, *, key: str | None = None) -> N
         raise DamagedFile(f"{path} has key {_short(record.get('key'))}; its folder says {key}")
     if record.get("status") not in _STATUSES:
         raise DamagedFile(f"{path} has no status")
+    if type(record.get("recipe", FIRST_RECIPE)) is not int:
+        raise DamagedFile(f"{path}: `recipe` is {_short(record['recipe'])}; it must be a whole number")
     for name in ("config", "metrics", "provenance"):
         if not isinstance(record.get(name), dict):
             raise DamagedFile(f"{path}: `{name}` is {_short(record.get(name))}; it must be an object")

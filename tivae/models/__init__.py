@@ -1,4 +1,4 @@
-"""The models, by the name that a config gives them; each is declared in a module of `autoencoders` or `controls`."""
+"""The models, by the name that a config gives them; each is a module of one of the folders here."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 
 from tivae.config import TrialConfig
 from tivae.data.randomness import own_draws
-from tivae.models.base import Autoencoder, ImageLosses, Model, Unsupported
+from tivae.models.base import Given, ImageLosses, Model, Trainable, Unsupported
 from tivae.models.control import Control
 from tivae.registry import MODELS
 
-__all__ = ["MODELS", "Autoencoder", "Control", "ImageLosses", "Model", "Unsupported", "build"]
+__all__ = ["MODELS", "Control", "Given", "ImageLosses", "Model", "Trainable", "Unsupported", "build", "build_trainable"]
 
 
 def build(config: TrialConfig) -> Model:
@@ -20,8 +20,8 @@ def build(config: TrialConfig) -> Model:
     return model.to(memory_format=torch.channels_last) if model.is_trained else model
 
 
-def build_autoencoder(config: TrialConfig) -> Autoencoder:
-    """The config's model, which is trained, as `build` makes it."""
+def build_trainable(config: TrialConfig) -> Trainable:
+    """The config's model, one that is trained, as `build` makes it."""
     model = build(config)
-    assert isinstance(model, Autoencoder)
+    assert isinstance(model, Trainable)
     return model

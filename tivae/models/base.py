@@ -1,4 +1,4 @@
-"""What all models offer: encodings for a probe; and what autoencoders offer besides: latents, images and losses.
+"""What all models offer: encodings for a probe; and what trained ones offer besides: losses, latents and images.
 
 A model is a class in a module of its own, which declares all that the rest of the project needs to know of it.
 """
@@ -35,6 +35,21 @@ class ImageLosses:
     terms: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a training step knows of its batch besides the images: what the model `wants`, and None otherwise.
+
+    second: the encoder's output for another view of each image, with other warps; base: that for the base images. Both
+    are encoded in one pass with the first view. labels: classes (B,) int64. warps: of the first view, (B, 4) float32:
+    rotation, shifts along x and y, and scale - 1, each over its range in the config, so that they lie in [-1, 1].
+    """
+
+    second: Tensor | None = None
+    base: Tensor | None = None
+    labels: Tensor | None = None
+    warps: Tensor | None = None
+
+
 class Unsupported(ValueError):
     """The model does not support this operation."""
 
@@ -51,6 +66,7 @@ class Model(nn.Module, ABC):
     is_trained: whether gradient steps are made for it; has_posterior: whether its encoder gives a posterior over
     latents, which has samples and a KL.
     loss_terms: terms of its loss beside reconstruction and KL; each is a column of the losses on every set of images.
+    wants: the fields of `Given` that its training needs; with `labels` it is a ceiling, and no unsupervised model.
     Fields: a class with fields of its own, declared as those of `TrialConfig`; the config then has them as well.
     """
 
@@ -62,6 +78,7 @@ class Model(nn.Module, ABC):
     is_trained: ClassVar[bool]
     has_posterior: ClassVar[bool] = False
     loss_terms: ClassVar[tuple[Metric, ...]] = ()
+    wants: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, config: TrialConfig):
         super().__init__()
@@ -119,21 +136,37 @@ class Model(nn.Module, ABC):
             raise Unsupported(f"feature is {name}; a {self.config.model} has {listed}")
 
 
-class Autoencoder(Model):
-    """An encoder to a posterior over latents, and a decoder. What is below is that of a model without a posterior.
+class Trainable(Model):
+    """An encoder to a posterior over latents, or to a code, and a decoder unless `reconstruction_weight` is None.
 
+    What is below is that of a model without a posterior. A subclass can also declare:
     relaxes: whether the latents are relaxed in training, so that images decoded from `modes` differ from those.
+    step_terms: terms of the training loss that are made of what it `wants`; each is a column of the training images
+    alone.
     """
 
     is_trained = True
     relaxes: ClassVar[bool] = False
+    step_terms: ClassVar[tuple[Metric, ...]] = ()
 
     def __init__(self, config: TrialConfig, encoder_outputs: int, decoder_inputs: int):
         super().__init__(config)
-        self.encoder = Encoder(config.images.size, config.hidden_widths)
+        self.encoder = Encoder(config.images.size, config.hidden_widths, config.residual_blocks or 0)
         self.posterior = nn.Linear(self.encoder.features, encoder_outputs)
-        self.decoder = Decoder(decoder_inputs, config.images.size, config.hidden_widths, config.output_activation)
+        self.decoder: nn.Module | None = None
+        if config.reconstruction_weight is not None:
+            self.decoder = self.make_decoder(decoder_inputs)
         initialise(self, generator(config.seed, "weights"))
+
+    def make_decoder(self, inputs: int) -> nn.Module:
+        """From latents (B, `inputs`) to images; its convolutions and linear layers are initialised with the others."""
+        config = self.config
+        return Decoder(inputs, config.images.size, config.hidden_widths, config.output_activation)
+
+    @property
+    def scores_images(self) -> bool:
+        """Whether it has a loss of each image, and not only of whole batches in training."""
+        return self.decoder is not None or self.has_posterior or bool(self.loss_terms)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.posterior(self.encoder(images))
@@ -163,8 +196,11 @@ class Autoencoder(Model):
         return self.kl_parts(parameters).flatten(1).sum(1)
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Images (B, 1, H, W) of `latents` (B, D)."""
-        return self.decoder(latents)
+        """Images (B, 1, H, W) of `latents` (B, D). Raises `Unsupported` without a decoder."""
+        if self.decoder is None:
+            raise Unsupported(f"this {self.config.model} makes no reconstructions: `reconstruction_weight` is not set")
+        images: Tensor = self.decoder(latents)
+        return images
 
     def reconstruct(self, images: Tensor) -> Tensor:
         return self.decode(self.modes(self.encode(images)))
@@ -173,31 +209,42 @@ class Autoencoder(Model):
         """Reconstruction of `images` themselves and KL, per image, with one posterior sample each."""
         return self.score(self.encode(images), plain(images), noise, step)
 
-    def score(self, parameters: Tensor, view: ModelInput, noise: Tensor, step: int) -> ImageLosses:
-        """Reconstruction of the input's target and KL, per image, with one sample each of posterior `parameters`."""
-        error = self.errors(self.latents(parameters, noise, step), view)
+    def score(self, parameters: Tensor, inputs: ModelInput, noise: Tensor, step: int) -> ImageLosses:
+        """Reconstruction of the input's target and KL, per image, with one sample each of posterior `parameters`.
+
+        Without a decoder the reconstruction is 0.
+        """
+        error = parameters.new_zeros(len(parameters))
+        if self.decoder is not None:
+            error = self.errors(self.latents(parameters, noise, step), inputs)
         return ImageLosses(error, self.kl(parameters), self.terms(parameters))
 
-    def errors(self, latents: Tensor, view: ModelInput) -> Tensor:
+    def errors(self, latents: Tensor, inputs: ModelInput) -> Tensor:
         """Squared error (B,), mean over pixels, between the image of `latents` and the input's target."""
         decoded = self.decode(latents)
-        restored = decoded if view.restore is None else view.restore(decoded)
-        return functional.mse_loss(restored, view.target, reduction="none").mean(dim=(1, 2, 3))
+        restored = decoded if inputs.restore is None else inputs.restore(decoded)
+        return functional.mse_loss(restored, inputs.target, reduction="none").mean(dim=(1, 2, 3))
 
     def terms(self, parameters: Tensor) -> Mapping[str, Tensor]:  # noqa: ARG002
         """The model's `loss_terms` by name, each per image (B,)."""
         return {}
 
     def total(self, losses: ImageLosses) -> Tensor:
-        """The training loss, mean over the batch: reconstruction_weight * MSE + kl_weight * KL.
+        """The loss of images, mean over the batch: reconstruction_weight * MSE + kl_weight * KL.
 
         The paper's section 3.2 for the VAE; PyTorch-VAE weighs the categorical reconstruction by 30. A model with
         `loss_terms` adds them.
         """
-        weight = self.config.reconstruction_weight
-        assert weight is not None
-        loss = weight * losses.reconstruction.mean()
+        loss = (self.config.reconstruction_weight or 0.0) * losses.reconstruction.mean()
         return loss + self.config.kl_weight * losses.kl.mean() if self.has_posterior else loss
+
+    def at_step(self, parameters: Tensor, given: Given) -> Mapping[str, Tensor]:  # noqa: ARG002
+        """The model's `step_terms` by name, each a scalar; `parameters` are those of the first view."""
+        return {}
+
+    def step_total(self, terms: Mapping[str, Tensor]) -> Tensor | float:  # noqa: ARG002
+        """What the `step_terms` add to the training loss."""
+        return 0.0
 
     def annealed(self, step: int) -> Mapping[str, float]:  # noqa: ARG002
         """What changes with the optimiser's steps, such as a temperature: columns of the epochs."""

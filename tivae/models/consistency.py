@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from tivae.models import Autoencoder
+from tivae.models import Trainable
 
 
-def consistency(model: Autoencoder, first: Tensor, second: Tensor, form: str) -> Tensor:
+def consistency(model: Trainable, first: Tensor, second: Tensor, form: str) -> Tensor:
     """A scalar, 0 where both views of every image have the same posterior parameters `first` and `second`.
 
     `distance`: of the model's default features (mean, logits, code), see `distance`. `kl`: the mean of both

@@ -12,6 +12,7 @@ from tivae.models.base import Model
 _TRAINING_FIELDS = (
     *("output_activation", "reconstruction_weight", "kl_weight", "learning_rate", "learning_rate_schedule"),
     *("reconstruction_target", "consistency_weight", "consistency_form"),
+    *("residual_blocks", "view_brightness", "view_noise", "view_erasing"),
 )
 
 

@@ -31,7 +31,7 @@ def plain(images: Tensor) -> ModelInput:
     return ModelInput(images, images)
 
 
-def through(stn: SpatialTransformer) -> Transform:
+def through_stn(stn: SpatialTransformer) -> Transform:
     """The model sees, and reconstructs, the STN's output (the paper's arrangement)."""
 
     def transform(images: Tensor) -> ModelInput:
@@ -41,7 +41,7 @@ def through(stn: SpatialTransformer) -> Transform:
     return transform
 
 
-def through_and_back(stn: SpatialTransformer) -> Transform:
+def through_stn_and_back(stn: SpatialTransformer) -> Transform:
     """The model sees the STN's output; its reconstruction is warped back and compared with the STN's input.
 
     Looking raises `DegenerateWarp` where a warp of the STN has no inverse.
@@ -58,4 +58,4 @@ def transform_of(mode: str, stn: SpatialTransformer | None) -> Transform:
     """What a model in the STN mode `mode` sees of the images that come to its STN."""
     if stn is None:
         return plain
-    return through_and_back(stn) if mode == "inverse" else through(stn)
+    return through_stn_and_back(stn) if mode == "inverse" else through_stn(stn)

@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tivae import native
 from tivae.data import placement
@@ -18,9 +19,12 @@ from tivae.models import compilation
 
 
 class Encoder(nn.Module):
-    """Images (B, 1, `size`, `size`) to hidden features (B, `features`)."""
+    """Images (B, 1, `size`, `size`) to hidden features (B, `features`).
 
-    def __init__(self, size: int, widths: Sequence[int]):
+    residual_blocks: so many stand behind each strided convolution; there are no compiled kernels for them.
+    """
+
+    def __init__(self, size: int, widths: Sequence[int], residual_blocks: int = 0):
         super().__init__()
         layers: list[nn.Module] = []
         for channels_in, channels_out in zip((1, *widths), widths, strict=False):
@@ -28,14 +32,35 @@ class Encoder(nn.Module):
                 nn.Conv2d(channels_in, channels_out, kernel_size=3, stride=2, padding=1),
                 nn.BatchNorm2d(channels_out),
                 nn.LeakyReLU(),
+                *(Residual(channels_out) for _ in range(residual_blocks)),
             ]
         self.layers = nn.Sequential(*layers)
         sizes = _sizes(size, len(widths))
         self.features = widths[-1] * sizes[-1] ** 2
-        self.plan = native.plan(widths, sizes)
+        self.plan = native.plan(widths, sizes) if residual_blocks == 0 else None
 
     def forward(self, images: Tensor) -> Tensor:
         return _run(self, images).flatten(1)
+
+
+class Residual(nn.Module):
+    """f(x + g(x)) of hidden maps x (B, `channels`, h, w): g two 3 x 3 convolutions with batch norm, f leaky ReLU.
+
+    The basic block of He et al. 2016, figure 2, with this encoder's activation.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            nn.LeakyReLU(),
+            nn.Conv2d(channels, channels, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+        )
+
+    def forward(self, maps: Tensor) -> Tensor:
+        return functional.leaky_relu(maps + self.layers(maps))
 
 
 class Decoder(nn.Module):

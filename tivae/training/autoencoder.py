@@ -1,4 +1,4 @@
-"""Training of a config's autoencoder, alone, behind a frozen STN, or together with an STN."""
+"""Training of a config's model, alone, behind a frozen STN, or together with an STN."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tivae.config import TrialConfig
+from tivae.data import warps
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.placement import place
 from tivae.data.randomness import generator
-from tivae.models import Autoencoder, ImageLosses, build_autoencoder, model_input
+from tivae.models import Given, ImageLosses, Trainable, build_trainable, model_input
 from tivae.models.consistency import consistency
 from tivae.models.model_input import ModelInput
 from tivae.models.stn import SpatialTransformer
@@ -26,10 +27,10 @@ from tivae.training.noise import StepNoise
 
 
 class ModelTraining(Training):
-    """An autoencoder learning to reconstruct what it sees, or the base image of that (`reconstruction_target`).
+    """A model learning to reconstruct what it sees, or the base image of that (`reconstruction_target`), or otherwise.
 
     A frozen STN is passed by every image beforehand; one that is trained too is part of `module`, with a learning
-    rate of its own. With a consistency weight each image is also encoded in a second view, with other warps, that
+    rate of its own. Where views are compared, each image is also encoded in a second view, with other warps, that
     is not decoded: reconstruction and KL keep their meaning, those of the first view.
 
     The losses after each epoch are those on the evaluation sets of the config. Of a state that had others, the rows go
@@ -42,7 +43,7 @@ class ModelTraining(Training):
         self.key, self.epochs, self.batch_size = config.training_key, config.epochs, config.batch_size
         self.precision = config.precision
         self.config, self.data = config, data
-        self.model: Autoencoder = place(build_autoencoder(config), data.device)
+        self.model: Trainable = place(build_trainable(config), data.device)
         self.frozen_stn = frozen_stn
         self.trained_stn = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
         self.transform = model_input.transform_of(config.stn, self.trained_stn)
@@ -59,14 +60,18 @@ class ModelTraining(Training):
             "warps": generator(config.seed, "training warps"),
             "noise": generator(config.seed, "noise"),
         }
-        if config.consistency_weight is not None:
+        if config.has_second_view:
             self.generators["second view"] = generator(config.seed, "second view warps")
+        if config.alters_views:
+            names = ("alterations", "second view alterations")
+            self.generators |= {name: generator(config.seed, name) for name in names}
         if config.stn == "joint":
             self.generators["alignment"] = generator(config.seed, "alignment warps")
         self.evaluation = EvaluationLosses(config, data, self.model, frozen_stn, self.transform)
         self._noise = StepNoise(self.model, self.generators["noise"], data.device)
         self._epoch_sets = EpochSets(config, data, frozen_stn, self.generators)
-        self.figure_names = tuple(self._figures())
+        self._labels = torch.from_numpy(data.train_labels).to(data.device) if "labels" in self.model.wants else None
+        self.metric_names = tuple(self._metrics())
 
     @property
     def stn(self) -> SpatialTransformer | None:
@@ -80,24 +85,29 @@ class ModelTraining(Training):
 
     def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
         batch = images.batch(index)
-        view = self.transform(batch)
+        inputs = self.transform(batch)
         if self.config.reconstruction_target == "base":
-            view = replace(view, target=self._epoch_sets.base.batch(index))
+            inputs = replace(inputs, target=self._epoch_sets.base.batch(index))
         noise = self._noise.take(len(batch))
-        losses, extra = self._scored(view, noise, index, step)
+        first, given = self._encoded(inputs, images, index)
+        losses = self.model.score(first, inputs, noise, step)
         total = self.model.total(losses)
-        figures = [losses.reconstruction.mean()]
-        if self.model.has_posterior:
-            figures.append(losses.kl.mean())
-        figures += [losses.terms[term.name].mean() for term in self.model.loss_terms]
-        if extra is not None and self.config.consistency_weight is not None:
-            total = total + self.config.consistency_weight * extra
-            figures.append(extra)
+        metrics = self._of_images(losses)
+        if self.config.consistency_weight is not None:
+            assert given.second is not None
+            assert self.config.consistency_form is not None
+            pull = consistency(self.model, first, given.second, self.config.consistency_form)
+            total = total + self.config.consistency_weight * pull
+            metrics.append(pull)
+        if self.model.step_terms:
+            terms = self.model.at_step(first, given)
+            total = total + self.model.step_total(terms)
+            metrics += [terms[term.name] for term in self.model.step_terms]
         if self.config.alignment_weight is not None:
-            alignment = self._alignment(view, index)
+            alignment = self._alignment(inputs, index)
             total = total + self.config.alignment_weight * alignment
-            figures.append(alignment)
-        return total, torch.stack([total, *figures])
+            metrics.append(alignment)
+        return total, torch.stack([total, *metrics])
 
     def measure(self, step: int) -> EpochRow:
         return self.evaluation.row(step)
@@ -110,22 +120,41 @@ class ModelTraining(Training):
         if state["evaluation"] != self.config.evaluation_key:
             self.rows = [without_evaluation(row) for row in self.rows]
 
-    def _scored(self, view: ModelInput, noise: Tensor, index: Tensor, step: int) -> tuple[ImageLosses, Tensor | None]:
-        """The losses of the first view, and the consistency with the second where there is one."""
-        if self.config.consistency_weight is None:
-            return self.model.score(self.model.encode(view.seen), view, noise, step), None
-        assert self._epoch_sets.second is not None
-        assert self.config.consistency_form is not None
-        other = self.transform(self._epoch_sets.second.batch(index)).seen
-        # One pass for both, so that batch norm sees the two views as one batch.
-        first, second = self.model.encode(torch.cat([view.seen, other])).chunk(2)
-        pull = consistency(self.model, first, second, self.config.consistency_form)
-        return self.model.score(first, view, noise, step), pull
+    def _encoded(self, inputs: ModelInput, images: Dataset, index: Tensor) -> tuple[Tensor, Given]:
+        """The posterior parameters of the first view, and what else the step needs."""
+        others = {}
+        if self._epoch_sets.second is not None:
+            others["second"] = self._epoch_sets.second
+        if "base" in self.model.wants:
+            others["base"] = self._epoch_sets.base.behind(self.frozen_stn)
+        seen = [inputs.seen, *(self.transform(other.batch(index)).seen for other in others.values())]
+        # One pass for all, so that batch norm sees the views as one batch.
+        first, *rest = (
+            self.model.encode(torch.cat(seen)).chunk(len(seen)) if others else [self.model.encode(inputs.seen)]
+        )
+        labels = None if self._labels is None else self._labels[index]
+        given = dict(zip(others, rest, strict=True))
+        return first, Given(**given, labels=labels, warps=self._warps(images, index))
 
-    def _alignment(self, view: ModelInput, index: Tensor) -> Tensor:
+    def _warps(self, images: Dataset, index: Tensor) -> Tensor | None:
+        """Those of the first view, if the model wants them."""
+        if "warps" not in self.model.wants:
+            return None
+        if images.matrices is None:
+            return torch.zeros(len(index), 4, device=index.device)
+        drawn = warps.parameters(images.matrices[index], images.images.shape[-1])
+        return warps.shares_of_range(drawn, self.config)
+
+    def _of_images(self, losses: ImageLosses) -> list[Tensor]:
+        """The batch's means of all losses of single images."""
+        means = [losses.reconstruction.mean()] if self.model.decoder is not None else []
+        means += [losses.kl.mean()] if self.model.has_posterior else []
+        return means + [losses.terms[term.name].mean() for term in self.model.loss_terms]
+
+    def _alignment(self, inputs: ModelInput, index: Tensor) -> Tensor:
         """The paper's STN loss (section 3.2): mean squared error between the STN's output and the base images."""
         assert self.trained_stn is not None
-        aligned = view.seen
+        aligned = inputs.seen
         if self._epoch_sets.alignment is not None:
             aligned = self.trained_stn(self._epoch_sets.alignment.batch(index))
         return functional.mse_loss(aligned, self._epoch_sets.base.batch(index))
@@ -136,13 +165,16 @@ class ModelTraining(Training):
             groups.append({"params": list(self.trained_stn.parameters()), "lr": self.config.stn_learning_rate})
         return groups
 
-    def _figures(self) -> Iterator[str]:
-        yield from ("train_loss", "train_reconstruction")
+    def _metrics(self) -> Iterator[str]:
+        yield "train_loss"
+        if self.model.decoder is not None:
+            yield "train_reconstruction"
         if self.model.has_posterior:
             yield "train_kl"
         yield from (f"train_{term.name}" for term in self.model.loss_terms)
         if self.config.consistency_weight is not None:
             yield "train_consistency"
+        yield from (f"train_{term.name}" for term in self.model.step_terms)
         if self.config.alignment_weight is not None:
             yield "train_alignment"
 

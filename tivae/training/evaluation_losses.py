@@ -8,7 +8,7 @@ from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import losses
-from tivae.models import Autoencoder
+from tivae.models import Trainable
 from tivae.models.model_input import Transform
 from tivae.models.stn import SpatialTransformer
 from tivae.training.loop import EpochRow
@@ -25,7 +25,7 @@ class EvaluationLosses:
         self,
         config: TrialConfig,
         data: TrialData,
-        model: Autoencoder,
+        model: Trainable,
         frozen_stn: SpatialTransformer | None,
         transform: Transform,
     ):
@@ -33,7 +33,7 @@ class EvaluationLosses:
         self._noise: dict[str, Tensor] = {}
         self.sets = data.evaluation_sets()
         if frozen_stn is not None:
-            self.sets = {name: images.through(frozen_stn) for name, images in self.sets.items()}
+            self.sets = {name: images.transformed(frozen_stn) for name, images in self.sets.items()}
         self.targets = data.evaluation_targets() if config.reconstruction_target == "base" else {}
 
     def row(self, step: int) -> EpochRow:
@@ -41,6 +41,8 @@ class EvaluationLosses:
         row: EpochRow = {"temperature": None, **self.model.annealed(step)}
         if not self.model.has_posterior:
             row["train_kl"] = None
+        if self.model.decoder is None:
+            row["train_reconstruction"] = None
         return row | self.columns(step)
 
     def columns(self, step: int) -> EpochRow:

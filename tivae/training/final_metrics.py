@@ -11,7 +11,7 @@ from tivae.models.stn import SpatialTransformer
 from tivae.training.evaluation_losses import EvaluationLosses
 from tivae.training.loop import EpochRow
 
-KINDS = ("base", "augmented")
+TEST_SETS = ("base", "augmented")
 _LOSSES = ("loss", "reconstruction", "kl")
 
 
@@ -31,19 +31,19 @@ def of_model(
     model, transform = evaluation.model, evaluation.transform
     found: dict[str, Any] = {}
     raw = evaluation.data.evaluation_sets()
-    for kind in KINDS:
-        soft = last[f"{kind}_reconstruction"]
-        found[f"{kind}_original_frame_reconstruction"] = soft
-        if stn is not None and evaluation.config.stn != "inverse":
-            back = model_input.through_and_back(stn)
-            original = losses.losses(model, raw[kind], evaluation.noise(kind), last["step"], transform=back)
-            found[f"{kind}_original_frame_reconstruction"] = original["reconstruction"]
+    for test_set in TEST_SETS:
+        soft = last[f"{test_set}_reconstruction"]
+        found[f"{test_set}_original_frame_reconstruction"] = soft
+        if soft is not None and stn is not None and evaluation.config.stn != "inverse":
+            back = model_input.through_stn_and_back(stn)
+            original = losses.losses(model, raw[test_set], evaluation.noise(test_set), last["step"], transform=back)
+            found[f"{test_set}_original_frame_reconstruction"] = original["reconstruction"]
         hard = None
-        if model.relaxes:
-            targets = evaluation.targets.get(kind)
-            hard = losses.reconstruction(model, evaluation.sets[kind], transform=transform, targets=targets)
-        found[f"{kind}_reconstruction_hard"] = hard
-        found[f"{kind}_hard_soft_gap"] = None if hard is None else hard - soft
+        if model.relaxes and soft is not None:
+            targets = evaluation.targets.get(test_set)
+            hard = losses.reconstruction(model, evaluation.sets[test_set], transform=transform, targets=targets)
+        found[f"{test_set}_reconstruction_hard"] = hard
+        found[f"{test_set}_hard_soft_gap"] = None if hard is None else hard - soft
     if stn is not None:
         found |= collapse.of_stn(stn, raw["augmented"], raw["base"])
     seen = evaluation.sets["augmented"] if frozen or stn is None else raw["augmented"].behind(stn)
@@ -55,18 +55,20 @@ def of_control(
     model: Control, stn: SpatialTransformer | None, data: TrialData, seen: dict[str, Dataset]
 ) -> dict[str, Any]:
     """The losses of a control: reconstructions where it makes any, and None in all other columns of losses."""
-    figures: dict[str, Any] = {f"{kind}_{name}": None for kind in ("train", *KINDS) for name in _LOSSES}
+    metrics: dict[str, Any] = {f"{images}_{name}": None for images in ("train", *TEST_SETS) for name in _LOSSES}
     raw = data.evaluation_sets()
-    for kind in KINDS:
-        original = f"{kind}_original_frame_reconstruction"
-        figures[original] = None
+    for test_set in TEST_SETS:
+        original = f"{test_set}_original_frame_reconstruction"
+        metrics[original] = None
         try:
-            figures[f"{kind}_reconstruction"] = losses.reconstruction(model, seen[kind])
-            figures[original] = figures[f"{kind}_reconstruction"]
+            metrics[f"{test_set}_reconstruction"] = losses.reconstruction(model, seen[test_set])
+            metrics[original] = metrics[f"{test_set}_reconstruction"]
             if stn is not None:
-                figures[original] = losses.reconstruction(model, raw[kind], transform=model_input.through_and_back(stn))
+                metrics[original] = losses.reconstruction(
+                    model, raw[test_set], transform=model_input.through_stn_and_back(stn)
+                )
         except Unsupported:
             continue
     if stn is not None:
-        figures |= collapse.of_stn(stn, raw["augmented"], raw["base"])
-    return figures
+        metrics |= collapse.of_stn(stn, raw["augmented"], raw["base"])
+    return metrics

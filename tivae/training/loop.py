@@ -47,7 +47,7 @@ class Training(ABC):
     # `TrialConfig.precision`.
     precision: str | None = None
     # What `loss` reports of each batch.
-    figure_names: tuple[str, ...]
+    metric_names: tuple[str, ...]
 
     def __init__(self) -> None:
         self.rows: list[EpochRow] = []
@@ -60,11 +60,11 @@ class Training(ABC):
 
     @abstractmethod
     def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """The loss of the batch at `index`, and one tensor of the figures to report; nothing may wait for them."""
+        """The loss of the batch at `index`, and one tensor of the metrics to report; nothing may wait for them."""
 
     @abstractmethod
     def measure(self, step: int) -> EpochRow:
-        """Figures of the module as it stands after `step` optimiser steps; changes no weight."""
+        """Metrics of the module as it stands after `step` optimiser steps; changes no weight."""
 
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on."""
@@ -128,14 +128,14 @@ def epoch_file(file: Path, epochs: int) -> Path:
 
 
 def take_step(training: Training, images: Dataset, index: Tensor, step: int) -> Tensor:
-    """One optimiser step on the batch at `index`; gives the batch's figures, for which nothing waits here."""
+    """One optimiser step on the batch at `index`; gives the batch's metrics, for which nothing waits here."""
     compilation.begin_step(index.device)
     with precision.forward(training.precision, index.device):
-        loss, figures = training.loss(images, index, step)
+        loss, metrics = training.loss(images, index, step)
     training.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     training.optimiser.step()
-    return figures.detach()
+    return metrics.detach()
 
 
 def _epoch(training: Training, epoch: int) -> EpochRow:
@@ -145,12 +145,12 @@ def _epoch(training: Training, epoch: int) -> EpochRow:
     order = torch.randperm(len(images), generator=training.generators["shuffle"])
     batches = order.to(device).split(training.batch_size)
     first_step = (epoch - 1) * len(batches)
-    figures = []
+    metrics = []
     training.module.train()
     for number, index in enumerate(batches):
-        figures.append(take_step(training, images, index, first_step + number))
+        metrics.append(take_step(training, images, index, first_step + number))
     # The only wait for the device in an epoch: nothing above reads a value back.
-    per_batch = torch.stack(figures).cpu().double()
+    per_batch = torch.stack(metrics).cpu().double()
     training_seconds = time.perf_counter() - started
     _check_finite(per_batch, first_step)
 
@@ -158,7 +158,7 @@ def _epoch(training: Training, epoch: int) -> EpochRow:
     means = (per_batch * sizes[:, None]).sum(0) / len(images)
     step = first_step + len(batches)
     row: EpochRow = {"epoch": epoch, "step": step, "learning_rate": training.optimiser.param_groups[0]["lr"]}
-    row |= dict(zip(training.figure_names, means.tolist(), strict=True))
+    row |= dict(zip(training.metric_names, means.tolist(), strict=True))
     training.schedule.step()
     training.module.eval()
     row |= training.measure(step)

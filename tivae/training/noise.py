@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tivae.data.placement import send
-from tivae.models import Autoencoder
+from tivae.models import Trainable
 
 # 1 MB: copies are few, and the host draws while the device is busy with the batches before.
 NUMBERS_PER_COPY = 2**18
@@ -22,7 +22,7 @@ class StepNoise:
     itself each batch's is drawn as it is wanted; the numbers are the same.
     """
 
-    def __init__(self, model: Autoencoder, source: torch.Generator, device: torch.device):
+    def __init__(self, model: Trainable, source: torch.Generator, device: torch.device):
         self._model, self._source, self._device = model, source, device
         self._sizes: Iterator[int] = iter(())
         self._ready: deque[Tensor] = deque()

@@ -21,7 +21,7 @@ class StnTraining(Training):
     `identity_loss` that of leaving the images as they are.
     """
 
-    figure_names = ("train_alignment_loss",)
+    metric_names = ("train_alignment_loss",)
 
     def __init__(self, config: TrialConfig, data: TrialData):
         super().__init__()

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import image_grids as grids
 from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import described
-from analysis.figures.drawing.saving import DrawnFigure
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import first_of_each_class
 from analysis.frames.labels import cell_label, file_name, model_name
@@ -22,7 +22,7 @@ from analysis.frames.trial import TEST_SETS, Trial
 from tivae import TrainedModel
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
-from tivae.models import Autoencoder
+from tivae.models import Trainable
 
 SAMPLES, SAMPLES_IN_A_ROW = 20, 10
 TRAVERSED_LATENTS = 10
@@ -77,7 +77,7 @@ def traversal_numbers(
     with torch.no_grad():
         seen = config.standardisation.standardised(torch.tensor(image[None]))
         seen = seen if model.stn is None else model.stn(seen)
-        assert isinstance(model.model, Autoencoder)
+        assert isinstance(model.model, Trainable)
         own = model.model.modes(model.model.encode(seen))
         for latent in chosen:
             moved = own.repeat(len(values), 1)
@@ -200,9 +200,16 @@ def _chosen(study: Study) -> dict[str, tuple[Trial, TrainedModel]]:
     chosen = {}
     for output in outputs if len(outputs) > 1 else [None]:
         part = study if output is None else study.where(output_activation=output)
-        for name, found in representatives.readable_by_model(part, lambda trial: trial.model()).items():
+        for name, found in representatives.readable_by_model(part, _decoding).items():
             chosen[", ".join([model_name(name), *([f"{output} output"] if output else [])])] = found
     return chosen
+
+
+def _decoding(trial: Trial) -> TrainedModel:
+    model: TrainedModel = trial.model()
+    if isinstance(model.model, Trainable) and model.model.decoder is None:
+        raise NotSupported(f"{cell_label(trial.row)} has no decoder")
+    return model
 
 
 def _brightest(models: Mapping[str, TrainedModel]) -> str:

@@ -167,7 +167,7 @@ def _loaded(trial: Trial) -> tuple[TrialConfig, SpatialTransformer]:
 
 @torch.no_grad()
 def _transformed(stn: SpatialTransformer, images: Tensor) -> Tensor:
-    return Dataset(images).through(stn).images
+    return Dataset(images).transformed(stn).images
 
 
 def _interval(values: np.ndarray) -> tuple[float, float]:

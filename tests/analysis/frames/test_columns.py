@@ -12,6 +12,7 @@ from tivae.config import known_fields
 CONFIGS = [
     small(model="categorical_vae", stn="joint", train_dataset="augmented", validation_images=100),
     small(stn="pretrained", stn_epochs=1, consistency_weight=0.1, reconstruction_target="base"),
+    small(model="autoencoder", epochs=1),
     small(model="pixels"),
 ]
 

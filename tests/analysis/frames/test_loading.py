@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pandas as pd
 import pytest
@@ -128,21 +128,22 @@ KEY = TrialConfig(epochs=1).key
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (GOOD[:-100], "is not JSON"),
-        (b"", "is not JSON"),
-        (b"\x80\x02garbage", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (GOOD[:-100], "is no JSON"),
+        (b"", "is no JSON"),
+        (b"\x80\x02garbage", "is no JSON"),
+        (b"[" * 100_000, "is no JSON"),
         (GOOD.replace(ACCURACY, ACCURACY.replace(b"0.5", b"NaN")), "NaN is no JSON number"),
         (
             GOOD.replace(ACCURACY, ACCURACY.replace(b"0.5", b"1e999")),
             "`metrics.base_accuracy` is inf; it must be a finite number",
         ),
         (b" " * (MAXIMUM_BYTES + 1), "MiB; it may have 16"),
-        (b"[1, 2]", "holds no record, but a list"),
+        (b"[1, 2]", "holds a list; it must be an object"),
         (with_value("format", 2), "has format 2"),
         (with_value("kind", "stn"), "kind 'stn'"),
         (with_value("key", "123"), f"has key '123'; its folder says {KEY}"),
         (with_value("status", None), "has no status"),
+        (with_value("recipe", "new"), "`recipe` is 'new'; it must be a whole number"),
         (with_value("error", 5), "`error` is 5; it must be a text"),
         (with_value("config", None), "`config` is None; it must be an object"),
         (with_value("config", {}), "has an empty config"),
@@ -197,11 +198,11 @@ def running_trial(results: Path, trial: TrialConfig, **state: object) -> None:
     checkpoint.save(results / "trials" / trial.key / "checkpoint.pt", {"key": trial.key, "rows": rows} | state)
 
 
-def test_a_running_trial_is_in_the_frame_only_when_asked_for(results: Path) -> None:
+def test_a_running_trial_of_the_first_recipe_is_in_the_frame_only_when_asked_for(results: Path) -> None:
     config = TrialConfig(seed=9)
     running_trial(results, config, config=config.to_dict())
     assert len(analysis.load(results)) == 16
-    study = analysis.load(results, running=True)
+    study = analysis.load(results, running=True, recipe=1)
     row = study.trials.set_index("key").loc[config.key]
     assert (row["status"], row["seed"]) == ("running", 9)
     assert study.epochs.loc[study.epochs["key"] == config.key, "epoch"].tolist() == [1, 2]
@@ -228,7 +229,7 @@ def test_a_running_trial_whose_checkpoint_says_nothing_has_key_and_status(result
     running_trial(results, TrialConfig(seed=9))
     if content is not None:
         (results / "trials" / key / "checkpoint.pt").write_bytes(content)
-    row = analysis.load(results, running=True).trials.set_index("key").loc[key]
+    row = analysis.load(results, running=True, recipe=1).trials.set_index("key").loc[key]
     assert row["status"] == "running"
     assert pd.isna(row["model"])
 
@@ -262,6 +263,56 @@ def test_copies_with_different_figures_are_told(tmp_path: Path) -> None:
     with pytest.warns(UserWarning, match=r"8 trials finished in several of these folders with different figures"):
         study = analysis.load(first, second)
     pd.testing.assert_frame_equal(study.trials, analysis.load(first).trials)
+
+
+def of_recipe_1(config: TrialConfig, **metrics: float) -> dict[str, Any]:
+    """A record as it was before there was more than one recipe, under the key that it had then."""
+    content = record(config, **metrics) | {"key": config.key[::-1]}
+    del content["recipe"]
+    return content
+
+
+def test_trials_of_two_recipes_are_never_in_one_study(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_record(tmp_path, of_recipe_1(TrialConfig(seed=seed, epochs=1), base_accuracy=0.2))
+    write_record(tmp_path, record(TrialConfig(seed=2, epochs=1), base_accuracy=0.8))
+    with pytest.warns(UserWarning, match=r"2 trials of an older recipe are left out, .* recipe 2; give recipe=1 to"):
+        study = analysis.load(tmp_path)
+    assert study.trials["recipe"].tolist() == [2]
+    assert study.cells()["base_accuracy"].tolist() == [0.8]
+    assert set(study.epochs["key"]) == set(study.trials["key"])
+    older = analysis.load(tmp_path, recipe=1)
+    assert older.trials["recipe"].tolist() == [1, 1]
+    assert older.cells()["base_accuracy"].tolist() == [0.2]
+
+
+def test_folders_of_two_recipes_are_not_joined_and_a_damaged_record_stays(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    write_record(old, of_recipe_1(TrialConfig(epochs=1)))
+    write_record(new, record(TrialConfig(seed=1, epochs=1)))
+    write_record(new, b"{", key=KEY)
+    with pytest.warns(UserWarning, match=r"1 trials of an older recipe"):
+        study = analysis.load(old, new)
+    assert study.trials["status"].tolist() == ["finished", "damaged"]
+    assert study.trials["study"].tolist() == ["new", "new"]
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_published_frame_without_recipes_is_of_the_first(tmp_path: Path, suffix: str) -> None:
+    write_record(tmp_path / "grid", of_recipe_1(TrialConfig(epochs=1)))
+    copy = as_published(tmp_path / "grid", tmp_path / "copy", suffix)
+    assert analysis.load(copy).trials["recipe"].tolist() == [1]
+    read, write = (pd.read_parquet, "to_parquet") if suffix == ".parquet" else (pd.read_csv, "to_csv")
+    frame = read(copy / f"trials{suffix}").drop(columns="recipe")
+    getattr(frame, write)(copy / f"trials{suffix}", index=False)
+    assert analysis.load(copy).trials["recipe"].tolist() == [1]
+
+
+def test_configs_are_those_of_the_records_and_built_once(results: Path) -> None:
+    write_record(results, b"{", key="0" * 12)
+    study = analysis.load(results)
+    assert study.configs == {config.key: config for config in grid(seeds=2, epochs=3)}
+    assert study.configs is study.configs
 
 
 def test_folders_of_one_name_are_told_apart(tmp_path: Path) -> None:

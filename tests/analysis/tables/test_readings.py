@@ -1,13 +1,10 @@
 """The table of readings, on studies that never ran."""
 
-import pandas as pd
 import pytest
 
 import analysis
 from analysis import tables
 from analysis.figures.drawing.saving import NotSupported
-from analysis.paper import TABLE_1
-from analysis.reprobed import reprobed
 from analysis.tables.readings import STATED, UNSAID
 from tests.analysis.synthetic import grid, papers_figures, write_study
 from tivae.config import FIELD_NAMES, TrialConfig
@@ -68,35 +65,20 @@ def test_what_is_within_the_noise_of_the_test_images_is_not_closer(tmp_path):
     assert frame.loc["interpolation nearest, fill grey", COUNTS].tolist() == [0, 0, 0, 16]
 
 
-def test_a_probe_again_is_a_reading_of_its_own(study, tmp_path):
-    rows = []
-    for config in grid(2):
-        cell = next(cell for cell in TABLE_1 if all(getattr(config, k) == v for k, v in cell.factors.items()))
-        bypassed = "bypassed" if config.stn == "pretrained" else None
-        probe = {"probe": None, "probe_stn": bypassed, "probe_features": config.probe_features}
-        probe |= {"probe_fit": config.probe_fit, "probe_regularisation": config.probe_regularisation}
-        figures = {"base_accuracy": cell.base_accuracy, "augmented_accuracy": cell.augmented_accuracy}
-        rows.append({"key": config.key, "error": None} | probe | figures)
-    rows.append(rows[0] | {"key": "0" * 12})
-    rows.append(rows[1] | {"error": "its weights are gone"})
-    (tmp_path / "reprobe").mkdir()
-    pd.DataFrame(rows).to_csv(tmp_path / "reprobe" / "stn_bypassed.csv", index=False)
-    found = reprobed(study)
-    assert len(found) == 8
-    assert set(found["probe_stn"]) == {"bypassed"}
-    assert not set(found["key"]) & set(study.trials["key"])
+def test_another_probe_of_the_same_trainings_is_a_reading_of_its_own(study, tmp_path):
+    papers = _off(0, 0)
+
+    def of_the_probe(config, draw):
+        losses = {name: value for name, value in _off(2.0, 0.3)(config, draw).items() if "loss" in name}
+        return papers(config, draw) | losses
+
+    bypassed = [config for config in grid(2, probe_stn="bypassed") if config.stn == "pretrained"]
+    write_study(tmp_path, bypassed, of_the_probe)
+    study = analysis.load(tmp_path)
     row = tables.readings(study).frame.set_index("reading").loc["STN at the probe bypassed"]
     assert row[SUMMARY].tolist() == pytest.approx([2, 30, 1, 30])
     assert row[COUNTS[:2]].tolist() == [8, 0]
     assert row[COUNTS[2:]].isna().all()  # another probe leaves losses as they are
-
-
-def test_a_table_of_probes_that_is_damaged_is_named(study, tmp_path):
-    (tmp_path / "reprobe").mkdir()
-    path = tmp_path / "reprobe" / "other.csv"
-    path.write_text("key,error\n")
-    with pytest.raises(ValueError, match=r"other\.csv can't be read \(it has no column probe"):
-        reprobed(study)
 
 
 def test_one_reading_makes_no_table(tmp_path):

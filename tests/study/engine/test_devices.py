@@ -3,6 +3,7 @@
 import pytest
 
 from study.engine.devices import DeviceError, Node, SlotOptions, named
+from study.options import RunOptions
 
 LARGE = Node("large", "large", 16, 1, "cuda")
 MAC = Node("mac", "mac", 8, 1, "mps")
@@ -121,3 +122,8 @@ def test_without_nodes_nothing_is_available():
     assert SlotOptions().available([]) == []
     with pytest.raises(DeviceError, match="it has 0 CPU"):
         SlotOptions().pools([])
+
+
+def test_a_type_that_is_none_is_refused_with_the_one_that_is_meant():
+    with pytest.raises(DeviceError, match=r"--devices is 'gpu'; did you mean cuda\? it must be auto"):
+        SlotOptions.of(RunOptions(devices="gpu"))

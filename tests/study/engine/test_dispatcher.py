@@ -35,7 +35,7 @@ def dispatcher(tmp_path, given_up):
 
 def _kinds(dispatcher, count):
     given = [dispatcher.suggest(str(number)) for number in range(count)]
-    return [_job(suggestion).kind if suggestion else None for suggestion in given]
+    return [_job(suggestion).job_type if suggestion else None for suggestion in given]
 
 
 def _job(suggestion):
@@ -64,7 +64,7 @@ def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, given_u
     assert _kinds(searcher, 2) == ["stn", "trial"]
     searcher.on_trial_complete("0", result, error)
     for attempt in range(MAX_RETRIES if error else 0):
-        assert _job(searcher.suggest(f"again {attempt}")).kind == "stn"
+        assert _job(searcher.suggest(f"again {attempt}")).job_type == "stn"
         searcher.on_trial_complete(f"again {attempt}", result, error)
     searcher.on_trial_complete("1", DONE)
     assert {config.key for config, _ in given_up} == {config.key for config in BEHIND_STN}
@@ -129,7 +129,7 @@ def test_no_more_jobs_are_given_out_than_there_are_slots(dispatcher):
     searcher = dispatcher([TrialConfig(latent_dim=size) for size in range(2, 12)], [CPU])
     assert _kinds(searcher, 3) == ["trial", "trial", None]
     searcher.on_trial_complete("0", DONE)
-    assert _job(searcher.suggest("next")).kind == "trial"
+    assert _job(searcher.suggest("next")).job_type == "trial"
 
 
 def test_one_job_more_is_held_where_ray_has_no_room_to_start_it(dispatcher):

@@ -109,7 +109,7 @@ def test_a_lock_that_is_a_pipe_is_told(tmp_path):
         pass
 
 
-@pytest.mark.parametrize("place", ["trials/0123abcd", "report", "tune", "reprobe", "stns", "tensorboard"])
+@pytest.mark.parametrize("place", ["trials/0123abcd", "report", "tune", "trainings", "stns", "tensorboard"])
 def test_a_study_whose_folders_lead_elsewhere_is_refused(tmp_path, place):
     (tmp_path / "mine").mkdir()
     folder = tmp_path / "grid" / place

@@ -101,7 +101,7 @@ def test_a_batch_is_taken_at_any_index(host):
 
 def test_through_is_the_transform_of_every_image(host):
     images = data(host).augmented_test()
-    doubled = images.through(lambda batch: 2 * batch, batch_size=30)
+    doubled = images.transformed(lambda batch: 2 * batch, batch_size=30)
     assert len(doubled) == len(images)
     torch.testing.assert_close(whole(doubled), 2 * whole(images), rtol=0, atol=1e-5)
 

@@ -10,6 +10,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as torchvision_functional
 
 from tests.small import small
+from tivae.data import warps
 from tivae.data.randomness import generator
 from tivae.data.warps import WarpParameters, draw, sampling_grid, sampling_matrices, warp
 
@@ -297,3 +298,18 @@ def test_the_sampling_grid_is_torchs_with_its_gradient():
         gradients.append(seen.grad)
     torch.testing.assert_close(*grids, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+
+
+def test_parameters_are_read_back_from_their_matrices():
+    drawn = draw(500, small(), generator(0, "warps"))
+    found = warps.parameters(sampling_matrices(drawn, 28), 28)
+    for name in ("rotation_degrees", "shift_x_pixels", "shift_y_pixels", "scale"):
+        torch.testing.assert_close(getattr(found, name), getattr(drawn, name), rtol=1e-5, atol=1e-4)
+
+
+def test_shares_of_the_range_fill_it():
+    config = small(warp_probability=1.0)
+    shares = warps.shares_of_range(draw(2000, config, generator(0, "warps")), config)
+    torch.testing.assert_close(shares.abs().amax(0), torch.ones(4), rtol=0, atol=0.01)
+    none = small(shift_pixels=0.0)
+    assert warps.shares_of_range(draw(20, none, generator(0, "warps")), none)[:, 1:3].abs().max() == 0

@@ -7,6 +7,7 @@ import torch
 
 from tests.small import small
 from tivae.data.datasets import Dataset, TrialData
+from tivae.data.randomness import generator
 from tivae.evaluation import collapse
 from tivae.models import build
 from tivae.models.stn import SpatialTransformer
@@ -96,3 +97,24 @@ def test_the_alarms_are_those_of_all_images(sets):
     model = build(small()).eval()
     many, few = collapse.of_latents(model, images), collapse.of_latents(model, sets[0])
     assert many["kl_per_latent_mean"] == pytest.approx(few["kl_per_latent_mean"], rel=1e-5)
+
+
+class TestCodes:
+    def test_white_codes_use_all_their_directions(self):
+        found = collapse.of_codes(torch.randn(20_000, 5, generator=generator(0, "codes")))
+        assert found["code_effective_rank"] == pytest.approx(5, abs=0.01)
+        assert found["code_variance_share"] == pytest.approx(1, abs=0.001)
+
+    def test_one_point_and_a_line_are_told(self):
+        point = collapse.of_codes(torch.full((100, 5), 3.0))
+        assert point["code_variance_share"] == 0
+        assert math.isnan(point["code_effective_rank"])
+        line = collapse.of_codes(torch.arange(100.0)[:, None] * torch.tensor([1.0, 2, 3]))
+        assert line["code_effective_rank"] == pytest.approx(1)
+        assert line["code_variance_share"] > 0.2
+
+    def test_a_mean_makes_the_share_smaller_and_leaves_the_rank(self):
+        codes = torch.randn(1000, 4, generator=generator(0, "codes"))
+        plain, moved = collapse.of_codes(codes), collapse.of_codes(codes + 3)
+        assert moved["code_effective_rank"] == pytest.approx(plain["code_effective_rank"], rel=1e-4)
+        assert moved["code_variance_share"] == pytest.approx(0.1, abs=0.02)

@@ -128,6 +128,6 @@ def test_features_pass_through_what_is_in_front(host):
     with torch.no_grad():
         stn.affine.bias[2] = 0.3
         expected = model.encode(stn(images.batch(slice(0, COUNT))))[:, 0]
-    seen = losses.features(model, images, "mean", through=stn, batch_size=100)
+    seen = losses.features(model, images, "mean", stn=stn, batch_size=100)
     torch.testing.assert_close(seen, expected, rtol=1e-4, atol=1e-5)
     assert not torch.allclose(seen, losses.features(model, images, "mean"), atol=1e-2)

@@ -201,8 +201,8 @@ def test_a_bypassed_stn_is_trained_with_and_not_read_through(host, stn):
     for name in ("base_loss", "augmented_loss", "augmented_original_frame_reconstruction", "stn_undone_rotation"):
         assert bypassed.metrics[name] == used.metrics[name]
     images = TrialData(host, config, "cpu").evaluation_sets()["augmented"]
-    for trial, through in ((used, used.stn), (bypassed, None)):
-        seen = losses.features(trial.model, images, "mean", through=through)
+    for trial, seen_through in ((used, used.stn), (bypassed, None)):
+        seen = losses.features(trial.model, images, "mean", stn=seen_through)
         assert torch.equal(trial.encodings["augmented"], seen)
     assert not torch.equal(used.encodings["augmented"], bypassed.encodings["augmented"])
     assert bypassed.metrics["latent_displacement"] != used.metrics["latent_displacement"]

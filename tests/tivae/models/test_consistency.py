@@ -29,7 +29,7 @@ def first_loss(host, config, stn=None):
     images = training.images()
     loss, figures = training.loss(images, torch.arange(32), 0)
     loss.backward()
-    return training, dict(zip(training.figure_names, figures.tolist(), strict=True))
+    return training, dict(zip(training.metric_names, figures.tolist(), strict=True))
 
 
 class TestDistance:

@@ -1,4 +1,4 @@
-"""The deterministic autoencoder, and controls that are not trained: pixels, PCA, an untrained encoder."""
+"""The deterministic autoencoder, and controls that are not trained: pixels, PCA, HOG, an untrained encoder."""
 
 import dataclasses
 
@@ -104,13 +104,50 @@ def test_the_untrained_encoder_is_the_vae_before_its_first_step(host):
         torch.testing.assert_close(model.features(model.encode(images), "mean"), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_control_behind_an_stn_reads_its_output(recorded_control):
-    record, folder = recorded_control("pca", stn="pretrained", stn_epochs=1)
+@pytest.mark.parametrize("name", CONTROLS)
+def test_a_control_behind_an_stn_reads_its_output(host, recorded_control, name):
+    record, folder = recorded_control(name, stn="pretrained", stn_epochs=1)
     assert record["status"] == "finished", record["error"]
-    assert (folder / "stn.pt").exists()
-    metrics = record["metrics"]
+    assert 0 < record["metrics"]["stn_frame_kept"] <= 1
+    loaded = tivae.load(folder)
+    seen = loaded.config.standardisation.standardised(pixels := torch.tensor(host.test_images[:10]))
+    with torch.no_grad():
+        expected = loaded.model.encode(loaded.stn(seen)).numpy()
+    stored = torch.load(folder / "encodings.pt", weights_only=True)["base"][:10].numpy()
+    np.testing.assert_allclose(stored, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(loaded.encode(pixels), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_pca_behind_an_stn_has_an_error_in_each_frame(recorded_control):
+    metrics = recorded_control("pca", stn="pretrained", stn_epochs=1)[0]["metrics"]
     assert metrics["base_original_frame_reconstruction"] != metrics["base_reconstruction"]
-    assert 0 < metrics["stn_frame_kept"] <= 1
+
+
+# Of `skimage.feature.hog` 0.26, 9 orientations, cells of 7 x 7, blocks of 2 x 2, "L2-Hys", on test image 3.
+OF_SCIKIT_IMAGE = [
+    *(0.333366, 0.17646, 0.006282, 0.012117, 0.135726, 0.159287, 0.100377, 0.157566, 0.296924),
+    *(0.333366, 0.12208, 0.096031, 0.098107, 0.051065, 0.145942, 0.073454, 0.143092, 0.158624),
+]
+
+
+def test_histograms_of_gradients_are_those_of_scikit_image(host):
+    config = control("hog", latent_dim=20)
+    images = TrialData(host, config, "cpu").base_test().batch(slice(0, 10))
+    found = build(config).description(images)
+    assert found.shape == (10, 324)
+    assert found[3, :9].tolist() == [0] * 9
+    assert found[3, 36:54].tolist() == pytest.approx(OF_SCIKIT_IMAGE, abs=2e-6)
+    assert float(found[3].double().sum()) == pytest.approx(28.466629, abs=1e-4)
+    assert float(found.double().mean()) == pytest.approx(0.1035526, abs=1e-6)
+
+
+def test_histograms_are_blind_to_contrast_and_count_no_gradient_in_flat_images(host):
+    config = control("hog")
+    model, standardised = build(config), config.standardisation.standardised
+    images = torch.tensor(host.test_images[:20] // 2)
+    plain, doubled = (model.description(standardised(pixels)) for pixels in (images, 2 * images))
+    torch.testing.assert_close(plain, doubled, rtol=0, atol=1e-3)
+    assert model.description(torch.ones(1, 1, 28, 28)).abs().max() == 0
 
 
 UNUSED = {
@@ -125,6 +162,7 @@ UNUSED = {
     [
         ("pixels", UNUSED | {"latent_dim": 3, "hidden_widths": (4,), "train_dataset": "augmented"}),
         ("pca", UNUSED | {"hidden_widths": (4,)}),
+        ("hog", UNUSED | {"hidden_widths": (4,)}),
         ("untrained", UNUSED | {"train_dataset": "augmented"}),
     ],
 )
@@ -157,6 +195,7 @@ def test_fields_with_use_are_kept(name, used):
     ("changes", "message"),
     [
         ({"model": "pca", "latent_dim": 785}, "`latent_dim` is 785; it must be at most 784"),
+        ({"model": "hog", "latent_dim": 325}, "`latent_dim` is 325; it must be at most 324"),
         ({"model": "pixels", "probe_features": "mean"}, "`probe_features` is mean, which a pixels does not have"),
         ({"model": "pixels", "learning_rate": -1}, "`learning_rate` is -1; it must be a number above 0"),
         ({"learning_rate": None}, "`learning_rate` is None; it must be a number"),

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from tivae.data.randomness import generator
-from tivae.models.networks import Decoder, Encoder
+from tivae.models.networks import Decoder, Encoder, Residual, kernels_of
 
 IMAGES = torch.randn(3, 1, 28, 28, generator=generator(0, "images"))
 WIDTHS = [(4,), (4, 6), (4, 6, 8), (4, 6, 8, 10)]
@@ -74,3 +74,22 @@ def test_an_image_does_not_depend_on_its_batch_in_evaluation_and_does_in_trainin
     encoder = Encoder(28, (4, 6))
     torch.testing.assert_close(encoder.eval()(IMAGES)[:1], encoder(IMAGES[:1]), rtol=1e-5, atol=1e-6)
     assert not torch.allclose(encoder.train()(IMAGES)[:1], encoder(IMAGES[:1]))
+
+
+def test_a_residual_block_is_its_maps_plus_what_its_layers_make_of_them():
+    block, maps = Residual(4).eval(), torch.randn(2, 4, 7, 7, generator=generator(0, "maps"))
+    torch.testing.assert_close(block(maps), nn.functional.leaky_relu(maps + block.layers(maps)))
+    with torch.no_grad():
+        block.layers[-1].weight.zero_()
+    torch.testing.assert_close(block(maps), nn.functional.leaky_relu(maps))
+
+
+def test_residual_blocks_stand_behind_each_convolution_and_have_no_compiled_kernels():
+    encoder = Encoder(28, (16, 32), residual_blocks=2)
+    assert [type(layer).__name__ for layer in encoder.layers] == 2 * [
+        *("Conv2d", "BatchNorm2d", "LeakyReLU", "Residual", "Residual"),
+    ]
+    assert encoder(IMAGES).shape == (3, Encoder(28, (16, 32)).features)
+    assert encoder.plan is None
+    assert Encoder(28, (16, 32)).plan is not None
+    assert kernels_of(encoder) == "torch"

@@ -106,7 +106,7 @@ def test_the_determinant_is_input_area_per_output_area():
 def test_views_differ_in_what_the_reconstruction_is_compared_with(images):
     stn = moved(SpatialTransformer(JOINT), size=0.01)
     seen = stn(images)
-    forward, back = model_input.through(stn)(images), model_input.through_and_back(stn)(images)
+    forward, back = model_input.through_stn(stn)(images), model_input.through_stn_and_back(stn)(images)
     assert torch.equal(forward.seen, seen)
     assert torch.equal(forward.target, seen)
     assert forward.restore is None
@@ -186,7 +186,7 @@ def test_a_base_trained_joint_stn_is_aligned_on_augmented_images(host):
     images = training.images()
     assert images.matrices is None
     _, figures = training.loss(images, torch.arange(32), 0)
-    alignment = dict(zip(training.figure_names, figures, strict=True))["train_alignment"]
+    alignment = dict(zip(training.metric_names, figures, strict=True))["train_alignment"]
     assert alignment > 0.05
 
 

@@ -56,7 +56,7 @@ def equal(one, other):
 class Line(Training):
     """One weight; the figure of a batch is the mean of its images' numbers. Keeps a log of what the loop did."""
 
-    figure_names = ("train_loss", "train_number")
+    metric_names = ("train_loss", "train_number")
 
     def __init__(self, epochs=3, count=10, batch_size=4, broken=None):
         super().__init__()

@@ -7,10 +7,10 @@ from collections.abc import Collection
 from torch import Tensor
 
 from tivae.config import TrialConfig
-from tivae.models.base import Autoencoder
+from tivae.models.base import Trainable
 
 
-class DeterministicAutoencoder(Autoencoder):
+class DeterministicAutoencoder(Trainable):
     """One code per image (B, latent_dim) and no prior; trained on the reconstruction alone (paper, equation 2)."""
 
     label = "autoencoder"

@@ -11,13 +11,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from tivae.config import ConfigError, TrialConfig
-from tivae.models.base import Autoencoder
+from tivae.models.base import Trainable
 
 # Steps between two changes of the Gumbel-softmax temperature (PyTorch-VAE's anneal_interval).
 ANNEALING_INTERVAL = 100
 
 
-class CategoricalVAE(Autoencoder):
+class CategoricalVAE(Trainable):
     """Independent categorical variables with a uniform prior, sampled by Gumbel-softmax (Jang et al. 2017).
 
     Posterior parameters (B, latent_dim, categories): logits. A latent is the flattened matrix of relaxed one-hot

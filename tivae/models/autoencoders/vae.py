@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from tivae.config import TrialConfig
-from tivae.models.base import Autoencoder
+from tivae.models.base import Trainable
 
 
-class VAE(Autoencoder):
+class VAE(Trainable):
     """Gaussian posterior and standard normal prior (Kingma and Welling 2014).
 
     Posterior parameters (B, 2, latent_dim): mean and log variance.

@@ -6,11 +6,15 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
+import analysis
+from analysis.figures import learning_curves
 from analysis.figures.drawing import image_grids as grids
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import reconstructions
 from analysis.frames.study import Study
+from tivae import stages
+from tivae.config import TrialConfig
 
 
 def trained(study, model, stn="none"):
@@ -121,3 +125,15 @@ def test_a_trial_shows_its_reconstructions(images, study, monkeypatch):
     assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == [
         *("base", "reconstruction", "augmented", "reconstruction")
     ]
+
+
+def test_a_model_without_a_decoder_is_left_out(images, study, tmp_path):
+    """Of joint embeddings nothing can be reconstructed, and they have no losses of images either."""
+    settings = {"train_dataset": "augmented", "epochs": 1, "batch_size": 50, "hidden_widths": (8,), "latent_dim": 3}
+    record = stages.run_trial(TrialConfig(model="vicreg", **settings), images, "cpu", tmp_path, measures="none")
+    assert record["status"] == "finished", record["error"]
+    alone = analysis.load(tmp_path)
+    with pytest.raises(NotSupported, match="VICReg, trained on augmented, no STN has no decoder"):
+        reconstructions.drawn(Sources(alone, images, None, None))
+    with pytest.raises(NotSupported, match="no finished or running trial has an epoch"):
+        learning_curves.numbers(alone)

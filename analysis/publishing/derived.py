@@ -1,0 +1,51 @@
+"""The files of a published copy that follow from its records: `publish` writes them, `verify` makes them again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis import formats, tables
+from analysis.frames.study import Study
+
+ABOUT = "about.json"
+# What says with which code and where figures were computed; a machine's name says nothing to others.
+_ORIGIN = (
+    *("device", "device_name", "threads", "kernels"),
+    *("python", "torch", "torchvision", "numpy", "scikit_learn", "commit"),
+)
+
+
+def of(study: Study, command: str) -> dict[Path, str]:
+    """The content of each file by its path in the copy; study: the copy; command: what ran it."""
+    made = {
+        Path("trials.csv"): formats.csv(study.trials.drop(columns="study")),
+        Path("epochs.csv"): formats.csv(study.epochs.drop(columns="study")),
+    }
+    for table in tables.all_of(study)[0]:
+        made[Path("tables") / f"{table.name}.csv"] = formats.csv(table.frame)
+        made[Path("tables") / f"{table.name}.md"] = table.table.markdown()
+    about = {"command": command, **origin(study)}
+    return made | {Path(ABOUT): json.dumps(about, indent=1) + "\n"}
+
+
+def origin(study: Study) -> dict[str, Any]:
+    """With what the trials were computed: the values of each column of provenance, and hours and dates in all."""
+    known = [name for name in _ORIGIN if name in study.trials]
+    found: dict[str, Any] = {name: _values(study.trials[name]) for name in known}
+    times = pd.to_datetime(study.trials["finished_at"]).dropna()
+    return found | {
+        "trials": len(study.trials),
+        "hours_in_trials": round(study.hours, 2),
+        "first": str(times.min().date()),
+        "last": str(times.max().date()),
+    }
+
+
+def _values(column: pd.Series) -> list[str]:
+    """Those recorded; that some trials recorded none where others did."""
+    values = sorted(column.dropna().astype(str).unique())
+    return [*values, *(["not recorded"] if values and column.isna().any() else [])]
