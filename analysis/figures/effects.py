@@ -24,6 +24,8 @@ MAXIMUM_EFFECTS = 30
 HIGHEST_ORDER = 3
 # Of a part of a study; with fewer cells nothing is crossed.
 FEWEST_CELLS = 4
+# Effects that a figure's alternative text names.
+MOST_TOLD = 5
 MEAN = " − mean"
 # Fields that mean the same for both models only in this form.
 COMPARABLE = {"latent_dim": "encoding_dim", "categories": "encoding_dim", "kl_weight": "beta"}
@@ -185,7 +187,19 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         + f"{note[:1].upper()}{note[1:]}. " * bool(note)
         + described(sources.study.trials)
     )
-    return [DrawnFigure("effects", "Main effects and interactions", caption, figure, frame)]
+    return [DrawnFigure("effects", "Main effects and interactions", caption, figure, frame, _alt(frame))]
+
+
+def _alt(frame: pd.DataFrame) -> str:
+    """The main effects on augmented images, the largest first, and which of them are told from zero."""
+    main = frame[(frame["order"] == 1) & (frame["test_set"] == "augmented")]
+    main = main.sort_values("effect", key=lambda values: -values.abs(), kind="stable").head(MOST_TOLD)
+    parts = [
+        f"{effect_label(row['term'], row['contrast'])} {row['effect']:+.1f} points "
+        f"({row['low']:+.1f} to {row['high']:+.1f})"
+        for _, row in main.iterrows()
+    ]
+    return f"Main effects on the augmented test set: {'; '.join(parts)}."
 
 
 def _contrast_label(factor: str, contrast: str) -> str:

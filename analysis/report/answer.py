@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from analysis.frames.cells import VALIDATION, chosen_by
 from analysis.frames.labels import cell_label, model_name, percent, setting_label, setting_name
 from analysis.frames.recipe import recipe_of
 from analysis.frames.search import objectives, search_of
@@ -15,8 +16,6 @@ from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.inference.verdicts import ONE_SEED, Judgement, base_probe_words
 from analysis.tables.table1 import controls_frame
 
-# What cells are chosen by, where there are validation images.
-BY = "validation_augmented_accuracy"
 PUBLISHED = Path(__file__).resolve().parents[1] / "published"
 # The claims that answer the study's question, and what each is about.
 _LEADS = {
@@ -90,12 +89,12 @@ def _published_controls() -> pd.DataFrame:
 
 def _best(study: Study) -> tuple[str, str]:
     """By the mean of a cell over its seeds on validation images, where the study has any."""
-    cells = study.cells((*MAIN_METRICS, BY))
+    cells = study.cells((*MAIN_METRICS, VALIDATION))
     cells = cells[cells["finished"] > 0]
-    chosen_by = BY if cells[BY].notna().all() else "augmented_accuracy"
-    best = cells.loc[cells[chosen_by].fillna(-1).idxmax()]
+    ranked_by = chosen_by(cells)
+    best = cells.loc[cells[ranked_by].fillna(-1).idxmax()]
     seeds = f", mean of {best['finished']} seeds" if best["finished"] > 1 else ""
-    how = "Chosen on validation images." if chosen_by == BY else "Chosen on these test images: a description."
+    how = "Chosen on validation images." if ranked_by == VALIDATION else "Chosen on these test images: a description."
     return "Best on transformed images", (
         f"{cell_label(best, study.factors())}, with {percent(best['augmented_accuracy'])} "
         f"({percent(best['base_accuracy'])} on base images{seeds}). {how}"

@@ -12,7 +12,7 @@ import pandas as pd
 from analysis import formats
 from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
-from analysis.frames.cells import beta, encoding_dim
+from analysis.frames.cells import VALIDATION, beta, chosen_by, encoding_dim
 from analysis.frames.image_sets import pixels_in_words
 from analysis.frames.labels import are_controls, model_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
@@ -21,8 +21,6 @@ from analysis.tables.study_table import StudyTable
 
 METRICS = ("base_accuracy", "augmented_accuracy")
 _HEADS = {"base_accuracy": "base (%)", "augmented_accuracy": "augmented (%)"}
-# What cells are chosen by, where there are validation images.
-BY = "validation_augmented_accuracy"
 _INTERVAL_NOTE = "±: half of a 95 % interval, over seeds and test images, or over test images alone where n is 1."
 
 
@@ -80,13 +78,17 @@ def pareto_front(study: Study) -> StudyTable:
         raise NotSupported("all finished trials have the same latent size")
     if set(study.factors()) <= set(PAPER_FACTORS):
         raise NotSupported("only the paper's factors vary, whose cells are in Table 1")
-    chosen_by = BY if cells[BY].notna().all() else "augmented_accuracy"
-    cells = cells.sort_values(["encoding_dim", chosen_by], ascending=[True, False], ignore_index=True)
-    best = cells[chosen_by].cummax().shift(fill_value=-math.inf)
-    front = cells[cells[chosen_by] > best]
+    ranked_by = chosen_by(cells)
+    cells = cells.sort_values(["encoding_dim", ranked_by], ascending=[True, False], ignore_index=True)
+    best = cells[ranked_by].cummax().shift(fill_value=-math.inf)
+    front = cells[cells[ranked_by] > best]
     everything = summaries(study)
     below = _sorted(everything[are_controls(everything["model"])], ["model", "encoding_dim"])
-    chosen = "validation images" if chosen_by == BY else "these test images, so that it describes them and chooses none"
+    chosen = (
+        "validation images"
+        if ranked_by == VALIDATION
+        else "these test images, so that it describes them and chooses none"
+    )
     notes = [f"The front is that of the cells' means on {chosen}."]
     notes += ["The controls below are not part of the front."] if len(below) else []
     shown = pd.concat([front, below], ignore_index=True)
@@ -114,8 +116,8 @@ def summaries(study: Study) -> pd.DataFrame:
         names = {"mean": metric, "sd": f"{metric}_sd", "low": f"{metric}_low", "high": f"{metric}_high"}
         parts.append(part.rename(columns=names).reset_index(drop=True))
     found = pd.concat([parts[0], parts[1][[name for name in parts[1] if name not in parts[0]]]], axis=1)
-    chosen_by = finished.groupby(by, dropna=False, sort=False)[BY].mean().reset_index()
-    return found.merge(chosen_by, on=by, how="left")
+    validation = finished.groupby(by, dropna=False, sort=False)[VALIDATION].mean().reset_index()
+    return found.merge(validation, on=by, how="left")
 
 
 def _trained(cells: pd.DataFrame) -> pd.DataFrame:

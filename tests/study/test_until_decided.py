@@ -51,8 +51,11 @@ def test_rounds_end_when_all_is_decided_and_only_open_cells_get_more(tmp_path):
     assert {config.seed for config in rounds[0]} == {0, 1, 2}
     assert len(rounds[0]) == 24
     assert all(set(first) <= set(second) for first, second in itertools.pairwise(rounds))
-    assert told[0].startswith("after 3 seeds undecided: ")
-    assert not any(name in told[0] for name in DECIDED_AT_ONCE)
+    decided, _, undecided = told[0].partition("; undecided: ")
+    assert decided.startswith("after 3 of at most 10 seeds decided: ")
+    assert all(f"{name} (supported)" in decided for name in DECIDED_AT_ONCE)
+    assert undecided
+    assert not any(name in undecided for name in DECIDED_AT_ONCE)
     # The same command again runs nothing that has not been run.
     again = []
     until_decided.run(trials, tmp_path, plan, lambda chosen: again.append(list(chosen)) or 0, lambda _: None)
