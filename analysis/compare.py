@@ -29,7 +29,7 @@ TEST_SETS = ("base", "augmented")
 def compare(first: str | Path, second: str | Path) -> list[Table]:
     """Tables of what differs between two results folders, or two trials (`<results>/trials/<key>`).
 
-    Raises `ValueError` where a path is neither, or where they are of different kinds.
+    Raises `ValueError` if a path is neither, or if they are of different kinds.
     """
     paths = [Path(first), Path(second)]
     are_trials = [path.parent.name == "trials" for path in paths]
@@ -55,9 +55,9 @@ def settings(first: Trial, second: Trial) -> Table:
 
 
 def flips(first: Trial, second: Trial) -> Table:
-    """Test images that one of two trials classifies rightly and the other does not, with McNemar's test.
+    """Test images that one of two trials classifies correctly and the other does not, with McNemar's test.
 
-    Raises `ValueError` where predictions are missing, or are not of the same images.
+    Raises `ValueError` if predictions are missing, or are not of the same images.
     """
     rows = [_flip_row(test_set, _images(first, second, test_set), first, second) for test_set in TEST_SETS]
     return Table("Test images whose verdict flips", (("", pd.DataFrame(rows), list(rows[0])[1:]),), (_MCNEMAR_NOTE,))
@@ -149,7 +149,7 @@ _MCNEMAR_NOTE = (
 
 def _trial(path: Path) -> Trial:
     if not path.is_dir():
-        raise ValueError(f"{path} is no trial; give <results>/trials/<key>")
+        raise ValueError(f"{path} is not a trial; give <results>/trials/<key>")
     recipe = None
     with contextlib.suppress(FileNotFoundError, DamagedFile):
         recipe = read(path)["recipe"]

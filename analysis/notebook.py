@@ -41,7 +41,7 @@ def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | No
 
     running: include trials that have not ended yet, as the live page shows them. recipe: of whose trials alone.
 
-    Raises `ValueError` where a path is no results folder, or where no trial has ended.
+    Raises `ValueError` if a path is not a results folder, or if no trial has ended.
     """
     found = loading.load(*paths, running=running, recipe=recipe)
     return Study(found.trials, found.epochs, found.folders)
@@ -90,14 +90,14 @@ class Study(frames.Study):
         return self.trial(str(known.loc[(own - means.max()).abs().idxmin(), "key"]))
 
     def trial(self, key: str) -> Trial:
-        """The trial whose key is, or begins with, `key`. Raises `ValueError` where none or several do."""
+        """The trial whose key is, or begins with, `key`. Raises `ValueError` if none or several do."""
         found = super().trial(key)
         return Trial(found.key, found.row, found.results, self)
 
     def figure(self, name: str) -> Figure:
         """A figure of the report, such as "effects" or "accuracy_by_cell".
 
-        Raises `ValueError` for a name that is none, and where the study does not support the figure.
+        Raises `ValueError` for a name that is none, and if the study does not support the figure.
         """
         from analysis import figures
 
@@ -140,7 +140,7 @@ class Trial(one.Trial):
     def reconstructions(self) -> Figure:
         """One image of each class from both test sets, and what the trial makes of it.
 
-        Raises `ValueError` where the trial has no weights or decoder, or the images are not on this machine.
+        Raises `ValueError` if the trial has no weights or decoder, or the images are not on this machine.
         """
         from analysis.figures.drawing import image_grids as grids
         from analysis.figures.drawing import style
@@ -155,7 +155,7 @@ class Trial(one.Trial):
         return _shown(figure)
 
     def show(self) -> Figure:
-        """Its confusion matrices. Raises `ValueError` where its predictions are not there."""
+        """Its confusion matrices. Raises `ValueError` if its predictions are not there."""
         return _figures(self._alone(), "confusion")[0]
 
     def _alone(self) -> Study:

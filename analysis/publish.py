@@ -14,33 +14,42 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import analysis
 from analysis.frames.search import JOURNAL, journal_of
 from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
 from analysis.inference import looks
-from analysis.publishing import derived
+from analysis.publishing import cards, crate, derived, stn_records, test_set
 from analysis.publishing.derived import ABOUT
-from tivae.io import files
+from tivae.config import TrialConfig
+from tivae.data.loading import load
+from tivae.io import checkpoint, files, packed, sealed_json
 from tivae.io.redaction import redacted
 
 EXIT_BAD_INPUT = 2
 FOLDER = Path(__file__).resolve().parent / "published"
-MAXIMUM_BYTES = 10 * 2**20
+# Of one file, and of all copies that lie beside each other.
+MAXIMUM_BYTES = 20 * 2**20
 
 # All that a copy may hold beside `ABOUT`.
-_PARTS = {"trials", "tables", "figures", "trials.csv", "epochs.csv", JOURNAL, QUESTION, looks.FILE}
+_PARTS = {
+    *("trials", "tables", "figures", "trials.csv", "epochs.csv", "compute.md", "checklists.md", "CITATION.cff"),
+    *(JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS, looks.FILE),
+}
 
 
 def publish(results: Path, command: str, figures: Sequence[str] = (), output: Path | None = None) -> Path:
     """Writes the copy to `output` (analysis/published/NAME by default), in place of an earlier one, and returns it.
 
-    Holds trials.csv, epochs.csv, the tables, `about.json`, the pictures `figures` of the study's report, the journal of
-    a search, and of each trial its record, predictions and curves.
+    Holds of each trial its record, predictions and curves, and the records of STNs; the journal of
+    a search, the pictures `figures` of the study's report; and what is made from these: trials.csv,
+    epochs.csv, the tables, `about.json`, compute.md, checklists.md, CITATION.cff, model cards and an RO-Crate.
     command: what ran the study.
 
-    Raises `ValueError` where no trial has ended, a picture is not in the report, the copy has more than 10 MiB, or
+    Raises `ValueError` where no trial has ended, a picture is not in the report, the copies there would have more than
+    20 MiB, or
     `output` is anything but an earlier copy or nothing.
     """
     study = analysis.load(results)
@@ -49,11 +58,14 @@ def publish(results: Path, command: str, figures: Sequence[str] = (), output: Pa
     pictures = [_picture(results, name) for name in figures]
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workshop:
-        made, before = Path(workshop) / "new", Path(workshop) / "before"
+        made, before = Path(workshop) / "new" / folder.name, Path(workshop) / "before"
         _fill(made, study, command, pictures)
-        size = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
-        if size > MAXIMUM_BYTES:
-            raise ValueError(f"the copy would have {size / 2**20:.1f} MiB; it may have {MAXIMUM_BYTES // 2**20}")
+        size, others = _size(made), sum(_size(path) for path in _copies_beside(folder))
+        if size + others > MAXIMUM_BYTES:
+            raise ValueError(
+                f"the copy would have {size / 2**20:.1f} MiB, beside {others / 2**20:.1f} MiB of others; together they "
+                f"may have {MAXIMUM_BYTES // 2**20}"
+            )
         if folder.exists():
             folder.rename(before)
         made.rename(folder)
@@ -77,6 +89,14 @@ def _check_replaceable(folder: Path, results: Path) -> None:
         raise ValueError(f"{folder} holds {others[0]}, which publish has not written; move it away first")
 
 
+def _size(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _copies_beside(folder: Path) -> list[Path]:
+    return [path for path in folder.parent.iterdir() if path != folder and (path / ABOUT).is_file()]
+
+
 def _picture(results: Path, name: str) -> Path:
     if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
         raise ValueError(f"--figures names {name!r}; it must be the name of a picture of the report, without a path")
@@ -88,8 +108,11 @@ def _picture(results: Path, name: str) -> Path:
 
 def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) -> None:
     (folder / "figures").mkdir(parents=True)
+    labels: dict[str, Any] = {}
     for key in study.trials["key"]:
-        _copy_trial(study.trial(key), folder / "trials" / key)
+        labels |= _copy_trial(study.trial(key), folder / "trials" / key)
+    if labels:
+        checkpoint.save(folder / packed.LABELS, labels)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
     if (judged_at := looks.read(study.folders)) is not None:
@@ -97,27 +120,44 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
     (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
     for picture in pictures:
         _copy(picture, folder / "figures")
-    for path, content in derived.of(analysis.load(folder), redacted(command)).items():
+    stn_records.copy(study, folder)
+    copied, told = analysis.load(folder), redacted(command)
+    for path, content in derived.of(copied, told).items():
         (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(content, encoding="utf-8")
+    # Last, as it lists the others.
+    for path, content in derived.described(folder, copied, told).items():
         (folder / path).write_text(content, encoding="utf-8")
 
 
-def _copy_trial(trial: Trial, folder: Path) -> None:
-    from tivae.io import checkpoint, sealed_json
-
+def _copy_trial(trial: Trial, folder: Path) -> dict[str, Any]:
+    """Copies what is published of a trial; returns the labels that its predictions name."""
+    labels: dict[str, Any] = {}
     record = trial.record
     record.pop("digest", None)
     sealed_json.write(folder / "record.json", record | {"provenance": record["provenance"] | {"host": ""}})
     with contextlib.suppress(FileNotFoundError):
-        content = checkpoint.load(trial.folder / "predictions.pt")
-        checkpoint.save(folder / "predictions.pt", {name: classes.byte() for name, classes in content.items()})
+        whole = packed.unpacked(checkpoint.load(trial.folder / "predictions.pt"), trial.results)
+        content, labels = packed.pack(dict(whole))
+        checkpoint.save(folder / "predictions.pt", content)
     with contextlib.suppress(FileNotFoundError):
         _copy(trial.folder / "measures.json", folder)
+    return labels
 
 
 def _copy(file: Path, folder: Path) -> None:
     """Copies the regular file `file`, which may be a stranger's, into `folder`."""
     (folder / file.name).write_bytes(files.read(file, MAXIMUM_BYTES))
+
+
+def _publish_test_set(study: Study, folder: Path) -> Path:
+    """Writes the augmented test set of the study's data set, in the paper's warps."""
+    if folder.exists() and not (folder / test_set.METADATA).is_file():
+        raise ValueError(f"{folder} is there and no data set that publish has written; move it away first")
+    dataset = str(study.finished["dataset"].iloc[0])
+    config = TrialConfig(dataset=dataset)
+    test_set.write(config, load(config.images), folder)
+    return folder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -127,9 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--command", required=True, help="the command that ran the study")
     parser.add_argument("--figures", nargs="*", default=[], help="pictures of its report to keep, by name")
     parser.add_argument("--output", type=Path, help="default: analysis/published/NAME")
+    parser.add_argument("--test-set", action="store_true", help="also write the augmented test set, beside the copy")
     options = parser.parse_args(arguments)
     try:
-        print(publish(options.results, options.command, options.figures, options.output))
+        folder = publish(options.results, options.command, options.figures, options.output)
+        print(folder)
+        if options.test_set:
+            print(_publish_test_set(analysis.load(folder), folder.parent / test_set.FOLDER))
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT

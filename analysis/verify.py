@@ -18,7 +18,7 @@ from analysis import tables
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.study import Study
 from analysis.publish import FOLDER as PUBLISHED
-from analysis.publishing import agreement, derived, retraining, sentences
+from analysis.publishing import agreement, cost, derived, retraining, sentences
 from tivae.io import files
 
 EXIT_DIFFERS, EXIT_BAD_INPUT = 1, 2
@@ -44,7 +44,7 @@ def verify(folder: Path) -> Iterator[Item]:
     """
     command = _command(folder)
     study = analysis.load(folder)
-    yield from _files(folder, derived.of(study, command))
+    yield from _files(folder, derived.of(study, command) | derived.described(folder, study, command))
     yield from _claims(folder, study)
     yield _predictions(study)
     if folder.resolve().parent == PUBLISHED:
@@ -152,6 +152,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for item in _all_of(folder, options):
                 counts["equal" if item.where is None else "differs"] += 1
                 print(item, flush=True)
+        if len(options.folders) > 1:
+            print(cost.table([analysis.load(folder) for folder in options.folders]).text())
     except (ValueError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return EXIT_BAD_INPUT

@@ -5,8 +5,9 @@ import os
 # Read when ray is imported, so they are set before any module here imports it.
 # Workers would otherwise be started through `uv run`, each with a virtual environment of its own (30 s).
 os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
-# With fewer pending trials a busy kind of device blocks a free one.
-os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "8")
+# As many as the dispatcher gives out: with fewer a busy type of device blocks a free one, and on a cluster workers are
+# ended where others start anew, as one is kept only where another trial waits for it.
+os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 # Our records and our display take the place of Tune's log files and console output.
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")

@@ -111,6 +111,13 @@ def _add_where(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument("--address", metavar="HEAD", help="Ray cluster: auto, or host:port; default: this machine alone")
     group.add_argument("--storage", metavar="URL", help="where all nodes write: a shared folder, s3://bucket/path, ...")
+    group.add_argument(
+        "--node-timeout",
+        type=_seconds,
+        metavar="SECONDS",
+        default=600.0,
+        help="for a node of a cluster to start a worker, and for the storage to answer it; default: 600",
+    )
     group.add_argument("--dashboard", action="store_true", help="start Ray's dashboard, for this machine only")
 
 
@@ -136,6 +143,16 @@ def _minutes(text: str) -> float | None:
     if not 0 <= number < 1e6:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes, 0 or more")
     return number or None
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e6:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
+    return number
 
 
 def _positive(text: str) -> int:

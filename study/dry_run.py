@@ -16,7 +16,7 @@ from analysis.frames.recipe import shown
 from analysis.frames.study import PAPER_FACTORS
 from study.engine import devices
 from study.engine.devices import Pool
-from study.jobs import Job, plan
+from study.jobs import Job, plan, why_trained_apart
 from study.monitor.progress import duration, label
 from study.options import RunOptions
 from study.power import power_lines
@@ -43,13 +43,15 @@ def show(trials: Sequence[TrialConfig], study: Path, options: RunOptions, consol
     finished = len(trials) - sum(len(job.trials) for job in jobs)
     trainings = sum(job.job_type == "trial" and job.trained < job.epochs for job in jobs)
     stns = sum(job.job_type == "stn" for job in jobs)
-    say(f"{len(trials)} trials, {finished} of them finished already")
+    say(f"{len(trials)} trials, {finished} of them already finished")
     say(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - finished} readouts")
+    if why := why_trained_apart(job.config for job in jobs):
+        say(why)
     say(f"devices: {devices.named(pools)}")
     expected = makespan(jobs, slots)
     say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
     if any(pool.device != "cpu" for pool in pools):
-        say("the time is that of CPU slots; a GPU is faster by what its first epochs will show")
+        say("the time is for CPU slots; GPUs are faster, by how much their first epochs will show")
     if seeds := len({job.config.seed for job in jobs}):
         say(f"one seed of all cells: {duration(expected / seeds / speed)}")
     for line in power_lines(trials, study):

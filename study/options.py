@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tivae.stages import Wanted
+
+# Set by Ray for the command of a job.
+_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+
+
+class OptionsError(ValueError):
+    """Options that do not go together, or not with where the command runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +47,7 @@ class RunOptions:
     time_limit: float | None = 120.0
     address: str | None = None
     storage: str | None = None
+    node_timeout: float = 600.0
     dashboard: bool = False
 
     results_dir: Path = Path("results")
@@ -57,3 +66,25 @@ class RunOptions:
     def time_limit_seconds(self) -> float | None:
         """Of an epoch."""
         return None if self.time_limit is None else 60 * self.time_limit
+
+
+def outside_of_a_job(options: RunOptions) -> RunOptions:
+    """The options of a Ray job with absolute paths, the process being in its user's home now; others as they are.
+
+    Ray makes a job's working folder anew on each node and deletes it with the job, also while this process is in it.
+
+    Raises `OptionsError` where the results would be in it.
+    """
+    if _JOB_VARIABLE not in os.environ:
+        return options
+    if not options.results_dir.is_absolute():
+        raise OptionsError(
+            f"--results-dir is {options.results_dir}, which is in the job's working folder, and Ray deletes that; "
+            "give an absolute path"
+        )
+    space, data = options.space, options.data
+    if space is not None and Path(space).is_file():
+        space = os.path.abspath(space)
+    options = replace(options, space=space, data=None if data is None else data.absolute())
+    os.chdir(Path.home())
+    return options

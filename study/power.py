@@ -1,4 +1,4 @@
-"""What numbers of seeds decide, told before a study is run."""
+"""The power of numbers of seeds, shown before a study is run."""
 
 from __future__ import annotations
 

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from study import command_line, signals
+from study import signals
 
 if __name__ == "__main__":
-    # The rest takes seconds to import: a wrong option, and --help, need none of it.
-    command_line.parser().parse_args()
+    # The rest takes seconds to import.
     signals.end_at_once(signals.command(sys.argv[1:]))
+
+from study import command_line
+
+if __name__ == "__main__":
+    # A wrong option, and --help, need none of the rest.
+    command_line.parser().parse_args()
 
 import dataclasses
 import functools
@@ -29,10 +34,10 @@ from analysis.tables.table1 import table1
 from analysis.tables.terminal import WIDTH, table1_terminal
 from study import dry_run
 from study.engine import address, devices, private
-from study.jobs import Job, plan
+from study.jobs import Job, plan, why_trained_apart
 from study.monitor.mlflow_log import MLflowError
 from study.monitor.progress import Progress
-from study.options import RunOptions
+from study.options import OptionsError, RunOptions, outside_of_a_job
 from study.space import search_space as spaces
 from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, shrunk_one, warning
 from study.space.schema import field_list
@@ -82,8 +87,8 @@ def _ended(options: RunOptions, console: Console) -> int:
         print(f"error: {error}. To continue with another: {options.again}", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except OSError as error:
-        told = redacted(" ".join(str(error).split()))
-        print(f"error: {told}; what is recorded is kept, and the same command goes on from it", file=sys.stderr)
+        message = redacted(" ".join(str(error).split()))
+        print(f"error: {message}; finished work is kept, and the same command continues", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except KeyboardInterrupt:
         signals.ignore()
@@ -92,6 +97,7 @@ def _ended(options: RunOptions, console: Console) -> int:
 
 
 def _run(options: RunOptions, console: Console) -> int:
+    options = outside_of_a_job(options)
     if options.list:
         _list(console)
         return 0
@@ -112,10 +118,12 @@ def _run(options: RunOptions, console: Console) -> int:
     space = spaces.read(path, overrides=overrides, seeds=options.seeds)
     if options.until_decided:
         if space.search is not None:
-            raise spaces.SpaceError(f"--until-decided is given, but {space.name} is a search; it is of use for a grid")
+            raise spaces.SpaceError(f"--until-decided is given, but {space.name} is a search; it applies to grids only")
         space = spaces.read(path, overrides=overrides, seeds=_most_seeds(options))
     if options.trials is not None and space.search is None:
-        raise spaces.SpaceError(f"--trials is {options.trials}, but {space.name} is a grid; it is of use for a search")
+        raise spaces.SpaceError(
+            f"--trials is {options.trials}, but {space.name} is a grid; it applies to searches only"
+        )
     trials = shrunk(space.trials, _given(options)) if options.quick else space.trials
     name = space.name + (SUFFIX if options.quick else "") if options.name is None else options.name
     _check_name(name)
@@ -154,8 +162,10 @@ def _until_decided(trials: Sequence[TrialConfig], place: StudyPaths, options: Ru
     looks = until_decided.planned(place.study, _most_seeds(options))
     Mirror(place.storage, place.study).send_looks()
     without_report = dataclasses.replace(options, report=False)
-    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
-    code = until_decided.run(trials, place.study, looks, lambda some: _study(some, place, without_report, console), say)
+    show = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    code = until_decided.run(
+        trials, place.study, looks, lambda some: _study(some, place, without_report, console), show
+    )
     if options.report:
         _write_report(place.study, console)
     return code
@@ -166,12 +176,14 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions
     if place.storage.folder is not None and place.storage.folder.resolve() == study.resolve():
         taken = adopt(study, trials, options.measures)
         if taken:
-            console.print(f"{len(taken)} parts are taken from studies beside this one", highlight=False)
+            console.print(f"{len(taken)} finished parts are reused from studies beside this one", highlight=False)
     jobs = plan(trials, study, options.measures)
     waiting = {trial.key for job in jobs for trial in job.trials}
     finished = [config for config in trials if config.key not in waiting]
     if finished:
-        console.print(f"{len(finished)} of {len(trials)} trials are finished already", highlight=False)
+        console.print(f"{len(finished)} of {len(trials)} trials are already finished", highlight=False)
+    if why := why_trained_apart(job.config for job in jobs):
+        console.print(why, highlight=False, markup=False, soft_wrap=True)
     progress = _work(jobs, finished, place, options, console) if jobs else None
     _show_table(trials, place.frames, study, console)
     if progress is not None and progress.ended_jobs < len(jobs):
@@ -180,7 +192,7 @@ def _study(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions
         _write_report(study, console)
     failed = sum(len(job.trials) for job in plan(trials, study))
     if failed:
-        print(f"{failed} of {len(trials)} trials failed; the column `error` of trials.csv says why", file=sys.stderr)
+        print(f"{failed} of {len(trials)} trials failed; see the column `error` of trials.csv", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     return 0
 
@@ -195,7 +207,7 @@ def _search(search: Search, place: StudyPaths, options: RunOptions, console: Con
     running = OptunaSearch(search, study, _search_trials(search, options), small)
     before = running.ended
     if before:
-        console.print(f"{before} of {running.budget} trials have ended already", highlight=False)
+        console.print(f"{before} of {running.budget} trials have already ended", highlight=False)
     progress = _work([], [], place, options, console, running) if running.left else None
     results = place.frames.write()
     console.print()
@@ -206,7 +218,9 @@ def _search(search: Search, place: StudyPaths, options: RunOptions, console: Con
     if options.report and (running.ended > before or not (study / "report").exists()):
         _write_report(study, console)
     if running.failed:
-        print(f"{running.failed} of {running.budget} trials failed; trials.csv says why", file=sys.stderr)
+        print(
+            f"{running.failed} of {running.budget} trials failed; see the column `error` of trials.csv", file=sys.stderr
+        )
         return EXIT_FAILED_TRIALS
     return 0
 
@@ -230,7 +244,7 @@ def _work(
     console: Console,
     search: OptunaSearch | None = None,
 ) -> Progress:
-    # Ray takes seconds to import: bad input is told before.
+    # Ray takes seconds to import: bad input is refused before.
     from study.engine import session
 
     return session.work(jobs, finished, place, options, console, search)
@@ -262,7 +276,7 @@ def _show_table(trials: Sequence[TrialConfig], frames: Frames, study: Path, cons
 
 
 def _write_report(study: Path, console: Console) -> None:
-    # Matplotlib takes seconds to import: bad input is told before.
+    # Matplotlib takes seconds to import: bad input is refused before.
     from analysis import report
 
     console.print("Drawing the report's figures ...", highlight=False)
@@ -303,6 +317,7 @@ def _command(arguments: Sequence[str] | None) -> str:
 
 BAD_INPUT = (
     NewerRecord,
+    OptionsError,
     spaces.SpaceError,
     ConfigError,
     FolderError,

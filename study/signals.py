@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: what they do while a run starts, works and ends. Light: it is imported before anything else."""
+"""Handling of Ctrl-C and SIGTERM while a run starts, works and ends; light, as it is imported before anything else."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 def command(arguments: Sequence[str], hide: Callable[[str], str] = lambda text: re.sub("://.*", "://...", text)) -> str:
     """The command line that continues, without secrets: unless `hide` knows better, of an address only its scheme."""
     # uv names itself in the environment of what it runs.
-    through_uv = "uv run " if "UV" in os.environ else ""
-    return f"{through_uv}python -m study.run {shlex.join(hide(text) for text in arguments)}"
+    prefix = "uv run " if "UV" in os.environ else ""
+    return f"{prefix}python -m study.run {shlex.join(hide(text) for text in arguments)}"
 
 
 def end_at_once(again: str) -> None:
-    """From now on they end this process, with the line that continues: for imports, which must not be interrupted."""
+    """Both signals end this process at once, naming the command that continues: for imports, which can't be stopped."""
 
     def end(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-        told = f"\nStopped. To continue: {again}\n"
-        os.write(sys.stderr.fileno(), told.encode(errors="replace"))
+        line = f"\nStopped. To continue: {again}\n"
+        os.write(sys.stderr.fileno(), line.encode(errors="replace"))
         os._exit(EXIT_INTERRUPTED)
 
     for number in _NUMBERS:
@@ -47,7 +47,7 @@ def ending_at_once(again: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupting() -> Iterator[None]:
-    """Within the block both raise `KeyboardInterrupt`, or do what somebody has Ctrl-C do, as Tune does."""
+    """Within the block both raise `KeyboardInterrupt`, or do what Ctrl-C is set to do, by Tune for example."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         signal.raise_signal(signal.SIGINT)
@@ -60,7 +60,7 @@ def interrupting() -> Iterator[None]:
 
 
 def ignore() -> None:
-    """From now on they do nothing: the process is about to end."""
+    """Ignores both signals from now on: the process is about to end."""
     if _is_main():
         for number in _NUMBERS:
             signal.signal(number, signal.SIG_IGN)

@@ -68,8 +68,8 @@ def _serve(study: Path, port: int) -> int:
 
 
 def status_now(study: Path) -> dict[str, Any] | None:
-    """What the last run wrote, with `state` in words and, where it goes on no more, the trials counted by their
-    records; without it what the records say; None where there is no study."""
+    """What the last run wrote, with `state` in words and, where it has stopped, the trials counted by their
+    records; without it what the records say; None if there is no study."""
     status = status_file.read(study)
     if status is None:
         return _from_records(study)
@@ -82,7 +82,7 @@ def status_now(study: Path) -> dict[str, Any] | None:
 def show(status: dict[str, Any], console: Console) -> None:
     """Prints the counts, what runs, what failed and the best so far, of `status_now`."""
 
-    def say(text: str) -> None:
+    def line(text: str) -> None:
         console.print(printable(text), highlight=False, markup=False, soft_wrap=True)
 
     state = status["state"]
@@ -91,7 +91,7 @@ def show(status: dict[str, Any], console: Console) -> None:
     if state.startswith("running"):
         counts.insert(1, f"{len(status['running'])} running")
         counts += [f"{duration(status['elapsed_seconds'])} so far", f"{status.get('left') or '?'} left"]
-    say(f"{state}: {', '.join(counts)}")
+    line(f"{state}: {', '.join(counts)}")
     if status["running"] and state.startswith("running"):
         rows = status["running"]
         cells = ((row["key"], row["label"], row["device"], row["epochs"], row["row"]) for row in rows)
@@ -100,7 +100,7 @@ def show(status: dict[str, Any], console: Console) -> None:
         console.print(failures_table((row["key"], row["label"], row["error"]) for row in status["failures"]))
     if status["best"]:
         best = status["best"]
-        say(f"best so far: {best['key']} {best['label']}, {best['metric']} {best['value']}")
+        line(f"best so far: {best['key']} {best['label']}, {best['metric']} {best['value']}")
 
 
 def state_of(status: dict[str, Any], is_held: bool, now: float) -> str:
@@ -114,7 +114,7 @@ def state_of(status: dict[str, Any], is_held: bool, now: float) -> str:
 
 
 def _from_records(study: Path) -> dict[str, Any] | None:
-    """What the records alone tell: of an older run, or a copy without its status."""
+    """The status as far as the records show it: of an older run, or a copy without its status file."""
     folders = sorted(path for path in (study / "trials").glob("*") if path.is_dir())
     if not folders:
         return None

@@ -24,7 +24,7 @@ DECIDED = ("supported", "refuted")
 def planned(folder: Path, most_seeds: int) -> looks.Looks:
     """The looks of a study in `folder`, kept there before its first trial.
 
-    Raises `FolderError` where fewer than 3 seeds are asked for, or the study was begun with other looks.
+    Raises `FolderError` if fewer than 3 seeds are asked for, or the study was begun with other looks.
     """
     if most_seeds < looks.FIRST_LOOK:
         raise FolderError(
@@ -48,7 +48,7 @@ def run(
     folder: Path,
     plan: looks.Looks,
     run_round: Callable[[Sequence[TrialConfig]], int],
-    say: Callable[[str], object],
+    show: Callable[[str], object],
 ) -> int:
     """Runs rounds until each claim that can be tested is decided, or the last look has passed.
 
@@ -61,7 +61,7 @@ def run(
         code = max(code, run_round(chosen))
         study = analysis.load(folder)
         verdicts = tested(study, plan)
-        say(_told(look, plan, verdicts))
+        show(_summary(look, plan, verdicts))
         undecided = [claim for claim, verdict in verdicts if verdict not in DECIDED]
         if not undecided or number + 1 == len(plan.seeds):
             break
@@ -79,7 +79,7 @@ def tested(study: analysis.Study, plan: looks.Looks) -> list[tuple[Claim, str]]:
     return [(claim, found.verdict) for claim, found in judgements if found.verdict != "not tested"]
 
 
-def _told(look: int, plan: looks.Looks, verdicts: Sequence[tuple[Claim, str]]) -> str:
+def _summary(look: int, plan: looks.Looks, verdicts: Sequence[tuple[Claim, str]]) -> str:
     decided = [f"{claim.name} ({verdict})" for claim, verdict in verdicts if verdict in DECIDED]
     undecided = [claim.name for claim, verdict in verdicts if verdict not in DECIDED]
     parts = [f"after {look} of at most {plan.seeds[-1]} seeds decided: {', '.join(decided) or 'no claim'}"]

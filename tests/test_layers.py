@@ -66,7 +66,7 @@ MOST_MODULES = 12
 
 
 def folder_of(module):
-    """The folder of `package.folder.module`, as `package/folder`; None where it lies at the top of its package."""
+    """The folder of `package.folder.module`, as `package/folder`; None if it lies at the top of its package."""
     package, *rest = module.split(".")
     return f"{package}/{rest[0]}" if rest and (REPOSITORY / package / rest[0]).is_dir() else None
 

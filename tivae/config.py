@@ -14,7 +14,7 @@ from tivae.data import catalogue
 from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
 from tivae.data.standardisation import Standardisation
 from tivae.fields import STAGES, ConfigError, checked, choice, entry, number, other, stage_of, text
-from tivae.registry import MODELS, PROBES
+from tivae.registry import FRONTS, MODELS, PROBES
 from tivae.resolution import WithOwnFields, own_fields
 
 __all__ = ["FIELDS", "FIELD_NAMES", "ConfigError", "TrialConfig", "check_field_name", "known_fields"]
@@ -29,8 +29,8 @@ RECIPE = 2
 def _warps_stage(config: TrialConfig) -> str:
     if config.stn == "pretrained":
         return "stn"
-    # The bounds and the fill of an STN are those of the warps.
-    return "evaluation" if config.training_warps is None and config.stn == "none" else "training"
+    # The bounds and the fill of an STN or a front are those of the warps.
+    return "evaluation" if config.training_warps is None and not config.has_front else "training"
 
 
 def _epochs_stage(config: TrialConfig) -> str:
@@ -60,6 +60,9 @@ class TrialConfig(metaclass=WithOwnFields):
         "none",
         *("none", "pretrained", "joint", "inverse"),
         help="spatial transformer in front of the model; joint and inverse are trained with it",
+    )
+    front: str | None = entry(
+        None, FRONTS, help="what stands in front of the model in the place of an STN, without training; default none"
     )
     seed: int = number(
         0, 0, 2**31 - 1, stage="stn", help="of weights, shuffling, warps and noise; zero is a valid seed"
@@ -197,11 +200,18 @@ class TrialConfig(metaclass=WithOwnFields):
         stage="readout",
         help="whether the STN stands before the encoder as the probe reads it (default), or only as it was trained",
     )
+    orbit_warps: int | None = number(
+        None,
+        2,
+        256,
+        stage="readout",
+        help="encodings are means over so many random warps of each image; default: the image as it is",
+    )
     probe_fit: str = choice(
         "matched",
         *("matched", "base", "augmented", "both", "training"),
         stage="readout",
-        help="training encodings it is fitted on; matched: the kind of each test set; training: `train_dataset`'s",
+        help="training encodings it is fitted on; matched: like each test set; training: `train_dataset`'s",
     )
     probe_regularisation: float = number(
         1.0, above=0, stage="readout", help="scikit-learn's C, the inverse strength of the L2 penalty"
@@ -277,6 +287,11 @@ class TrialConfig(metaclass=WithOwnFields):
         return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
+    def has_front(self) -> bool:
+        """Whether an STN or a front stands before the model."""
+        return self.stn != "none" or self.front is not None
+
+    @property
     def has_second_view(self) -> bool:
         """Whether each training image is encoded in a second view as well, with other warps."""
         return self.consistency_weight is not None or "second" in MODELS[self.model].wants
@@ -285,6 +300,11 @@ class TrialConfig(metaclass=WithOwnFields):
     def alters_views(self) -> bool:
         """Whether more is changed in views of training images than that they are warped."""
         return (self.view_brightness, self.view_noise, self.view_erasing) != (None, None, None)
+
+    @property
+    def read(self) -> tuple[str | int | None, ...]:
+        """What decides, of one training, which encodings of an image the probe reads."""
+        return self.probe_features, self.probe_stn, self.orbit_warps
 
     @property
     def encoding_dim(self) -> int:

@@ -16,7 +16,7 @@ from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
 from tivae.data.placement import place
 from tivae.models import stn
-from tivae.models.stn import SpatialTransformer
+from tivae.models.stn import LearntTransformer
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import Training
 from tivae.training.stn_pretraining import StnTraining
@@ -34,12 +34,12 @@ class WrongGradient(ValueError):
 def missing(
     config: TrialConfig, device: torch.device | str, *, pretraining: bool = False, measures: str = "all"
 ) -> str | None:
-    """Why `device` can't run such a trial, or with `pretraining` pretrain such an STN, in one line; None where it can.
+    """Why `device` can't run such a trial, or with `pretraining` pretrain such an STN, in one line; None if it can.
 
     A whole trial is tried on a few images of noise, with probe and `measures`, and its first gradient compared with the
     CPU's; the outcome is kept for this process. What the CPU fails at as well is not the device's fault.
 
-    Raises what the device raises where it is full or broken (`is_to_blame`), which says nothing of the trial.
+    Raises what the device raises if it is full or broken (`is_to_blame`), which says nothing of the trial.
     """
     if torch.device(device).type == "cpu":
         return None
@@ -133,6 +133,7 @@ def _gradients(config: TrialConfig, host: Images, device: str, pretraining: bool
         training = StnTraining(config, data)
     else:
         frozen = stn.freeze(place(stn.build(config), device)) if config.stn == "pretrained" else None
+        frozen = frozen if config.front is None else experiment.fit_front(config, data)
         training = ModelTraining(config, data, frozen)
     _leave_the_identity(training)
     training.module.train()
@@ -146,7 +147,7 @@ def _gradients(config: TrialConfig, host: Images, device: str, pretraining: bool
 def _leave_the_identity(training: Training) -> None:
     """Moves what an STN reads off the centres of pixels, on which gradients jump."""
     for part in training.module.modules():
-        if isinstance(part, SpatialTransformer):
+        if isinstance(part, LearntTransformer):
             with torch.no_grad():
                 part.affine.bias.add_(0.0317)
 

@@ -56,7 +56,7 @@ def measure(
 
     The name, the settings and what it makes of the first test images decide the key.
 
-    Raises `ValueError` where it does not give finite numbers for each image, or for other settings than a config takes.
+    Raises `ValueError` if it does not give finite numbers for each image, or for other settings than a config takes.
     """
     dataset, facts = catalogue.resolved(settings.get("dataset", catalogue.DEFAULT))
     settings |= {"dataset": dataset, "dataset_facts": facts}
@@ -87,7 +87,7 @@ class Given:
     def __call__(self, pixels: Tensor) -> Tensor:
         """Encodings (B, D) float32 on the host, of pixels (B, 1, H, W) from 0 to 1.
 
-        Raises `ValueError` where they are not such.
+        Raises `ValueError` if they are not such.
         """
         images = pixels.expand(-1, self.channels, -1, -1)
         if self.size is not None and images.shape[-1] != self.size:
@@ -120,15 +120,18 @@ class Encoder(Control):
     is_differentiable = False
 
     class Fields:
-        encoder: str | None = text(None, help="name of an encoder from elsewhere, see `tivae.measure`")
+        encoder: str | None = text(None, help="name of an external encoder, see `tivae.measure`")
         encoder_digest: str | None = text(None, help="of what it makes of the first test images")
 
     @classmethod
     def check(cls, config: Any) -> None:
         if config.stn != "none":
-            raise ConfigError(f"`stn` is {config.stn}, but an encoder from elsewhere has none; it must be none", "stn")
+            raise ConfigError(f"`stn` is {config.stn}, but an external encoder has none; it must be none", "stn")
+        if config.front is not None:
+            rule = "but an external encoder has none; leave it out"
+            raise ConfigError(f"`front` is {config.front}, {rule}", "front")
         if config.encoder is None or config.encoder_digest is None:
-            raise ConfigError("`model` is an encoder from elsewhere; it must be given to `tivae.measure`", "model")
+            raise ConfigError("`model` is an external encoder; it must be given to `tivae.measure`", "model")
 
     def encode(self, images: Tensor) -> Tensor:
         given = _known.get(_name_of(self.config))

@@ -21,6 +21,7 @@ from tivae.evaluation.memo import SHARED_BYTES, Memo
 from tivae.evaluation.readout import read_out
 from tivae.io.provenance import Stopwatch
 from tivae.models import Control, Model, build, build_trainable, model_input
+from tivae.models.front import Front
 from tivae.models.networks import kernels_of
 from tivae.models.stn import SpatialTransformer, freeze
 from tivae.models.stn import build as build_stn
@@ -33,13 +34,13 @@ from tivae.training.stn_pretraining import StnTraining
 
 __all__ = [
     *("Readouts", "StnResult", "Trained", "TrialResult"),
-    *("fit_control", "pretrain", "restored", "run", "train"),
+    *("fit_control", "fit_front", "pretrain", "restored", "run", "train"),
 ]
 
 
 @dataclass(frozen=True)
 class TrialResult:
-    """What a finished trial leaves.
+    """The result of a finished trial.
 
     metrics: final metrics by name; epochs: a row per epoch; predictions: `labels`, and the headline probe's classes
     for `base` and `augmented`, each int64 (N,); encodings: of both test sets, float32 (N, D), as the probe read them.
@@ -108,7 +109,9 @@ def run(
     invariance.chosen(measures)
     data = TrialData(host, config, device)
     frozen = None
-    if config.stn == "pretrained":
+    if config.front is not None:
+        frozen = fit_front(config, data)
+    elif config.stn == "pretrained":
         frozen = freeze(place(stn or pretrain(config, host, device).stn, data.device))
     if config.is_trained:
         training = train(config, data, frozen, checkpoint, on_epoch, intermediate)
@@ -188,8 +191,16 @@ def restored(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | 
     return _closed(config, evaluation, frozen, own, rows, state["resumed"])
 
 
+def fit_front(config: TrialConfig, data: TrialData) -> SpatialTransformer:
+    """The config's front, fitted on the base training images."""
+    front = build_stn(config).to(data.device).eval()
+    assert isinstance(front, Front)
+    front.fit(data.base_train())
+    return freeze(front)
+
+
 def fit_control(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | None) -> Trained:
-    """The config's control, fitted on what comes through its pretrained STN."""
+    """The config's control, fitted on what comes through its pretrained STN or its front."""
     with precision.of(config.precision, data.device):
         model = build(config).to(data.device).eval()
         assert isinstance(model, Control)

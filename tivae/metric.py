@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of each trial. low, high: the values that it can take, None where there is no bound."""
+    """A number of each trial. low, high: the values that it can take, None if there is no bound."""
 
     name: str
     meaning: str

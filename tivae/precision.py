@@ -1,6 +1,6 @@
 """Number formats of a trial's arithmetic on a GPU: TensorFloat-32, full single precision, or bfloat16 in training.
 
-TF32 multiplies with 10 bits of mantissa and adds in float32; bfloat16 has 7. Weights, optimiser and all figures stay
+TF32 multiplies with 10 bits of mantissa and adds in float32; bfloat16 has 7. Weights, optimiser and all metrics stay
 float32. On a CPU and on MPS there is no TF32, and `precision` at its default changes nothing.
 """
 

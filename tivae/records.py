@@ -53,9 +53,9 @@ def stn_folder(study: Path, stn_key: str) -> Path:
 
 
 def read(folder: Path, *, is_own: bool = True) -> Record | None:
-    """The record in `folder`; None where there is none, or, with a warning that names it, none that can be used.
+    """The record in `folder`; None if there is none, or, with a warning that names it, none that can be used.
 
-    is_own: as of `io.record.read`. Raises `NewerRecord`.
+    is_own: as in `io.record.read`. Raises `NewerRecord`.
     """
     try:
         return record.read(folder, is_own=is_own)
@@ -67,13 +67,13 @@ def read(folder: Path, *, is_own: bool = True) -> Record | None:
 
 
 def finished(folder: Path) -> Record | None:
-    """The record in `folder` where its work has finished; None where `read` has none, or one of other work."""
+    """The record in `folder` where its work has finished; None if `read` has none, or one of other work."""
     found = read(folder)
     return found if found is not None and found["status"] == "finished" else None
 
 
 def finished_trial(config: TrialConfig, study: Path, measures: str = "none") -> Record | None:
-    """The record of a finished trial that has at least these measures; None where there is none."""
+    """The record of a finished trial that has at least these measures; None if there is none."""
     known = finished(trial_folder(study, config.key))
     if known is None or not wanted_of(config, measures).keys() <= set(known.get("measures", ())):
         return None
@@ -99,14 +99,14 @@ def trained_state(config: TrialConfig, study: Path, device: torch.device | str =
 
 
 def trained_epochs(study: Path, training_key: str) -> int:
-    """The epochs of a training that further ones can go on from, as far as the names of its files and record tell."""
+    """The epochs of a training that can be continued from, by the names of its files and its record."""
     folder = training_folder(study, training_key)
     kept = [int(path.stem.removeprefix("epoch-")) for path in folder.glob("epoch-*.pt")]
     return max(kept, default=0)
 
 
 def finished_stn(study: Path, key: str) -> Record | None:
-    """The record of the pretrained STN `key` where its weights are there and whole; None where it is to be made."""
+    """The record of the pretrained STN `key` where its weights are there and whole; None if it is to be made."""
     folder = stn_folder(study, key)
     known = finished(folder)
     return known if known is not None and _is_whole(folder / "stn.pt") else None
@@ -134,7 +134,7 @@ def write_running(config: TrialConfig, study: Path) -> None:
 def begun(trial: Path) -> Record | None:
     """What is known of a trial that has no record: as one with the status "running", its config and epochs so far.
 
-    None where it has not begun. The config is empty where nothing can be read of it.
+    None if it has not begun. The config is empty where nothing can be read of it.
     """
     content: Record = {"status": "running", "error": None, "recipe": None, "config": {}, "metrics": {}, "epochs": []}
     content["provenance"] = {}
@@ -158,7 +158,7 @@ def write_unfinished(
 ) -> Record:
     """The record, now written, of a trial that has no result, with the epochs of its training so far.
 
-    status: "failed", with the reason, or "pruned" by a search; the same trial asked for by a grid goes on.
+    status: "failed", with the reason, or "pruned" by a search; the same trial asked for by a grid continues.
     origin: its provenance, where it is known.
     """
     known = dict(origin) if origin is not None else Stopwatch("cpu", "unknown").provenance()

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tivae.evaluation.measure import Measure
     from tivae.evaluation.probe import Classifier
     from tivae.models.base import Model
+    from tivae.models.front import Front
 
 TRUSTED_VARIABLE = "TIVAE_TRUSTED"
 ELSEWHERE = re.compile(r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$")
@@ -36,7 +37,7 @@ Entry = TypeVar("Entry")
 
 @contextlib.contextmanager
 def importing() -> Iterator[None]:
-    """A block in which entries outside the repository are named by the user, so that their modules are imported."""
+    """A block in which the user names entries, so that modules outside the repository are imported."""
     token = _importing.set(True)
     try:
         yield
@@ -45,10 +46,10 @@ def importing() -> Iterator[None]:
 
 
 class Registry(Generic[Entry]):
-    """The entries of one kind, by name.
+    """Entries by name.
 
-    field: what asks for one, for messages. folders: of `tivae`, with a module for each entry of the repository. base:
-    `module:Name` of the class that entries derive from, or are instances of. first: names that are shown before others.
+    field: the config field that names one, for messages. folders: of `tivae`, with one module per entry. base:
+    `module:Name` of the class that entries derive from or are instances of. first: names listed before the others.
     """
 
     def __init__(self, field: str, folders: tuple[str, ...], base: str, first: tuple[str, ...] = ()):
@@ -92,11 +93,11 @@ class Registry(Generic[Entry]):
 
     @property
     def loaded(self) -> dict[str, Entry]:
-        """The entries that have been asked for in this process, and all of the repository."""
+        """All entries of the repository, and the others that this process has loaded."""
         return {name: self[name] for name in dict.fromkeys((*self.names, *self._entries))}
 
     def name_of(self, entry: object) -> object:
-        """The name of a class or an object that is an entry; anything else as it is."""
+        """The name of an entry given as a class or an object; anything else unchanged."""
         if isinstance(entry, str) or not self._is_entry(entry):
             return entry
         module, name = str(getattr(entry, "__module__", "")), getattr(entry, "__qualname__", "")
@@ -112,7 +113,7 @@ class Registry(Generic[Entry]):
 
     def _elsewhere(self, name: object) -> Entry:
         if not isinstance(name, str) or not ELSEWHERE.fullmatch(name):
-            rule = f"it must be {' or '.join(self.names)}, or `package.module:Name` for one of your own"
+            rule = f"it must be {' or '.join(self.names)}, or `package.module:Name` for your own"
             near = _nearest(str(name), self.names)
             hint = f"did you mean `{near}`? " if near else ""
             raise ConfigError(f"`{self.field}` is {name!r}; {hint}{rule}", self.field)
@@ -166,7 +167,7 @@ def _is_trusted(module: str) -> bool:
 
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
-    """The name that is meant by a short form of it, such as "cvae", or by one that is nearly the same."""
+    """The known name whose short form `name` is, such as "cvae", or the one that is closest to it."""
     shorts = {}
     for each in known:
         *first, last = each.split("_")
@@ -186,6 +187,7 @@ MODELS: Registry[type[Model]] = Registry(
     "tivae.models.base:Model",
     first=("vae", "categorical_vae", "autoencoder", "pixels", "pca", "untrained"),
 )
+FRONTS: Registry[type[Front]] = Registry("front", ("models/fronts",), "tivae.models.front:Front")
 PROBES: Registry[type[Classifier]] = Registry(
     "probe", ("evaluation/probes",), "tivae.evaluation.probe:Classifier", first=("logistic_regression", "linear_svm")
 )

@@ -108,6 +108,7 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
     augmented = config.is_trained and config.train_dataset == "augmented"
     paired_stn = config.stn in ("pretrained", "joint")
     consistency = config.is_trained and bool(config.consistency_weight)
+    has_base = augmented or paired_stn or config.front is not None
     compared = "second" in MODELS[config.model].wants
     return {
         "pixel_std": None if config.pixel_std == config.images.std else config.pixel_std,
@@ -116,7 +117,7 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
         **{name: getattr(config, name) or None for name in NONE_AT_0},
         **{name: default(name, value) for name, value in own.items()},
         # A base image without a transformer in front is its own base image.
-        "reconstruction_target": _unless("input", config.reconstruction_target) if augmented or paired_stn else None,
+        "reconstruction_target": _unless("input", config.reconstruction_target) if has_base else None,
         "consistency_weight": config.consistency_weight if consistency else None,
         "consistency_form": default("consistency_form", "distance", consistency),
         "stn_epochs": default("stn_epochs", 20, config.stn == "pretrained"),
@@ -128,7 +129,7 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
         ),
         "precision": _unless("tf32", config.precision),
         "probe": _unless(DEFAULT_PROBE, config.probe),
-        "probe_stn": _unless("used", config.probe_stn) if config.stn != "none" else None,
+        "probe_stn": _unless("used", config.probe_stn) if config.has_front else None,
         "probe_features": default("probe_features", MODELS[config.model].feature_names[0]),
     }
 
@@ -143,6 +144,12 @@ def check(config: TrialConfig) -> None:
             "probe_features",
         )
     _check_images(config)
+    if config.front is not None and config.stn != "none":
+        raise ConfigError(
+            f"`front` is {config.front} and `stn` is {config.stn}, but one of the two stands in front of the model; "
+            "`stn` must be none",
+            "front",
+        )
     if config.stn == "inverse" and config.reconstruction_target == "base":
         raise ConfigError(
             "`reconstruction_target` is base, but the inverse STN is scored against its own input; it must be input",
@@ -153,6 +160,12 @@ def check(config: TrialConfig) -> None:
             "views of training images are altered (view_brightness, view_noise or view_erasing), and what is decoded "
             "must not be; `reconstruction_target` must be base, with `train_dataset` augmented",
             "reconstruction_target",
+        )
+    if "warps" in model.wants and (config.train_dataset != "augmented" or config.has_front):
+        raise ConfigError(
+            f"`model` is {config.model}, which learns from the warps of what it sees; `train_dataset` must be "
+            "augmented, and nothing may stand in front of it",
+            "model",
         )
     if config.consistency_form == "kl" and not model.has_posterior:
         raise ConfigError(

@@ -34,7 +34,7 @@ class Wanted:
     """What is computed of trials besides what their configs say; it moves no number.
 
     measures: of invariance (`tivae.evaluation.measures.chosen`). intermediate: see `experiment.run`. keep: whether
-    trainings stay such that more epochs can go on from them.
+    trainings stay such that more epochs can continue from them.
     """
 
     measures: str = "standard"
@@ -80,14 +80,14 @@ def run_trials(
     """The records of trials that read out one training (or of one control), in their order.
 
     What is finished is left as it is; a finished trial with fewer measures than wanted is read out again. The training
-    goes on from its last epoch to the last that is asked for, and the trials are read out along it. The STN is taken
+    continues from its last epoch to the last that is asked for, and the trials are read out along it. The STN is taken
     from the study's folder, and pretrained there where it is missing. Whatever a trial raises is recorded, with the
-    reason; where the training fails, the trials of epochs that it had reached are read out none the less. A trial that
+    reason; where the training fails, the trials of epochs that it had reached are read out nevertheless. A trial that
     had finished and can't be read out again keeps its record.
 
     on_epoch: called with each new row of the training; on_trial: with each record, as it is there.
 
-    Raises `OSError` where the folder can't be written, and what a full or broken device raises, which says nothing of
+    Raises `OSError` if the folder can't be written, and what a full or broken device raises, which says nothing of
     the trials.
     """
     wanted = wanted or Wanted()
@@ -111,7 +111,7 @@ def run_trials(
 def run_stn(config: TrialConfig, place: Place, on_epoch: OnEpoch | None = None) -> Record:
     """The record of the config's pretrained STN, computed and written unless a finished one is there.
 
-    Raises what the pretraining raises, and `OSError` where the folder can't be written.
+    Raises what the pretraining raises, and `OSError` if the folder can't be written.
     """
     assert config.stn_key is not None
     folder = records.stn_folder(place.study, config.stn_key)
@@ -136,7 +136,7 @@ def run_training(
 ) -> None:
     """Leaves the states that trials read out, one for each of the configs' epochs; all are of one training.
 
-    Raises `NonFiniteLoss`, of which the record tells as well, and `OSError` where the folder can't be written.
+    Raises `NonFiniteLoss`, of which the record tells as well, and `OSError` if the folder can't be written.
     """
     wanted = wanted or Wanted()
     missing: dict[int, TrialConfig] = {}
@@ -211,9 +211,9 @@ def _group(config: TrialConfig) -> tuple[int, str]:
     return config.epochs, config.evaluation_key or config.key
 
 
-def _order(config: TrialConfig) -> tuple[int, str, str, str]:
+def _order(config: TrialConfig) -> tuple[int | str, ...]:
     """Within a group, those that read the same encodings follow each other."""
-    return *_group(config), config.probe_features or "", config.probe_stn or ""
+    return *_group(config), *map(str, config.read)
 
 
 def _read_out(
@@ -273,6 +273,8 @@ def _failed(config: TrialConfig, study: Path, error: Exception, watch: Stopwatch
 
 
 def _frozen_stn(config: TrialConfig, place: Place) -> SpatialTransformer | None:
+    if config.front is not None:
+        return experiment.fit_front(config, TrialData(place.host, config, place.device))
     if config.stn_key is None:
         return None
     run_stn(config, place)

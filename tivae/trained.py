@@ -40,7 +40,8 @@ class TrainedModel:
         assert name is not None
         batch = Dataset(self._standardised(images))
         noise = self.model.noise(len(batch), generator(seed, "encoding noise")) if name == "sample" else None
-        return losses.features(self.model, batch, name, stn=probed_stn(self.config, self.stn), noise=noise).numpy()
+        stn = probed_stn(self.config, self.stn)
+        return losses.features(self.model, batch, name, stn=stn, noise=noise, orbit=self.config).numpy()
 
     @torch.no_grad()
     def reconstruct(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
@@ -82,7 +83,7 @@ def load(path: str | Path) -> TrainedModel:
     if record is None or record["status"] != "finished":
         raise FileNotFoundError(f"{folder} holds no finished trial; it must hold record.json and model.pt")
     config = TrialConfig.from_dict(record["config"])
-    stn = None if config.stn == "none" else records.load_stn(config, folder)
+    stn = None if not config.has_front else records.load_stn(config, folder)
     return TrainedModel(config, records.load_model(config, folder), stn)
 
 
@@ -95,5 +96,5 @@ def _checked(images: ArrayLike | Tensor, size: int) -> Tensor:
         return pixels
     # NaN compares as false, and is refused with the rest.
     if not torch.is_floating_point(pixels) or not (pixels.min() >= 0 and pixels.max() <= 1):
-        raise ValueError("images must be uint8 from 0 to 255 or floats from 0 to 1; standardised images are not taken")
+        raise ValueError("images must be uint8 from 0 to 255 or floats from 0 to 1; not standardised")
     return pixels.float() * 255

@@ -61,7 +61,7 @@ def numbers(
     `seed`, which also starts t-SNE: the same encodings give the same map. Encodings are not rescaled, since that
     would blow up latents that the model does not use.
 
-    Raises `NotSupported` where encodings are not finite, all equal, of fewer than two numbers, or fewer than four.
+    Raises `NotSupported` if encodings are not finite, all equal, of fewer than two numbers, or fewer than four.
     """
     both = np.concatenate([encodings[name] for name in TEST_SETS]).astype(np.float64)
     if len(labels) < 4 or both.shape[1] < 2:

@@ -33,7 +33,7 @@ def numbers(search: optuna.Study) -> pd.DataFrame:
     best: the best value so far, for a single objective; is_best: on the Pareto front, or the best trial. key: of the
     trial in the study's frames, missing where the search does not know it.
 
-    Raises `NotSupported` where no trial is complete.
+    Raises `NotSupported` if no trial is complete.
     """
     complete = _complete(search)
     names = objective_names(search)
@@ -133,7 +133,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     """History and importances of each objective."""
     search = sources.optuna_search()
     if search is None:
-        raise NotSupported("the study is no Optuna search")
+        raise NotSupported("the study is not an Optuna search")
     frame = numbers(search)
     counts = ", ".join(f"{count} {state}" for state, count in frame["state"].value_counts().items())
     about = f"{len(frame)} trials ({counts})."

@@ -19,7 +19,7 @@ WIDE = 30
 def draw(ax: Axes, frame: pd.DataFrame, x: str, y: str, largest: tuple[bool, bool]) -> Axes:
     """Complete trials by two objectives, hollow where another beats them in both, and the front's staircase.
 
-    frame: as of `optuna_plots.numbers`. largest: whether x and y are to be large.
+    frame: as in `optuna_plots.numbers`. largest: whether x and y are to be large.
     """
     complete = frame[frame["state"] == "complete"].assign(
         **{name: frame[name].astype("float64") * scale(name) for name in (x, y)}
@@ -71,7 +71,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     search = sources.optuna_search()
     names = [] if search is None else optuna_plots.objective_names(search)
     if search is None or len(names) != 2:
-        raise NotSupported("the study is no Optuna search of two objectives")
+        raise NotSupported("the study is not an Optuna search of two objectives")
     frame = optuna_plots.numbers(search)
     order = sorted(range(2), key=lambda place: names[place].endswith(("accuracy", "loss")))
     x, y = (names[place] for place in order)

@@ -7,7 +7,7 @@ frame with these columns, one row per trained model, kind and amount of warp:
     kind                              rotation, shift, shift_x or scale
     amount                            degrees clockwise, pixels (shift: right, down, left and up, each a fourth of the
                                       images; shift_x: to the right), or a factor
-    accuracy                          share of the warped test images that the probe classifies rightly
+    accuracy                          share of the warped test images that the probe classifies correctly
     images                            number of these images
 """
 
@@ -65,7 +65,7 @@ def measure(
     fewer = dataclasses.replace(config, train_images=min(train_images, available), validation_images=None)
     sets = TrialData(data, fewer, "cpu")
     training = sets.base_train() if fit == "base" else sets.augmented_train("probe warps")
-    encodings = losses.features(trained.model, training, features, stn=stn).numpy()
+    encodings = losses.features(trained.model, training, features, stn=stn, orbit=config).numpy()
     fitted = probe.fit(encodings, sets.train_labels, config)
 
     originals = torch.tensor(data.test_images[:images])
@@ -75,7 +75,7 @@ def measure(
     for kind in KINDS:
         for amount in kind.amounts:
             warped = known_warps.warped(originals, kind.name, amount, config)
-            seen = losses.features(trained.model, warped, features, stn=stn).numpy()
+            seen = losses.features(trained.model, warped, features, stn=stn, orbit=config).numpy()
             accuracy = fitted.accuracy(seen, labels)
             rows.append(known | {"kind": kind.name, "amount": amount, "accuracy": accuracy, "images": len(labels)})
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -14,7 +14,7 @@ from tivae.data.image_set import ImageSet
 def image_set_of(row: Mapping[str, Any] | pd.Series) -> ImageSet:
     """The data set of a row of `trials`; the default one where the row names none.
 
-    Raises `DataError` (a `ValueError`) where this version knows none of that name.
+    Raises `DataError` (a `ValueError`) if this version knows none of that name.
     """
     dataset, facts = (row.get(name) for name in ("dataset", "dataset_facts"))
     return catalogue.named(catalogue.DEFAULT if pd.isna(dataset) else str(dataset), None if pd.isna(facts) else facts)

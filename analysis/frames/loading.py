@@ -40,7 +40,7 @@ def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | No
 
     running: include trials that have not ended yet, with what their checkpoint says. recipe: of whose trials alone.
 
-    Raises `ValueError` where a path is no results folder or has symbolic links in it, or where no trial has ended.
+    Raises `ValueError` if a path is not a results folder or has symbolic links in it, or if no trial has ended.
     """
     if not paths:
         raise ValueError("no results folder is given; for example load('results/paper_grid')")
@@ -128,11 +128,11 @@ def _warn_of_disagreement(trials: pd.DataFrame) -> None:
     repeated = finished[finished["key"].duplicated(keep=False)]
     if repeated.empty:
         return
-    figures = repeated.groupby("key")[list(MAIN_METRICS)].nunique().max(axis=1)
-    differing = figures.index[figures > 1]
+    values = repeated.groupby("key")[list(MAIN_METRICS)].nunique().max(axis=1)
+    differing = values.index[values > 1]
     if len(differing):
         warnings.warn(
-            f"{len(differing)} trials finished in several of these folders with different figures "
+            f"{len(differing)} trials finished in several of these folders with different numbers "
             f"({differing[0]} is one); those of the first folder are taken",
             stacklevel=3,
         )

@@ -43,7 +43,7 @@ PIXELS = "squared standard deviations per pixel"
 
 def _accuracies() -> Iterator[Column]:
     for test in TEST_SETS:
-        yield number(f"{test}_accuracy", f"{test} test images that the probe classifies rightly", "share")
+        yield number(f"{test}_accuracy", f"{test} test images that the probe classifies correctly", "share")
 
 
 def _probe() -> Iterator[Column]:

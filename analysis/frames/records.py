@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
 from analysis.frames.metric_columns import TIMESTAMP
 from tivae.config import RENAMED
+from tivae.io import record as formats
+from tivae.io import record_index as index
 from tivae.io.files import DamagedFile
 from tivae.io.record import RECORD, NewerRecord, Record, read
 
@@ -41,9 +45,12 @@ def read_trials(folder: Path, running: bool = False) -> tuple[Columns, Columns]:
 
     Nothing that has a record is missing: a damaged one gives a row with status "damaged" and its `error`.
     """
-    trials: list[Row] = []
-    epochs = Columns()
-    for path in trial_folders(folder):
+    paths = trial_folders(folder)
+    kept, *values = index.unchanged(folder, _version(), [path.name for path in paths])
+    (trials, epochs), rows = map(Columns.with_values, values), []
+    for path in paths:
+        if path.name in kept:
+            continue
         try:
             found: tuple[Row, Part] | None = _ended(path)
         except FileNotFoundError:
@@ -51,9 +58,34 @@ def read_trials(folder: Path, running: bool = False) -> tuple[Columns, Columns]:
         except (DamagedFile, NewerRecord) as problem:
             found = {"key": path.name, "status": "damaged", "error": str(problem)}, {}
         if found is not None:
-            trials.append(found[0])
+            rows.append(found[0])
             epochs.extend(found[1])
-    return Columns.of(trials), epochs
+    trials.extend(Columns.of(rows).values)
+    return trials, epochs
+
+
+def write_index(folder: Path) -> None:
+    """Has `read_trials` of `folder` read only what changes from now on; what it gives stays the same."""
+    paths = trial_folders(folder)
+    # Taken before the records are read: one that is written meanwhile has another.
+    signatures = {path.name: index.signature(path) for path in paths}
+    trials, epochs = read_trials(folder)
+    settled = {
+        key: found
+        for key, status in zip(trials.values.get("key", []), trials.values.get("status", []), strict=True)
+        if status != "damaged" and (found := signatures.get(key)) is not None and index.is_settled(found)
+    }
+    if settled:
+        index.write(folder, _version(), settled, *(part.of_trials(settled) for part in (trials, epochs)))
+
+
+@functools.cache
+def _version() -> str:
+    """Names all that decides what is read of a record: columns, and the code that reads them."""
+    digest = hashlib.sha256(repr((_SECTIONS, _EPOCH_DTYPES, sorted(_TAKEN), RENAMED)).encode())
+    for module in (__file__, formats.__file__):
+        digest.update(Path(module).read_bytes())
+    return digest.hexdigest()
 
 
 class Columns:
@@ -62,6 +94,18 @@ class Columns:
     def __init__(self) -> None:
         self.values: dict[str, list[Any]] = {}
         self.length = 0
+
+    @classmethod
+    def with_values(cls, values: dict[str, list[Any]]) -> Columns:
+        """The columns `values`, which are of one length."""
+        columns = cls()
+        columns.values, columns.length = values, len(next(iter(values.values()), []))
+        return columns
+
+    def of_trials(self, keys: Collection[str]) -> dict[str, list[Any]]:
+        """The values of the rows with these keys."""
+        rows = [position for position, key in enumerate(self.values.get("key", [])) if key in keys]
+        return {name: [values[position] for position in rows] for name, values in self.values.items()}
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Columns:
@@ -109,7 +153,7 @@ def _ended(trial: Path) -> tuple[Row, Part]:
 
 
 def _running(trial: Path) -> tuple[Row, Part] | None:
-    """What is known of a trial that has no record, key and status at least; None where it has not begun."""
+    """What is known of a trial that has no record, key and status at least; None if it has not begun."""
     from tivae import records  # imports torch, which reading finished trials does not need
 
     found = records.begun(trial)

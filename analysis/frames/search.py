@@ -18,12 +18,12 @@ JOURNAL = "optuna_journal.log"
 
 
 def load_search(folder: Path) -> optuna.Study | None:
-    """The search in `<folder>/optuna_journal.log`, in memory, as it is now; None where there is no journal.
+    """The search in `<folder>/optuna_journal.log`, in memory, as it is now; None if there is no journal.
 
     Of several in one journal that named like the folder counts, or else the first. The journal is neither written
     nor locked: the search may be running, and a published copy may be read-only.
 
-    Raises `ValueError` naming the journal where it cannot be read or holds no search.
+    Raises `ValueError` naming the journal if it cannot be read or holds no search.
     """
     path = folder / JOURNAL
     if not path.is_file():
@@ -66,11 +66,11 @@ def objectives(search: optuna.Study | None) -> dict[str, bool]:
 
 
 def journal_of(study: Study) -> Path | None:
-    """The journal in the first of the study's folders that has one; None where none has."""
+    """The journal in the first of the study's folders that has one; None if none has."""
     return next((path for folder in study.folders.values() if (path := folder / JOURNAL).is_file()), None)
 
 
 def search_of(study: Study) -> optuna.Study | None:
-    """The search in `journal_of(study)`; None where there is no journal. Raises as `load_search`."""
+    """The search in `journal_of(study)`; None if there is no journal. Raises as `load_search`."""
     journal = journal_of(study)
     return None if journal is None else load_search(journal.parent)

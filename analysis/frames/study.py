@@ -156,7 +156,7 @@ class Study:
         return float((self.trials["wall_seconds"] - training).sum() + shared) / 3600
 
     def trial(self, key: str) -> Trial:
-        """The trial whose key is, or begins with, `key`. Raises `ValueError` where none or several do."""
+        """The trial whose key is, or begins with, `key`. Raises `ValueError` if none or several do."""
         keys = self.trials["key"]
         found = np.flatnonzero(keys == key)
         if not len(found):
@@ -169,7 +169,7 @@ class Study:
 
 
 def check_column(frame: pd.DataFrame, name: str) -> None:
-    """Raises `ValueError` with the nearest column where `name` is none of `frame`."""
+    """Raises `ValueError` with the nearest column if `name` is none of `frame`."""
     if name not in frame.columns:
         near = difflib.get_close_matches(str(name), list(frame.columns), n=1)
         hint = f"did you mean `{near[0]}`?" if near else "see `study.columns()`"

@@ -53,12 +53,15 @@ class Trial:
 
         All columns are int64. Raises `ValueError` where the file is missing or damaged.
         """
+        from tivae.io import packed  # imports torch
+
         content = self._load("predictions.pt")
         try:
+            content = packed.unpacked(content, self.results)
             arrays = {name: content[name].numpy() for name in ("labels", *TEST_SETS)}
             frame = pd.DataFrame({"image": np.arange(len(arrays["labels"])), "label": arrays["labels"]})
             return frame.assign(base=arrays["base"], augmented=arrays["augmented"]).astype("int64")
-        except (KeyError, AttributeError, ValueError, TypeError) as problem:
+        except (KeyError, AttributeError, ValueError, TypeError, FileNotFoundError) as problem:
             raise ValueError(f"{self.folder / 'predictions.pt'} does not hold labels, base and augmented") from problem
 
     def encodings(self, test_set: str = "base") -> np.ndarray:

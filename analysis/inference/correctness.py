@@ -1,4 +1,4 @@
-"""Which test images each trial classifies rightly, read once."""
+"""Which test images each trial classifies correctly, read once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KNOWN = ("base_accuracy", "augmented_accuracy")
 
 
 class Correctness(Protocol):
-    """Gives of a trial's metric a value per test image whose mean the metric is, or None where it is not known."""
+    """Gives of a trial's metric a value per test image whose mean the metric is, or None if it is not known."""
 
     def of(self, key: str, metric: str) -> Scores | None:
         """(N,), 0 or 1 for an accuracy."""
@@ -30,7 +30,7 @@ class FromPredictions:
         self._read: dict[str, dict[str, NDArray[np.bool_]] | None] = {}
 
     def of(self, key: str, metric: str) -> Scores | None:
-        """(N,), 1 where the image is classified rightly."""
+        """(N,), 1 where the image is classified correctly."""
         if metric not in _KNOWN:
             return None
         if key not in self._read:
@@ -48,7 +48,7 @@ class FromPredictions:
 
 
 def stacked(keys: Sequence[str], metric: str, scores: Correctness) -> Scores | None:
-    """(S, N), a row per trial; None where one is not known, or they are of different images."""
+    """(S, N), a row per trial; None if one is not known, or they are of different images."""
     rows = [scores.of(key, metric) for key in keys]
     known = [row for row in rows if row is not None]
     if not known or len(known) < len(rows) or len({len(row) for row in known}) > 1:

@@ -31,7 +31,7 @@ class Factorial:
         an interaction of such factors it is the difference of differences, "by how much the effect of one changes
         with the other". Of more than two levels there is an effect for each, against the mean of all. p_value: NaN with
         one seed, which judges no recipe.
-    seeds: their number; over: what the intervals are over, as of `crossed.Estimate`.
+    seeds: their number; over: what the intervals are over, as in `crossed.Estimate`.
     """
 
     effects: pd.DataFrame
@@ -62,7 +62,7 @@ def balanced(trials: pd.DataFrame, factors: Sequence[str]) -> Design:
     A factor that some trials leave unset is a level of its own there. A factor of one level is none. Seeds that lack
     a cell are left out.
 
-    Raises `ValueError` where no factor keeps two levels, or a cell holds several trials of one seed.
+    Raises `ValueError` if no factor keeps two levels, or a cell holds several trials of one seed.
     """
     frame = trials.assign(**{name: trials[name].astype(object).where(trials[name].notna(), UNSET) for name in factors})
     left_out: dict[str, list[object]] = {}
@@ -113,7 +113,7 @@ def factorial(
 
 
 def _least_crossed(frame: pd.DataFrame, factors: Sequence[str]) -> tuple[str, object] | None:
-    """The factor and level that lacks the largest share of its combinations; None where all are there."""
+    """The factor and level that lacks the largest share of its combinations; None if all are there."""
     there = frame.drop_duplicates(list(factors))
     counts = {name: there[name].value_counts() for name in factors}
     full = math.prod(len(found) for found in counts.values())

@@ -16,7 +16,7 @@ ImageMethod = Literal["wilson", "clopper-pearson"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval. `over` names what was sampled, "seeds" or "test images"; NaN where there is none."""
+    """A confidence interval. `over` names what was sampled, "seeds" or "test images"; NaN if there is none."""
 
     low: float
     high: float
@@ -36,7 +36,7 @@ class Summary:
 
 
 def summarise(values: ArrayLike, confidence: float = 0.95) -> Summary:
-    """Mean, standard deviation and interval over seeds of one figure per seed.
+    """Mean, standard deviation and interval over seeds of one number per seed.
 
     Raises `ValueError` for no value, or a missing one.
     """
@@ -67,7 +67,7 @@ def accuracy_interval(
 ) -> Interval:
     """Interval of one trained model's accuracy over test images; it does not hold what another seed would give.
 
-    accuracy: share of the `images` that are classified rightly. Wilson's score interval (1927), or the exact one of
+    accuracy: share of the `images` that are classified correctly. Wilson's score interval (1927), or the exact one of
     Clopper and Pearson (1934).
 
     Raises `ValueError` for an accuracy outside [0, 1], or no image.
@@ -87,7 +87,7 @@ def share_interval(count: float, of: int, confidence: float = 0.95) -> Interval:
 
 
 def finite_array(values: ArrayLike) -> NDArray[np.float64]:
-    """`values` as a vector of floats. Raises `ValueError` where it is empty or holds a value that is not finite."""
+    """`values` as a vector of floats. Raises `ValueError` if it is empty or holds a value that is not finite."""
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or not len(array):
         raise ValueError(f"values have shape {array.shape}; they must be a list of at least one number")

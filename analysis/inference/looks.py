@@ -25,7 +25,7 @@ MOST_LOOKS = 4
 class Looks:
     """Numbers of seeds, ascending, after each of which the claims are judged. One number is a usual, single look.
 
-    Raises `ValueError` where they do not ascend from 2 on.
+    Raises `ValueError` if they do not ascend from 2 on.
     """
 
     seeds: tuple[int, ...]
@@ -64,9 +64,9 @@ def write(folder: Path, looks: Looks) -> None:
 
 
 def read(folders: Mapping[str, Path]) -> Looks | None:
-    """The looks of a study in these folders; None where it has none, as where all seeds were asked for at once.
+    """The looks of a study in these folders; None if it has none, as where all seeds were asked for at once.
 
-    Raises `ValueError` where the file is damaged.
+    Raises `ValueError` if the file is damaged.
     """
     found = [path for folder in folders.values() if (path := folder / FILE).is_file()]
     if not found:

@@ -77,7 +77,7 @@ def seeds_for_paired_t(sd: float, difference: float, power: float = 0.8, alpha: 
     """Fewest seeds with which a two-sided paired t test finds `difference` with at least `power`.
 
     sd: of the paired difference, in the same unit. At least 2; at most 100,000, where it stops counting.
-    Raises `ValueError` where a value makes no sense.
+    Raises `ValueError` if a value makes no sense.
     """
     if not (sd >= 0 and difference != 0 and math.isfinite(difference) and 0 < power < 1 and 0 < alpha < 1):
         raise ValueError(
@@ -118,5 +118,5 @@ def power_of(seeds: int, sd: float, distance: float, image_variance: float = 0.0
 
 def _has_power(effect: float, seeds: int, power: float, alpha: float) -> bool:
     reached = float(TTestPower().power(effect, seeds, alpha))
-    # The noncentral t gives NaN where the power is 1 to all digits.
+    # The noncentral t gives NaN if the power is 1 to all digits.
     return math.isnan(reached) or reached >= power

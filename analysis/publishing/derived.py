@@ -10,9 +10,10 @@ import pandas as pd
 
 from analysis import formats, tables
 from analysis.frames.study import Study
+from analysis.publishing import cards, checklists, citation, cost, crate
 
 ABOUT = "about.json"
-# What says with which code and where figures were computed; a machine's name says nothing to others.
+# What says with which code and where numbers were computed; a machine's name means nothing to others.
 _ORIGIN = (
     *("device", "device_name", "threads", "kernels"),
     *("python", "torch", "torchvision", "numpy", "scikit_learn", "commit"),
@@ -20,7 +21,7 @@ _ORIGIN = (
 
 
 def of(study: Study, command: str) -> dict[Path, str]:
-    """The content of each file by its path in the copy; study: the copy; command: what ran it."""
+    """The content of each file by its path in the copy, but for the RO-Crate's; command: what ran the study."""
     made = {
         Path("trials.csv"): formats.csv(study.trials.drop(columns="study")),
         Path("epochs.csv"): formats.csv(study.epochs.drop(columns="study")),
@@ -29,7 +30,17 @@ def of(study: Study, command: str) -> dict[Path, str]:
         made[Path("tables") / f"{table.name}.csv"] = formats.csv(table.frame)
         made[Path("tables") / f"{table.name}.md"] = table.table.markdown()
     about = {"command": command, **origin(study)}
-    return made | {Path(ABOUT): json.dumps(about, indent=1) + "\n"}
+    made[Path(ABOUT)] = json.dumps(about, indent=1) + "\n"
+    made[Path("compute.md")] = cost.markdown(study)
+    made[Path("checklists.md")] = checklists.of(study, command)
+    made[Path("CITATION.cff")] = citation.of(study)
+    return made | cards.of(study)
+
+
+def described(folder: Path, study: Study, command: str) -> dict[Path, str]:
+    """The RO-Crate's file, which lists all others that are in the copy `folder`."""
+    files = {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()} - {Path(crate.NAME)}
+    return {Path(crate.NAME): crate.of(study, command, files)}
 
 
 def origin(study: Study) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def _trials(study: Study) -> list[Block]:
     if len(trials) > len(shown):
         rest = f"The first {len(shown)} of {len(trials)} trials; all of them are in trials.csv."
         blocks.insert(0, Paragraph(rest, strong=True))
-    blocks.append(Paragraph("Each trial alone, by its key; the same figures come out on the same kind of device:"))
+    blocks.append(Paragraph("Each trial alone, by its key; the same numbers come out on the same type of device:"))
     commands = []
     for _, row in shown.iterrows():
         try:

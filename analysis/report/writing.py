@@ -27,7 +27,7 @@ def write(
     output: the folder for them, `<results>/report` by default. told: called with the name of each group of figures as
     it is drawn.
 
-    Raises `ValueError` where no trial has ended yet, and `OSError` where the folder can't be written.
+    Raises `ValueError` if no trial has ended yet, and `OSError` if the folder can't be written.
     """
     study = analysis.load(results, running=True)
     if not study.trials["status"].isin(["finished", "failed", "damaged", "pruned"]).any():

@@ -30,7 +30,7 @@ def search(study: Study) -> StudyTable:
     """
     found = Sources(study).optuna_search()
     if found is None:
-        raise NotSupported("the study is no Optuna search")
+        raise NotSupported("the study is not an Optuna search")
     names = optuna_plots.objective_names(found)
     frame = optuna_plots.numbers(found)
     complete = frame[frame["state"] == "complete"]

@@ -17,7 +17,7 @@ _REMEDY = "start one with `ray start --head`, or give the host:port that it prin
 
 
 def check(address: str) -> None:
-    """Raises `ClusterError` where no cluster answers at `address` (`auto`, or host:port) or refuses this process."""
+    """Raises `ClusterError` if no cluster answers at `address` (`auto`, or host:port) or refuses this process."""
     shown = "any address that is known here (--address auto)" if address == AUTO else f"--address {address}"
     if address != AUTO:
         _connect(address, shown)

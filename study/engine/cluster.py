@@ -25,8 +25,10 @@ from study.storage.remote import Storage, StorageError
 from tivae import registry
 from tivae.io import provenance
 
-# A worker process on a busy node takes a while to start.
-PROBE_SECONDS = 90
+# Until it is told that nodes are waited for: a worker process takes a while to start, on a busy machine a minute.
+PATIENCE_SECONDS = 20.0
+# For what a node has written to be seen here: NFS keeps what it knows of a folder for half a minute.
+ARRIVAL_SECONDS = 60.0
 LOOK_INTERVAL = 1.0
 # Environment variables that change what a trial computes, or how fast.
 HANDED_ON = ("TIVAE_KERNELS",)
@@ -109,19 +111,46 @@ _accelerators = _Accelerators()
 
 def nodes(seconds: float = 0.0) -> list[Node]:
     """The nodes that are alive and have said within `seconds` what torch finds there; the head without CPUs as well."""
-    alive = {node["NodeID"]: node for node in ray.nodes() if node["Alive"]}
-    able = [key for key, node in alive.items() if node["Resources"].get("CPU")]
-    found = _accelerators.look(able, seconds)
+    able = {node["NodeID"]: node for node in ray.nodes() if _can_run(node)}
+    found = _accelerators.look(list(able), seconds)
     return [
-        Node(
-            key,
-            alive[key].get("NodeManagerHostname") or alive[key]["NodeManagerAddress"],
-            alive[key]["Resources"]["CPU"],
-            alive[key]["Resources"].get("GPU", 0.0),
-            accelerator,
-        )
+        Node(key, _name(able[key]), able[key]["Resources"]["CPU"], able[key]["Resources"].get("GPU", 0.0), accelerator)
         for key, accelerator in found.items()
     ]
+
+
+def awaited(seconds: float, say: Callable[[str], None]) -> list[Node]:
+    """The nodes as of `nodes`, after each has started a worker, or `seconds` have passed; tells which it waits for.
+
+    Raises `ClusterError` where none of those that have CPUs has started one.
+    """
+    found = nodes(min(PATIENCE_SECONDS, seconds))
+    if not _starting(found):
+        return found
+    say(f"waiting for a worker to start on {', '.join(_starting(found))} (--node-timeout: {seconds:g} s)")
+    found = nodes(max(0.0, seconds - PATIENCE_SECONDS))
+    if (missing := _starting(found)) and not found:
+        raise ClusterError(
+            f"no worker has started within {seconds:g} s on {', '.join(missing)}; see what keeps them busy, or give "
+            "--node-timeout more seconds"
+        )
+    if missing:
+        say(f"{', '.join(missing)}: no worker has started there within {seconds:g} s; used as soon as one has")
+    return found
+
+
+def _starting(found: Sequence[Node]) -> list[str]:
+    """The names of the nodes with CPUs that are not among `found`."""
+    known = {node.id for node in found}
+    return [_name(node) for node in ray.nodes() if _can_run(node) and node["NodeID"] not in known]
+
+
+def _can_run(node: dict[str, Any]) -> bool:
+    return bool(node["Alive"] and node["Resources"].get("CPU"))
+
+
+def _name(node: dict[str, Any]) -> str:
+    return str(node.get("NodeManagerHostname") or node["NodeManagerAddress"])
 
 
 def _ask(node: str) -> Any:
@@ -129,18 +158,28 @@ def _ask(node: str) -> Any:
     return ray.remote(num_cpus=0)(devices.accelerator).options(scheduling_strategy=there).remote()
 
 
-def check_storage(storage: Storage, options: SlotOptions) -> None:
-    """Has every node that can run trials write to the storage what the others can see.
+def check_storage(storage: Storage, options: SlotOptions, seconds: float) -> None:
+    """Has every node that can run trials, and has said so, write to the storage what the others can see.
 
-    Raises `StorageError` naming a node that can't, and why.
+    seconds: for a worker to start, and for the storage to answer it.
+
+    Raises `StorageError` naming a node that can't, and why, and `ClusterError` where a worker does not start.
     """
     token = uuid.uuid4().hex
     storage.lay_out(token)
-    able = [node for node in nodes(PROBE_SECONDS) if options.available([node])]
-    answers = _asked(storage, token, able)
-    came = storage.answers(token)
+    able = [node for node in nodes() if options.available([node])]
+    begun, answers = _asked(storage, token, able, seconds)
+    wrote = {node for node, reason in answers.items() if reason is None}
+    came = storage.answers(token, wrote, ARRIVAL_SECONDS)
     for node in able:
-        reason = answers.get(node.id, "it did not answer") or (None if node.id in came else "its file does not appear")
+        if node.id not in begun:
+            raise ClusterError(
+                f"no worker has started within {seconds:g} s on {node.name}, which would have tried the storage; see "
+                "what keeps it busy, or give --node-timeout more seconds"
+            )
+        reason = answers.get(node.id, f"it does not answer there within {seconds:g} s, see --node-timeout")
+        if reason is None and node.id not in came:
+            reason = "what it writes there does not appear here: its folder of that name is another"
         if reason is not None:
             raise StorageError(
                 f"the node {node.name} can't use the storage {storage.shown} ({reason}); "
@@ -213,29 +252,44 @@ def _not_started(address: str | None, error: Exception) -> str:
     if "No node info found" in reason:
         return (
             f"this machine is no node of the cluster at {address}; give the command on one of its nodes, make this "
-            f"machine one with `ray start --address {address}`, or send the command as a Ray job (see README)"
+            f"machine one with `ray start --address {address}`, or send the command as a Ray job (see study/CLUSTER.md)"
         )
     return f"the Ray cluster at {address} can't be joined ({reason}); check that Python and Ray are the same there"
 
 
-def _asked(storage: Storage, token: str, able: Sequence[Node]) -> dict[str, str | None]:
-    """What each node says of the storage: None, or a reason; nodes that do not answer in time are missing."""
-    check = ray.remote(num_cpus=0, max_retries=0)(_check_from_there)
-    asked = {
+def _asked(
+    storage: Storage, token: str, able: Sequence[Node], seconds: float
+) -> tuple[set[str], dict[str, str | None]]:
+    """The nodes whose worker has started, and what each says of the storage, None or a reason, if it does in time."""
+    check = ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(_check_from_there)
+    asked: dict[Any, str] = {
         check.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(
             storage, token, node.id
         ): node.id
         for node in able
     }
-    ready, _ = ray.wait(list(asked), num_returns=len(asked), timeout=PROBE_SECONDS)
+    begun: set[str] = set()
     answers: dict[str, str | None] = {}
-    for reference in ready:
-        try:
-            answers[asked[reference]] = ray.get(reference)
-        except ray.exceptions.RayError as error:
-            answers[asked[reference]] = " ".join(str(error).split())[-300:]
-    return answers
+    # First each says that it has started, then what came of it.
+    for _ in range(2):
+        ready: tuple[list[Any], Any] = ([], [])
+        if asked:
+            ready = ray.wait(list(asked), num_returns=len(asked), timeout=seconds)
+        for stream in ready[0]:
+            begun.add(asked[stream])
+            try:
+                answer: Any = ray.get(next(stream))
+            except ray.exceptions.RayError as error:
+                answers[asked.pop(stream)] = " ".join(str(error).split())[-300:]
+            else:
+                answers |= {} if answer == _STARTED else {asked[stream]: answer}
+        asked = {stream: node for stream, node in asked.items() if node in begun and node not in answers}
+    return begun, answers
 
 
-def _check_from_there(storage: Storage, token: str, node: str) -> str | None:
-    return storage.check_from_here(token, node)
+_STARTED = "started"
+
+
+def _check_from_there(storage: Storage, token: str, node: str) -> Iterator[str | None]:
+    yield _STARTED
+    yield storage.check_from_here(token, node)

@@ -28,7 +28,7 @@ class Node:
     """A machine that can run trials.
 
     cpus, gpus: what Ray may give of it; to Ray 2.58 and later a Mac has a GPU as others have. accelerator: what torch
-    there finds, cuda or mps; None where it finds none.
+    there finds, cuda or mps; None if it finds none.
     """
 
     id: str
@@ -98,9 +98,9 @@ class SlotOptions:
         )
 
     def pools(self, nodes: Sequence[Node]) -> list[Pool]:
-        """The slots as of `available`, all that was asked for being there.
+        """The slots as in `available`, all that was asked for being there.
 
-        Raises `DeviceError` where a type that `devices` names is not there, or where there is no slot at all.
+        Raises `DeviceError` if a type that `devices` names is not there, or if there is no slot at all.
         """
         found = self.available(nodes)
         has = _in_words(nodes)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ray.tune.search import Searcher
 
 from study.engine.devices import Pool
 from study.engine.load import Key, Load
+from study.engine.worker import rows_of
 from study.jobs import Job
 from study.search.searched_jobs import SearchedJobs
 
+# Of all workers together, at most, unless one would wait for longer than that with its epochs: a report costs the
+# driver milliseconds, whatever is in it.
+REPORTS_PER_SECOND, MOST_REPORT_SECONDS = 10.0, 10.0
 # A job whose worker died is given out again this often; a trial that raises is recorded and not run again.
 MAX_RETRIES = 3
 
@@ -30,21 +34,15 @@ class Dispatcher(Searcher):
     A job whose worker died, whose pool is gone or whose device lacks an operation is put back, and goes on from its
     last epoch on whatever pool it is given to next: on another than that on which its worker died, where it can.
 
-    give_up: called with each job that can't be run, and the reason.
-    more: a search, asked for further jobs when a slot would be idle without them.
+    search: asked for further jobs when a slot would be idle without them, and whether a trial is to be stopped.
     """
 
-    def __init__(
-        self,
-        jobs: Sequence[Job],
-        pools: Sequence[Pool],
-        give_up: Callable[[Job, str], None],
-        more: SearchedJobs | None = None,
-    ):
+    def __init__(self, jobs: Sequence[Job], pools: Sequence[Pool], search: SearchedJobs | None = None):
         super().__init__()
-        self._give_up = give_up
-        self._more = more
-        self._intermediate = more.intermediate if more is not None else None
+        self._search, self._is_searched = search, search is None
+        self._given_up: list[tuple[Job, str]] = []
+        # By Tune's trial, the epoch after which it was given up.
+        self._pruned: dict[str, int] = {}
         self._asked_costs: list[float] = []
         self._load = Load(pools)
         self._waiting = deque(jobs)
@@ -58,10 +56,12 @@ class Dispatcher(Searcher):
         self._died_on: dict[str, set[Key]] = {}
         self._put_back: set[str] = set()
         self._withdrawn: set[str] = set()
+        self._stranded: list[str] = []
 
     def suggest(self, trial_id: str) -> Any:
         """The next job as Tune's config, None where it must wait, `FINISHED` where no job is left or can be run."""
-        for job in self._ready():
+        # Asked after each report, mostly with all slots taken.
+        for job in self._ready() if self._load.has_room() else ():
             pool = self._load.room(job, *self._waiting_work(), self._died_on.get(job.key, ()))
             if pool is not None:
                 return self._give(job, pool, trial_id)
@@ -71,13 +71,14 @@ class Dispatcher(Searcher):
         return None if self._given else Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Learns the speed of the trial's pool, in cost per second."""
-        if trial_id not in self._given or not result.get("wall_seconds"):
+        """Learns the speed of the trial's pool, in cost per second, of the last epoch reported."""
+        rows = rows_of(result)
+        if trial_id not in self._given or not rows or not rows[-1].get("wall_seconds"):
             return
         job, pool = self._given[trial_id]
         # Only deaths that no epoch came between count: on machines that come and go a long trial may see many.
         self._deaths.pop(job.key, None)
-        self._load.measured(pool, job.epoch_cost / result["wall_seconds"])
+        self._load.measured(pool, job.epoch_cost / rows[-1]["wall_seconds"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Frees the slot; after an STN, its trials may start, or are given up with its reason."""
@@ -105,16 +106,38 @@ class Dispatcher(Searcher):
         """Whether the job of this Tune trial has not ended with it, and will be given out again."""
         return trial_id in self._put_back
 
+    def should_prune(self, trial_id: str, report: Mapping[str, Any]) -> bool:
+        """Whether the search gives the trial up after any epoch of this report."""
+        if (search := self._search) is None:
+            return False
+        for row in rows_of(report):
+            # One that has finished by now is worth more than a trial given up.
+            if search.should_prune(self.job(trial_id), row) and "status" not in report:
+                self._pruned[trial_id] = row["epoch"]
+                break
+        return trial_id in self._pruned
+
+    def pruned_after(self, trial_id: str) -> int | None:
+        """The epoch after which the search gave the trial up; None where it has not."""
+        return self._pruned.get(trial_id)
+
+    def given_up(self) -> list[tuple[Job, str]]:
+        """The jobs, with the reason, that turned out since this was last asked to be such as can't be run."""
+        found, self._given_up = self._given_up, []
+        return found
+
     def resize(self, pools: Sequence[Pool]) -> None:
         """From now on these are the pools; `stranded` trials are those on one that is gone."""
         self._load.pools = list(pools)
+        there = {pool.key for pool in pools}
+        self._stranded = [trial_id for trial_id, (_, pool) in self._given.items() if pool.key not in there]
         if pools and not self._load.everything_runs_everywhere:
             self._give_up_unfitting()
 
     def stranded(self) -> list[str]:
-        """Tune's trials on a pool that has no slot any more."""
-        there = {pool.key for pool in self._load.pools}
-        return [trial_id for trial_id, (_, pool) in self._given.items() if pool.key not in there]
+        """Tune's trials on a pool that has no slot any more, given out before it was gone."""
+        self._stranded = [trial_id for trial_id in self._stranded if trial_id in self._given]
+        return self._stranded
 
     def withdraw(self, trial_id: str) -> None:
         """The trial is about to be stopped before it has started; its job goes elsewhere."""
@@ -128,19 +151,22 @@ class Dispatcher(Searcher):
     def _ready(self) -> Iterator[Job]:
         """The jobs that may start, in order; a search is asked where all that waits waits for an STN."""
         seen: set[tuple[str, ...]] = set()
-        for job in list(self._waiting):
+        for job in tuple(self._waiting):
             # Where one job finds no room, none that is like it does.
             if self._may_start(job) and job.operations not in seen:
                 seen.add(job.operations)
                 yield job
         # No more than could run: a search learns from trials that have ended.
-        while self._more is not None and not seen and len(self._waiting) < self._load.slots and self._load.has_room():
-            jobs = self._more.ask()
-            if not jobs:
-                self._more = None
+        search = self._search
+        while search is not None and not self._is_searched and not seen and self._has_idle_slots():
+            jobs = search.ask()
+            self._is_searched = not jobs
             for asked in jobs:
                 self._add(asked)
             yield from (job for job in jobs if job in self._waiting and self._may_start(job))
+
+    def _has_idle_slots(self) -> bool:
+        return len(self._waiting) < self._load.slots and self._load.has_room()
 
     def _may_start(self, job: Job) -> bool:
         """Whether what it needs is there, and nobody else makes what it makes."""
@@ -148,7 +174,7 @@ class Dispatcher(Searcher):
 
     def _waiting_work(self) -> tuple[float, float]:
         """Number and cost of the jobs that wait, those included that a search will come upon."""
-        left = self._more.left if self._more is not None and self._asked_costs else 0
+        left = self._search.left if self._search is not None and self._asked_costs else 0
         each = sum(self._asked_costs) / max(1, len(self._asked_costs))
         return len(self._waiting), self._waiting_cost + left * each
 
@@ -156,7 +182,12 @@ class Dispatcher(Searcher):
         self._remove(job)
         self._given[trial_id] = (job, pool)
         self._load.take(pool)
-        return {"job": job.to_text(), "pool": _as_config(pool), "intermediate": self._intermediate}
+        return {
+            "job": job.to_text(),
+            "pool": _as_config(pool),
+            "intermediate": None if self._search is None else self._search.intermediate,
+            "report_seconds": min(self._load.slots / REPORTS_PER_SECOND, MOST_REPORT_SECONDS),
+        }
 
     def _add(self, job: Job) -> None:
         makers = self._makers.setdefault(job.makes, [])
@@ -188,7 +219,7 @@ class Dispatcher(Searcher):
         for job in [job for job in self._waiting if is_lost(job)]:
             self._remove(job)
             self._makers[job.makes].remove(job)
-            self._give_up(job, reason)
+            self._given_up.append((job, reason))
 
     def _remove(self, job: Job) -> None:
         self._waiting.remove(job)

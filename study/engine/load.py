@@ -69,29 +69,29 @@ class Load:
         """
         fitting = self.fitting(job)
         fitting = [pool for pool in fitting if pool.key not in avoided] or fitting
-        fitting = sorted(fitting, key=lambda pool: -self._speed(pool))
+        elsewhere = self._mean_speeds()
+        known = {pool.key: self._measured.get(pool.key) or elsewhere.get(pool.device) for pool in fitting}
+        speeds = {pool.key: known[pool.key] or SPEED_AT_FIRST[pool.device] for pool in fitting}
+        fitting = sorted(fitting, key=lambda pool: -speeds[pool.key])
+
+        def is_worth_it(pool: Pool) -> bool:
+            """Whether `pool` would end the job before the faster pools have done everything that waits."""
+            speed = speeds[pool.key]
+            faster = (other for other in fitting if speeds[other.key] > MUCH_FASTER * speed)
+            together = sum(other.slots * speeds[other.key] for other in faster)
+            margin = 1.0 if known[pool.key] is not None else MARGIN_AT_FIRST
+            return together == 0 or margin * job.cost / speed <= waiting_cost / together
+
         # The last jobs would wait for one pool beside a free other.
         for spare in (0, 1) if waiting_jobs > self.slots else (0,):
             for pool in fitting:
-                has_room = self._taken[pool.key] < pool.slots + spare * pool.is_full
-                if has_room and self._is_worth_it(job, pool, fitting, waiting_cost):
+                if self._taken[pool.key] < pool.slots + spare * pool.is_full and is_worth_it(pool):
                     return pool
         return None
 
-    def _is_worth_it(self, job: Job, pool: Pool, fitting: Sequence[Pool], waiting_cost: float) -> bool:
-        """Whether `pool` would end the job before the faster pools have done everything that waits."""
-        speed = self._speed(pool)
-        faster = [other for other in fitting if self._speed(other) > MUCH_FASTER * speed]
-        together = sum(other.slots * self._speed(other) for other in faster)
-        margin = 1.0 if self._known_speed(pool) is not None else MARGIN_AT_FIRST
-        return together == 0 or margin * job.cost / speed <= waiting_cost / together
-
-    def _speed(self, pool: Pool) -> float:
-        return self._known_speed(pool) or SPEED_AT_FIRST[pool.device]
-
-    def _known_speed(self, pool: Pool) -> float | None:
-        """As measured there, or on the same type of device elsewhere."""
-        if pool.key in self._measured:
-            return self._measured[pool.key]
-        alike = [speed for (_, device), speed in self._measured.items() if device == pool.device]
-        return sum(alike) / len(alike) if alike else None
+    def _mean_speeds(self) -> dict[str, float]:
+        """By type of device, of the pools on which it was measured."""
+        measured: dict[str, list[float]] = {}
+        for (_, device), speed in self._measured.items():
+            measured.setdefault(device, []).append(speed)
+        return {device: sum(speeds) / len(speeds) for device, speeds in measured.items()}

@@ -14,7 +14,7 @@ _NEEDED_BYTES = 8 * 2**20
 
 
 def obstacle() -> str | None:
-    """The cause and its remedy, on one line; None where none is known."""
+    """The cause and its remedy, on one line; None if none is known."""
     place = Path(os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR") or "/tmp")  # nosec B108 (as Ray has it)
     if len(os.fsencode(place / _SOCKET)) > _LONGEST:
         most = _LONGEST - len(_SOCKET) - 1

@@ -16,7 +16,7 @@ from typing import Any
 TOKEN_FILE = Path("~/.ray/auth_token")
 EXIT_LOST = 1
 WATCH_SECONDS = 0.1
-# Without these nothing goes on.
+# Without these nothing continues.
 _VITAL = {"gcs_server": "control store", "raylet": "node manager (raylet)"}
 
 

@@ -1,25 +1,60 @@
-"""Which trials of Tune's are stopped: those to be pruned, and those that wait for a device that is gone."""
+"""Tune's loop with a thousand workers: which trials are stopped, and how many events are taken at once."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import time
 from typing import Any
 
+import ray
+from ray.air.execution._internal import RayActorManager
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from study.engine.dispatcher import Dispatcher
 
+# Events are gathered for so long for each future that Tune waits for: 10 ms with a hundred workers.
+GATHERING_SECONDS, MOST_GATHERING_SECONDS = 1e-4, 0.05
+# With fewer each event is taken at once.
+FEW_FUTURES = 50
 
-class Scheduler(FIFOScheduler):
-    """Tune's first-in-first-out order, without its walk through all trials at every step.
 
-    should_prune: called with each row that a trial reports, whether it is to be stopped.
+class ActorManager(RayActorManager):
+    """Tune's manager of actors, which takes all events that are there.
+
+    Tune looks through all futures for each single event, which with a thousand workers takes longer than what follows.
     """
 
-    def __init__(self, dispatcher: Dispatcher, should_prune: Callable[[Trial, dict[str, Any]], bool]):
+    _last = 0.0
+
+    def next(self, timeout: float | None = None) -> bool:
+        """Takes the next event, and those that have come since the last call; False where none comes in time."""
+        waiting = self._actor_task_events.num_futures
+        if waiting > FEW_FUTURES:
+            until = self._last + min(waiting * GATHERING_SECONDS, MOST_GATHERING_SECONDS)
+            time.sleep(max(0.0, until - time.monotonic()))
+        self._last = time.monotonic()
+        if not super().next(timeout):
+            return False
+        if waiting > FEW_FUTURES:
+            self._take_all()
+        return True
+
+    def _take_all(self) -> None:
+        events = self._actor_task_events
+        futures = list(events.get_futures())
+        ready, _ = ray.wait(futures, num_returns=len(futures), timeout=0) if futures else ([], [])
+        for future in ready:
+            # An event may do away with others.
+            if future in events._tracked_futures:
+                events.resolve_future(future)
+
+
+class Scheduler(FIFOScheduler):
+    """Tune's first-in-first-out order, without its walk through all trials at every step."""
+
+    def __init__(self, dispatcher: Dispatcher):
         super().__init__()  # type: ignore[no-untyped-call]
-        self._dispatcher, self._should_prune = dispatcher, should_prune
+        self._dispatcher = dispatcher
         self._trials: dict[str, Trial] = {}
 
     # Tune saves its scheduler with the experiment; a search is saved in its own storage.
@@ -32,7 +67,8 @@ class Scheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Stop or continue, after an epoch."""
-        return str(FIFOScheduler.STOP if self._should_prune(trial, result) else FIFOScheduler.CONTINUE)
+        prunes = self._dispatcher.should_prune(trial.trial_id, result)
+        return str(FIFOScheduler.STOP if prunes else FIFOScheduler.CONTINUE)
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """None: Tune starts pending trials in their order by itself. Before that, stranded ones are withdrawn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -10,10 +11,13 @@ from pathlib import Path
 import ray
 from rich.console import Console
 
-from study.engine import devices, tune
+from study.engine import cluster, devices, tune
+from study.engine.dispatcher import Dispatcher
+from study.engine.worker import Supplies
 from study.jobs import Job
 from study.monitor.display import Display
 from study.monitor.mlflow_log import MLflow
+from study.monitor.observer import Observer
 from study.monitor.progress import Progress, duration
 from study.monitor.status_file import StatusFile
 from study.monitor.tensorboard import TensorBoard
@@ -42,50 +46,55 @@ def work(
 
     Raises `ClusterError`, `DeviceError`, `StorageError`, `MLflowError` and `DataError` before anything runs.
     """
-    study, storage = place.study, place.storage
     wanted = devices.SlotOptions.of(options)
     # All of them before anything runs: one that is missing is bad input.
     data = {images.name: load(images, options.data) for images in _image_sets(jobs, search)}
     with contextlib.ExitStack() as stack:
-        loggers = _loggers(study, options)
+        loggers = _loggers(place.study, options)
         with console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
             dashboard = stack.enter_context(
-                tune.session(options.address, dashboard=options.dashboard, again=options.again)
+                cluster.session(options.address, dashboard=options.dashboard, again=options.again)
             )
-        wanted.pools(tune.nodes(tune.PROBE_SECONDS))
+        say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        wanted.pools(cluster.awaited(options.node_timeout, say))
         if options.address is not None:
-            tune.check_storage(storage, wanted)
-        unknown = 0 if search is None else search.left
-        before = len(finished) if search is None else search.ended
-        score = None if search is None else search.score
-        display = Display(Progress(jobs, 1, before, time.monotonic, unknown, score), console)
+            cluster.check_storage(place.storage, wanted, options.node_timeout)
+        display = Display(_progress(jobs, finished, place.study, search), console)
         progress = display.progress
-        slots = tune.LiveSlots(wanted, display.say)
+        slots = cluster.LiveSlots(wanted, display.say)
         progress.resize(sum(pool.slots for pool in slots()))
-        _consider(finished if search is None else search.finished(), study, progress)
-        console.print(
-            f"{len(jobs) or unknown} {'trials' if search else 'jobs'} on {devices.named(slots())}; results in {study}",
-            highlight=False,
-            soft_wrap=True,
-        )
+        what = f"{progress.unknown} trials" if search else f"{len(jobs)} jobs"
+        say(f"{what} on {devices.named(slots())}; results in {place.study}")
         if options.dashboard and dashboard is not None:
-            console.print(
-                f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)",
-                highlight=False,
-            )
+            say(f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)")
         # The copies of this process would be one more of 55 MB each.
         shared = {name: ray.put(images) for name, images in data.items()}
         del data
-        recorder = Recorder(study, storage, place.frames, loggers, None if search is None else search.tell)
+        supplies = Supplies(
+            data=shared, storage=place.storage, wanted=options.wanted, time_limit=options.time_limit_seconds
+        )
+        recorder = Recorder(place.study, place.storage, place.frames, loggers, None if search is None else search.tell)
         recorder.mirror.send_unfinished([part for job in jobs for part in job.parts])
-        more = None if search is None else SearchedJobs(search, study, progress)
-        with _status(study, progress) as status, contextlib.closing(recorder), display:
-            watchers = tune.Watchers(recorder.ended, recorder.reported, status.update)
-            tune.run(
-                jobs, slots, shared, study, display, watchers, options.wanted, more, storage, options.time_limit_seconds
-            )
+        dispatcher = Dispatcher(jobs, slots(), None if search is None else SearchedJobs(search, place.study, progress))
+        with _status(place.study, progress) as status, contextlib.closing(recorder), display:
+            tune.run(dispatcher, slots, supplies, Observer(display, recorder, status.update), place.study)
             progress.lost_nodes = progress.waiting > 0 and not slots()
-    console.print(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}", highlight=False, soft_wrap=True)
+    say(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}")
+    return progress
+
+
+def _progress(
+    jobs: Sequence[Job], finished: Sequence[TrialConfig], study: Path, search: OptunaSearch | None
+) -> Progress:
+    """At the start of a run, on one slot; the best of an earlier run is the best so far."""
+    if search is None:
+        progress = Progress(jobs, 1, len(finished), time.monotonic)
+    else:
+        progress = Progress(jobs, 1, search.ended, time.monotonic, search.left, search.score)
+        finished = search.finished()
+    for config in finished:
+        record = records.read(records.trial_folder(study, config.key)) or {}
+        progress.consider(Job("trial", config), record.get("metrics", {}).get(progress.score.metric))
     return progress
 
 
@@ -98,13 +107,6 @@ def _image_sets(jobs: Sequence[Job], search: OptunaSearch | None) -> list[ImageS
 def _loggers(study: Path, options: RunOptions) -> list[Logger]:
     loggers: list[Logger] = [TensorBoard(study)] if options.tensorboard else []
     return loggers + ([MLflow(options.mlflow, study)] if options.mlflow is not None else [])
-
-
-def _consider(finished: Sequence[TrialConfig], study: Path, progress: Progress) -> None:
-    """The best of an earlier run is the best so far."""
-    for config in finished:
-        record = records.read(records.trial_folder(study, config.key)) or {}
-        progress.consider(Job("trial", config), record.get("metrics", {}).get(progress.score.metric))
 
 
 @contextlib.contextmanager

@@ -2,88 +2,48 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
+from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 
-from study.engine.cluster import PROBE_SECONDS, LiveSlots, check_storage, nodes, session
-from study.engine.devices import ClusterError, Pool
+from study.engine.devices import Pool
 from study.engine.dispatcher import Dispatcher
-from study.engine.scheduler import Scheduler
-from study.engine.worker import REPORTED, work
+from study.engine.scheduler import ActorManager, Scheduler
+from study.engine.worker import Supplies, rows_of, work
 from study.jobs import Job
-from study.monitor.display import Display
+from study.monitor.observer import Observer
 from study.monitor.progress import duration, label
-from study.search.searched_jobs import SearchedJobs
-from study.storage.remote import Storage
-from tivae.stages import Wanted
-
-__all__ = ["PROBE_SECONDS", "ClusterError", "LiveSlots", "Watchers", "check_storage", "nodes", "run", "session"]
 
 TUNE_FOLDER = "tune"
 # Every node has it.
 NODE_LABEL = "ray.io/node-id"
 
 
-@dataclass(frozen=True)
-class Watchers:
-    """What is told in this process of the jobs as they go on.
-
-    ended: once for each job, with what its worker reported last: `status` (finished, failed or pruned), `error`,
-    `recorded` (whether its worker has written its record) and its metrics. reported: each epoch's figures.
-    stepped: all that runs, several times a second.
-    """
-
-    ended: Callable[[Job, dict[str, Any]], None]
-    reported: Callable[[Job, dict[str, Any]], None]
-    stepped: Callable[[], None]
-
-
 def run(
-    jobs: Sequence[Job],
-    slots: Callable[[], Sequence[Pool]],
-    data: Mapping[str, ray.ObjectRef[Any]],
-    study: Path,
-    display: Display,
-    watchers: Watchers,
-    wanted: Wanted | None = None,
-    more: SearchedJobs | None = None,
-    storage: Storage | None = None,
-    time_limit: float | None = None,
+    dispatcher: Dispatcher, slots: Callable[[], Sequence[Pool]], supplies: Supplies, observer: Observer, study: Path
 ) -> None:
-    """Runs all jobs on the pools that `slots` gives at each time.
+    """Runs the dispatcher's jobs on the pools that `slots` gives at each time; the observer is told of each.
 
-    data: the `Images` of each data set, in Ray's object store, from where each node has its copy.
-    wanted, time_limit: see `worker.work`. more: a search, whose jobs are run as it comes upon them. storage: where
-    the workers leave their records; the folder `study` unless given.
-
-    Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials; the
-    display's progress tells what has ended.
+    Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials.
     """
     # Tune's own files of an earlier run: the trials' records are what a study continues from.
     shutil.rmtree(study / TUNE_FOLDER, ignore_errors=True)
-    events = _Events(display, watchers, slots, more, time_limit)
-    dispatcher = Dispatcher(jobs, slots(), give_up=events.give_up, more=more)
-    events.dispatcher = dispatcher
-    storage = storage or Storage(str(study.resolve()))
-    trainable = tune.with_parameters(work, data=data, storage=storage, wanted=wanted or Wanted(), time_limit=time_limit)
+    events = _Events(dispatcher, observer, slots, supplies.time_limit)
     tuner = tune.Tuner(
-        tune.with_resources(trainable, _resources),
+        tune.with_resources(tune.with_parameters(work, supplies=supplies), _resources),
         tune_config=tune.TuneConfig(
             search_alg=dispatcher,
             # The dispatcher says when it is over: a job that has to be given out again is another trial of Tune's.
             num_samples=-1,
-            scheduler=Scheduler(dispatcher, events.should_prune),
+            scheduler=Scheduler(dispatcher),
             reuse_actors=True,
             trial_dirname_creator=_folder_name,
             trial_name_creator=_folder_name,
@@ -97,29 +57,30 @@ def run(
             verbose=0,
         ),
     )
+    # By its name there, as Tune lets nobody choose it.
+    controllers: Any = tune_controller
+    controllers.RayActorManager = ActorManager
     # It would repeat, without their reasons, which trials failed.
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
     tuner.fit()
+    events.give_up()
 
 
 class _Events(tune.Callback):
-    """Passes Tune's events on to the bookkeeping and the display."""
+    """Tells the observer what Tune's events mean for the dispatcher's jobs."""
 
     def __init__(
         self,
-        display: Display,
-        watchers: Watchers,
+        dispatcher: Dispatcher,
+        observer: Observer,
         slots: Callable[[], Sequence[Pool]],
-        more: SearchedJobs | None,
         time_limit: float | None,
     ):
-        self._progress, self._display, self._watchers = display.progress, display, watchers
-        self._slots, self._pools, self._more = slots, slots(), more
-        self.dispatcher: Dispatcher | None = None
-        self._time_limit = time_limit
+        self._dispatcher, self._observer, self._time_limit = dispatcher, observer, time_limit
+        self._slots, self._pools = slots, slots()
         self._heard: dict[str, float] = {}
+        # Kept here, as the dispatcher lets go of a job before its end is told.
         self._jobs: dict[str, Job] = {}
-        self._pruned: set[str] = set()
         self._told: set[tuple[str, ...]] = set()
 
     # Tune saves its callbacks with the experiment; the display can't be saved, and needs not be.
@@ -129,62 +90,53 @@ class _Events(tune.Callback):
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         pools = self._slots()
         if pools is not self._pools:
-            assert self.dispatcher is not None
             self._pools = pools
-            self._progress.resize(sum(pool.slots for pool in pools))
-            self.dispatcher.resize(pools)
+            self._observer.resized(sum(pool.slots for pool in pools))
+            self._dispatcher.resize(pools)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        self._display.tick()
-        self._watchers.stepped()
+        self.give_up()
+        self._observer.step()
+
+    def give_up(self) -> None:
+        """Tells of the jobs that will never run."""
+        for job, reason in self._dispatcher.given_up():
+            self._observer.failed(job, reason)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        assert self.dispatcher is not None
-        job = self._jobs[trial.trial_id] = self.dispatcher.job(trial.trial_id)
-        self._progress.start(job, trial.config["pool"]["device"])
+        job = self._jobs[trial.trial_id] = self._dispatcher.job(trial.trial_id)
+        self._observer.started(job, trial.config["pool"]["device"])
         self._heard[trial.trial_id] = time.monotonic()
 
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         self._heard[trial.trial_id] = time.monotonic()
-        if "epoch" in result:
-            for notice in str(result.get("notices", "")).splitlines():
-                self._display.say(f"note {self._jobs[trial.trial_id].key}: {notice}")
-            self._progress.report(self._jobs[trial.trial_id], result)
-            # Tune adds a dozen fields of its own.
-            row = {name: result[name] for name in (*REPORTED, trial.config.get("intermediate")) if name in result}
-            self._watchers.reported(self._jobs[trial.trial_id], row)
-
-    def should_prune(self, trial: Trial, row: dict[str, Any]) -> bool:
-        """Whether a search gives the trial up, which is remembered for its end."""
-        if self._more is not None and self._more.should_prune(self._jobs[trial.trial_id], row):
-            self._pruned.add(trial.trial_id)
-        return trial.trial_id in self._pruned
+        if rows := rows_of(result):
+            self._observer.reported(self._jobs[trial.trial_id], rows)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         job, result = self._jobs.pop(trial.trial_id, None), trial.last_result or {}
         _forget_statistics(trial)
         if job is None:  # withdrawn before it started
             return
-        if trial.trial_id in self._pruned:
-            self._ended(job, {"status": "pruned", "error": None, "recorded": False, "epoch": result.get("epoch", 0)})
+        if (epoch := self._dispatcher.pruned_after(trial.trial_id)) is not None:
+            self._observer.ended(job, {"status": "pruned", "error": None, "epoch": epoch})
         elif result.get("status") == "unsupported":
             self._unsupported(job, trial, result["error"])
         # Tune calls interrupted trials complete as well: only a worker's last word has a status.
         elif "status" in result:
-            self._ended(job, result | {"recorded": "records" in result})
+            self._observer.ended(job, result)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         _forget_statistics(trial)
         reason = self._overdue(trial) or _reason(trial)
         # One whose worker died while it started has not been running.
         job = self._jobs.pop(trial.trial_id, None) or Job.from_text(trial.config["job"])
-        if self._is_put_back(trial):
-            self._progress.put_back(job)
-            self._display.say(f"again {job.key} {label(job)}: it goes on from its last epoch ({reason})")
-            return
-        self._ended(job, {"status": "failed", "error": reason, "recorded": False})
+        if self._dispatcher.was_put_back(trial.trial_id):
+            self._observer.put_back(job, reason)
+        else:
+            self._observer.failed(job, reason)
 
     def _overdue(self, trial: Trial) -> str | None:
         silent = time.monotonic() - self._heard.pop(trial.trial_id, time.monotonic())
@@ -192,34 +144,16 @@ class _Events(tune.Callback):
             return None
         return f"no epoch ended within {duration(self._time_limit)}; see --time-limit"
 
-    def give_up(self, job: Job, reason: str) -> None:
-        """A job that never ran."""
-        self._ended(job, {"status": "failed", "error": reason, "recorded": False})
-
     def _unsupported(self, job: Job, trial: Trial, reason: str) -> None:
         place = trial.config["pool"]["place"]
-        if not self._is_put_back(trial):
+        if not self._dispatcher.was_put_back(trial.trial_id):
             lacks = f"{place} lacks an operation that it needs ({reason}), and there is no other device"
-            self._ended(job, {"status": "failed", "error": lacks, "recorded": False})
+            self._observer.failed(job, lacks)
             return
-        self._progress.put_back(job)
+        self._observer.put_back(job)
         if (place, *job.operations) not in self._told:
             self._told.add((place, *job.operations))
-            self._display.say(f"{place} can't run {label(job)} ({reason}); this and all that are like it go elsewhere")
-
-    def _is_put_back(self, trial: Trial) -> bool:
-        assert self.dispatcher is not None
-        return self.dispatcher.was_put_back(trial.trial_id)
-
-    def _ended(self, job: Job, result: dict[str, Any]) -> None:
-        """A job has ended: its trials each with what their records say or, without these, as the job did."""
-        found = json.loads(result.get("records", "{}"))
-        trials = {key: {**record["metrics"], **record, "recorded": True} for key, record in found.items()}
-        self._progress.end(job, result, trials)
-        for part in job.trials or [job]:
-            ended = trials.get(part.key, result)
-            self._display.ended(part, ended)
-            self._watchers.ended(part, ended)
+            self._observer.say(f"{place} can't run {label(job)} ({reason}); trials like it run elsewhere")
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:

@@ -9,6 +9,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,64 +29,65 @@ from tivae.training.loop import EpochRow, epoch_file
 
 STDERR = 2
 
-# The figures of an epoch that the driver shows.
+# The metrics of an epoch that the driver shows.
 REPORTED = (
     *("epoch", "wall_seconds", "images_per_second"),
     *("train_loss", "train_alignment_loss", "base_loss", "augmented_loss"),
 )
 
 
-def work(
-    config: dict[str, Any],
-    *,
-    data: Mapping[str, ray.ObjectRef[Any]],
-    storage: Storage,
-    wanted: Wanted,
-    time_limit: float | None = None,
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Supplies:
+    """What workers are given besides their jobs.
+
+    data: the `Images` of each data set, in Ray's object store, of which only a job's come to its node. storage: where
+    records and checkpoints are left. wanted: what is computed of trials besides what their configs say. time_limit:
+    seconds from one epoch or trial to the next, after which a worker ends itself.
+    """
+
+    data: Mapping[str, ray.ObjectRef[Any]]
+    storage: Storage
+    wanted: Wanted = field(default_factory=Wanted)
+    time_limit: float | None = None
+
+
+def work(config: dict[str, Any], *, supplies: Supplies) -> None:
     """Runs one job, reporting each epoch; its records and checkpoints are left on the storage.
 
     config: `job` (`Job.to_text`) and `pool` (device, threads), as the dispatcher makes it; `intermediate`: the metric
-    that a search prunes by, to be reported after every epoch, or None.
-    data: the `Images` of each data set, of which only the job's come to this node.
-    wanted: what is computed of trials besides. time_limit: seconds from one report or trial to the next, after which
-    this process ends itself.
+    that a search prunes by, to be reported of every epoch, or None; `report_seconds`: see `Reports`.
 
     What the device lacks is reported as the status `unsupported`, and nothing is recorded.
 
     Raises what a full or broken device raises: Tune then replaces this process, and the job is given out again.
     """
-    with _watched(time_limit) as alive:
+    with _watched(supplies.time_limit) as alive:
         try:
-            _work(config, data, storage, wanted, alive)
+            _work(config, supplies, alive)
         finally:
             # Until its next job the process would keep it from the others on the device.
             device_support.release(config["pool"]["device"])
 
 
-def _work(
-    config: dict[str, Any],
-    data: Mapping[str, ray.ObjectRef[Any]],
-    storage: Storage,
-    wanted: Wanted,
-    alive: Callable[[], None],
-) -> None:
+def _work(config: dict[str, Any], supplies: Supplies, alive: Callable[[], None]) -> None:
     began = time.perf_counter()
     job, pool = Job.from_text(config["job"]), config["pool"]
     _prepare(pool["threads"])
     with registry.importing():
-        chosen(wanted.measures)
-    pretraining = job.job_type == "stn"
-    lacking = device_support.missing(job.config, pool["device"], pretraining=pretraining, measures=wanted.measures)
+        chosen(supplies.wanted.measures)
+    lacking = device_support.missing(
+        job.config, pool["device"], pretraining=job.job_type == "stn", measures=supplies.wanted.measures
+    )
     if lacking is not None:
         tune.report({"status": "unsupported", "error": lacking})
         return
+    reports = Reports(config["report_seconds"])
     try:
-        found = _run(job, config, data, storage, wanted, alive)
+        found = _run(job, config, supplies, alive, reports)
     except (FileExistsError, NotADirectoryError) as error:
         # Of this job's folder alone: something else lies in its place.
         why = f"{records.reason(error)}; remove what lies in the place of a folder"
-        tune.report({"status": "failed", "error": why})
+        tune.report(reports.last({"status": "failed", "error": why}))
         return
     except OSError:
         # Nothing could be written: Tune must know, or the job would count as done.
@@ -94,27 +96,22 @@ def _work(
         if device_support.is_to_blame(pool["device"], error):
             raise
         # An STN's failure is told, not raised: Tune would run the same bug again.
-        tune.report({"status": "failed", "error": records.reason(error)})
+        tune.report(reports.last({"status": "failed", "error": records.reason(error)}))
         return
     # As text: Tune would keep statistics of each number.
     told = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
     done = {"status": "finished", "error": None, "records": json.dumps(told)}
-    tune.report(done | {"busy_seconds": time.perf_counter() - began})
+    tune.report(reports.last(done | {"busy_seconds": time.perf_counter() - began}))
 
 
 def _run(
-    job: Job,
-    config: dict[str, Any],
-    data: Mapping[str, ray.ObjectRef[Any]],
-    storage: Storage,
-    wanted: Wanted,
-    alive: Callable[[], None],
+    job: Job, config: dict[str, Any], supplies: Supplies, alive: Callable[[], None], reports: Reports
 ) -> list[dict[str, Any]]:
     """The records of the job's STN or trials, which are on the storage when this returns."""
     intermediate = config.get("intermediate")
     reported = REPORTED if intermediate is None else (*REPORTED, intermediate)
-    with storage.at_hand(*job.parts) as (study, send), _noted() as notices:
-        place = Place(ray.get(data[job.config.dataset]), config["pool"]["device"], study)
+    with supplies.storage.at_hand(*job.parts) as (study, send), _noted() as notices:
+        place = Place(ray.get(supplies.data[job.config.dataset]), config["pool"]["device"], study)
         kept = [epoch_file(Path(CHECKPOINT), trial.config.epochs).name for trial in job.trials]
         kept.append(CHECKPOINT)
 
@@ -124,9 +121,9 @@ def _run(
             except OSError as error:
                 # The next epoch's may pass; a result is worth more than a checkpoint.
                 logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
-            losses = {name: row[name] for name in reported if name in row}
-            # Given in every row, as Tune carries over what a row leaves out.
-            tune.report(losses | {"notices": "\n".join(notices)})
+            shown = {name: row[name] for name in reported if name in row}
+            if (report := reports.due(shown | ({"notices": list(notices)} if notices else {}))) is not None:
+                tune.report(report)
             notices.clear()
             alive()
 
@@ -135,10 +132,42 @@ def _run(
         else:
             estimated = intermediate if intermediate in METRICS else None
             configs = [trial.config for trial in job.trials]
-            wanted = dataclasses.replace(wanted, intermediate=estimated)
+            wanted = dataclasses.replace(supplies.wanted, intermediate=estimated)
             found = stages.run_trials(configs, place, report, lambda _: alive(), wanted=wanted)
         send()
     return found
+
+
+class Reports:
+    """Gathers the rows of epochs, so that a worker reports every `seconds` at most; nothing is left out.
+
+    Each report costs the driver milliseconds, and it may have a thousand workers; clock: seconds.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic):
+        self._seconds, self._clock = seconds, clock
+        self._rows: list[dict[str, Any]] = []
+        self._reported = -float("inf")
+
+    def due(self, row: dict[str, Any]) -> dict[str, Any] | None:
+        """The report of this row and those before it; None where it is not time yet."""
+        self._rows.append(row)
+        if self._clock() - self._reported < self._seconds:
+            return None
+        self._reported = self._clock()
+        return self.last({})
+
+    def last(self, done: dict[str, Any]) -> dict[str, Any]:
+        """The report `done` with the rows that have not been reported."""
+        # As text: Tune would keep statistics of each number.
+        rows, self._rows = json.dumps(self._rows), []
+        return done | {"rows": rows}
+
+
+def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The epochs of a report: the inverse of `Reports`."""
+    rows: list[dict[str, Any]] = json.loads(report.get("rows", "[]"))
+    return rows
 
 
 @contextlib.contextmanager

@@ -7,9 +7,10 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Any
 
-from rich.console import Console, Group
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
 from rich.markup import escape
+from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
@@ -20,6 +21,12 @@ from study.monitor.progress import Progress, Score, duration, in_words, label
 # Seconds between two lines, or two pictures, about the same thing.
 LINE_INTERVAL = 30.0
 REFRESH_INTERVAL = 0.5
+# Of the time, at most, that is spent on pictures.
+REFRESH_SHARE = 0.01
+# Running jobs of a line; the file status.json has all.
+SHOWN_IN_LINES = 8
+# Of the live table: rows that are shown on a terminal of any height, and lines beside the rows.
+FEWEST_ROWS, OTHER_LINES = 4, 9
 # Lines of the live table; all failures are in the dataframe.
 SHOWN_FAILURES = 3
 # First words of a line that are in colour.
@@ -32,7 +39,7 @@ class Display:
     def __init__(self, progress: Progress, console: Console):
         self.progress, self.console = progress, console
         self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._shown = -float("inf")
+        self._shown, self._took = -float("inf"), 0.0
 
     def __enter__(self) -> Display:
         if self._live is not None:
@@ -47,15 +54,23 @@ class Display:
 
     def tick(self) -> None:
         """Redraws the table, or prints a line about where the study stands, if it is time."""
-        interval = REFRESH_INTERVAL if self._live is not None else LINE_INTERVAL
+        interval = max(REFRESH_INTERVAL, self._took / REFRESH_SHARE) if self._live is not None else LINE_INTERVAL
         if time.monotonic() - self._shown < interval:
             return
         self._shown = time.monotonic()
         if self._live is not None:
-            self._live.update(live_view(self.progress, self.console.width), refresh=True)
+            self._live.update(self._picture(), refresh=True)
+            self._took = time.monotonic() - self._shown
         elif self.progress.running:
-            states = "; ".join(_in_words(running.job, running.row) for running in self.progress.running.values())
-            self.say(f"{summary(self.progress)} | {states}")
+            running = list(self.progress.running.values())
+            states = [_in_words(job.job, job.row) for job in running[:SHOWN_IN_LINES]]
+            more = [f"and {len(running) - SHOWN_IN_LINES} more"] if len(running) > SHOWN_IN_LINES else []
+            self.say(f"{summary(self.progress)} | {'; '.join(states + more)}")
+
+    def _picture(self) -> _Picture:
+        """The view in its present size: rich would lay it out again at each line that is printed above it."""
+        view = live_view(self.progress, self.console.width, self.console.height)
+        return _Picture(self.console.render_lines(view, pad=False))
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
         """Says how a job ended."""
@@ -76,9 +91,21 @@ class Display:
         self.console.print(line, soft_wrap=True)
 
 
-def live_view(progress: Progress, width: int = 120) -> Group:
-    """What runs, what failed last, the best so far and the counts."""
-    parts: list[Table | Text] = [running_table(progress, width)]
+class _Picture:
+    """Lines as they have been laid out."""
+
+    def __init__(self, lines: list[list[Segment]]):
+        self._lines = lines
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for line in self._lines:
+            yield from line
+            yield Segment.line()
+
+
+def live_view(progress: Progress, width: int = 120, height: int = 50) -> Group:
+    """What runs, as many rows of it as fit, what failed last, the best so far and the counts."""
+    parts: list[Table | Text] = [running_table(progress, width, max(FEWEST_ROWS, height - OTHER_LINES))]
     if progress.failures:
         last = progress.failures[-SHOWN_FAILURES:]
         parts.append(failures_table((job.key, label(job), reason) for job, reason in last))
@@ -90,11 +117,15 @@ def live_view(progress: Progress, width: int = 120) -> Group:
     return Group(*parts, Text(summary(progress)))
 
 
-def running_table(progress: Progress, width: int = 120) -> Table:
-    """A row for each running job."""
-    jobs = progress.running.items()
-    rows = ((key, label(running.job), running.device, running.job.epochs, running.row) for key, running in jobs)
-    return table_of(rows, width)
+def running_table(progress: Progress, width: int = 120, most: int = 1000) -> Table:
+    """A row for each running job, of the first `most`, with a line on how many more there are."""
+    jobs = list(progress.running.items())
+    shown = jobs if len(jobs) <= most else jobs[: most - 1]
+    rows = ((key, label(running.job), running.device, running.job.epochs, running.row) for key, running in shown)
+    table = table_of(rows, width)
+    if len(shown) < len(jobs):
+        table.add_row("", Text(f"... and {len(jobs) - len(shown)} more run"))
+    return table
 
 
 # The columns of the live table, and the letters across from which each is shown: what runs and how far it is, always.
@@ -165,8 +196,8 @@ def _outcome(score: Score, result: dict[str, Any]) -> str:
 
 def _in_words(job: Job, row: dict[str, Any]) -> str:
     loss = row.get("train_loss", row.get("train_alignment_loss"))
-    figures = f", loss {_number(loss)}" if loss is not None else ""
-    return f"{label(job)}: epoch {int(row.get('epoch', 0))}/{job.epochs}{figures}"
+    metrics = f", loss {_number(loss)}" if loss is not None else ""
+    return f"{label(job)}: epoch {int(row.get('epoch', 0))}/{job.epochs}{metrics}"
 
 
 def _number(value: float | None) -> str:

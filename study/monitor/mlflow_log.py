@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ class MLflow:
             ) from error
         self._failed = False
 
-    def reported(self, job: Job, row: dict[str, Any]) -> None:
+    def reported(self, job: Job, rows: Sequence[dict[str, Any]]) -> None:
         """Nothing: a run is written when its job has ended."""
 
     def ended(self, job: Job, record: dict[str, Any]) -> None:

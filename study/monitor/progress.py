@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ EPOCH_SHARE = 0.9
 
 @dataclass
 class RunningJob:
-    """A job that a worker has; `row` holds the figures of its last epoch."""
+    """A job that a worker has; `row` holds the metrics of its last epoch."""
 
     job: Job
     device: str
@@ -85,8 +86,9 @@ class Progress:
         # Cost per second and slot, of the last epochs that were reported.
         self._speeds: deque[float] = deque(maxlen=4 * slots)
         self._measured: set[tuple[str, ...]] = set()
-        self._unfinished_cost = sum(job.cost for job in jobs)
         self.jobs = list(jobs)
+        self._cost = self._unfinished_cost = sum(job.cost for job in jobs)
+        self._operations = {job.operations for job in jobs}
         self.unknown = unknown
         self.trials = sum(len(job.trials) for job in jobs) + finished_before + unknown
         self.finished = finished_before
@@ -118,7 +120,9 @@ class Progress:
     def add(self, job: Job) -> None:
         """A search has come upon a job; a trial is one of the `unknown`."""
         self.jobs.append(job)
+        self._cost += job.cost
         self._unfinished_cost += job.cost
+        self._operations.add(job.operations)
         self.unknown -= job.job_type == "trial"
 
     def know(self, left: int) -> None:
@@ -180,7 +184,7 @@ class Progress:
         rests = [self._rest(running, speed) for running in self.running.values()]
         waiting = self._unfinished_cost - sum(running.job.cost for running in self.running.values())
         if self.unknown and self.jobs:
-            waiting += self.unknown * sum(job.cost for job in self.jobs) / len(self.jobs)
+            waiting += self.unknown * self._cost / len(self.jobs)
         # Neither all slots together nor the job with most left to do can be faster than this.
         left = max((waiting + sum(rests)) / self._slots, max(rests, default=0.0)) / speed
         return max(1.0, left) if self.running or waiting > 0 else left
@@ -192,7 +196,7 @@ class Progress:
             return None
         speeds = sorted(self._speeds)
         spread = (speeds[-1 - len(speeds) // 10] / speeds[len(speeds) // 10] - 1) / 2
-        unknown = {job.operations for job in self.jobs} - self._measured
+        unknown = self._operations - self._measured
         share = min(0.6, 0.05 + spread + (COST_ERROR if unknown or self.unknown else 0.0))
         return middle * (1 - share), middle * (1 + share)
 
@@ -215,6 +219,7 @@ def in_words(between: tuple[float, float] | None) -> str:
     return f"{first} to {high}" if unit == other and unit in ("s", "min") else f"{low} to {high}"
 
 
+@functools.lru_cache(maxsize=4096)
 def label(job: Job) -> str:
     """A job in a few words: what distinguishes it within a study, its settings unlike the paper's among it."""
     config = job.config

@@ -27,7 +27,7 @@ Status = dict[str, Any]
 class LivePage:
     """What the server answers, read anew from the study's folder when it is asked for, and not too often.
 
-    status: where the study stands now, as `study.status` has it; None where it is not known.
+    status: where the study stands now, as `study.status` has it; None if it is not known.
     """
 
     def __init__(self, study: Path, status: Callable[[], Status | None]):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 class Utilisation:
     """Adds up slots and jobs over a run; clock: seconds.
 
-    Times are taken here, when a job's end is told, so that the clocks of other machines need not agree with this one.
+    Times are taken here, when the end of a job is reported: clocks of other machines need not agree with this one.
     """
 
     def __init__(self, slots: int, clock: Callable[[], float]):
@@ -31,7 +31,7 @@ class Utilisation:
         self._inside.append((now - busy_seconds, now))
 
     def share(self) -> float | None:
-        """The share in [0, 1] over the whole run; None where there was no time or no slot."""
+        """The share in [0, 1] over the whole run; None if there was no time or no slot."""
         return self._until(self._clock())
 
     def share_while_filled(self) -> float | None:

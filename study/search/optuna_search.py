@@ -29,12 +29,12 @@ class OptunaSearch:
     """The search of the folder `study`, opened or continued.
 
     Each Optuna trial holds, as a user attribute, the `key` of the trial it stands for. One that an interruption left
-    running is handed out again first and goes on from its checkpoint; one that has a record already is reported
+    running is handed out again first and continues from its checkpoint; one that has a record already is reported
     from that. A trial that Optuna suggests twice is run once, and reported twice.
 
     trials: in place of the search's own number. small: makes the small version of a trial, for `--quick`.
 
-    Raises `FolderError` where the folder holds a search for something else, or a journal that can't be read.
+    Raises `FolderError` if the folder holds a search for something else, or a journal that can't be read.
     """
 
     def __init__(
@@ -83,11 +83,11 @@ class OptunaSearch:
 
     @property
     def pruned_by(self) -> str | None:
-        """The metric that must be reported after every epoch; None where nothing is pruned."""
+        """The metric that must be reported after every epoch; None if nothing is pruned."""
         return None if self.search.pruner.name == "none" else next(iter(self.search.objectives))
 
     def ask(self) -> TrialConfig | None:
-        """The next trial to run; None where all trials have been asked for."""
+        """The next trial to run; None if all trials have been asked for."""
         while (trial := self._asked()) is not None:
             try:
                 config = self._config(trial)
@@ -170,7 +170,7 @@ class OptunaSearch:
             self.optuna_study.add_trial(trial)
 
     def _point(self, record: Result) -> tuple[dict[str, Any], list[float]] | None:
-        """A finished trial as parameters and objectives; None where it is no point of this search."""
+        """A finished trial as parameters and objectives; None if it is no point of this search."""
         try:
             config = TrialConfig.from_dict(record["config"])
             chosen = self.search.choose(lambda item: getattr(config, item.name))

@@ -24,7 +24,7 @@ def opened(search: Search, folder: Path) -> optuna.Study:
 
     A journal that was cut or changed is read as far as it is whole; what was cut off is kept beside it.
 
-    Raises `FolderError` where it is a search for something else, or can't be read at all.
+    Raises `FolderError` if it is a search for something else, or can't be read at all.
     """
     path = folder / JOURNAL
     # The folder is ours alone, so that a lock in it is what a killed process left.
@@ -115,7 +115,7 @@ def _compatible(before: BaseDistribution, now: BaseDistribution) -> bool:
 
 
 def _repair(path: Path) -> Path | None:
-    """Cuts a journal before its first line that is none, and returns where the rest was put; None where all is well.
+    """Cuts a journal before its first line that is none, and returns where the rest was put; None if all is well.
 
     Optuna refuses a whole journal for a line that a kill or a full disk left half written.
     """

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from study.jobs import Job, stn_job
+from study.jobs import Job, stn_job, trial_job
 from study.monitor.progress import Progress
 from study.search.optuna_search import OptunaSearch
 
@@ -33,7 +33,7 @@ class SearchedJobs:
         jobs = []
         if config is not None:
             stn = stn_job(config, self._study)
-            jobs = ([stn] if stn is not None else []) + [Job("trial", config)]
+            jobs = ([stn] if stn is not None else []) + [trial_job([config], self._study)]
         for job in jobs:
             self._progress.add(job)
         self._progress.know(self._search.left)

@@ -41,7 +41,7 @@ class Choices:
         return source.choice(self.values)
 
     def encoded(self, value: Any) -> Any:
-        """The label of a value. Raises `ValueError` where it is none of the choices."""
+        """The label of a value. Raises `ValueError` if it is none of the choices."""
         return self.labels[self.values.index(value)]
 
     def distribution(self) -> optuna.distributions.BaseDistribution:
@@ -80,7 +80,7 @@ class Interval:
         return round(number) if self.whole else number
 
     def encoded(self, value: Any) -> Any:
-        """The value itself. Raises `ValueError` where it lies outside, or between two steps."""
+        """The value itself. Raises `ValueError` if it lies outside, or between two steps."""
         if isinstance(value, bool) or not isinstance(value, int | float) or not self.low <= value <= self.high:
             raise ValueError(value)
         if self.whole and (value != int(value) or (value - self.low) % self.step):

@@ -38,7 +38,7 @@ def factor(name: str, node: Node, *, searched: bool = False) -> Factor:
     `values`, `range`, `linspace` and `logspace` join in the order of the file. Where the factor is `searched`, it has
     either `values` or one of the ranges `range`, `log_range`, `uniform` and `log_uniform`.
 
-    Raises `SpaceError` for an unknown field, no values, a range from high to low and any other shape; where the
+    Raises `SpaceError` for an unknown field, no values, a range from high to low and any other shape; if the
     factor is searched, for a value that the field refuses as well.
     """
     check_field(name, node.place)
@@ -92,7 +92,7 @@ def seeds(node: Node) -> Factor:
 
 
 def check_field(name: str, place: str) -> None:
-    """Raises `SpaceError` with the nearest known name where `name` is no field of a trial."""
+    """Raises `SpaceError` with the nearest known name if `name` is no field of a trial."""
     try:
         check_field_name(name)
     except ConfigError as error:
@@ -110,7 +110,7 @@ def entries(node: Node, key: str, rule: str = "it must hold lines of `name: valu
 
 
 def check_keys(node: Node, known: tuple[str, ...], what: str) -> None:
-    """Raises `SpaceError` where the mapping holds another key than the known ones."""
+    """Raises `SpaceError` if the mapping holds another key than the known ones."""
     for key, part in node.value.items():
         if key in known:
             continue

@@ -140,7 +140,7 @@ def varied_fields(names: Iterable[str], grids: Sequence[Grid], configs: Sequence
 def in_order(factors: Mapping[str, Factor]) -> list[Factor]:
     """In the order of the file, except that one comes after those that its condition names.
 
-    Raises `SpaceError` where conditions wait for each other.
+    Raises `SpaceError` if conditions wait for each other.
     """
     waiting, ordered = dict(factors), []
     while waiting:

@@ -80,7 +80,7 @@ class Search:
         return [TrialConfig(dataset=node.value).images for node in nodes] or [TrialConfig().images]
 
     def config(self, chosen: Mapping[str, Any]) -> TrialConfig:
-        """The trial of the parameters' values. Raises `ConfigError` where they do not go together."""
+        """The trial of the parameters' values. Raises `ConfigError` if they do not go together."""
         return TrialConfig(**{name: node.value for name, node in self.settings.items()} | dict(chosen))
 
     def choose(self, value_of: Callable[[Factor], Any]) -> dict[str, Any]:
@@ -93,7 +93,7 @@ class Search:
         return chosen
 
     def drawn(self, count: int) -> list[TrialConfig]:
-        """Trials at random, the same in each call. Raises `SpaceError` where one can't be run."""
+        """Trials at random, the same in each call. Raises `SpaceError` if one can't be run."""
         # Nothing is kept secret by it.
         source = random.Random(0)  # nosec B311
         return [self._valid(self.choose(lambda item: item.domain.draw(source))) for _ in range(count)]

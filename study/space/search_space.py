@@ -47,7 +47,7 @@ def available() -> list[Path]:
 def find(name_or_path: str) -> Path:
     """The file of a search space given by its name in `search_spaces/`, from any folder, or by its path.
 
-    Raises `SpaceError` with the known names where there is none.
+    Raises `SpaceError` with the known names if there is none.
     """
     known = {path.stem: path for path in available()}
     if name_or_path in known:
@@ -126,7 +126,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     >>> parse_override("latent_dim={range: [2, 8, 2]}")
     ('latent_dim', {'range': [2, 8, 2]})
 
-    Raises `SpaceError` where there is no name, no "=" or no readable value.
+    Raises `SpaceError` if there is no name, no "=" or no readable value.
     """
     name, equals, value = text.partition("=")
     name = name.strip()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 import analysis
+from analysis.frames.records import write_index
 from study.storage.remote import Storage
 from tivae.io import files
 from tivae.io.files import LinkedFolder
@@ -33,7 +34,7 @@ class FolderError(ValueError):
 def opened(results: Path, name: str) -> Iterator[Path]:
     """The folder of the study `name`, made where it is missing, held by this process alone.
 
-    Raises `FolderError` where it can't be written, or where another process runs the same study.
+    Raises `FolderError` if it can't be written, or if another process runs the same study.
     """
     study = results / name
     try:
@@ -64,7 +65,7 @@ def _opened_lock(path: Path) -> TextIO:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NONBLOCK | os.O_NOFOLLOW, 0o666)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)
-        raise FolderError(f"{path} is no regular file; remove it")
+        raise FolderError(f"{path} is not a regular file; remove it")
     return open(descriptor, "a+")
 
 
@@ -91,7 +92,7 @@ class Frames:
             self.write()
 
     def write(self) -> analysis.Study | None:
-        """Rewrites both and returns them; None where no trial has ended yet."""
+        """Rewrites both and returns them; None if no trial has ended yet."""
         started = time.monotonic()
         try:
             study = analysis.load(self._study)
@@ -99,6 +100,7 @@ class Frames:
             return None
         else:
             analysis.write(study, self._study)
+            write_index(self._study)
             return study
         finally:
             self._written = time.monotonic()

@@ -31,7 +31,7 @@ def held(storage: Storage, study: Path) -> Iterator[None]:
 
     study: its folder on this machine, which this process has locked. Where both are one there is nothing more to do.
 
-    Raises `StorageError` where the storage can't be written or does not answer, or another run has the study.
+    Raises `StorageError` if the storage can't be written or does not answer, or another run has the study.
     """
     if storage.folder is not None and storage.folder.resolve() == study.resolve():
         yield

@@ -17,10 +17,10 @@ from tivae.io.record import RECORD
 
 
 class Logger(Protocol):
-    """Writes figures for a tool to show, in this process."""
+    """Writes metrics for a tool to show, in this process."""
 
-    def reported(self, job: Job, row: dict[str, Any]) -> None:
-        """An epoch has ended."""
+    def reported(self, job: Job, rows: Sequence[dict[str, Any]]) -> None:
+        """Epochs have ended, in this order."""
 
     def ended(self, job: Job, record: dict[str, Any]) -> None:
         """The job has ended with this record."""
@@ -48,16 +48,16 @@ class Recorder:
         self._loggers, self._tell = loggers, tell
         self.mirror = Mirror(storage, study)
 
-    def reported(self, job: Job, row: dict[str, Any]) -> None:
-        """An epoch has ended."""
+    def reported(self, job: Job, rows: Sequence[dict[str, Any]]) -> None:
+        """Epochs have ended, in this order."""
         for logger in self._loggers:
-            logger.reported(job, row)
+            logger.reported(job, rows)
 
-    def ended(self, job: Job, result: dict[str, Any]) -> None:
-        """A job has ended; `result` as of `engine.Watchers`."""
+    def ended(self, job: Job, result: dict[str, Any], *, is_recorded: bool) -> None:
+        """A job has ended with `result` (status, error, metrics); is_recorded: whether its worker has written that."""
         part = job.part
         self.mirror.bring(part)
-        if job.job_type == "trial" and not result["recorded"]:
+        if job.job_type == "trial" and not is_recorded:
             # What it left of epochs belongs to its record.
             self.mirror.bring(job.makes)
             self.mirror.finish()

@@ -10,7 +10,7 @@ import contextlib
 import functools
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +23,8 @@ from tivae.io.redaction import SECRET, redacted
 
 # Seconds to wait before another attempt, since a network fails now and then.
 PAUSES = (1.0, 4.0)
+# Between two looks for what another machine has written.
+ARRIVAL_INTERVAL = 0.5
 GCS_SECONDS = 30
 _PROBE = ".probe"
 # These show an object whole or not at all; renaming one would copy it.
@@ -134,10 +136,17 @@ class Storage:
                 "give a folder or URL that this machine and all nodes can write"
             ) from error
 
-    def answers(self, token: str) -> set[str]:
-        """The nodes whose files have come, and nothing left behind."""
-        prefix = f"{token}."
-        found = {name.removeprefix(prefix) for name in self._files(_PROBE) if name.startswith(prefix)}
+    def answers(self, token: str, wrote: Collection[str] = (), seconds: float = 0.0) -> set[str]:
+        """The nodes whose files have come, and nothing left behind.
+
+        wrote: nodes that say that they have written, whose files are waited for, as long as `seconds`.
+        """
+        prefix, deadline = f"{token}.", time.monotonic() + seconds
+        while True:
+            found = {name.removeprefix(prefix) for name in self._files(_PROBE) if name.startswith(prefix)}
+            if found.issuperset(wrote) or time.monotonic() >= deadline:
+                break
+            time.sleep(ARRIVAL_INTERVAL)
         with contextlib.suppress(OSError):
             self._system.delete_dir(f"{self._root}/{_PROBE}")
         return found
@@ -158,7 +167,7 @@ class Storage:
         return {info.base_name: info for info in found if info.type == fs.FileType.File and info.base_name[0] != "."}
 
     def read(self, name: str) -> bytes:
-        """The file `name`. Raises `OSError`, and `DamagedFile` where it is no regular file or has no bound."""
+        """The file `name`. Raises `OSError`, and `DamagedFile` where it is not a regular file or has no bound."""
         path = f"{self._root}/{name}"
         if self._system.type_name == "local":
             return files.read(Path(path), files.MAXIMUM_TENSOR_BYTES)

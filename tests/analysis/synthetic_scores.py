@@ -16,7 +16,7 @@ METRICS = ("base_accuracy", "augmented_accuracy")
 
 
 class Drawn:
-    """Which images each trial classifies rightly, by key and metric."""
+    """Which images each trial classifies correctly, by key and metric."""
 
     def __init__(self, right: dict[tuple[str, str], NDArray[np.float64]]):
         self._right = right

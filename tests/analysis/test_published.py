@@ -10,7 +10,7 @@ import pytest
 import analysis
 from analysis import publish
 from analysis.paper import TABLE_1
-from analysis.publishing import sentences
+from analysis.publishing import cost, sentences
 from analysis.verify import verify
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -41,6 +41,11 @@ def test_each_study_has_its_section_with_its_command_and_its_row():
         assert "".join(f"    {command}\n" for command in commands) in sentences.section(FOUND, folder.name)
         if folder.name not in sentences.AT_LENGTH:
             assert re.search(r"\b\d\d\.\d / \d\d\.\d\b", sentences.section(FOUND, folder.name))
+
+
+def test_the_cost_of_all_is_shown():
+    table = cost.table([analysis.load(folder) for folder in STUDIES]).markdown()
+    assert table.strip() in FOUND
 
 
 def test_pictures_that_are_shown_are_there_and_those_that_are_there_are_shown():

@@ -61,7 +61,7 @@ def duration(job: Job, rates: dict[str, float]) -> float:
 
 def makespan(jobs: Sequence[Job], seconds: dict[str, float], slots: int) -> float:
     """When the last job ends, if Tune asks the dispatcher whenever something ends and keeps each slot in order."""
-    dispatcher = Dispatcher(jobs, [Pool("cpu", {"CPU": 1}, slots)], lambda job, reason: None)
+    dispatcher = Dispatcher(jobs, [Pool("cpu", {"CPU": 1}, slots)])
     names = (f"trial_{number}" for number in itertools.count())
     queue: list[str] = []
     running: list[tuple[float, str]] = []

@@ -16,7 +16,7 @@ from tivae.config import TrialConfig
 
 AIM_RATIO = 1.3
 AIM_SHARE = 0.4
-# The aim is for the models of the paper without an STN; the others are told.
+# The aim is for the models of the paper without an STN; the others are shown.
 MODELS = ("vae", "categorical_vae")
 
 

@@ -26,7 +26,7 @@ BATCH_SIZE = 64
 def steps() -> Iterator[int]:
     """Endless epochs of a few batches each, with all threads that torch has.
 
-    Raises `ImportError` where pythae is not installed.
+    Raises `ImportError` if pythae is not installed.
     """
     os.environ[native.VARIABLE] = "torch"
     # Its progress bars, which would be mixed with the figures.

@@ -1,4 +1,4 @@
-"""Which operations a kind of device has, by the installed torch's own table."""
+"""Which operations a device type has, by the installed torch's own table."""
 
 from __future__ import annotations
 

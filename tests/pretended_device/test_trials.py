@@ -10,7 +10,7 @@ from tivae import experiment
 from tivae.training import noise
 
 # The others have no operation in their measures that these have not.
-MEASURED = ("vae", "categorical_one_hot", "pretrained", "inverse", "pca_behind_stn")
+MEASURED = ("vae", "categorical_one_hot", "pretrained", "inverse", "pca_behind_stn", "moments")
 
 
 def _run(name, device, **options):
@@ -53,7 +53,7 @@ def test_noise_comes_in_few_copies(monkeypatch):
     ("before", "after"),
     [("cuda", "cuda"), ("mps", "mps"), ("cuda", "cpu"), ("cpu", "cuda"), ("mps", "cpu"), ("cuda", "mps")],
 )
-def test_a_trial_goes_on_from_its_last_epoch_on_another_device(before, after, name, tmp_path):
+def test_a_trial_continues_from_its_last_epoch_on_another_device(before, after, name, tmp_path):
     config = config_of(name, epochs=3)
     trained(before, config, tmp_path / "c.pt", until=2)
     made, _ = trained(after, config, tmp_path / "c.pt")

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.pretended_device.device import Pretended
 from tests.small import small
-from tivae import precision
+from tivae import experiment, precision
 from tivae.data import placement
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
@@ -37,6 +37,11 @@ CONFIGS = {
     "pca_behind_stn": {"model": "pca", "stn": "pretrained", "stn_epochs": 1},
     "hog": {"model": "hog", "train_dataset": "augmented"},
     "untrained": {"model": "untrained"},
+    "moments": {"front": "moments", "train_dataset": "augmented", "orbit_warps": 2},
+    "hog_behind_moments": {"model": "hog", "front": "moments", "orbit_warps": 2},
+    "aet": {"model": "aet", "train_dataset": "augmented"},
+    "aeae": {"model": "aeae", "train_dataset": "augmented", "latent_dim": 6},
+    "spatial_vae": {"model": "spatial_vae", "train_dataset": "augmented", "decoder_width": 8},
     "supervised": {"model": "supervised", "train_dataset": "augmented", "residual_blocks": 1},
     "vicreg": {
         **{"model": "vicreg", "projector_width": 8, "train_dataset": "augmented"},
@@ -95,7 +100,8 @@ def trained(device_type, config, file=None, until=None, **options):
     with on(device_type, **options) as device:
         place = "cpu" if device is None else device.device
         frozen = stn.freeze(placement.place(stn.build(config), place)) if config.stn == "pretrained" else None
-        made = ModelTraining(config, TrialData(HOST, config, place), frozen)
+        data = TrialData(HOST, config, place)
+        made = ModelTraining(config, data, frozen if config.front is None else experiment.fit_front(config, data))
 
         def stop(row):
             if row["epoch"] == until:

@@ -95,7 +95,7 @@ def test_trainings_of_the_present_recipe_are_read_out_again_and_gone_on_with(pre
     assert found[1]["metrics"]["train_loss"] == pytest.approx(alone["metrics"]["train_loss"], rel=1e-3)
 
 
-def test_an_interrupted_trial_of_the_present_recipe_goes_on(present, host):
+def test_an_interrupted_trial_of_the_present_recipe_continues(present, host):
     (config,) = (config for config in analysis.load(present, running=True).configs.values() if config.seed == 3)
     epochs = []
     (record,) = stages.run_trials([config], Place(host, "cpu", present), epochs.append, wanted=NONE)

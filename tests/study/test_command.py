@@ -93,7 +93,7 @@ def test_the_same_command_again_runs_nothing_and_shows_the_table(undisturbed):
     folder, printed = undisturbed
     before = {path: path.stat().st_mtime_ns for path in folder.glob("results/small/trials/*/*")}
     again = run(folder, "--max-concurrent", "1")
-    assert "4 of 4 trials are finished already" in again
+    assert "4 of 4 trials are already finished" in again
     assert _table(again) == _table(printed)
     assert before == {path: path.stat().st_mtime_ns for path in folder.glob("results/small/trials/*/*")}
 
@@ -120,7 +120,7 @@ def test_killed_half_way_and_continued_equals_undisturbed_and_two_workers_equal_
 def test_more_seeds_run_only_the_difference(undisturbed):
     folder, _ = undisturbed
     printed = run(folder, "--seeds", "2", "--set", "stn=none")
-    assert "2 of 4 trials are finished already" in printed
+    assert "2 of 4 trials are already finished" in printed
     assert "2 jobs on" in printed
 
 

@@ -32,7 +32,7 @@ def test_a_model_that_is_none_gets_the_nearest_one(given, meant, capsys):
     assert f"did you mean `{meant}`?" in capsys.readouterr().err
 
 
-def test_the_version_is_told(capsys):
+def test_the_version_is_reported(capsys):
     with pytest.raises(SystemExit):
         parser().parse_args(["--version"])
     assert capsys.readouterr().out == f"tivae {version()}\n"

@@ -95,7 +95,7 @@ def test_a_hundred_restarts(study, tmp_path):
 
 def test_a_trial_that_hangs_is_ended_tried_again_and_recorded_with_its_reason(study):
     printed = study.run("--set", "stn=none", "--set", "model=vae", "--set", "train_images=60000", *LIMIT, code=1)
-    assert printed.count("it goes on from its last epoch (no epoch ended within 6 s; see --time-limit)") == 3
+    assert printed.count("it continues from its last epoch (no epoch ended within 6 s; see --time-limit)") == 3
     ((status, metrics, epochs),) = study.figures().values()
     assert (status, metrics, epochs) == ("failed", {}, [])
     (path,) = study.folder.glob("trials/*/record.json")
@@ -106,7 +106,7 @@ def test_trials_killed_for_memory_are_tried_again_and_recorded_with_that_reason(
     # Of the machine's memory more is used than Ray is told to allow.
     short = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "100"}
     printed = study.run("--set", "stn=none", "--set", "model=vae", code=1, tracebacks=True, **short)
-    assert printed.count("it goes on from its last epoch") == 3
+    assert printed.count("it continues from its last epoch") == 3
     (path,) = study.folder.glob("trials/*/record.json")
     assert "memory" in json.loads(path.read_text())["error"]
     study.run()
@@ -162,7 +162,7 @@ def test_a_damaged_record_is_named_and_its_trial_alone_run_again(undisturbed, fi
     before = {path: path.stat().st_mtime_ns for path in records[1:]}
     printed = finished.run()
     assert str(records[0]) in printed
-    assert "3 of 4 trials are finished already" in printed
+    assert "3 of 4 trials are already finished" in printed
     assert {path: path.stat().st_mtime_ns for path in records[1:]} == before
     assert finished.figures() == undisturbed.figures()
 
@@ -230,7 +230,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
-def test_a_full_disk_is_told_and_room_made_lets_it_go_on(undisturbed, tmp_path, small_disk):
+def test_a_full_disk_is_reported_and_room_made_lets_it_continue(undisturbed, tmp_path, small_disk):
     study = Study(tmp_path, results=small_disk / "results")
     ballast = small_disk / "ballast"
     ballast.write_bytes(b"0" * (63 * 2**20 + 2**19))
@@ -242,7 +242,7 @@ def test_a_full_disk_is_told_and_room_made_lets_it_go_on(undisturbed, tmp_path, 
     assert study.figures() == undisturbed.figures()
 
 
-def test_a_results_folder_turned_read_only_is_told(undisturbed, tmp_path):
+def test_a_results_folder_turned_read_only_is_reported(undisturbed, tmp_path):
     # Root writes everywhere, unless that right is taken from it.
     bound = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
     if bound and shutil.which("setpriv") is None:

@@ -5,12 +5,14 @@ import json
 import pytest
 import torch
 
-from study.jobs import Job, plan
+from study.jobs import Job, plan, why_trained_apart
 from study.monitor.progress import label
-from tivae import records
+from tests.study.space_files import read_text
+from tivae import records, stages
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
 
+NONE = stages.Wanted(measures="none")
 VAE = TrialConfig()
 CATEGORICAL = TrialConfig(model="categorical_vae")
 BEHIND_STN = TrialConfig(stn="pretrained")
@@ -84,9 +86,24 @@ def test_trials_of_one_training_are_one_job_that_counts_it_once(tmp_path):
     assert label(job).endswith("4 readouts")
 
 
+def test_a_grid_over_1_2_and_5_epochs_costs_5(host, tmp_path):
+    settings = "{train_images: 100, test_images: 100, hidden_widths: [2]}"
+    space = read_text(tmp_path, f"question: q?\nsettings: {settings}\nfactors: {{epochs: [1, 2, 5]}}\n")
+    (job,) = plan(space.trials, tmp_path)
+    assert (len(job.trials), job.epochs) == (3, 5)
+    trained, place = [], stages.Place(host, "cpu", tmp_path)
+    found = stages.run_trials([trial.config for trial in job.trials], place, trained.append, wanted=NONE)
+    assert [row["epoch"] for row in trained] == [1, 2, 3, 4, 5]
+    assert {len(record["epochs"]): record["status"] for record in found} == dict.fromkeys((1, 2, 5), "finished")
+    assert plan(space.trials, tmp_path) == []
+    assert why_trained_apart(space.trials) is None
+
+
 def test_trials_of_schedules_that_know_their_end_are_trained_apart(tmp_path):
     cosine = [TrialConfig(learning_rate_schedule="cosine", epochs=epochs) for epochs in (5, 20)]
     assert [job.epochs for job in plan(cosine, tmp_path)] == [20, 5]
+    assert "each number of epochs is trained from the start" in why_trained_apart(cosine)
+    assert why_trained_apart([TrialConfig(model="pixels", learning_rate_schedule="cosine")]) is None
 
 
 def test_cost_grows_with_epochs_images_and_widths():

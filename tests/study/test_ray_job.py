@@ -1,4 +1,4 @@
-"""The README's `ray job submit` and the `ray start` before it, literally, on one machine."""
+"""The `ray job submit` of study/CLUSTER.md and the `ray start` before it, literally, on one machine."""
 
 import contextlib
 import importlib.util
@@ -24,8 +24,8 @@ SECONDS = 400
 
 
 def commands(beginning):
-    """The README's commands that begin so, each as one line, without its comment."""
-    text = (ROOT / "README.md").read_text().replace("\\\n", " ")
+    """The guide's commands that begin so, each as one line, without its comment."""
+    text = (ROOT / "study/CLUSTER.md").read_text().replace("\\\n", " ")
     found = re.findall(rf"^ *({re.escape(beginning)}[^\n#]*)", text, re.MULTILINE)
     assert found, beginning
     return [" ".join(command.split()) for command in found]
@@ -61,7 +61,7 @@ def dashboard(request, tmp_path):
 
 
 def run(folder, command):
-    """The output of a README's command in this environment, with a home and a token of its own."""
+    """The output of one of the guide's commands in this environment, with a home and a token of its own."""
     words = shlex.split(command.replace("uv run --extra cluster ", "").replace("uv run ", ""))
     home = folder / "home"
     home.mkdir(exist_ok=True)

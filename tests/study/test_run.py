@@ -46,14 +46,14 @@ def refused(capsys, tmp_path):
         (["paper_grid", "--cpus-per-trial", "100000", "--dry-run"], "--cpus-per-trial is 100000, more than"),
     ],
 )
-def test_bad_input_is_told_in_one_line(refused, arguments, told):
+def test_bad_input_is_reported_in_one_line(refused, arguments, told):
     assert re.search(told, refused(*arguments))
 
 
 @pytest.mark.parametrize(
     "text", ["", "- a\n- b\n", "factors: [", "factors: {model: []}", "factors: {modle: [vae]}", "\x00"]
 )
-def test_a_bad_file_is_told_in_one_line(refused, tmp_path, text):
+def test_a_bad_file_is_reported_in_one_line(refused, tmp_path, text):
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     assert "mine.yaml" in refused(str(path))
@@ -87,7 +87,7 @@ def test_a_dry_run_shows_every_job_and_writes_nothing(capsys, tmp_path):
     shown = capsys.readouterr().out
     trials = search_space.read(search_space.find("paper_grid"), seeds=2).trials
     assert all(config.key in shown for config in trials)
-    assert "16 trials, 0 of them finished already\n" in shown
+    assert "16 trials, 0 of them already finished\n" in shown
     assert "to run: 2 STN pretrainings, 16 trainings, 16 readouts\n" in shown
     assert "expected time" in shown
     assert not results.exists()

@@ -74,7 +74,7 @@ def test_sigterm_to_the_process_group_is_a_clean_stop(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "told"), [("gcs_server", "control store"), ("raylet", "node manager")])
-def test_a_killed_process_of_rays_is_told_and_the_same_command_continues(tmp_path, name, told):
+def test_a_killed_process_of_rays_is_reported_and_the_same_command_continues(tmp_path, name, told):
     study = Study(tmp_path)
     process = study.start()
     wait(lambda: study.epochs_done(), process)

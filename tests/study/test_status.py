@@ -95,7 +95,7 @@ def test_an_stn_that_is_pretrained_is_no_trial_that_waits(tmp_path, capsys):
         ("running", 600.0, False, "stopped without a word; the same command continues"),
     ],
 )
-def test_a_run_that_died_is_told_from_one_that_is_silent(state, age, is_held, told):
+def test_a_run_that_died_is_distinguished_from_one_that_is_silent(state, age, is_held, told):
     written = {"state": state, "updated_at": 1000.0, "host": "here"}
     assert status.state_of(written, is_held, 1000.0 + age) == told
 
@@ -120,7 +120,7 @@ def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys
     assert re.search(r"best so far: \w+ base vae 10, STN none, seed 1, augmented accuracy 75\.00 %", printed)
 
 
-def test_a_folder_that_is_no_study_is_told_with_the_nearest_one(tmp_path, capsys):
+def test_a_folder_that_is_no_study_is_reported_with_the_nearest_one(tmp_path, capsys):
     (tmp_path / "grid" / "trials").mkdir(parents=True)
     assert status.main([str(tmp_path)]) == 2
     assert re.fullmatch(r"error: .* is not the folder of a study; did you mean .*grid\?\n", capsys.readouterr().err)

@@ -158,7 +158,7 @@ def test_rates_and_savings_of_many_studies() -> None:
     [
         (["paper_grid", "--until-decided", "--seeds", "5"], "--until-decided is given with --seeds"),
         (["paper_grid", "--until-decided", "--quick"], "--quick, which judges nothing"),
-        (["optuna_latent", "--until-decided"], "is a search; it is of use for a grid"),
+        (["optuna_latent", "--until-decided"], "is a search; it applies to grids only"),
     ],
 )
 def test_what_it_does_not_go_with_is_refused(arguments, message, capsys):

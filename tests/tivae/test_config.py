@@ -28,6 +28,10 @@ def other(name):
         return None  # of images in no catalogue only
     if name == "alignment_weight":
         return None  # of a joint STN only
+    if name == "front":
+        return None  # without an STN only
+    if name.startswith("view_"):
+        return 0.5
     if name == "probe_features":
         return MODELS[FULL.model].feature_names[-1]
     if "allowed" in item.metadata:
@@ -42,7 +46,7 @@ def other(name):
     if name == "pixel_std":
         return 0.3205
     if now is None:
-        return 1
+        return 2
     return now + 1 if isinstance(now, int) else now / 2
 
 
@@ -51,6 +55,8 @@ def changed(name):
 
 
 BAD = [
+    ("front", "moment", "`front` is 'moment'; did you mean `moments`"),
+    ("orbit_warps", 1, "`orbit_warps` is 1; it must be a whole number at least 2 and at most 256"),
     ("residual_blocks", 9, "`residual_blocks` is 9; it must be a whole number at least 0 and at most 8"),
     ("view_brightness", 1.5, "`view_brightness` is 1.5; it must be a number at least 0 and at most 1"),
     ("view_noise", -1, "`view_noise` is -1; it must be a number at least 0"),
@@ -188,7 +194,7 @@ def test_fields_are_keyword_only_and_frozen():
     [
         ("latent_dims", "`latent_dims` is not a field of a trial; did you mean `latent_dim`\\?"),
         ("modell", "did you mean `model`\\?"),
-        ("zzz", "`zzz` is not a field of a trial; it must be one of train_dataset, model, stn, seed, .*"),
+        ("zzz", "`zzz` is not a field of a trial; it must be one of train_dataset, model, stn, front, .*"),
         (3, "`3` is not a field of a trial"),
     ],
 )
@@ -236,7 +242,7 @@ STN_FIELDS = {
     *("whole_pixel_shifts", "training_warps", "batch_size", "weight_decay", "precision"),
     *("stn_epochs", "stn_learning_rate", "seed"),
 }
-READOUT_FIELDS = {"epochs", "probe", "probe_features", "probe_stn", "probe_fit", "probe_regularisation"}
+READOUT_FIELDS = {"epochs", "probe", "probe_features", "probe_stn", "orbit_warps", "probe_fit", "probe_regularisation"}
 
 
 def fields_of(config, stage):

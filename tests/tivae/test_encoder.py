@@ -76,7 +76,7 @@ def test_two_encoders_of_one_name_have_two_keys_and_one_measured_twice_has_one(h
         (lambda batch: flat(batch)[1:], {}, "for 100 images; it must give finite numbers, one row for each image"),
         (lambda batch: flat(batch) * np.nan, {}, "it must give finite numbers"),
         (lambda batch: batch.mean(), {}, r"gives shape \(\) for 100 images"),
-        (flat, {"stn": "pretrained"}, "`stn` is pretrained, but an encoder from elsewhere has none"),
+        (flat, {"stn": "pretrained"}, "`stn` is pretrained, but an external encoder has none"),
         (flat, {"probe": "tree"}, "`probe` is 'tree'"),
         (flat, {"measures": "some"}, "`measures` is 'some'"),
     ],

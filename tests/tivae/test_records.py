@@ -103,7 +103,7 @@ def test_a_finished_trial_is_not_computed_again(host, recorded, monkeypatch):
     assert snapshot(trial.study) == before
 
 
-def test_an_interrupted_trial_is_not_recorded_and_goes_on(host, tmp_path):
+def test_an_interrupted_trial_is_not_recorded_and_continues(host, tmp_path):
     folder = records.trial_folder(tmp_path, QUICK.key)
     with pytest.raises(Interrupted):
         run(QUICK, host, tmp_path, interrupt)
@@ -216,7 +216,7 @@ def test_an_stns_folder_holds_its_weights_and_record(host, tmp_path):
     assert snapshot(tmp_path) == before
 
 
-def test_an_interrupted_pretraining_goes_on(host, tmp_path):
+def test_an_interrupted_pretraining_continues(host, tmp_path):
     with pytest.raises(Interrupted):
         stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), interrupt)
     given = []
@@ -235,7 +235,7 @@ def test_an_stn_whose_weights_are_gone_is_pretrained_again(host, tmp_path):
     assert all(torch.equal(value, expected[name]) for name, value in checkpoint.load(weights).items())
 
 
-def test_a_study_that_can_not_be_written_is_told(host, tmp_path):
+def test_a_study_that_can_not_be_written_is_reported(host, tmp_path):
     (tmp_path / "study").write_text("a file where a folder should be")
     with pytest.raises(OSError, match="study"):
         run(QUICK, host, tmp_path / "study")
@@ -297,7 +297,7 @@ def test_weights_of_something_else_are_refused(tmp_path, load, file, content):
 
 
 @pytest.mark.parametrize("load", [records.load_model, records.load_stn])
-def test_missing_weights_are_told(tmp_path, load):
+def test_missing_weights_are_reported(tmp_path, load):
     with pytest.raises(FileNotFoundError, match=r"\.pt"):
         load(BEHIND_STN, tmp_path)
 

@@ -71,7 +71,7 @@ def alone(config, host, folder, wanted=NONE):
 
 @pytest.mark.parametrize("interrupted", [False, True])
 @pytest.mark.parametrize("name", EACH)
-def test_a_training_that_goes_on_equals_one_in_one_go_bit_for_bit(
+def test_a_training_that_continues_equals_one_in_one_go_bit_for_bit(
     place, tmp_path_factory, epochs_done, name, interrupted
 ):
     long = EACH[name]
@@ -255,7 +255,7 @@ def test_of_a_training_that_fails_the_epochs_before_are_read_out(place, monkeypa
     assert [row["epoch"] for row in bad["epochs"]] == [1, 2, 3]
     training = records.read(records.training_folder(place.study, VAE.training_key))
     assert (training["kind"], training["status"], training["error"]) == ("training", "failed", bad["error"])
-    # Without the fault it goes on from its last good epoch.
+    # Without the fault it continues from its last good epoch.
     done = []
     (record,) = stages.run_trials([VAE], place, done.append, wanted=NONE)
     assert [row["epoch"] for row in done] == [4]
@@ -307,11 +307,43 @@ def test_a_state_that_can_not_be_used_is_named_and_made_again_alone(
     with caplog.at_level(logging.WARNING, logger="tivae"):
         found = stages.run_trials(probed, place, epochs_done.append, wanted=NONE)
     assert str(file) in caplog.text
-    # It goes on from the state of epoch 2, which is as it was.
+    # It continues from the state of epoch 2, which is as it was.
     assert [row["epoch"] for row in epochs_done] == [3, 4]
     assert epoch_file(training / "checkpoint.pt", 2).read_bytes() == good
     assert records.read(records.trial_folder(place.study, short.key)) == first
     assert numbers(found[1], place.study) == alone(probed[1], place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_a_damaged_stn_is_named_and_pretrained_again_alone(place, tmp_path_factory, epochs_done, caplog):
+    """Its trainings stay, and are read out again as they would have been."""
+    config = EACH["pretrained"]
+    before = stages.run_trials([config], place, wanted=NONE)[0]
+    file = records.stn_folder(place.study, config.stn_key) / "stn.pt"
+    good = file.read_bytes()
+    cut(file)
+    probed = dataclasses.replace(config, probe="linear_svm")
+    with caplog.at_level(logging.WARNING, logger="tivae"):
+        (record,) = stages.run_trials([probed], place, epochs_done.append, wanted=NONE)
+    assert f"{file} can't be read" in caplog.text
+    assert file.read_bytes() == good
+    assert epochs_done == []
+    assert records.read(records.trial_folder(place.study, config.key)) == before
+    assert numbers(record, place.study) == alone(probed, place.host, tmp_path_factory.mktemp("alone"))
+
+
+def test_a_damaged_trial_record_is_named_and_read_out_again_alone(place, epochs_done, caplog):
+    other = dataclasses.replace(VAE, probe="linear_svm")
+    first, second = stages.run_trials([VAE, other], place, wanted=NONE)
+    file = records.trial_folder(place.study, VAE.key) / "record.json"
+    untouched = records.trial_folder(place.study, other.key) / "record.json"
+    before = untouched.read_bytes()
+    file.write_bytes(file.read_bytes()[:-50])
+    with caplog.at_level(logging.WARNING, logger="tivae"):
+        again, same = stages.run_trials([VAE, other], place, epochs_done.append, wanted=NONE)
+    assert f"{file} is " in caplog.text
+    assert epochs_done == []
+    assert (again["metrics"], same) == (first["metrics"], second)
+    assert untouched.read_bytes() == before
 
 
 def test_a_damaged_training_record_costs_no_training(place, epochs_done):

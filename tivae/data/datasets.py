@@ -88,6 +88,11 @@ def warped(images: Tensor, matrices: Tensor, config: TrialConfig) -> Dataset:
     return Dataset(images, matrices, config.interpolation, outside, standardisation=standardisation)
 
 
+def test_warps(host: Images, config: TrialConfig) -> warps.WarpParameters:
+    """The warps of the frozen augmented test set, one for each test image there is."""
+    return warps.draw(len(host.test_images), config, generator(TEST_SET_SEED, "augmented test set"))
+
+
 class TrialData:
     """One trial's datasets on its device, cut to the config's number of images.
 
@@ -115,7 +120,7 @@ class TrialData:
         self.validation_labels = np.asarray(host.train_labels[train:known], dtype=np.int64)
         self.test_labels = np.asarray(host.test_labels[:test], dtype=np.int64)
         # Drawn on the host and for all images, so that neither the device nor a smaller set moves a warp.
-        self._test_warps = _warps_of(len(host.test_images), config, TEST_SET_SEED, "augmented test set")
+        self._test_warps = warps.sampling_matrices(test_warps(host, config), config.images.size)
         if config.validation_images is not None:
             drawn = _warps_of(len(host.train_images), config, TEST_SET_SEED, "augmented validation set")
             self._validation_warps = drawn[train:known]

@@ -1,4 +1,4 @@
-"""The downloads that a data set may come by: a mirror, or a Debian package."""
+"""Downloads of data sets: from a mirror, or as a Debian package."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 from tivae.data.image_set import File, Source, UnavailableError
 
-# A command that takes longer is given up; apt-get itself gives up an archive that is silent for 10 s.
+# Commands that take longer are stopped; apt-get itself gives up on an archive that is silent for 10 s.
 COMMAND_SECONDS = 600.0
 
 
 def mirror(address: str, *, suffix: str = "", timeout_s: float = 5.0) -> Source:
-    """A web server's folder that has the files, `suffix` behind each name; given up when silent for `timeout_s`."""
+    """A web server's folder with the files, `suffix` appended to each name; abandoned when silent for `timeout_s`."""
 
     def fetch(files: Sequence[File], work: Path) -> Path:
         for file in files:
@@ -25,7 +25,7 @@ def mirror(address: str, *, suffix: str = "", timeout_s: float = 5.0) -> Source:
 
 
 def debian_package(package: str, folder: str) -> Source:
-    """Debian's `package`, whose files are in `folder`: fetched and unpacked, not installed; package lists stay."""
+    """Debian's `package` with the files in `folder`: fetched and unpacked, not installed; package lists are kept."""
 
     def fetch(files: Sequence[File], work: Path) -> Path:  # noqa: ARG001
         try:
@@ -88,7 +88,7 @@ def _download_with_own_lists(package: str, work: Path) -> None:
 def run(command: Sequence[str], work: Path, seconds: float = COMMAND_SECONDS) -> None:
     """Runs `command` in the folder `work`, quietly.
 
-    Raises `UnavailableError` with the command's own reason where it fails, or takes longer than `seconds`.
+    Raises `UnavailableError` with the command's own reason if it fails, or takes longer than `seconds`.
     """
     environment = os.environ | {"LC_ALL": "C"}
     try:

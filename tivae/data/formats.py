@@ -19,9 +19,9 @@ MOST_BYTES = 2_000_000_000
 
 
 def idx_arrays(contents: Mapping[str, bytes]) -> Arrays:
-    """Of four idx files, in the order of `Arrays`; a label of several numbers (QMNIST's) is its first.
+    """Four idx files as arrays, in the order of `Arrays`; of labels with several numbers (QMNIST's), the first.
 
-    Raises `UnavailableError` where a file is no idx file.
+    Raises `UnavailableError` if a file is not an idx file.
     """
     arrays = (idx_array(unpacked(content, name), name) for name, content in contents.items())
     train, train_labels, test, test_labels = arrays
@@ -36,12 +36,12 @@ def idx_array(content: bytes, name: str) -> npt.NDArray[np.uint8]:
         # A view of bytes: read-only, and nobody can make it writable.
         values: npt.NDArray[np.uint8] = np.frombuffer(content, _TYPES[kind], offset=4 + 4 * axes).reshape(shape)
     except (ValueError, KeyError, struct.error) as problem:
-        raise UnavailableError(f"{name} is no idx file ({problem})") from None
+        raise UnavailableError(f"{name} is not an idx file ({problem})") from None
     return values
 
 
 def unpacked(content: bytes, name: str, most_bytes: int = MOST_BYTES) -> bytes:
-    """`content`, of a .gz file what is packed in it. Raises `UnavailableError` where it is damaged or too large."""
+    """`content`, unpacked if it is a .gz file. Raises `UnavailableError` if it is damaged or too large."""
     if not name.endswith(".gz"):
         return content
     try:

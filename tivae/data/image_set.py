@@ -1,4 +1,4 @@
-"""A data set as one object: what it is called, what its images are, and where they come from."""
+"""A data set as one object: its name, what its images are, and where they come from."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ MOST_CLASSES = 256
 
 
 class DataError(ValueError):
-    """The data cannot be had; the message is one line with what is wrong, the rule and the remedy."""
+    """The data are not available; the message is one line with what is wrong, the rule and the remedy."""
 
 
 class UnavailableError(Exception):
-    """A source does not have the files or cannot give them; the message is the reason, in one line."""
+    """A source does not have the files or can't deliver them; the message is the reason, in one line."""
 
 
 class Arrays(NamedTuple):
@@ -37,7 +37,7 @@ class Arrays(NamedTuple):
     test_labels: npt.NDArray[np.uint8]
 
 
-# The verified content of each file, by name, to arrays. Raises `UnavailableError` where they are not of its format.
+# The verified content of each file, by name, to arrays. Raises `UnavailableError` if they are not of its format.
 Reader: TypeAlias = Callable[[Mapping[str, bytes]], Arrays]
 
 
@@ -68,8 +68,8 @@ class Source(NamedTuple):
 class ImageSet:
     """A data set: greyscale images of classes, in a training and a test set.
 
-    name: what a config calls it. mean, std: of the training images' pixels, in units of the brightest pixel.
-    size: height and width. classes: their names, by label. train_images, test_images: how many there are.
+    name: its name in a config. mean, std: of the training images' pixels, in units of the brightest pixel.
+    size: height and width. classes: their names, by label. train_images, test_images: their numbers.
     files, sources, read: its files, where they are looked for, in this order, and how they are read.
     folder_name: the folder of torchvision that holds them. sha256: of images that are in no catalogue, a digest of the
     content, and origin: the path of the images, or the `package.module:Name` of this object.
@@ -119,7 +119,7 @@ class ImageSet:
 
     @classmethod
     def with_facts(cls, name: str, text: str) -> ImageSet:
-        """The data set of these facts, without files. Raises `DataError` where they are no data set's."""
+        """The data set of these facts, without files. Raises `DataError` if they are no data set's."""
         try:
             values: dict[str, Any] = json.loads(text)
             good = values.keys() == _FACTS.keys() and all(_fits(values[key], kind) for key, kind in _FACTS.items())
@@ -157,9 +157,9 @@ class Images:
 
 
 def checked(arrays: Arrays, images: ImageSet) -> Arrays:
-    """`arrays`, which nobody can write to any more.
+    """`arrays`, made read-only.
 
-    Raises `UnavailableError` where they are not the images and labels that `images` describes.
+    Raises `UnavailableError` if they are not the images and labels that `images` describes.
     """
     for part, pixels, labels, count in (
         ("training", arrays.train_images, arrays.train_labels, images.train_images),

@@ -23,13 +23,12 @@ from tivae.io.files import DamagedFile
 def load(images: ImageSet | None = None, folder: str | Path | None = None, *, download: bool = True) -> Images:
     """The images of a data set (Fashion-MNIST unless given), verified by the digests of its files.
 
-    They come from `folder`, else the folder that the environment variable TIVAE_DATA names, else the cache,
-    else the first of its sources that has them, downloads only with `download`. Where a folder is named it is only
-    read, and no other place is tried. What a source gives is kept in the cache; damaged files there are replaced. Of
-    several processes that find no cache at the same time one fetches while the others wait. One's own images are read
-    where they lie.
+    Searched in this order: `folder`, the folder in the environment variable TIVAE_DATA, the cache, and the data set's
+    sources (downloads only with `download`). A named folder is only read, and then no other place is searched. What a
+    source gives is cached, replacing damaged files. If several processes find no cache at once, one fetches and the
+    others wait. Your own images are read in place.
 
-    Raises `DataError` where the named folder has not the right files, or no place has them.
+    Raises `DataError` if the named folder does not have the right files, or no place has them.
     """
     images = catalogue.known()[catalogue.DEFAULT] if images is None else images
     named = folder if folder is not None else os.environ.get("TIVAE_DATA") or None
@@ -67,7 +66,7 @@ def cache_folder(images: ImageSet) -> Path:
 
 
 def _with_files(images: ImageSet) -> ImageSet:
-    """The object outside the repository that a config has the facts of, by the config's name for it."""
+    """The object outside the repository whose facts a config has, under the name that the config gives it."""
     found = catalogue.elsewhere(images.origin)
     if found.sha256 != images.sha256:
         rule = "name it as `dataset` again, which makes other trials"
@@ -81,7 +80,7 @@ def _remedy(images: ImageSet) -> str:
 
 
 def _images(contents: Mapping[str, bytes], images: ImageSet, source: str) -> Images:
-    """Raises `UnavailableError` where the verified files are not what the data set says of itself."""
+    """Raises `UnavailableError` if the verified files are not what the data set says of itself."""
     arrays: Arrays = (images.read or idx_arrays)(contents)
     return Images(*checked(arrays, images), source=source, dataset=images.name)
 
@@ -97,7 +96,7 @@ def _read(folder: Path, images: ImageSet) -> dict[str, bytes]:
 
 
 def _path(folder: Path, file: File, images: ImageSet) -> Path:
-    """Also finds what torchvision lays out, whether `folder` is its root or the data set's own folder."""
+    """Also finds torchvision's layout, whether `folder` is its root or the data set's own folder."""
     of_torchvision = [folder / images.folder_name / "raw"] if images.folder_name else []
     for place in (*of_torchvision, folder, folder / "raw"):
         for path in (place / file.name, place / f"{file.name}.gz"):

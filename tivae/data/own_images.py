@@ -33,7 +33,7 @@ _LAYOUT = f"it must hold train/CLASS/*.png and test/CLASS/*.png (or {', '.join(_
 
 @functools.lru_cache(maxsize=100)
 def described(path: str) -> ImageSet:
-    """The data set of the images at `path`, read once in a process. Raises `DataError` where they can't be used."""
+    """The data set of the images at `path`, read once in a process. Raises `DataError` if they can't be used."""
     arrays, classes = _read(Path(path))
     return _image_set(path, arrays, classes)
 
@@ -41,7 +41,7 @@ def described(path: str) -> ImageSet:
 def load(images: ImageSet, folder: Path | None = None) -> Images:
     """The images that `described` gave as `images`, verified; from `folder` where they have been brought there.
 
-    Raises `DataError` where they are gone, or are others now.
+    Raises `DataError` if they are gone, or are others now.
     """
     path = Path(images.origin)
     if not path.exists() and folder is not None:

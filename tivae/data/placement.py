@@ -1,4 +1,4 @@
-"""Where modules and tensors lie on each kind of device: memory layouts, and copies that nothing waits for."""
+"""Memory layouts of modules and tensors on each device type, and asynchronous copies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def send(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def match_layout(optimiser: torch.optim.Optimizer) -> None:
-    """Gives the optimiser's state the layouts of its parameters: a state from another kind of device has others.
+    """Gives the optimiser's state the layouts of its parameters: a state from another device type has others.
 
     The fused optimisers read both as they lie in memory.
     """

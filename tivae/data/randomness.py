@@ -13,7 +13,7 @@ from torch import nn
 def generator(seed: int, purpose: str) -> torch.Generator:
     """A generator that depends on (seed, purpose) alone; zero is a valid seed.
 
-    On the host, so that all kinds of devices draw the same numbers, and a trial can go on on another.
+    On the host, so that all device types draw the same numbers, and a trial can move to another.
     """
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)

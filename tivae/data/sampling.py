@@ -77,7 +77,7 @@ def _has_forward_mode() -> bool:
 
 @functools.cache
 def _has_backward(device: str) -> bool:
-    """Whether this kind of device samples backwards, found by trying it once; by version one can't tell."""
+    """Whether this device type samples backwards, found by trying it once; by version one can't tell."""
     try:
         images = torch.zeros(1, 1, 2, 2, device=device, requires_grad=True)
         grid = torch.zeros(1, 2, 2, 2, device=device, requires_grad=True)

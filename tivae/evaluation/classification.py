@@ -12,7 +12,7 @@ CALIBRATION_BINS = 15
 def scores(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float | None]:
     """`accuracy_class_0` to `accuracy_class_9` and their mean `balanced_accuracy`, shares in [0, 1].
 
-    The accuracy of a class is the share of its images that are given it (its recall); None where it has no image,
+    The accuracy of a class is the share of its images that are given it (its recall); None if it has no image,
     and such a class does not count in the mean.
     """
     by_class = [_share(predicted[labels == label] == label) for label in range(CLASSES)]

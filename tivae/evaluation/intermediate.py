@@ -25,7 +25,7 @@ def accuracy(config: TrialConfig, data: TrialData, model: Model, stn: SpatialTra
     `both`), and so reads less than the final probe. The model and the STN must be in `eval()`; nothing of the training
     is changed.
 
-    Raises `ValueError` where encodings are not finite.
+    Raises `ValueError` if encodings are not finite.
     """
     name = metric.removesuffix("_accuracy")
     training_set = fitted_on(name.removeprefix("validation_"), config)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset
+from tivae.evaluation.orbit import averaged
 from tivae.models import Model, Trainable
 from tivae.models.model_input import Transform, plain
 
@@ -79,14 +82,22 @@ def features(
     stn: Callable[[Tensor], Tensor] | None = None,
     batch_size: int = BATCH_SIZE,
     noise: Tensor | None = None,
+    orbit: TrialConfig | None = None,
 ) -> Tensor:
     """Encodings (N, D) float32 of all images in order, on the host; the model must be in `eval()`.
 
-    stn: what the images pass before the model. noise: one sample's per image, for `sample`.
+    stn: what the images pass before the model. noise: one sample's per image, for `sample`. orbit: the config whose
+    `orbit_warps` they are averaged over.
     """
     parts = []
     for start, batch in zip(range(0, len(images), batch_size), images.batches(batch_size), strict=True):
-        seen = batch if stn is None else stn(batch)
         drawn = None if noise is None else noise[start : start + batch_size]
-        parts.append(model.features(model.encode(seen), name, drawn).cpu())
+        read = partial(_read, model, name, stn, drawn)
+        parts.append((read if orbit is None else averaged(orbit, read, batch.device))(batch).cpu())
     return torch.cat(parts)
+
+
+def _read(
+    model: Model, name: str, stn: Callable[[Tensor], Tensor] | None, noise: Tensor | None, images: Tensor
+) -> Tensor:
+    return model.features(model.encode(images if stn is None else stn(images)), name, noise)

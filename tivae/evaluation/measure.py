@@ -27,7 +27,7 @@ class Measure:
     needs_stn: bool
 
     def __call__(self, subject: Subject) -> dict[str, Any]:
-        """The value of each of `metrics`. Raises `ValueError` where others are computed than are declared."""
+        """The value of each of `metrics`. Raises `ValueError` if others are computed than are declared."""
         found = dict(self.compute(subject))
         declared = {metric.name for metric in self.metrics}
         if found.keys() != declared:

@@ -1,4 +1,4 @@
-"""What several readouts of one trained model have in common, computed once."""
+"""A cache of what several readouts of one trained model share."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ SHARED_BYTES = 2**29
 
 
 class Memo:
-    """Values by key, of which the last stay while their arrays fit into `limit` bytes; with a limit of 0 none stays."""
+    """Values by key; the most recent are kept while their arrays fit into `limit` bytes, with a limit of 0 none is."""
 
     def __init__(self, limit: int = 0):
         self._limit, self._taken = limit, 0
         self._known: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, make: Callable[[], T]) -> T:
-        """The value of `key`, which `make` gives where it has not stayed."""
+        """The value of `key`, computed by `make` unless it is kept."""
         if key in self._known:
             known: T = self._known[key]
             return known

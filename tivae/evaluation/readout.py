@@ -1,4 +1,4 @@
-"""What is read from a trained model: encodings, probes, predictions and their scores."""
+"""The readout of a trained model: encodings, probes, predictions and their scores."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read_out(
     Raises `ValueError` where encodings are not finite, or a class to be recognised has no training image.
     """
     memo = memo or Memo()
-    read = (config.probe_features, config.probe_stn)
+    read = config.read
     # Configs that differ in `probe_fit` alone have the same probes.
     alike = replace(config, probe_fit="matched").key
 
@@ -104,7 +104,8 @@ def encode(
     noise = None
     if config.probe_features == "sample":
         noise = model.noise(len(images), generator(config.seed, f"{purpose} noise")).to(data.device)
-    return losses.features(model, images, config.probe_features, stn=probed_stn(config, stn), noise=noise)
+    seen = probed_stn(config, stn)
+    return losses.features(model, images, config.probe_features, stn=seen, noise=noise, orbit=config)
 
 
 def fitted_on(test: str, config: TrialConfig) -> str:
@@ -138,5 +139,5 @@ def _check_classes(data: TrialData) -> None:
     missing = sorted(set(data.test_labels.tolist()) - set(data.train_labels.tolist()))
     if missing:
         raise ValueError(
-            f"class {missing[0]} has no training image, so no probe can recognise it; use more training images"
+            f"class {missing[0]} has no training image, so no probe can predict it; use more training images"
         )

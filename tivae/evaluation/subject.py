@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from tivae.data.randomness import generator
 from tivae.data.warps import WarpParameters
 from tivae.evaluation import readout
 from tivae.evaluation.memo import Memo
+from tivae.evaluation.orbit import averaged
 from tivae.evaluation.probe import Probe
 from tivae.models import Model
 from tivae.models.stn import SpatialTransformer
@@ -32,7 +33,7 @@ WARPS = 10
 class Subject:
     """An encoder as its probe reads it; `probe` is that of the headline accuracy on augmented images.
 
-    stn: what the probe sees images through; None where there is no STN, or it is bypassed. front: the STN in any case.
+    stn: what the probe sees images through; None if there is no STN, or it is bypassed. front: the STN in any case.
     details: what a measure leaves beside its metrics, for `measures.json`.
     """
 
@@ -70,13 +71,17 @@ class Subject:
         matrices = b"" if images.matrices is None else images.matrices.cpu().numpy().tobytes()
         warped = images.interpolation, images.fill, hashlib.sha256(matrices).digest()
         of_data = images.images.data_ptr(), len(images)
-        return self.memo.get((self.config.probe_features, self.config.probe_stn, of_data, warped), encoded)
+        return self.memo.get((*self.config.read, of_data, warped), encoded)
 
-    def encode(self, batch: Tensor) -> Tensor:
-        """Encodings (B, D) of standardised images (B, 1, H, W), differentiable where `is_smooth`."""
-        assert self.config.probe_features is not None
-        seen = batch if self.stn is None else self.stn(batch)
-        return self.model.features(self.model.encode(seen), self.config.probe_features)
+    @functools.cached_property
+    def encode(self) -> Callable[[Tensor], Tensor]:
+        """Standardised images (B, 1, H, W) to encodings (B, D), differentiable where `is_smooth`."""
+
+        def read(images: Tensor) -> Tensor:
+            seen = images if self.stn is None else self.stn(images)
+            return self.model.features(self.model.encode(seen), str(self.config.probe_features))
+
+        return averaged(self.config, read, self.data.device)
 
     @property
     def is_smooth(self) -> bool:

@@ -48,7 +48,7 @@ def remove(path: Path) -> None:
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
     """What `save` wrote, tensors on `device`; no code from the file is run.
 
-    Raises `FileNotFoundError`, and `DamagedFile` where the content can't be read.
+    Raises `FileNotFoundError`, and `DamagedFile` if the content can't be read.
     """
     try:
         with files.opened(path, files.MAXIMUM_TENSOR_BYTES) as file:
@@ -65,7 +65,7 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
 
 def _check_sums(file: BinaryIO) -> None:
-    """Raises where a part of the file is not as it was written: torch reads a tensor with a flipped bit as it is.
+    """Raises if a part of the file is not as it was written: torch reads a tensor with a flipped bit as it is.
 
     Torch stores its parts as they are. Compressed ones, or several that share bytes, could fill any memory.
     """

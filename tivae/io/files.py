@@ -1,4 +1,4 @@
-"""The one way to open files of a folder that others may have filled, and to replace them.
+"""Safe opening and atomic replacement of files in a folder that others may have filled.
 
 A results folder may come from a stranger: a link in it could lead anywhere, a pipe would block for ever, and a file can
 be of any size. So files are opened only where they are regular ones, not behind a link, and of a bounded size.
@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import stat
+import threading
 import time
 import zlib
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def opened(path: Path, most: int = MAXIMUM_BYTES, *, follow: bool = False) -> Bi
 
     follow: whether it may be a symbolic link, as in a folder of the user's own.
 
-    Raises `FileNotFoundError`, `DamagedFile` where it is no such file, and `OSError` where it may not be read.
+    Raises `FileNotFoundError`, `DamagedFile` if it is no such file, and `OSError` if it may not be read.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
     try:
@@ -49,13 +50,13 @@ def opened(path: Path, most: int = MAXIMUM_BYTES, *, follow: bool = False) -> Bi
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO, errno.EMLINK):
-            what = "a symbolic link" if path.is_symlink() else "no regular file"
+            what = "a symbolic link" if path.is_symlink() else "not a regular file"
             raise DamagedFile(f"{path} is {what}; it must be a regular file") from error
         raise
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise DamagedFile(f"{path} is no regular file; it must be one")
+            raise DamagedFile(f"{path} is not a regular file; it must be one")
         if status.st_size > most:
             raise DamagedFile(f"{path} has {status.st_size / 2**20:.1f} MiB; it may have {most / 2**20:g}")
         return open(descriptor, "rb")
@@ -65,13 +66,13 @@ def opened(path: Path, most: int = MAXIMUM_BYTES, *, follow: bool = False) -> Bi
 
 
 def read(path: Path, most: int = MAXIMUM_BYTES, *, follow: bool = False) -> bytes:
-    """The content of the regular file `path`; arguments and errors as of `opened`."""
+    """The content of the regular file `path`; arguments and errors as in `opened`."""
     with opened(path, most, follow=follow) as file:
         return file.read(most)
 
 
 def unzipped(content: bytes, name: str | Path, most: int) -> bytes:
-    """What the gzip file `content` unpacks to. Raises `DamagedFile` where it is none, or more than `most` bytes."""
+    """What the gzip file `content` unpacks to. Raises `DamagedFile` if it is none, or more than `most` bytes."""
     unpacked = bytearray()
     while content:
         unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
@@ -89,7 +90,7 @@ def unzipped(content: bytes, name: str | Path, most: int) -> bytes:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises `LinkedFolder` where anything below `folder`, which may be a link itself, is a symbolic link."""
+    """Raises `LinkedFolder` if anything below `folder`, which may be a link itself, is a symbolic link."""
     waiting = [str(folder)]
     while waiting:
         try:
@@ -102,7 +103,7 @@ def check_folder(folder: Path) -> None:
                         )
                     if entry.is_dir(follow_symlinks=False):
                         waiting.append(entry.path)
-        # A study may be writing there. What may not be read is told where it is read.
+        # A study may be writing there. What may not be read is reported where it is read.
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             continue
 
@@ -120,7 +121,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 @contextlib.contextmanager
 def written(path: Path) -> Iterator[Path]:
-    """A name beside `path` that no other process uses; what is there at the end is removed."""
+    """A name beside `path` that no other process or thread uses; what is there at the end is removed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = temporary_name(path)
     # Of an earlier process with this number.
@@ -132,8 +133,8 @@ def written(path: Path) -> Iterator[Path]:
 
 
 def temporary_name(path: Path) -> Path:
-    """Where this process writes what shall become `path`."""
-    return path.with_name(f".{path.name}.{_HOST}.{os.getpid()}.tmp")
+    """Where this thread of this process writes what shall become `path`."""
+    return path.with_name(f".{path.name}.{threading.get_native_id()}.{_HOST}.{os.getpid()}.tmp")
 
 
 def clear(folder: Path) -> None:

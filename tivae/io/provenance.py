@@ -57,7 +57,7 @@ def describe(device: torch.device | str) -> dict[str, Any]:
 
 @functools.cache
 def commit() -> str | None:
-    """The commit of this code, ending in -dirty where files were changed; None where it is not known."""
+    """The commit of this code, ending in -dirty where files were changed; None if it is not known."""
     if COMMIT_VARIABLE in os.environ:
         return os.environ[COMMIT_VARIABLE] or None
     command = [

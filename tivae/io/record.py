@@ -1,4 +1,4 @@
-"""What a record is on disk, for all that write or read one: the run that goes on from it, and the tables."""
+"""What a record is on disk, for all that write or read one: the run that continues from it, and the tables."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read(folder: Path, *, is_own: bool = True) -> Record:
 
     is_own: whether it must have the folder's name as its key, as in a study.
 
-    Raises `FileNotFoundError`; `DamagedFile`, which names the file, where there is none that can be used, or one of
+    Raises `FileNotFoundError`; `DamagedFile`, which names the file, if there is none that can be used, or one of
     other work; and `NewerRecord`.
     """
     path = folder / RECORD

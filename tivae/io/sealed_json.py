@@ -27,7 +27,7 @@ def write(path: Path, content: dict[str, Any]) -> None:
 
 
 def check(raw: bytes, name: str | Path) -> None:
-    """Raises `DamagedFile` with `name` where `raw` carries a digest and is not what was written."""
+    """Raises `DamagedFile` with `name` if `raw` carries a digest and is not what was written."""
     sealed = _SEAL.match(raw)
     if sealed is None:
         if _DIGITS.search(raw[:120]):
@@ -42,13 +42,13 @@ def check(raw: bytes, name: str | Path) -> None:
 def parse(raw: bytes, name: str | Path) -> dict[str, Any]:
     """What `write` wrote, without the digest; a file without one, written by hand or before there were any, as it is.
 
-    Raises `DamagedFile` with `name` where this is no JSON object, or another one than was written.
+    Raises `DamagedFile` with `name` if this is no JSON object, or another one than was written.
     """
     check(raw, name)
     try:
         content = json.loads(raw, parse_constant=_refused)
     except (ValueError, RecursionError) as error:
-        raise DamagedFile(f"{name} is no JSON ({' '.join(str(error).split())})") from error
+        raise DamagedFile(f"{name} is not JSON ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict):
         raise DamagedFile(f"{name} holds a {type(content).__name__}; it must be an object")
     content.pop("digest", None)
@@ -56,4 +56,4 @@ def parse(raw: bytes, name: str | Path) -> dict[str, Any]:
 
 
 def _refused(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")

@@ -39,13 +39,17 @@ class ImageLosses:
 class Given:
     """What a training step knows of its batch besides the images: what the model `wants`, and None otherwise.
 
-    second: the encoder's output for another view of each image, with other warps; base: that for the base images. Both
-    are encoded in one pass with the first view. labels: classes (B,) int64. warps: of the first view, (B, 4) float32:
-    rotation, shifts along x and y, and scale - 1, each over its range in the config, so that they lie in [-1, 1].
+    seen: the first view itself, as the encoder has seen it; always given.
+    second: the encoder's output for another view of each image, with other warps; base: that for the base images, and
+    base_seen these. All are encoded in one pass with the first view. labels: classes (B,) int64. warps: of the first
+    view, (B, 4) float32: rotation, shifts along x and y, and scale - 1, each over its range in the config, so that they
+    lie in [-1, 1].
     """
 
+    seen: Tensor
     second: Tensor | None = None
     base: Tensor | None = None
+    base_seen: Tensor | None = None
     labels: Tensor | None = None
     warps: Tensor | None = None
 

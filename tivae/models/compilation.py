@@ -27,7 +27,7 @@ def wanted(device: torch.device) -> bool:
 
 @functools.cache
 def compiles() -> bool:
-    """Whether this torch compiles layers of its own: 2.8 leaves them as they are, without a word."""
+    """Whether this torch compiles layers of its own: 2.8 leaves them as they are, silently."""
     compiled: list[object] = []
 
     def backend(module: Any, inputs: Any) -> Any:  # noqa: ARG001

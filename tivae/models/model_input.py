@@ -14,8 +14,8 @@ from tivae.models.stn import SpatialTransformer
 class ModelInput:
     """One batch for a model; all images are standardised (B, 1, H, W).
 
-    seen: the model's input; target: what the reconstruction is compared with; restore: what the reconstruction
-    passes before that, where it is not in the frame of the target.
+    seen: the model's input; target: what the reconstruction is compared with; restore: maps the
+    reconstruction into the frame of the target, where it is in another.
     """
 
     seen: Tensor
@@ -44,7 +44,7 @@ def through_stn(stn: SpatialTransformer) -> Transform:
 def through_stn_and_back(stn: SpatialTransformer) -> Transform:
     """The model sees the STN's output; its reconstruction is warped back and compared with the STN's input.
 
-    Looking raises `DegenerateWarp` where a warp of the STN has no inverse.
+    Calling it raises `DegenerateWarp` where a warp of the STN has no inverse.
     """
 
     def transform(images: Tensor) -> ModelInput:

@@ -5,6 +5,8 @@ A localisation network predicts one affine matrix per image, from which a grid a
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -13,21 +15,48 @@ from tivae.config import TrialConfig
 from tivae.data import warps
 from tivae.data.randomness import generator, initialise, own_draws
 from tivae.data.warps import WarpParameters
+from tivae.registry import FRONTS
 
 
-class SpatialTransformer(nn.Module):
-    """Images (B, 1, H, W) to images of the same shape, by any affine warp; at first the identity.
+class SpatialTransformer(nn.Module, ABC):
+    """Images (B, 1, H, W) to images of the same shape, by an affine warp that is read from each.
 
     Has no batch statistics: the output of an image depends on that image alone.
     """
-
-    # Numbers that the localisation network predicts, and those that make the identity.
-    start: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 
     def __init__(self, config: TrialConfig):
         super().__init__()
         self.size = config.images.size
         self.fill = config.standardisation.outside(config.fill)
+
+    @abstractmethod
+    def matrices(self, images: Tensor) -> Tensor:
+        """(B, 2, 3) matrices from output to input coordinates (see `tivae.data.warps`)."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.apply_matrices(images, self.matrices(images))
+
+    def apply_matrices(self, images: Tensor, matrices: Tensor) -> Tensor:
+        """`images` warped by `matrices` as this transformer's own output is."""
+        return warps.warp(images.to(matrices.dtype), matrices, fill=self.fill)
+
+    def undo(self, images: Tensor, matrices: Tensor) -> Tensor:
+        """`images` in the frame of this transformer's output, back in the frame of its input.
+
+        Raises `DegenerateWarp` if one of `matrices` has no inverse.
+        """
+        warps.check_invertible(matrices)
+        return self.apply_matrices(images, warps.inverse(matrices))
+
+
+class LearntTransformer(SpatialTransformer):
+    """Any affine warp, predicted by a localisation network; at first the identity."""
+
+    # Numbers that the localisation network predicts, and those that make the identity.
+    start: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+
+    def __init__(self, config: TrialConfig):
+        super().__init__(config)
         self.localisation = nn.Sequential(
             nn.Conv2d(1, 8, kernel_size=7),
             nn.MaxPool2d(2),
@@ -46,23 +75,7 @@ class SpatialTransformer(nn.Module):
             self.affine.bias.copy_(torch.tensor(self.start))
 
     def matrices(self, images: Tensor) -> Tensor:
-        """(B, 2, 3) matrices from output to input coordinates (see `tivae.data.warps`)."""
         return self._predicted(images).view(-1, 2, 3)
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.apply_matrices(images, self.matrices(images))
-
-    def apply_matrices(self, images: Tensor, matrices: Tensor) -> Tensor:
-        """`images` warped by `matrices` as this transformer's own output is."""
-        return warps.warp(images.to(matrices.dtype), matrices, fill=self.fill)
-
-    def undo(self, images: Tensor, matrices: Tensor) -> Tensor:
-        """`images` in the frame of this transformer's output, back in the frame of its input.
-
-        Raises `DegenerateWarp` where one of `matrices` has no inverse.
-        """
-        warps.check_invertible(matrices)
-        return self.apply_matrices(images, warps.inverse(matrices))
 
     def _predicted(self, images: Tensor) -> Tensor:
         """The numbers (B, `start`'s) that describe each image's warp, in full precision whatever the config's."""
@@ -71,7 +84,7 @@ class SpatialTransformer(nn.Module):
             return self.affine(features.to(self.affine.weight.dtype))
 
 
-class BoundedTransformer(SpatialTransformer):
+class BoundedTransformer(LearntTransformer):
     """A transformer that undoes a rotation, a scale and a shift of its own estimate; at first the identity.
 
     The estimate lies within the ranges of the augmentation, range * tanh(...), so that every warp of the augmentation
@@ -108,9 +121,11 @@ def _left(size: int) -> int:
 
 
 def build(config: TrialConfig) -> SpatialTransformer:
-    """The config's STN with the weights that its seed decides, on the host."""
+    """The config's STN with the weights that its seed decides, or its front, which is not yet fitted; on the host."""
+    if config.front is not None:
+        return FRONTS[config.front](config)
     with own_draws():
-        stn = BoundedTransformer(config) if config.stn == "inverse" else SpatialTransformer(config)
+        stn = BoundedTransformer(config) if config.stn == "inverse" else LearntTransformer(config)
     # Pooling is four times as fast so on a CPU.
     return stn.to(memory_format=torch.channels_last)
 

@@ -32,7 +32,7 @@ _log = logging.getLogger("tivae")
 
 
 def kernels(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels | None:
-    """The kernels of an encoder and a decoder with these levels; None, told once, where they can't be compiled.
+    """The kernels of an encoder and a decoder with these levels; None, with one warning, if they can't be compiled.
 
     None as well where the environment variable TIVAE_KERNELS is `torch`.
     """
@@ -45,9 +45,9 @@ def kernels(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels |
 def cache_folder() -> Path:
     """`tivae/kernels` in the user's folder for caches: XDG_CACHE_HOME, else `~/.cache`, else one of this process.
 
-    One of this process as well, told once, where another user could write there: what lies there is run.
+    One of this process alone, with one warning, if another user could write there: what lies there is run.
 
-    Raises `OSError` where there is no place for files at all.
+    Raises `OSError` if there is no place for files at all.
     """
     given = os.environ.get("XDG_CACHE_HOME", "")
     try:
@@ -115,7 +115,7 @@ def _source(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> str:
 
 
 def find_compiler() -> str | None:
-    """The C++ compiler: of the environment variable CXX, g++ or clang++; None where there is none."""
+    """The C++ compiler: of the environment variable CXX, g++ or clang++; None if there is none."""
     names = [os.environ.get("CXX", ""), "g++", "clang++"]
     return next(filter(None, (shutil.which(name) for name in names if name)), None)
 
@@ -123,7 +123,7 @@ def find_compiler() -> str | None:
 def compiled(source: str) -> Path:
     """The library of the C++ text `source` for this processor, from the cache where it is there as it was written.
 
-    Raises `OSError` and `subprocess.SubprocessError` where it can't be compiled.
+    Raises `OSError` and `subprocess.SubprocessError` if it can't be compiled.
     """
     compiler = find_compiler()
     if compiler is None:

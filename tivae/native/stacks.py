@@ -27,7 +27,7 @@ class Plan(NamedTuple):
 
 
 def plan(widths: Sequence[int], sizes: Sequence[int]) -> Plan | None:
-    """Of the networks with these hidden channels and image sizes; None where the kernels do not fit the channels."""
+    """Of the networks with these hidden channels and image sizes; None if the kernels do not fit the channels."""
     if any(width % CHANNEL_MULTIPLE for width in widths):
         return None
     down = itertools.pairwise(zip(sizes, (1, *widths), strict=True))

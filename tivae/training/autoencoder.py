@@ -134,7 +134,9 @@ class ModelTraining(Training):
         )
         labels = None if self._labels is None else self._labels[index]
         given = dict(zip(others, rest, strict=True))
-        return first, Given(**given, labels=labels, warps=self._warps(images, index))
+        base = dict(zip(others, seen[1:], strict=True)).get("base")
+        warped = self._warps(images, index)
+        return first, Given(seen=inputs.seen, **given, base_seen=base, labels=labels, warps=warped)
 
     def _warps(self, images: Dataset, index: Tensor) -> Tensor | None:
         """Those of the first view, if the model wants them."""

@@ -208,7 +208,7 @@ def _resumed(training: Training, file: Path, last: int) -> bool:
     except (ValueError, KeyError, TypeError, RuntimeError, AttributeError) as error:
         training.load_state(fresh)
         before = any(path != file for name in ("checkpoint*.pt", "epoch-*.pt") for path in file.parent.glob(name))
-        rest = "goes on from the one before" if before else "starts again from its first epoch"
+        rest = "continues from the one before" if before else "starts again from its first epoch"
         _log.warning("%s is not used (%s); training %s", file, str(error).strip(), rest)
         return False
     return True

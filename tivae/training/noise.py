@@ -1,4 +1,4 @@
-"""The noise of a training's posterior samples, drawn on the host: every kind of device has the same, batch by batch."""
+"""The noise of a training's posterior samples, drawn on the host: the same on every device type, batch by batch."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ NOTHING_FINISHED = "no trial has finished"
 
 
 def finished(study: Study) -> pd.DataFrame:
-    """The finished trials. Raises `NotSupported` where there are none."""
+    """The finished trials. Raises `NotSupported` if there are none."""
     if study.finished.empty:
         raise NotSupported(NOTHING_FINISHED)
     return study.finished
@@ -30,7 +30,7 @@ def finished(study: Study) -> pd.DataFrame:
 def best_cell(study: Study) -> list[Trial]:
     """The trials, in order of the seed, of the cell with the highest mean of what `ranked_by` gives.
 
-    Raises `NotSupported` where no trial has finished.
+    Raises `NotSupported` if no trial has finished.
     """
     trials = finished(study)
     factors = list(dict.fromkeys([*PAPER_FACTORS, *study.factors()]))
@@ -57,7 +57,7 @@ def by_model(study: Study) -> dict[str, Iterator[Trial]]:
 
     Controls have neither latents that were learnt nor a decoder: they are left out.
 
-    Raises `NotSupported` where no trial has finished.
+    Raises `NotSupported` if no trial has finished.
     """
     trials = finished(study)
     learnt = trials[~are_controls(trials["model"])]
@@ -75,7 +75,7 @@ def by_model(study: Study) -> dict[str, Iterator[Trial]]:
 def readable_by_model(study: Study, read: Callable[[Trial], Content]) -> dict[str, tuple[Trial, Content]]:
     """For each model the first of its trials that `read` can read, and what it read; models without one are left out.
 
-    Raises `NotSupported` where no trial of any model can be read.
+    Raises `NotSupported` if no trial of any model can be read.
     """
     found, problems = {}, []
     for model, trials in by_model(study).items():
@@ -91,7 +91,7 @@ def readable_by_model(study: Study, read: Callable[[Trial], Content]) -> dict[st
 def first_readable(trials: Iterable[Trial], read: Callable[[Trial], Content]) -> tuple[Trial, Content]:
     """The first of `trials` whose files `read` can read, and what it read.
 
-    Raises `NotSupported` with the first problem met where none can be read.
+    Raises `NotSupported` with the first problem met if none can be read.
     """
     return _readable(trials, read, most=1)[0]
 

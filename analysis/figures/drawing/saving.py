@@ -67,7 +67,7 @@ def save(drawn: DrawnFigure, folder: Path) -> SavedFigure:
 
     Each file is replaced whole or not at all, the CSV first, so that no picture stands beside older numbers.
 
-    Raises `OSError` where the folder can't be written.
+    Raises `OSError` if the folder can't be written.
     """
     data_path = folder / f"{drawn.name}.csv"
     with replacing(data_path) as file:

@@ -34,12 +34,12 @@ class Sources:
     warp_accuracies: pd.DataFrame | None = None
 
     def images(self, config: TrialConfig) -> Images:
-        """The images of the config's data set. Raises `NotSupported` where they are not on this machine."""
+        """The images of the config's data set. Raises `NotSupported` if they are not on this machine."""
         given = self.data is not None and self.data.dataset == config.dataset
         return self.data if self.data is not None and given else _local_images(config.images)
 
     def optuna_search(self) -> optuna.Study | None:
-        """The Optuna study; None where this is no search. Raises `NotSupported` where its journal is damaged."""
+        """The Optuna study; None if this is no search. Raises `NotSupported` if its journal is damaged."""
         try:
             return self.search if self.search is not None else search_of(self.study)
         except ValueError as problem:

@@ -35,11 +35,11 @@ def numbers(
     Columns: image, test_set, true, predicted (names), is_warped (whether the test set changes the image), pixels.
     Fewer images where fewer are wrong.
 
-    Raises `NotSupported` where none is wrong.
+    Raises `NotSupported` if none is wrong.
     """
     wrong = predictions[predictions[test_set] != predictions["label"]]
     if wrong.empty:
-        raise NotSupported(f"every image of the {test_set} test set is classified rightly")
+        raise NotSupported(f"every image of the {test_set} test set is classified correctly")
     chosen = wrong.sample(min(count, len(wrong)), random_state=np.random.default_rng(seed)).sort_values("image")
     index = torch.tensor(chosen["image"].to_numpy())
     sets = TrialData(data, config, "cpu")
@@ -93,5 +93,5 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         title = f"Misclassified images of the {TEST_SET_NAMES[test_set]}"
         figures.append(DrawnFigure(f"misclassified_{test_set}", title, caption, figure, frame))
     if not figures:
-        raise NotSupported("every image of both test sets is classified rightly")
+        raise NotSupported("every image of both test sets is classified correctly")
     return figures

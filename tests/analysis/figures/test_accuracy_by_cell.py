@@ -86,13 +86,13 @@ def test_of_many_cells_the_papers_and_the_best_are_drawn(tmp_path):
     assert drawn.data["cell"].nunique() == 60
 
 
-def test_other_settings_than_the_papers_are_told(tmp_path):
+def test_other_settings_than_the_papers_are_reported(tmp_path):
     caption = accuracy_by_cell.drawn(Sources(study_of(tmp_path, synthetic.grid(epochs=5))))[0].caption
 
     assert "whose recipe differs: here epochs 5 (paper: 20)" in caption
 
 
-def test_nothing_finished_is_told(tmp_path):
+def test_nothing_finished_is_reported(tmp_path):
     synthetic.write_record(tmp_path, synthetic.record(TrialConfig(), "failed", "no memory"))
 
     with pytest.raises(NotSupported, match="no trial has finished"):

@@ -135,7 +135,7 @@ def test_cells_that_hold_several_trials_of_a_seed_make_no_factorial(tmp_path):
         effects.numbers(study)
 
 
-def test_what_is_not_crossed_is_held_or_left_out_and_told(tmp_path):
+def test_what_is_not_crossed_is_held_or_left_out_and_reported(tmp_path):
     """In an unbalanced study the factors' effects are those of a study that has the balanced part alone."""
     other = [
         TrialConfig(train_dataset="augmented", latent_dim=size, seed=seed) for size in (5, 50) for seed in range(3)
@@ -153,7 +153,7 @@ def test_what_is_not_crossed_is_held_or_left_out_and_told(tmp_path):
     assert mixed_note == "over 24 of 30 trials, which are balanced"
 
 
-def test_a_trial_that_collapsed_is_left_out_and_told(tmp_path):
+def test_a_trial_that_collapsed_is_left_out_and_reported(tmp_path):
     joint = [TrialConfig(stn="joint", seed=seed, alignment_weight=weight) for weight in (0.0, 1.0) for seed in range(3)]
 
     def figures(config, draw):

@@ -71,7 +71,7 @@ def test_tsne_keeps_an_image_beside_its_augmented_self(space):
         (np.ones((9, 4), np.float32), "all encodings are equal"),
     ],
 )
-def test_encodings_without_a_map_are_told(encodings, message):
+def test_encodings_without_a_map_are_reported(encodings, message):
     with pytest.raises(NotSupported, match=message):
         latent_space.numbers({"base": encodings, "augmented": encodings}, np.zeros(len(encodings), dtype=int), "ab")
 

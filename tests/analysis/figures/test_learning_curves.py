@@ -44,7 +44,7 @@ def test_failed_trials_do_not_count(tmp_path):
     assert numbers(tmp_path).loc[("base", 1), ["seeds", "mean"]].tolist() == [1, 4.0]
 
 
-def test_nothing_but_failures_is_told(tmp_path):
+def test_nothing_but_failures_is_reported(tmp_path):
     write(tmp_path, TrialConfig(epochs=2), [100.0], status="failed")
 
     with pytest.raises(NotSupported, match="no finished or running trial has an epoch"):

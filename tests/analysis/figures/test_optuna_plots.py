@@ -74,12 +74,12 @@ def test_one_of_several_objectives_is_explained():
     ("values", "message"),
     [([0.1, 0.2], "2 trials are complete"), ([0.1] * 12, "all complete trials have the same value")],
 )
-def test_importances_of_too_little_are_told(values, message):
+def test_importances_of_too_little_are_reported(values, message):
     with pytest.raises(NotSupported, match=message):
         optuna_plots.importances(search_of(values))
 
 
-def test_a_search_without_complete_trials_is_told():
+def test_a_search_without_complete_trials_is_reported():
     with pytest.raises(NotSupported, match="no trial of the search is complete"):
         optuna_plots.numbers(search_of([None, None]))
 
@@ -108,6 +108,6 @@ def test_one_objective_has_history_and_importances(study):
     assert "12 trials (12 complete)" in drawn[0].caption
 
 
-def test_a_study_that_is_no_search_is_told(study):
-    with pytest.raises(NotSupported, match="the study is no Optuna search"):
+def test_a_study_that_is_no_search_is_reported(study):
+    with pytest.raises(NotSupported, match="the study is not an Optuna search"):
         optuna_plots.drawn(Sources(study))

@@ -69,5 +69,5 @@ def test_a_front_over_many_sizes_has_a_logarithmic_axis_with_plain_numbers(study
 
 @pytest.mark.parametrize("search", [None, search_of([0.1, 0.2])])
 def test_a_study_without_two_objectives_has_none(study, search):
-    with pytest.raises(NotSupported, match="no Optuna search of two objectives"):
+    with pytest.raises(NotSupported, match="not an Optuna search of two objectives"):
         pareto_front.drawn(Sources(study, search=search))

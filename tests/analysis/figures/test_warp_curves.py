@@ -121,7 +121,7 @@ def test_what_the_trials_measured_is_drawn(tmp_path):
     ]
 
 
-def test_damaged_curves_are_told(tmp_path):
+def test_damaged_curves_are_reported(tmp_path):
     study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig()], lambda *_: {}))
     trial = study.trial(TrialConfig().key)
     (trial.folder / "measures.json").write_text('{"curves": [1]}')

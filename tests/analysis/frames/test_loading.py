@@ -128,11 +128,11 @@ KEY = TrialConfig(epochs=1).key
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (GOOD[:-100], "is no JSON"),
-        (b"", "is no JSON"),
-        (b"\x80\x02garbage", "is no JSON"),
-        (b"[" * 100_000, "is no JSON"),
-        (GOOD.replace(ACCURACY, ACCURACY.replace(b"0.5", b"NaN")), "NaN is no JSON number"),
+        (GOOD[:-100], "is not JSON"),
+        (b"", "is not JSON"),
+        (b"\x80\x02garbage", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (GOOD.replace(ACCURACY, ACCURACY.replace(b"0.5", b"NaN")), "NaN is not a JSON number"),
         (
             GOOD.replace(ACCURACY, ACCURACY.replace(b"0.5", b"1e999")),
             "`metrics.base_accuracy` is inf; it must be a finite number",
@@ -257,10 +257,10 @@ def test_several_folders_join_on_the_key(tmp_path: Path) -> None:
     assert study.trial(failed.key).folder == second / "trials" / failed.key
 
 
-def test_copies_with_different_figures_are_told(tmp_path: Path) -> None:
+def test_copies_with_different_figures_are_reported(tmp_path: Path) -> None:
     first = write_study(tmp_path / "first", grid(epochs=1))
     second = write_study(tmp_path / "second", grid(epochs=1), lambda config, draw: papers_figures(config, draw, 0.5))
-    with pytest.warns(UserWarning, match=r"8 trials finished in several of these folders with different figures"):
+    with pytest.warns(UserWarning, match=r"8 trials finished in several of these folders with different numbers"):
         study = analysis.load(first, second)
     pd.testing.assert_frame_equal(study.trials, analysis.load(first).trials)
 

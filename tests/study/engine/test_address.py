@@ -1,4 +1,4 @@
-"""An address where no cluster answers is told, soon and in one line."""
+"""An address where no cluster answers is reported, soon and in one line."""
 
 import re
 import socket
@@ -27,7 +27,7 @@ def _told(place):
     return str(error.value)
 
 
-def test_where_nothing_listens_it_is_told_at_once(silent):
+def test_where_nothing_listens_it_is_reported_at_once(silent):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{closed.getsockname()[1]}"
@@ -44,7 +44,7 @@ def test_what_listens_and_is_no_cluster_is_not_waited_for(silent, monkeypatch):
 
 
 @pytest.mark.parametrize("place", ["6379", "head", "head:", ":6379", "head:ray", "head:99999"])
-def test_what_is_no_address_is_told(place):
+def test_what_is_no_address_is_reported(place):
     assert "it must be auto, or host:port such as" in _told(place)
 
 

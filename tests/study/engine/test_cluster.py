@@ -17,10 +17,10 @@ pytestmark = pytest.mark.slow
 def alone(host, tmp_path_factory):
     """The figures of the space's trials, one after the other in this process, without Ray."""
 
-    def run(**changes):
+    def run(seeds=1, **changes):
         folder = tmp_path_factory.mktemp("alone")
         (folder / "small.yaml").write_text(SPACE)
-        for config in search_space.read(folder / "small.yaml", overrides=changes).trials:
+        for config in search_space.read(folder / "small.yaml", overrides=changes, seeds=seeds).trials:
             stages.run_trial(config, host, "cpu", folder)
         return figures(folder)
 
@@ -50,7 +50,8 @@ def test_nodes_without_data_and_without_stn_of_different_types_give_the_figures_
 
 
 def test_a_node_that_joins_is_used_and_one_that_dies_is_replaced(alone, tmp_path):
-    changes = ("--set", "stn=none", "--set", "epochs=150")
+    # So many that some wait, however long a node takes to start.
+    changes = ("--set", "stn=none", "--set", "epochs=150", "--seeds", "4")
     with (
         cluster_of({"num_cpus": 1}) as (cluster, (first,)),
         Command(tmp_path, "--address", cluster.address, *changes) as command,
@@ -62,8 +63,8 @@ def test_a_node_that_joins_is_used_and_one_that_dies_is_replaced(alone, tmp_path
         printed = command.end()
     assert "joined: 1 x cpu before, now 2 x cpu" in printed
     assert "left: 2 x cpu before, now 1 x cpu" in printed
-    assert "it goes on from its last epoch (" in printed
-    assert figures(command.study) == alone(stn=["none"], epochs=150)
+    assert "it continues from its last epoch (" in printed
+    assert figures(command.study) == alone(seeds=4, stn=["none"], epochs=150)
     resumed = [
         json.loads(path.read_text())["provenance"]["resumed"] for path in command.study.glob("trials/*/record.json")
     ]

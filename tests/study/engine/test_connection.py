@@ -21,7 +21,7 @@ LARGE = Node("2", "second", 2, 1, "cuda")
         ("Version mismatch: Python 3.11 and 3.12", r"can't be joined \(Version mismatch.*check that Python and Ray"),
     ],
 )
-def test_a_cluster_that_answers_and_can_not_be_joined_is_told(monkeypatch, reason, told):
+def test_a_cluster_that_answers_and_can_not_be_joined_is_reported(monkeypatch, reason, told):
 
     def init(**options):
         raise RuntimeError(reason)
@@ -39,7 +39,7 @@ def test_the_dashboard_is_for_this_machine_only(monkeypatch):
     assert not cluster._local(None, dashboard=False)["include_dashboard"]
 
 
-def test_a_dashboard_that_is_not_installed_is_told(monkeypatch):
+def test_a_dashboard_that_is_not_installed_is_reported(monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ClusterError, match="--dashboard needs the extra `cluster`"):
         cluster._local(None, dashboard=True)
@@ -53,7 +53,7 @@ def slots(monkeypatch):
     return LiveSlots(SlotOptions(), said.append, look=lambda: list(nodes)), now, nodes, said
 
 
-def test_slots_follow_the_nodes_and_changes_are_told_once(slots):
+def test_slots_follow_the_nodes_and_changes_are_reported_once(slots):
     live, now, nodes, said = slots
     assert [pool.slots for pool in live()] == [1]
     nodes.append(LARGE)
@@ -119,6 +119,33 @@ def test_a_node_is_asked_once_what_torch_finds_there_and_used_when_it_has_answer
     assert sorted(questions) == ["linux", "mac"]
 
 
+def test_nodes_that_start_late_are_waited_for_with_a_word(asked, monkeypatch):
+    answers, _ = asked
+    said, waited = [], []
+    answers["to linux"] = None
+
+    def wait(references, num_returns, timeout):
+        waited.append(timeout)
+        # The Mac's worker starts after the user has been told.
+        answers.update({"to mac": "mps"} if said else {})
+        return [it for it in references if it in answers], []
+
+    monkeypatch.setattr(cluster.ray, "wait", wait)
+    assert {node.name for node in cluster.awaited(300, said.append)} == {"linux", "mac"}
+    assert waited == [cluster.PATIENCE_SECONDS, 300 - cluster.PATIENCE_SECONDS]
+    assert said == ["waiting for a worker to start on mac (--node-timeout: 300 s)"]
+
+
+def test_of_nodes_that_do_not_start_the_others_are_used_and_none_is_an_error(asked):
+    answers, _ = asked
+    said = []
+    with pytest.raises(ClusterError, match=r"no worker has started within 9 s on linux, mac; .*--node-timeout"):
+        cluster.awaited(9, said.append)
+    answers["to mac"] = "mps"
+    assert [node.name for node in cluster.awaited(9, said.append)] == ["mac"]
+    assert said[-1] == "linux: no worker has started there within 9 s; used as soon as one has"
+
+
 def test_a_node_that_can_not_answer_is_taken_to_have_no_accelerator(asked):
     answers, questions = asked
     answers |= {"to mac": cluster.ray.exceptions.RayError("no torch"), "to linux": "cuda"}
@@ -137,15 +164,17 @@ def test_the_cluster_is_asked_once_a_second_at_most(slots):
 
 
 def _fake_ray(monkeypatch, answers):
-    monkeypatch.setattr(cluster, "nodes", lambda seconds: [SMALL, LARGE, Node("3", "head", 0)])
+    monkeypatch.setattr(cluster, "nodes", lambda: [SMALL, LARGE, Node("3", "head", 0)])
+    monkeypatch.setattr(cluster, "ARRIVAL_SECONDS", 0.0)
     asked = []
 
-    def ask(storage, token, able):
+    def ask(storage, token, able, seconds):
         asked.extend(node.id for node in able)
         for node in able:
             if answers.get(node.id, "silent") is None:
                 storage.check_from_here(token, node.id)
-        return answers
+        begun = {node.id for node in able} - {node for node, answer in answers.items() if answer == "starting"}
+        return begun, {node: answer for node, answer in answers.items() if answer != "starting"}
 
     monkeypatch.setattr(cluster, "_asked", ask)
     return asked
@@ -153,7 +182,7 @@ def _fake_ray(monkeypatch, answers):
 
 def test_every_node_that_runs_trials_is_asked_whether_it_can_write(monkeypatch, tmp_path):
     asked = _fake_ray(monkeypatch, {"1": None, "2": None})
-    cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())
+    cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions(), 7)
     assert asked == ["1", "2"], "the head runs none"
 
 
@@ -161,17 +190,26 @@ def test_every_node_that_runs_trials_is_asked_whether_it_can_write(monkeypatch, 
     ("answers", "told"),
     [
         ({"1": None, "2": "Permission denied"}, r"the node second can't use the storage .*grid \(Permission denied\)"),
-        ({"1": None}, r"the node second can't use the storage .*\(it did not answer\); give --storage a folder"),
+        (
+            {"1": None},
+            r"the node second can't use the storage .*\(it does not answer there within 7 s, see --node-time",
+        ),
     ],
 )
-def test_a_storage_that_a_node_can_not_write_is_told_with_its_name(monkeypatch, tmp_path, answers, told):
+def test_a_storage_that_a_node_can_not_write_is_reported_with_its_name(monkeypatch, tmp_path, answers, told):
     _fake_ray(monkeypatch, answers)
     with pytest.raises(StorageError, match=told):
-        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())
+        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions(), 7)
 
 
-def test_a_node_whose_files_do_not_come_is_told(monkeypatch, tmp_path):
+def test_a_worker_that_is_still_starting_is_reported_from_a_folder_that_is_not_shared(monkeypatch, tmp_path):
+    _fake_ray(monkeypatch, {"1": None, "2": "starting"})
+    with pytest.raises(ClusterError, match=r"^no worker has started within 7 s on second, .* --node-timeout more sec"):
+        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions(), 7)
+
+
+def test_a_node_whose_files_do_not_come_is_reported(monkeypatch, tmp_path):
     _fake_ray(monkeypatch, {"1": None, "2": None})
-    monkeypatch.setattr("study.storage.remote.Storage.answers", lambda self, token: {"1"})
-    with pytest.raises(StorageError, match=r"the node second .*its file does not appear"):
-        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions())
+    monkeypatch.setattr("study.storage.remote.Storage.answers", lambda self, token, wrote, seconds: {"1"})
+    with pytest.raises(StorageError, match=r"the node second .*what it writes there does not appear here"):
+        cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions(), 7)

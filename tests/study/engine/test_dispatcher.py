@@ -1,6 +1,7 @@
 """Jobs are handed out in order, to free slots, and never before their STN is there."""
 
 import heapq
+import json
 import math
 from collections import Counter, deque
 from pathlib import Path
@@ -21,14 +22,9 @@ DONE = {"status": "finished"}
 
 
 @pytest.fixture
-def given_up():
-    return []
-
-
-@pytest.fixture
-def dispatcher(tmp_path, given_up):
+def dispatcher(tmp_path):
     def build(trials, pools):
-        return Dispatcher(plan(trials, tmp_path), pools, lambda job, reason: given_up.append((job.config, reason)))
+        return Dispatcher(plan(trials, tmp_path), pools)
 
     return build
 
@@ -36,6 +32,11 @@ def dispatcher(tmp_path, given_up):
 def _kinds(dispatcher, count):
     given = [dispatcher.suggest(str(number)) for number in range(count)]
     return [_job(suggestion).job_type if suggestion else None for suggestion in given]
+
+
+def _report(*rows):
+    """What a worker reports of these epochs."""
+    return {"rows": json.dumps(rows)}
 
 
 def _job(suggestion):
@@ -59,7 +60,7 @@ def test_other_trials_do_not_wait_for_the_stn_and_its_own_do(dispatcher):
         ({"epoch": 3}, False, "its worker died"),
     ],
 )
-def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, given_up, result, error, reason):
+def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, result, error, reason):
     searcher = dispatcher([*BEHIND_STN, PLAIN[0]], [CPU])
     assert _kinds(searcher, 2) == ["stn", "trial"]
     searcher.on_trial_complete("0", result, error)
@@ -67,7 +68,8 @@ def test_without_its_stn_a_trial_is_given_up_with_the_reason(dispatcher, given_u
         assert _job(searcher.suggest(f"again {attempt}")).job_type == "stn"
         searcher.on_trial_complete(f"again {attempt}", result, error)
     searcher.on_trial_complete("1", DONE)
-    assert {config.key for config, _ in given_up} == {config.key for config in BEHIND_STN}
+    given_up = searcher.given_up()
+    assert {job.config.key for job, _ in given_up} == {config.key for config in BEHIND_STN}
     assert all(reason in text and BEHIND_STN[0].stn_key in text for _, text in given_up)
     assert searcher.suggest("next") == Searcher.FINISHED
 
@@ -106,7 +108,7 @@ def _makespan(searcher, slots, speeds):
             return now
         now, trial, device = heapq.heappop(events)
         job = searcher.job(trial)
-        searcher.on_trial_result(trial, {"wall_seconds": job.cost / job.epochs / speeds[device]})
+        searcher.on_trial_result(trial, _report({"wall_seconds": job.cost / job.epochs / speeds[device]}))
         searcher.on_trial_complete(trial, DONE)
         free[device] += 1
 
@@ -183,7 +185,7 @@ def test_deaths_that_epochs_came_between_are_not_counted(dispatcher):
     searcher = dispatcher([PLAIN[0]], [CPU])
     for attempt in range(3 * MAX_RETRIES):
         assert searcher.suggest(str(attempt))["job"]
-        searcher.on_trial_result(str(attempt), {"epoch": attempt, "wall_seconds": 1.0})
+        searcher.on_trial_result(str(attempt), _report({"epoch": attempt, "wall_seconds": 1.0}))
         searcher.on_trial_complete(str(attempt), error=True)
         assert searcher.was_put_back(str(attempt))
 
@@ -229,20 +231,20 @@ def test_nodes_of_one_type_are_filled_alike_and_an_old_one_does_not_hold_up_the_
     given = {trial: searcher.suggest(trial)["pool"]["node"] for trial in ("0", "1")}
     for trial, node in given.items():
         job, speed = searcher.job(trial), {"slow": 1e3, "fast": 2e4}[node]
-        searcher.on_trial_result(trial, {"wall_seconds": job.cost / job.epochs / speed})
+        searcher.on_trial_result(trial, _report({"wall_seconds": job.cost / job.epochs / speed}))
         searcher.on_trial_complete(trial, DONE)
     assert searcher.suggest("2")["pool"]["node"] == "fast"
     assert searcher.suggest("3") is None, "the fast one has ended both before the slow one has ended one"
 
 
-def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher, given_up):
+def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher):
     searcher = dispatcher([TrialConfig(stn="joint"), TrialConfig(stn="joint", seed=1), PLAIN[0]], [GPU])
     assert [_job(searcher.suggest(str(number))).config.stn for number in range(2)] == ["joint", "joint"]
     searcher.on_trial_complete("0", {"status": "unsupported", "error": "no backward"})
     assert not searcher.was_put_back("0"), "its own end tells of it"
     searcher.on_trial_complete("1", {"status": "unsupported", "error": "no backward"})
     assert _job(searcher.suggest("2")).config.stn == "none"
-    assert given_up == []
+    assert searcher.given_up() == []
 
 
 def test_a_pool_that_grows_gets_more_at_once(dispatcher):
@@ -275,3 +277,28 @@ def test_without_any_pool_the_study_ends_when_nothing_runs(dispatcher):
         searcher.on_trial_complete(str(number), error=True)
     assert searcher.suggest("over") == Searcher.FINISHED
     assert searcher.left == 4
+
+
+@pytest.mark.parametrize(("slots", "seconds"), [(2, 0.2), (50, 5.0), (1000, 10.0)])
+def test_workers_report_the_less_often_the_more_there_are(dispatcher, slots, seconds):
+    searcher = dispatcher(PLAIN, [Pool("cpu", {"CPU": 1}, slots)])
+    assert searcher.suggest("0")["report_seconds"] == pytest.approx(seconds)
+
+
+def test_with_all_slots_taken_nothing_is_looked_through(dispatcher, monkeypatch):
+    """Tune asks after each report, and ten thousand jobs may wait."""
+    searcher = dispatcher([TrialConfig(seed=seed) for seed in range(5)], [CPU])
+    assert _kinds(searcher, 3) == ["trial", "trial", None]
+    monkeypatch.setattr(searcher, "_ready", lambda: pytest.fail("it looked"))
+    assert searcher.suggest("3") is None
+
+
+def test_trials_on_a_node_that_has_left_are_stranded_until_they_end(dispatcher):
+    gone, stays = (Pool("cpu", {"CPU": 1}, 1, node=name) for name in ("gone", "stays"))
+    searcher = dispatcher(PLAIN, [gone, stays])
+    assert _kinds(searcher, 2) == ["trial", "trial"]
+    assert searcher.stranded() == []
+    searcher.resize([stays])
+    assert searcher.stranded() == ["0"]
+    searcher.on_trial_complete("0", error=True)
+    assert searcher.stranded() == []

@@ -4,6 +4,7 @@ import io
 import json
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 import ray
@@ -11,9 +12,13 @@ from rich.console import Console
 
 from study.engine import cluster, load, tune
 from study.engine.devices import SlotOptions
-from study.jobs import plan
+from study.engine.dispatcher import Dispatcher
+from study.engine.worker import Supplies
+from study.jobs import Job, plan
 from study.monitor.display import Display
+from study.monitor.observer import Observer
 from study.monitor.progress import Progress
+from study.storage.remote import of_study
 from tests.study.clusters import cluster_of
 from tivae.config import TrialConfig
 
@@ -36,8 +41,10 @@ def _stand_in(config, **given):
         "process": os.getpid(),
     }
     asked = {"asked": config["pool"]["node"], "started": started, "ended": time.time()}
-    metrics = json.dumps({"base_accuracy": 0.5, "augmented_accuracy": 0.5})
-    ray.tune.report({"status": "finished", "error": None, "metrics": metrics, **place, **asked})
+    metrics = {"base_accuracy": 0.5, "augmented_accuracy": 0.5, **place, **asked}
+    record = {"status": "finished", "error": None, "metrics": metrics}
+    records = json.dumps({Job.from_text(config["job"]).key: record})
+    ray.tune.report({"status": "finished", "error": None, "records": records})
 
 
 def _run(monkeypatch, folder, trials, **options):
@@ -50,11 +57,12 @@ def _run(monkeypatch, folder, trials, **options):
     cluster._accelerators.forget()
     cluster.nodes(60)
     jobs = plan([TrialConfig(seed=seed) for seed in range(trials)], folder)
-    slots = tune.LiveSlots(SlotOptions(**options), print)
+    slots = cluster.LiveSlots(SlotOptions(**options), print)
     display = Display(Progress(jobs, 1, 0, time.monotonic), Console(file=io.StringIO()))
     ended = []
-    watchers = tune.Watchers(lambda job, result: ended.append(result), lambda *_: None, lambda: None)
-    tune.run(jobs, slots, {}, folder, display, watchers)
+    recorder = SimpleNamespace(ended=lambda job, result, is_recorded: ended.append(result))
+    supplies = Supplies(data={}, storage=of_study(None, folder))
+    tune.run(Dispatcher(jobs, slots()), slots, supplies, Observer(display, recorder, lambda: None), folder)
     return ended, labels
 
 

@@ -1,11 +1,14 @@
-"""Which of Tune's trials are stopped."""
+"""Which of Tune's trials are stopped, and how many events are taken at once."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
+from ray.air.execution._internal import actor_manager, event_manager
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
+from study.engine import scheduler
 from study.engine.devices import Pool
 from study.engine.dispatcher import Dispatcher
 from study.engine.scheduler import Scheduler
@@ -29,11 +32,29 @@ class Controller:
         self._dispatcher.on_trial_complete(trial.trial_id)
 
 
+class Search:
+    """One that asks for nothing, and gives up by `loss`."""
+
+    left, intermediate, ask = 0, "loss", list
+
+    def __init__(self):
+        self.seen = []
+
+    def should_prune(self, job, row):
+        self.seen.append(row["epoch"])
+        return row["loss"] > 1
+
+
+def report(*losses, **more):
+    """What a worker reports of epochs with these losses."""
+    return {"rows": json.dumps([{"epoch": epoch, "loss": loss} for epoch, loss in enumerate(losses, 1)])} | more
+
+
 @pytest.fixture
 def given(tmp_path):
-    """Two trials on the GPU, one running and one pending, and a scheduler that gives up by `loss`."""
-    dispatcher = Dispatcher(plan([TrialConfig(seed=seed) for seed in range(9)], tmp_path), [GPU, CPU], None)
-    scheduler = Scheduler(dispatcher, lambda trial, row: row["loss"] > 1)
+    """Two trials on the GPU, one running and one pending, and a search that gives up by `loss`."""
+    dispatcher = Dispatcher(plan([TrialConfig(seed=seed) for seed in range(9)], tmp_path), [GPU, CPU], Search())
+    scheduler = Scheduler(dispatcher)
     controller = Controller(scheduler, dispatcher)
     trials = [
         SimpleNamespace(trial_id=name, status=status) for name, status in (("a", Trial.RUNNING), ("b", Trial.PENDING))
@@ -61,9 +82,19 @@ def test_a_trial_that_waits_for_a_pool_that_is_gone_goes_elsewhere_and_one_that_
 
 
 def test_only_trials_to_be_pruned_are_stopped(given):
-    _, scheduler, controller, trials = given
-    assert scheduler.on_trial_result(controller, trials[0], {"loss": 2.0}) == TrialScheduler.STOP
-    assert scheduler.on_trial_result(controller, trials[0], {"loss": 0.5}) == TrialScheduler.CONTINUE
+    dispatcher, scheduler, controller, trials = given
+    assert scheduler.on_trial_result(controller, trials[0], report(0.5)) == TrialScheduler.CONTINUE
+    assert dispatcher.pruned_after("a") is None
+    assert scheduler.on_trial_result(controller, trials[0], report(0.5, 2.0, 3.0)) == TrialScheduler.STOP
+    assert dispatcher.pruned_after("a") == 2, "of several epochs in a report the first that is given up counts"
+    assert dispatcher._search.seen == [1, 1, 2]
+
+
+def test_a_trial_that_has_finished_before_it_was_given_up_stays_finished(given):
+    dispatcher, scheduler, controller, trials = given
+    last = report(2.0, status="finished")
+    assert scheduler.on_trial_result(controller, trials[0], last) == TrialScheduler.CONTINUE
+    assert dispatcher.pruned_after("a") is None
 
 
 def test_ended_trials_are_let_go(given):
@@ -71,3 +102,54 @@ def test_ended_trials_are_let_go(given):
     scheduler.on_trial_complete(controller, trials[0], {})
     scheduler.on_trial_error(controller, trials[1])
     assert scheduler._trials == {}
+
+
+class Futures:
+    """Stands for Ray's: what has come, and how often it was asked."""
+
+    def __init__(self):
+        self.ready, self.asked = set(), 0
+
+    def wait(self, futures, num_returns, timeout):
+        self.asked += 1
+        found = [future for future in futures if future in self.ready][:num_returns]
+        return found, [future for future in futures if future not in found]
+
+
+@pytest.mark.parametrize(("count", "at_once"), [(40, 1), (200, 30)])
+def test_with_many_workers_all_events_that_are_there_are_taken_at_once(monkeypatch, count, at_once):
+    futures, seen = Futures(), []
+    for module in (scheduler, actor_manager):
+        monkeypatch.setattr(module.ray, "wait", futures.wait)
+    monkeypatch.setattr(event_manager.ray, "get", lambda future: future)
+    manager = scheduler.ActorManager(SimpleNamespace(get_resource_futures=list))
+    for number in range(count):
+        manager._actor_task_events.track_future(number, on_result=seen.append)
+    futures.ready = set(range(30))
+    assert manager.next(0.1)
+    assert len(seen) == at_once
+    while manager._actor_task_events.num_futures > count - 30:
+        assert manager.next(0.1)
+    assert sorted(seen) == list(range(30))
+    futures.ready = set()
+    assert not manager.next(0.1)
+
+
+def test_an_event_that_another_has_done_away_with_is_left_out(monkeypatch):
+    futures, seen = Futures(), []
+    for module in (scheduler, actor_manager):
+        monkeypatch.setattr(module.ray, "wait", futures.wait)
+    monkeypatch.setattr(event_manager.ray, "get", lambda future: future)
+    manager = scheduler.ActorManager(SimpleNamespace(get_resource_futures=list))
+    events = manager._actor_task_events
+
+    def take(future):
+        seen.append(future)
+        for other in range(100):
+            events.discard_future(other)
+
+    for number in range(100):
+        events.track_future(number, on_result=take)
+    futures.ready = set(range(100))
+    assert manager.next(0.1)
+    assert len(seen) == 1

@@ -30,10 +30,10 @@ def reported(monkeypatch):
 
 def _work(folder, config=CONFIG, kind="trial", device="cuda"):
     pool = {"device": device, "threads": 1}
-    given = {"job": Job(kind, config).to_text(), "pool": pool}
-    worker.work(
-        given, data={CONFIG.dataset: HOST}, storage=of_study(str(folder), folder), wanted=Wanted(measures="none")
-    )
+    given = {"job": Job(kind, config).to_text(), "pool": pool, "report_seconds": 0.0}
+    storage = of_study(str(folder), folder)
+    wanted = Wanted(measures="none")
+    worker.work(given, supplies=worker.Supplies(data={CONFIG.dataset: HOST}, storage=storage, wanted=wanted))
 
 
 def _failing(error):
@@ -91,3 +91,21 @@ def test_memory_of_the_device_is_given_back_after_each_job(reported, monkeypatch
     else:
         _work(tmp_path)
     assert released == ["cuda"]
+
+
+@pytest.mark.parametrize(("seconds", "reports"), [(0.0, 6), (2.0, 3), (1e9, 1)])
+def test_reports_are_gathered_and_every_epoch_is_in_one_of_them_once_and_in_order(seconds, reports):
+    now = [0.0]
+    gathered = worker.Reports(seconds, lambda: now[0])
+    sent = []
+    for epoch in range(1, 7):
+        # A loss that is no number must arrive as it is, for all to see.
+        sent.append(gathered.due({"epoch": epoch, "train_loss": float("inf")}))
+        now[0] += 1.0
+    sent = [report for report in sent if report is not None]
+    assert len(sent) == reports
+    assert worker.rows_of(sent[0])[0]["epoch"] == 1, "the first epoch is shown at once"
+    sent.append(gathered.last({"status": "finished"}))
+    rows = [row for report in sent for row in worker.rows_of(report)]
+    assert rows == [{"epoch": epoch, "train_loss": float("inf")} for epoch in range(1, 7)]
+    assert worker.rows_of(gathered.last({})) == []

@@ -20,13 +20,13 @@ RECORD = {
 }
 
 
-def test_without_the_extra_the_remedy_is_told(monkeypatch):
+def test_without_the_extra_the_remedy_is_reported(monkeypatch):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MLflowError, match=r"--mlflow needs the extra `mlflow`; .*--extra mlflow"):
         MLflow("sqlite://", Path("grid"))
 
 
-def test_a_store_that_is_none_is_told_in_one_line():
+def test_a_store_that_is_none_is_reported_in_one_line():
     pytest.importorskip("mlflow")
     with pytest.raises(MLflowError, match=r"--mlflow nosuch://x can't be used \("):
         MLflow("nosuch://x", Path("grid"))
@@ -127,7 +127,7 @@ def test_a_trial_that_ends_again_has_one_run(stand_in):
     assert [run["status"] for run in stand_in._client.runs.values()] == ["FINISHED"]
 
 
-def test_a_server_that_fails_later_is_told_and_tried_once_and_ends_nothing(stand_in, caplog, monkeypatch):
+def test_a_server_that_fails_later_is_reported_and_tried_once_and_ends_nothing(stand_in, caplog, monkeypatch):
     tried = []
 
     def fail(*_, **__):
@@ -143,7 +143,7 @@ def test_a_server_that_fails_later_is_told_and_tried_once_and_ends_nothing(stand
     assert len(tried) == 1, "each attempt keeps the study waiting"
 
 
-def test_an_address_is_told_without_its_password():
+def test_an_address_is_reported_without_its_password():
     pytest.importorskip("mlflow")
     with pytest.raises(MLflowError) as told:
         MLflow("nosuch://me:hunter2@x", "grid")

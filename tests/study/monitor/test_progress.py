@@ -5,9 +5,10 @@ import re
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from study.jobs import Job
-from study.monitor.display import LINE_INTERVAL, Display, running_table, summary
+from study.monitor.display import LINE_INTERVAL, Display, live_view, running_table, summary
 from study.monitor.progress import Progress, Score, duration, in_words, label
 from tivae.config import TrialConfig
 
@@ -291,3 +292,37 @@ def test_colour_tells_how_a_job_ended_and_nothing_else(progress):
     coloured = re.findall(r"\x1b\[([\d;]+)m(.*?)\x1b\[0m", output.getvalue())
     assert [word for _, word in coloured] == ["done", "FAILED"]
     assert "31" in coloured[1][0]
+
+
+@pytest.fixture
+def crowd():
+    """A thousand running jobs, and a console of 30 lines."""
+    jobs = [Job("trial", TrialConfig(seed=seed)) for seed in range(1000)]
+    progress = Progress(jobs, 1000, 0, Clock())
+    for job in jobs:
+        progress.start(job, "cpu")
+    file = io.StringIO()
+    return progress, Console(file=file, force_terminal=True, width=120, height=30), file
+
+
+def test_of_a_thousand_running_jobs_as_many_are_shown_as_the_terminal_has_lines_for(crowd):
+    progress, console, file = crowd
+    console.print(live_view(progress, console.width, console.height))
+    lines = file.getvalue().splitlines()
+    assert 20 < len(lines) <= console.height
+    assert "... and 980 more run" in file.getvalue()
+    file.truncate(0)
+    Display(progress, Console(file=file)).tick()
+    assert "and 992 more" in file.getvalue()
+
+
+def test_lines_above_the_live_table_do_not_lay_it_out_again(crowd, monkeypatch):
+    progress, console, file = crowd
+    drawn = []
+    monkeypatch.setattr("study.monitor.display.live_view", lambda *given: drawn.append(given) or Text("the table"))
+    with Display(progress, console) as display:
+        display.tick()
+        for number in range(50):
+            display.say(f"line {number}")
+    assert len(drawn) == 1
+    assert file.getvalue().count("the table") >= 50

@@ -1,9 +1,16 @@
 """What TensorBoard would show of a study."""
 
+import os
+import sys
+import threading
+
 import pytest
+from tensorboardX import SummaryWriter
 from tensorboardX.proto.event_pb2 import Event
+from tensorboardX.record_writer import masked_crc32c
 
 from study.jobs import Job
+from study.monitor import event_file
 from study.monitor.tensorboard import FOLDER, TensorBoard
 from tivae.config import TrialConfig
 
@@ -50,8 +57,8 @@ def write(tmp_path):
 
     def write(first, last, record=None):
         board = TensorBoard(tmp_path)
-        for epoch in range(first, last + 1):
-            board.reported(JOB, _row(epoch))
+        if rows := [_row(epoch) for epoch in range(first, last + 1)]:
+            board.reported(JOB, rows)
         if record is not None:
             board.ended(JOB, record)
         board.close()
@@ -67,7 +74,7 @@ def test_each_epoch_and_the_final_figures_are_shown(write):
     assert tags == {"loss_vae/train_loss", "final/base_accuracy", "final/probe_converged"}
 
 
-def test_an_interrupted_trial_goes_on_without_a_gap_or_an_epoch_twice(write):
+def test_an_interrupted_trial_continues_without_a_gap_or_an_epoch_twice(write):
     write(1, 2)
     study = write(3, 4)
     assert [step for step, _ in _losses(study)] == [1, 2, 3, 4]
@@ -75,7 +82,7 @@ def test_an_interrupted_trial_goes_on_without_a_gap_or_an_epoch_twice(write):
     assert [step for step, _ in _losses(study)] == [1, 2, 3, 4, 5]
 
 
-def test_epochs_that_were_never_told_are_taken_from_the_record(write):
+def test_epochs_that_were_never_reported_are_taken_from_the_record(write):
     write(1, 1)
     assert [step for step, _ in _losses(write(4, 4, _record(4)))] == [1, 2, 3, 4]
 
@@ -84,8 +91,8 @@ def test_a_trial_that_starts_again_is_not_shown_twice(write, tmp_path):
     write(1, 3)
     assert [step for step, _ in _losses(write(1, 2, _record(2)))] == [1, 2]
     board = TensorBoard(tmp_path)
-    for epoch in (1, 2, 1, 2):
-        board.reported(JOB, _row(epoch))
+    for epochs in ((1,), (2, 1), (2,)):
+        board.reported(JOB, [_row(epoch) for epoch in epochs])
     board.ended(JOB, _record(2))
     assert [step for step, _ in _losses(tmp_path)] == [1, 2]
 
@@ -114,10 +121,40 @@ def test_a_run_is_named_by_its_cell_and_losses_of_models_have_axes_of_their_own(
     board = TensorBoard(tmp_path)
     other = Job("trial", TrialConfig(model="categorical_vae", seed=3))
     for job in (JOB, other):
-        board.reported(job, _row(1) | {"train_kl": 1.0})
+        board.reported(job, [_row(1) | {"train_kl": 1.0}])
     board.close()
     assert sorted(path.name for path in (tmp_path / FOLDER).iterdir()) == [
         f"base_categorical_vae_10x10_STN_none_seed_3_{other.key}",
         f"base_vae_10_STN_none_seed_0_{JOB.key}",
     ]
     assert {"loss_vae/train_loss", "loss_categorical_vae/train_loss", "epoch/train_kl"} <= _tags(tmp_path).keys()
+
+
+def test_files_are_those_of_tensorboardx_but_for_their_times(tmp_path):
+    """Byte for byte: TensorBoard checks the checksums, and leaves out all that follows a wrong one."""
+    written = event_file.EventFile(tmp_path / "ours")
+    written.write(event_file.scalars({"a/b": 0.5}, 7))
+    (ours,) = (tmp_path / "ours").iterdir()
+    with SummaryWriter(str(tmp_path / "theirs")) as writer:
+        writer.add_scalar("a/b", 0.5, 7)
+    (theirs,) = (tmp_path / "theirs").iterdir()
+    assert ours.name.startswith("events.out.tfevents.")
+    assert len(ours.read_bytes()) == len(theirs.read_bytes())
+    for mine, other in zip(_events(ours), _events(theirs), strict=True):
+        mine.wall_time = other.wall_time
+        assert mine == other
+    for path in (ours, theirs):
+        content = path.read_bytes()
+        while content:
+            length = int.from_bytes(content[:8], "little")
+            sums = int.from_bytes(content[8:12], "little"), int.from_bytes(content[12 + length : 16 + length], "little")
+            assert sums == (masked_crc32c(content[:8]), masked_crc32c(content[12 : 12 + length]))
+            content = content[16 + length :]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open files are counted in /proc")
+def test_a_thousand_trials_at_once_need_no_thread_and_no_open_file(tmp_path):
+    board, before = TensorBoard(tmp_path), (threading.active_count(), len(os.listdir("/proc/self/fd")))
+    for seed in range(20):
+        board.reported(Job("trial", TrialConfig(seed=seed)), [_row(1)])
+    assert (threading.active_count(), len(os.listdir("/proc/self/fd"))) == before

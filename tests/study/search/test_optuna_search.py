@@ -58,7 +58,7 @@ def test_the_search_ends_after_its_trials_and_optuna_reads_it(tmp_path: Path) ->
     assert study.best_trial.user_attrs["test_augmented_accuracy"] == 0.5
 
 
-def test_the_sampler_learns_from_what_it_is_told(tmp_path: Path) -> None:
+def test_the_sampler_learns_from_what_is_reported(tmp_path: Path) -> None:
     misses = {}
     for sampler in ("random", "{name: tpe, startup: 8}"):
         (tmp_path / sampler).mkdir()
@@ -83,7 +83,7 @@ def test_trials_left_running_are_handed_out_again_first(tmp_path: Path) -> None:
     assert [trial.state for trial in after.optuna_study.trials] == [TrialState.COMPLETE] * 2
 
 
-def test_a_trial_that_ended_unheard_is_told_from_its_record(tmp_path: Path) -> None:
+def test_a_trial_that_ended_unheard_is_reported_from_its_record(tmp_path: Path) -> None:
     config = asked(opened(tmp_path, trials="1"))
     write_record(tmp_path, config, "finished", 0.7)
     after = opened(tmp_path, trials="1")
@@ -118,7 +118,7 @@ def test_failed_and_pruned_trials_are_told_apart(tmp_path: Path) -> None:
     assert pruned.state == TrialState.PRUNED
 
 
-def test_a_trial_come_upon_twice_is_run_once_and_told_twice(tmp_path: Path) -> None:
+def test_a_trial_come_upon_twice_is_run_once_and_reported_twice(tmp_path: Path) -> None:
     search = opened(tmp_path, trials="8", parameters="{latent_dim: [3, 4]}", sampler="random")
     first = asked(search)
     second = asked(search)
@@ -190,7 +190,7 @@ def test_a_damaged_journal_is_used_as_far_as_it_is_whole(tmp_path: Path, damage:
     assert opened(tmp_path).ended == 2
 
 
-def test_lines_that_are_no_journals_are_told_with_a_remedy(tmp_path: Path) -> None:
+def test_lines_that_are_no_journals_are_reported_with_a_remedy(tmp_path: Path) -> None:
     opened(tmp_path)
     (tmp_path / "study" / JOURNAL).write_text('{"op_code": 99}\n{"op_code": 4, "trial_id": 8}\n')
     with pytest.raises(FolderError, match=rf"{JOURNAL} can't be read .*move it away"):

@@ -180,7 +180,7 @@ ERRORS: dict[str, tuple[dict[str, str], str]] = {
 
 
 @pytest.mark.parametrize(("parts", "message"), ERRORS.values(), ids=ERRORS.keys())
-def test_mistakes_are_told_in_one_line_with_their_place(tmp_path: Path, parts: dict[str, str], message: str) -> None:
+def test_mistakes_are_one_line_with_their_place(tmp_path: Path, parts: dict[str, str], message: str) -> None:
     with pytest.raises(SpaceError, match=rf"^.*{message}.* \(.*x\.yaml(, line \d+)?\)$"):
         read(tmp_path, **parts)
 

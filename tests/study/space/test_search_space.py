@@ -126,7 +126,7 @@ ERRORS: dict[str, tuple[str, str, int]] = {
 
 
 @pytest.mark.parametrize(("text", "message", "line"), ERRORS.values(), ids=ERRORS.keys())
-def test_mistakes_are_told_with_value_remedy_and_line(tmp_path: Path, text: str, message: str, line: int) -> None:
+def test_mistakes_are_reported_with_value_remedy_and_line(tmp_path: Path, text: str, message: str, line: int) -> None:
     with pytest.raises(SpaceError, match=rf"^.*{message}.* \(.*x\.yaml, line {line}\)$"):
         read_text(tmp_path, text)
 
@@ -141,7 +141,7 @@ def test_an_empty_file_is_refused(tmp_path: Path, text: str) -> None:
     "text",
     [b"\x80\n", b"\0", b"a: \t\xc2\x85", b"settings: {model: &a [*a]}", b"factors: {? {} : 1}", b"%", b"- ? -"],
 )
-def test_any_bytes_are_told_in_one_line(tmp_path: Path, text: bytes) -> None:
+def test_any_bytes_are_reported_in_one_line(tmp_path: Path, text: bytes) -> None:
     with pytest.raises(SpaceError, match=r"^[^\n]*x\.yaml(, line \d+)?\)$"):
         read_text(tmp_path, text)
 
@@ -229,7 +229,7 @@ def test_given_seeds_replace_those_of_the_file(tmp_path: Path, seeds: int | list
         ({"seeds": 2, "overrides": {"seed": 3}}, r"both --seeds and --set seed are given; keep one"),
     ],
 )
-def test_mistakes_in_overrides_are_told(tmp_path: Path, options: dict[str, Any], message: str) -> None:
+def test_mistakes_in_overrides_are_reported(tmp_path: Path, options: dict[str, Any], message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         read_text(tmp_path, GRID, **options)
 
@@ -295,7 +295,7 @@ def test_a_search_space_is_found_by_name_and_by_path_from_any_folder(
         ("a\0b", "there is no search space `a b`"),
     ],
 )
-def test_an_unknown_search_space_is_told_with_the_known_ones(name: str, message: str) -> None:
+def test_an_unknown_search_space_is_reported_with_the_known_ones(name: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         search_space.find(name)
 
@@ -316,7 +316,7 @@ def test_a_file_that_may_not_be_read_is_refused(tmp_path: Path, monkeypatch: pyt
         search_space.read(tmp_path / "x.yaml")
 
 
-def test_a_file_of_the_repository_is_told_by_its_path_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_file_of_the_repository_is_named_by_its_path_in_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(search_space, "FOLDER", tmp_path / "search_spaces")
     search_space.FOLDER.mkdir()
     (search_space.FOLDER / "bad.yaml").write_text("seeds: 0")

@@ -92,7 +92,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("text", "message", "line"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused_text_is_told_with_its_line(text: bytes, message: str, line: int) -> None:
+def test_refused_text_is_reported_with_its_line(text: bytes, message: str, line: int) -> None:
     with pytest.raises(SpaceError, match=rf"{message}.* \(x\.yaml, line {line}\)$"):
         parse(text, "x.yaml")
 

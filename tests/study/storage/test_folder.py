@@ -18,7 +18,7 @@ def test_the_folder_is_made_and_can_be_opened_again(tmp_path):
             assert study.is_dir()
 
 
-def test_a_second_run_is_told_who_has_the_folder(tmp_path):
+def test_a_second_run_names_who_has_the_folder(tmp_path):
     script = (
         "import sys; from pathlib import Path; from study.storage.folder import opened\n"
         "with opened(Path(sys.argv[1]), 'grid'): print('held', flush=True); sys.stdin.read()"
@@ -44,7 +44,7 @@ def test_a_second_run_is_told_who_has_the_folder(tmp_path):
         other.communicate()
 
 
-def test_a_folder_that_is_a_file_is_told(tmp_path):
+def test_a_folder_that_is_a_file_is_reported(tmp_path):
     (tmp_path / "results").write_text("mine")
     with pytest.raises(FolderError, match=r"can.t be written .*--results-dir"), opened(tmp_path / "results", "grid"):
         pass
@@ -102,10 +102,10 @@ def test_a_lock_that_is_a_link_changes_nothing_behind_it(tmp_path):
     assert (tmp_path / "mine").read_text() == "mine"
 
 
-def test_a_lock_that_is_a_pipe_is_told(tmp_path):
+def test_a_lock_that_is_a_pipe_is_reported(tmp_path):
     (tmp_path / "grid").mkdir()
     os.mkfifo(tmp_path / "grid" / ".lock")
-    with pytest.raises(FolderError, match=r"\.lock is no regular file; remove it"), opened(tmp_path, "grid"):
+    with pytest.raises(FolderError, match=r"\.lock is not a regular file; remove it"), opened(tmp_path, "grid"):
         pass
 
 

@@ -28,7 +28,7 @@ def studies(tmp_path):
     return found
 
 
-def test_a_second_run_is_told_who_has_the_storage(place, studies):
+def test_a_second_run_names_who_has_the_storage(place, studies):
     one, other = studies
     told = rf"being filled by process {os.getpid()} on .*another --name"
     with (
@@ -85,7 +85,7 @@ def test_the_results_folder_itself_needs_no_lease(studies):
         assert not list(studies[0].iterdir())
 
 
-def test_a_storage_that_can_not_be_written_is_told_before_anything_is_computed(tmp_path, studies):
+def test_a_storage_that_can_not_be_written_is_reported_before_anything_is_computed(tmp_path, studies):
     (tmp_path / "file").write_text("mine")
     for place in (str(tmp_path / "file"), f"file://{tmp_path}/file"):
         with pytest.raises(StorageError, match="can't be"), held(of_study(place, studies[0]), studies[0]):

@@ -53,7 +53,7 @@ def recorder(tmp_path, storage, told):
 def _worker_writes(storage, there, **fields):
     records.write_unfinished(JOB.config, there, "failed", "from the worker")
     storage.send(JOB.part, there)
-    return {"status": "failed", "error": "from the worker", "recorded": True}
+    return {"status": "failed", "error": "from the worker"}
 
 
 def _error(study):
@@ -61,29 +61,33 @@ def _error(study):
 
 
 def test_a_workers_record_is_brought_and_handed_on(recorder, storage, there, told, tmp_path):
-    recorder.reported(JOB, {"epoch": 1})
-    recorder.ended(JOB, _worker_writes(storage, there))
+    recorder.reported(JOB, [{"epoch": 1}])
+    recorder.ended(JOB, _worker_writes(storage, there), is_recorded=True)
     recorder.close()
     assert _error(tmp_path / "here") == "from the worker"
     assert told == ["failed"]
-    assert recorder._loggers[0].calls == [("reported", JOB.key, {"epoch": 1}), ("ended", JOB.key, "failed"), ("close",)]
+    assert recorder._loggers[0].calls == [
+        ("reported", JOB.key, [{"epoch": 1}]),
+        ("ended", JOB.key, "failed"),
+        ("close",),
+    ]
 
 
 def test_without_a_workers_record_there_is_one_with_the_reason_on_both_sides(recorder, storage, tmp_path):
-    recorder.ended(JOB, {"status": "failed", "error": "its worker died", "recorded": False})
+    recorder.ended(JOB, {"status": "failed", "error": "its worker died"}, is_recorded=False)
     assert _error(tmp_path / "here") == "its worker died"
     assert _error(tmp_path / "bucket" / "here") == "its worker died"
 
 
 def test_a_pruned_trial_is_recorded_as_such_on_both_sides(recorder, told, tmp_path):
-    recorder.ended(JOB, {"status": "pruned", "error": None, "recorded": False, "epoch": 3})
+    recorder.ended(JOB, {"status": "pruned", "error": None, "epoch": 3}, is_recorded=False)
     for study in (tmp_path / "here", tmp_path / "bucket" / "here"):
         assert records.read(study / JOB.part)["status"] == "pruned"
     assert told == ["pruned"]
 
 
-def test_a_search_is_not_told_of_stns(recorder, told):
-    recorder.ended(STN, {"status": "failed", "error": "why", "recorded": True})
+def test_stns_are_not_reported_to_a_search(recorder, told):
+    recorder.ended(STN, {"status": "failed", "error": "why"}, is_recorded=True)
     assert told == []
 
 
@@ -91,7 +95,7 @@ def test_what_could_not_be_brought_at_once_is_there_at_the_end(recorder, storage
     result = _worker_writes(storage, there)
     with monkeypatch.context() as patch:
         patch.setattr("study.storage.remote.Storage.bring", lambda *_: (_ for _ in ()).throw(OSError("no network")))
-        recorder.ended(JOB, result)
+        recorder.ended(JOB, result, is_recorded=True)
     assert "no network" in caplog.text
     assert records.read(tmp_path / "here" / JOB.part) is None
     recorder.close()

@@ -44,7 +44,7 @@ def test_a_url_has_no_folder_and_keeps_its_options():
 
 
 @pytest.mark.parametrize("given", ["nosuch://x/y", "s3://"])
-def test_a_url_that_pyarrow_does_not_know_is_told(given):
+def test_a_url_that_pyarrow_does_not_know_is_reported(given):
     with pytest.raises(StorageError, match=r"--storage .* is not usable \(.*it must be a folder, or a URL such as"):
         of_study(given, Path("results/grid"))
 
@@ -182,7 +182,7 @@ def test_the_looks_of_a_study_are_those_of_the_storage_on_every_machine(remote, 
     assert looks.read({"": mine}) == looks.planned(10)
 
 
-def test_what_was_begun_without_the_storage_goes_on_with_it(remote, tmp_path):
+def test_what_was_begun_without_the_storage_continues_with_it(remote, tmp_path):
     mine = tmp_path / "mine"
     _fill(mine, checkpoint_pt="epoch 3")
     _fill(mine, "stns/known", stn_pt="mine")
@@ -222,7 +222,7 @@ def test_a_node_with_a_folder_of_its_own_of_the_same_name_is_found_out(tmp_path)
     assert ours.answers("token") == set()
 
 
-def test_a_storage_that_cannot_be_written_is_told(tmp_path):
+def test_a_storage_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_text("mine")
     with pytest.raises(StorageError, match=r"--storage .*file/grid can't be written .*; give a folder or URL"):
         of_study(str(tmp_path / "file"), Path("grid")).lay_out("token")
@@ -231,3 +231,15 @@ def test_a_storage_that_cannot_be_written_is_told(tmp_path):
 def test_a_read_only_storage_is_reported(read_only):
     with pytest.raises(StorageError, match="can't be written"):
         of_study(str(read_only / "shared"), Path("grid")).lay_out("token")
+
+
+def test_what_a_node_has_written_is_waited_for(tmp_path, monkeypatch):
+    """NFS shows a folder as it was half a minute ago."""
+    storage = of_study(f"file://{tmp_path}", tmp_path / "grid")
+    storage.lay_out("token")
+    late = ["first", "second"]
+    monkeypatch.setattr(storages.time, "sleep", lambda _: storage.check_from_here("token", late.pop(0)))
+    assert storage.answers("token", {"first", "second"}, 60.0) == {"first", "second"}
+    assert not late
+    storage.lay_out("token")
+    assert storage.answers("token", {"first"}, 0.0) == set()

@@ -39,7 +39,7 @@ def test_a_finished_trial_is_taken_whole(results, study):
 
 
 @pytest.mark.parametrize("config", [PROBED, LONGER], ids=["probed", "longer"])
-def test_other_readouts_and_more_epochs_go_on_from_its_training_and_equal_those_alone(host, study, tmp_path, config):
+def test_other_readouts_and_more_epochs_continue_from_its_training_and_equal_those_alone(host, study, tmp_path, config):
     taken = adopt(study, [config])
     assert set(taken) == {f"trainings/{VAE.training_key}", f"stns/{VAE.stn_key}"}
     done = []

@@ -115,7 +115,7 @@ def test_base_images_are_the_first_of_the_host(host):
     assert drawn.train_labels.dtype == drawn.test_labels.dtype == np.int64
 
 
-def test_all_images_are_taken_unless_told_otherwise(host):
+def test_all_images_are_taken_unless_others_are_given(host):
     everything = data(host, train_images=None, test_images=None)
     assert len(everything.base_train()) == len(everything.train_labels) == 60_000
     assert len(everything.base_test()) == len(everything.augmented_test()) == len(everything.test_labels) == 10_000

@@ -133,7 +133,7 @@ class TestDebianPackage:
         with pytest.raises(UnavailableError, match=reason):
             debian(work)
 
-    def test_a_system_without_apt_is_told(self, work, monkeypatch):
+    def test_a_system_without_apt_is_reported(self, work, monkeypatch):
         monkeypatch.setenv("PATH", str(work))
         with pytest.raises(UnavailableError, match="apt-get cannot be started"):
             debian(work)

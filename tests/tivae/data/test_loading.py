@@ -180,8 +180,8 @@ class TestFolder:
             ),
             (
                 lambda path: (path.unlink(), path.mkdir()),
-                rf"{TEST_IMAGES} is no regular file",
-                rf"{TEST_IMAGES}.gz is no regular file",
+                rf"{TEST_IMAGES} is not a regular file",
+                rf"{TEST_IMAGES}.gz is not a regular file",
             ),
         ],
         ids=["missing", "truncated", "other content", "a folder"],
@@ -332,7 +332,7 @@ class TestCache:
             monkeypatch.setenv("XDG_CACHE_HOME", given)
         assert cache_folder(FASHION_MNIST) == tmp_path / ".cache" / "tivae" / "fashion-mnist"
 
-    def test_a_user_without_a_home_is_told(self, monkeypatch):
+    def test_a_user_without_a_home_is_reported(self, monkeypatch):
         def homeless():
             raise RuntimeError("Could not determine home directory.")
 
@@ -344,7 +344,7 @@ class TestCache:
 
 def _load_beside_another(cache_home, start, meeting, results):
     def download(_files, work):
-        # Two processes that are both in here meet at once; a single one waits in vain and goes on.
+        # Two processes that are both in here meet at once; a single one waits in vain and continues.
         try:
             meeting.wait(timeout=1)
             met = True

@@ -106,7 +106,7 @@ class TestFile:
 
     def test_a_pipe_blocks_nobody(self, tmp_path):
         os.mkfifo(tmp_path / "cells.npz")
-        with pytest.raises(ConfigError, match=r"cells\.npz is no regular file; it must be one: a \.npz file"):
+        with pytest.raises(ConfigError, match=r"cells\.npz is not a regular file; it must be one: a \.npz file"):
             config_of(tmp_path / "cells.npz")
 
     def test_a_missing_file_is_named(self, tmp_path):

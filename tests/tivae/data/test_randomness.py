@@ -7,7 +7,7 @@ from torch import nn
 from tests.small import small
 from tivae.data.randomness import generator, initialise
 from tivae.models import build
-from tivae.models.stn import SpatialTransformer
+from tivae.models.stn import LearntTransformer
 
 
 def draws(seed, purpose, count=1000):
@@ -74,7 +74,7 @@ def test_weights_are_uniform_in_plus_minus_one_over_the_root_of_the_fan_in():
 
 
 @pytest.mark.parametrize(
-    "make", [lambda seed: build(small(seed=seed)), lambda seed: SpatialTransformer(small(seed=seed))]
+    "make", [lambda seed: build(small(seed=seed)), lambda seed: LearntTransformer(small(seed=seed))]
 )
 def test_the_weights_of_a_trial_depend_on_its_seed_alone(make):
     with torch.random.fork_rng(devices=[]):

@@ -10,12 +10,12 @@ from tivae.data.datasets import Dataset, TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import collapse
 from tivae.models import build
-from tivae.models.stn import SpatialTransformer
+from tivae.models.stn import LearntTransformer
 
 
 def fixed_stn(matrix):
     """A transformer that warps every image by the same 2 x 3 `matrix`."""
-    stn = SpatialTransformer(small()).eval()
+    stn = LearntTransformer(small()).eval()
     with torch.no_grad():
         stn.affine.bias.copy_(torch.tensor(matrix).flatten())
     return stn
@@ -105,7 +105,7 @@ class TestCodes:
         assert found["code_effective_rank"] == pytest.approx(5, abs=0.01)
         assert found["code_variance_share"] == pytest.approx(1, abs=0.001)
 
-    def test_one_point_and_a_line_are_told(self):
+    def test_one_point_and_a_line_are_reported(self):
         point = collapse.of_codes(torch.full((100, 5), 3.0))
         assert point["code_variance_share"] == 0
         assert math.isnan(point["code_effective_rank"])

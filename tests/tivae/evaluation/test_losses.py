@@ -7,7 +7,7 @@ from tivae.data.randomness import generator
 from tivae.evaluation import losses
 from tivae.models import build
 from tivae.models.autoencoders.vae import VAE
-from tivae.models.stn import SpatialTransformer, freeze
+from tivae.models.stn import LearntTransformer, freeze
 
 COUNT = 503
 CONFIGS = [
@@ -124,7 +124,7 @@ def test_losses_use_the_noise_and_the_step_that_they_are_given(host):
 
 def test_features_pass_through_what_is_in_front(host):
     model, images, _ = prepared(host, CONFIGS[0])
-    stn = freeze(SpatialTransformer(small(stn="pretrained")))
+    stn = freeze(LearntTransformer(small(stn="pretrained")))
     with torch.no_grad():
         stn.affine.bias[2] = 0.3
         expected = model.encode(stn(images.batch(slice(0, COUNT))))[:, 0]

@@ -93,5 +93,5 @@ def test_a_class_without_a_training_image_ends_the_trial_with_a_line(host):
     few = host.train_labels != 3
     images, labels = host.train_images[few][:200], host.train_labels[few][:200]
     swapped = dataclasses.replace(host, train_images=np.ascontiguousarray(images), train_labels=labels)
-    with pytest.raises(ValueError, match="class 3 has no training image, so no probe can recognise it; use more"):
+    with pytest.raises(ValueError, match="class 3 has no training image, so no probe can predict it; use more"):
         experiment.run(small(train_images=None, epochs=1), swapped, measures="none")

@@ -4,6 +4,7 @@ import gzip
 import os
 import socket
 import subprocess
+import threading
 import time
 import zipfile
 
@@ -28,9 +29,9 @@ SPECIAL = {
     "link": (_link, "a symbolic link"),
     "dangling link": (lambda path: path.symlink_to("nothing"), "a symbolic link"),
     "link to a device": (lambda path: path.symlink_to("/dev/zero"), "a symbolic link"),
-    "pipe": (os.mkfifo, "no regular file"),
-    "folder": (os.mkdir, "no regular file"),
-    "socket": (_socket, "no regular file"),
+    "pipe": (os.mkfifo, "not a regular file"),
+    "folder": (os.mkdir, "not a regular file"),
+    "socket": (_socket, "not a regular file"),
 }
 
 
@@ -46,7 +47,7 @@ def test_only_regular_files_are_opened(tmp_path, monkeypatch, make, told):
 
 def test_a_device_is_refused_also_where_links_are_followed(tmp_path):
     (tmp_path / "f").symlink_to("/dev/zero")
-    with pytest.raises(DamagedFile, match="no regular file"):
+    with pytest.raises(DamagedFile, match="not a regular file"):
         files.read(tmp_path / "f", follow=True)
     _link(tmp_path / "link")
     assert files.read(tmp_path / "link", follow=True) == b"secret"
@@ -144,3 +145,20 @@ def test_what_processes_that_are_gone_left_is_removed_and_what_others_write_is_l
     os.utime(old, (0, time.time() - files.ABANDONED_SECONDS - 1))
     files.clear(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted([mine, recent])
+
+
+def test_threads_that_write_a_file_at_the_same_time_do_not_disturb_each_other(tmp_path):
+    path = tmp_path / "file"
+
+    def write(content):
+        with files.replacing(path) as file:
+            file.write(content)
+
+    with files.replacing(path) as file:
+        other = threading.Thread(target=write, args=[b"theirs"])
+        other.start()
+        other.join()
+        assert path.read_bytes() == b"theirs"
+        file.write(b"mine")
+    assert path.read_bytes() == b"mine"
+    assert list(tmp_path.iterdir()) == [path]

@@ -27,7 +27,7 @@ def test_every_flipped_bit_is_noticed(path):
         for bit in range(8):
             changed = bytearray(raw)
             changed[at] ^= 1 << bit
-            with pytest.raises(DamagedFile, match=r"^here (is damaged|is no JSON)"):
+            with pytest.raises(DamagedFile, match=r"^here (is damaged|is not JSON)"):
                 sealed_json.parse(bytes(changed), "here")
 
 

@@ -13,7 +13,7 @@ from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.models import build
 from tivae.models.consistency import consistency, distance
-from tivae.models.stn import SpatialTransformer, freeze
+from tivae.models.stn import LearntTransformer, freeze
 from tivae.training.autoencoder import ModelTraining
 
 AUGMENTED = small(train_dataset="augmented", epochs=1)
@@ -158,7 +158,7 @@ def test_second_views_are_redrawn_or_fixed_as_the_first_ones_are(host, warps):
 
 def test_both_views_pass_a_frozen_stn(host):
     config = dataclasses.replace(AUGMENTED, stn="pretrained", consistency_weight=1.0)
-    stn = freeze(SpatialTransformer(config))
+    stn = freeze(LearntTransformer(config))
     with torch.no_grad():
         stn.affine.bias.copy_(torch.tensor([1.0, 0, 9, 0, 1, 0]))  # everything out of sight: all views are black
     _, figures = first_loss(host, config, stn)

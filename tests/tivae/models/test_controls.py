@@ -87,7 +87,7 @@ def test_pca_has_a_reconstruction_and_no_other_loss(recorded_control):
     assert tivae.load(folder).reconstruct(np.zeros((2, 28, 28), np.uint8)).shape == (2, 28, 28)
 
 
-def test_pca_learns_from_the_images_it_is_told_to(recorded_control):
+def test_pca_learns_from_the_images_it_is_set_to(recorded_control):
     augmented, _ = recorded_control("pca", train_dataset="augmented")
     base, _ = recorded_control("pca")
     assert augmented["metrics"]["augmented_reconstruction"] < base["metrics"]["augmented_reconstruction"]
@@ -208,7 +208,7 @@ def test_bad_values_are_refused(changes, message):
 
 
 @pytest.mark.parametrize("name", ["pixels", "untrained"])
-def test_what_a_control_does_not_have_is_told(name):
+def test_what_a_control_does_not_have_is_reported(name):
     model = build(control(name))
     with pytest.raises(Unsupported, match=f"{name} makes no reconstructions"):
         model.reconstruct(torch.zeros(1, 1, 28, 28))

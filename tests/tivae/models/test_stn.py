@@ -8,7 +8,7 @@ from tivae import experiment
 from tivae.data import warps
 from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
-from tivae.models.stn import SpatialTransformer, freeze
+from tivae.models.stn import LearntTransformer, freeze
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import train
 from tivae.training.stn_pretraining import StnTraining
@@ -23,14 +23,14 @@ def images(host):
 
 def bent(seed=0, **changes):
     """An STN that is not the identity."""
-    stn = SpatialTransformer(small(stn="pretrained", seed=seed, **changes))
+    stn = LearntTransformer(small(stn="pretrained", seed=seed, **changes))
     with torch.no_grad():
         stn.affine.weight.normal_(std=0.3, generator=generator(seed, "bend"))
     return stn
 
 
 def test_an_stn_is_the_identity_at_first(images):
-    stn = SpatialTransformer(CONFIG)
+    stn = LearntTransformer(CONFIG)
     assert torch.equal(stn.matrices(images), torch.tensor([[1.0, 0, 0], [0, 1, 0]]).expand(50, 2, 3))
     # The tolerance of a warp's coordinates, times the span of a standardised pixel.
     torch.testing.assert_close(stn(images), images, rtol=0, atol=3e-4)
@@ -53,7 +53,7 @@ def test_the_output_of_an_image_depends_on_that_image_alone(images, mode):
 
 
 def test_every_weight_learns_from_the_second_step_on(images):
-    stn = SpatialTransformer(CONFIG)
+    stn = LearntTransformer(CONFIG)
     before = copy.deepcopy(stn.state_dict())
     optimiser = torch.optim.SGD(stn.parameters(), lr=0.1)
     for _ in range(2):

@@ -158,7 +158,7 @@ def test_a_cache_of_another_user_is_not_used(empty_cache, tmp_path, place):
     assert library.cache_folder() != empty_cache
 
 
-def test_a_compiler_that_fails_is_told_with_its_first_line(monkeypatch, caplog, empty_cache):
+def test_a_compiler_that_fails_is_reported_with_its_first_line(monkeypatch, caplog, empty_cache):
     monkeypatch.setattr(library, "FLAGS", ("--no-such-option",))
     with caplog.at_level(logging.WARNING, logger="tivae"):
         assert library.kernels(*PLAN) is None

@@ -15,7 +15,7 @@ from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.io import checkpoint
 from tivae.models import model_input
-from tivae.models.stn import BoundedTransformer, SpatialTransformer, build
+from tivae.models.stn import BoundedTransformer, LearntTransformer, build
 from tivae.training.autoencoder import ModelTraining
 from tivae.training.loop import train
 
@@ -43,7 +43,7 @@ def test_the_stn_starts_as_the_identity(config, images):
 
 def test_each_mode_has_its_transformer():
     assert isinstance(build(INVERSE), BoundedTransformer)
-    assert type(build(JOINT)) is SpatialTransformer
+    assert type(build(JOINT)) is LearntTransformer
 
 
 def test_the_inverse_mode_stays_within_the_augmentations_ranges(images):
@@ -67,7 +67,7 @@ def test_what_the_inverse_mode_takes_for_the_warp_it_undoes(images):
 
 
 def test_a_warp_and_its_inverse_are_the_identity_both_ways(images):
-    matrices = moved(SpatialTransformer(JOINT), size=0.02).matrices(images)
+    matrices = moved(LearntTransformer(JOINT), size=0.02).matrices(images)
     identity = torch.eye(2, 3).expand(50, 2, 3)
     for one, other in ((matrices, warps.inverse(matrices)), (warps.inverse(matrices), matrices)):
         torch.testing.assert_close(warps.compose(one, other), identity, rtol=0, atol=1e-5)
@@ -85,7 +85,7 @@ def test_undoing_brings_the_middle_of_the_picture_back(images):
 
 
 @pytest.mark.parametrize("bad", [0.0, float("nan"), 1e-9])
-def test_a_warp_without_inverse_is_told(bad):
+def test_a_warp_without_inverse_is_reported(bad):
     matrices = torch.eye(2, 3).repeat(3, 1, 1)
     matrices[1, 0, 0] = bad
     with pytest.raises(warps.DegenerateWarp, match=r"1 of 3 warps have no inverse .* transformer has collapsed"):
@@ -104,7 +104,7 @@ def test_the_determinant_is_input_area_per_output_area():
 
 
 def test_views_differ_in_what_the_reconstruction_is_compared_with(images):
-    stn = moved(SpatialTransformer(JOINT), size=0.01)
+    stn = moved(LearntTransformer(JOINT), size=0.01)
     seen = stn(images)
     forward, back = model_input.through_stn(stn)(images), model_input.through_stn_and_back(stn)(images)
     assert torch.equal(forward.seen, seen)
@@ -281,7 +281,7 @@ def test_modes_that_cannot_be_are_refused(changes, message):
 
 
 @pytest.mark.parametrize(("model", "weight"), [("vae", 1.0), ("categorical_vae", 30.0)])
-def test_the_alignment_weighs_as_much_as_the_reconstruction_unless_told(model, weight):
+def test_the_alignment_weighs_as_much_as_the_reconstruction_unless_set(model, weight):
     assert TrialConfig(stn="joint", model=model).alignment_weight == weight
     assert TrialConfig(stn="inverse", model=model, alignment_weight=2).alignment_weight is None
     assert TrialConfig(stn="joint", stn_epochs=5) == TrialConfig(stn="joint")

@@ -376,7 +376,7 @@ def unused(host):
 
 
 @pytest.mark.parametrize("spoil", UNUSABLE.values(), ids=UNUSABLE)
-def test_a_checkpoint_that_can_not_be_used_is_told_and_the_training_starts_anew(unused, tmp_path, caplog, spoil):
+def test_a_checkpoint_that_can_not_be_used_is_reported_and_the_training_starts_anew(unused, tmp_path, caplog, spoil):
     expected, data = unused
     file = tmp_path / "checkpoint.pt"
     with pytest.raises(Interrupted):
@@ -404,7 +404,7 @@ def test_a_damaged_checkpoint_costs_an_epoch_and_no_more(host, uninterrupted, tm
     resumed = experiment.run(config, host, measures="none", checkpoint=file, on_epoch=trained.append)
     assert [row["epoch"] for row in trained] == [2, 3]
     assert caplog.text.count("is not used") == 1
-    assert "training goes on from the one before" in caplog.text
+    assert "training continues from the one before" in caplog.text
     assert resumed.metrics == uninterrupted("vae").metrics
 
 

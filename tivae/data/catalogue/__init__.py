@@ -36,7 +36,7 @@ def known() -> Mapping[str, ImageSet]:
 
 
 def named(dataset: str, facts: str | None = None) -> ImageSet:
-    """The data set that a config calls `dataset`. Raises `DataError` where there is none of that name."""
+    """The data set that a config calls `dataset`. Raises `DataError` if there is none of that name."""
     if dataset in known():
         return known()[dataset]
     if facts is None or not _RESOLVED.fullmatch(dataset):
@@ -56,7 +56,7 @@ def resolved(dataset: str) -> tuple[str, str | None]:
     `tivae.data.own_images`: the name is then that of the object, module or path with eight digits of a digest of its
     content. What is in the catalogue stays as it is.
 
-    Raises `DataError` where there is no such data set.
+    Raises `DataError` if there is no such data set.
     """
     if dataset in known():
         return dataset, None
@@ -71,7 +71,7 @@ def resolved(dataset: str) -> tuple[str, str | None]:
 
 
 def elsewhere(place: str, *, may_import: bool = False) -> ImageSet:
-    """The `ImageSet` at `package.module:Name`. Raises `DataError` where there is none.
+    """The `ImageSet` at `package.module:Name`. Raises `DataError` if there is none.
 
     may_import: a place that a stranger's record names must run no code, so the module must be there already.
     """

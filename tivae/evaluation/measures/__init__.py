@@ -26,7 +26,7 @@ LEVELS = ("none", "standard", "all")
 
 @dataclass(frozen=True)
 class Measured:
-    """columns: the trial's metrics; details: the curves behind them, None where nothing was measured."""
+    """columns: the trial's metrics; details: the curves behind them, None if nothing was measured."""
 
     columns: dict[str, Any] = field(default_factory=dict)
     details: dict[str, Any] | None = None
@@ -38,7 +38,7 @@ def chosen(measures: str) -> dict[str, Measure]:
     >>> sorted(chosen("curves,equivariance"))
     ['curves', 'equivariance']
 
-    Raises `ConfigError` where there is no such measure.
+    Raises `ConfigError` if there is no such measure.
     """
     found: dict[str, Measure] = {}
     for name in filter(None, map(str.strip, measures.split(","))):
@@ -47,14 +47,14 @@ def chosen(measures: str) -> dict[str, Measure]:
         elif name in MEASURES:
             found[name] = MEASURES[name]
         else:
-            rule = f"it must be {', '.join((*LEVELS, *MEASURES))}, or `package.module:Name` for one of your own"
+            rule = f"it must be {', '.join((*LEVELS, *MEASURES))}, or `package.module:Name` for your own"
             raise ConfigError(f"`measures` is {measures!r}, of which {name!r} is none; {rule}", "measures")
     return found
 
 
 def wanted_of(config: TrialConfig, measures: str) -> dict[str, Measure]:
     """Those of `chosen(measures)` that a trial of `config` has: some are of an STN."""
-    return {name: entry for name, entry in chosen(measures).items() if config.stn != "none" or not entry.needs_stn}
+    return {name: entry for name, entry in chosen(measures).items() if config.has_front or not entry.needs_stn}
 
 
 def measure(
@@ -70,7 +70,7 @@ def measure(
 
     memo: of other readouts of the same model, whose encodings are used again.
 
-    Raises `DegenerateWarp` where an STN has collapsed, and what a measure from elsewhere raises.
+    Raises `DegenerateWarp` if an STN has collapsed, and what a measure from elsewhere raises.
     """
     wanted = wanted_of(config, measures)
     if not wanted:

@@ -49,7 +49,7 @@ def residuals(on_warped: Tensor, on_base: Tensor, undone_warps: Tensor) -> Tenso
     both outputs are the same picture, so that a habit of the STN (of turning all images, say) is no residual; without
     an STN it is the warp's own sampling matrix. In normalised coordinates (see `tivae.data.warps`).
 
-    Raises `DegenerateWarp` where one of `on_base` has no inverse.
+    Raises `DegenerateWarp` if one of `on_base` has no inverse.
     """
     warps.check_invertible(on_base)
     return warps.compose(warps.inverse(on_base), warps.compose(undone_warps, on_warped))

@@ -66,7 +66,7 @@ def pair_consistency(warped: Predictions) -> float:
 
 
 def worst_case_accuracy(warped: Predictions, labels: Predictions) -> float:
-    """The share in [0, 1] of images classified rightly under all K warps (Engstrom et al. 2019's worst-of-k)."""
+    """The share in [0, 1] of images classified correctly under all K warps (Engstrom et al. 2019's worst-of-k)."""
     return float((warped == labels).all(axis=0).mean())
 
 
@@ -112,7 +112,7 @@ def pair_distance(encodings: Encodings) -> float:
 
 
 def within_class_distance(encodings: Encodings, labels: NDArray[np.int64]) -> float:
-    """Mean of ||f(x) - f(x')||^2 over all pairs of different images with the same label; NaN where there are none."""
+    """Mean of ||f(x) - f(x')||^2 over all pairs of different images with the same label; NaN if there are none."""
     total = pairs = 0.0
     for label in np.unique(labels):
         members = encodings[labels == label]

@@ -40,7 +40,7 @@ def measured(subject: Subject) -> dict[str, float]:
 def curves(accuracy: Callable[[WarpParameters], float], count: int) -> dict[str, dict[str, list[float]]]:
     """For each kind of warp its `values` and the `accuracy` there, shares in [0, 1].
 
-    accuracy: the share of `count` images classified rightly under one warp each. Rotations turn all images alike;
+    accuracy: the share of `count` images classified correctly under one warp each. Rotations turn all images alike;
     shifts move every fourth image right, down, left and up.
     """
     unwarped = accuracy(warp_of("scale", 1.0, count))

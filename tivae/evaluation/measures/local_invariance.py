@@ -62,7 +62,7 @@ def sensitivity(squared_speed: float, pair_distance: float) -> float:
     """sqrt(E ||d/de f(T_e x)||^2 / E ||f(x) - f(x')||^2): 0 for an invariant encoder, no upper bound.
 
     Per degree, pixel or unit of scale: 0.1 says that ten of them would move an image, at this speed, as far as another
-    image is. Blind to the encodings' scale; NaN where all encodings are equal.
+    image is. Blind to the encodings' scale; NaN if all encodings are equal.
     """
     return math.sqrt(squared_speed / pair_distance) if pair_distance > 1e-20 else math.nan
 

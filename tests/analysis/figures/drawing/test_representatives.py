@@ -59,7 +59,7 @@ def test_a_trial_that_cannot_be_read_is_passed_over(study):
     assert representatives.all_readable(trials, read) == [(trials[1], "content")]
 
 
-def test_the_first_problem_is_told_where_none_can_be_read(study):
+def test_the_first_problem_is_reported_where_none_can_be_read(study):
     with pytest.raises(NotSupported, match=r"no predictions\.pt"):
         representatives.first_readable(representatives.best_cell(study), lambda trial: trial.predictions())
 
@@ -75,7 +75,7 @@ def test_a_model_without_readable_trials_is_left_out(study):
     assert {model: content for model, (_, content) in found.items()} == {"categorical_vae": "categorical_vae"}
 
 
-def test_nothing_finished_is_told(tmp_path):
+def test_nothing_finished_is_reported(tmp_path):
     synthetic.write_record(tmp_path, synthetic.record(TrialConfig(), "failed", "no memory"))
 
     with pytest.raises(NotSupported, match="no trial has finished"):

@@ -38,8 +38,8 @@ def test_a_sample_is_the_same_each_time(images, predictions):
     assert first.equals(again)
 
 
-def test_none_wrong_is_told(images, predictions):
-    with pytest.raises(NotSupported, match="augmented test set is classified rightly"):
+def test_none_wrong_is_reported(images, predictions):
+    with pytest.raises(NotSupported, match="augmented test set is classified correctly"):
         misclassified.numbers(images, TrialConfig(), predictions, "augmented")
 
 
@@ -62,7 +62,7 @@ def test_both_classes_stand_below_each_image(images, predictions):
     assert [text.get_text() for text in ax.texts[:2]] == [CLASSES[3], f"→ {CLASSES[4]}"]
 
 
-def test_predictions_of_more_images_than_there_are_are_told(study, images):
+def test_predictions_of_more_images_than_there_are_are_reported(study, images):
     fewer = type(images)(
         images.train_images, images.train_labels, images.test_images[:50], images.test_labels[:50], "fewer"
     )

@@ -101,7 +101,7 @@ def test_a_study_gives_a_traversal_for_each_model(study, images):
     ]
 
 
-def test_trials_without_weights_are_told(study, images, tmp_path):
+def test_trials_without_weights_are_reported(study, images, tmp_path):
     copy = type(study)(study.trials, study.epochs, {"small": tmp_path})
 
     with pytest.raises(NotSupported, match="has no folder"):

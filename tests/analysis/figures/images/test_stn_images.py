@@ -11,7 +11,7 @@ from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import stn_images
 from tests.small import STANDARD
 from tivae.config import TrialConfig
-from tivae.models.stn import SpatialTransformer, freeze
+from tivae.models.stn import LearntTransformer, freeze
 
 CONFIG = TrialConfig(stn="pretrained")
 
@@ -19,10 +19,10 @@ CONFIG = TrialConfig(stn="pretrained")
 @pytest.fixture(scope="module")
 def identity():
     """An STN that was not trained yet: it returns what goes in."""
-    return freeze(SpatialTransformer(CONFIG))
+    return freeze(LearntTransformer(CONFIG))
 
 
-class Blank(SpatialTransformer):
+class Blank(LearntTransformer):
     """Paints everything black."""
 
     def forward(self, images):

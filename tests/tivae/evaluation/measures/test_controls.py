@@ -62,7 +62,7 @@ def columns_of(pictures):
     return of
 
 
-def test_an_exactly_invariant_encoder_is_told_as_one(columns_of):
+def test_an_exactly_invariant_encoder_is_reported_as_one(columns_of):
     found = columns_of(OrbitAverage)
     assert found["latent_displacement"] == pytest.approx(0, abs=1e-9)
     assert found["latent_displacement_within_class"] == pytest.approx(0, abs=1e-6)

@@ -1,0 +1,134 @@
+"""A model card for the best model of each sort of a study, from the records; weights are not published."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from analysis import formats, reproduce
+from analysis.frames.columns import config_names
+from analysis.frames.image_sets import image_set_of
+from analysis.frames.labels import cell_label, file_name, model_name
+from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.trial import config_of
+from analysis.inference import summarise
+from tivae.registry import MODELS
+
+FOLDER = "model_cards"
+CHOSEN_BY = ("validation_augmented_accuracy", "augmented_accuracy")
+_METRICS = ("base_accuracy", "augmented_accuracy", "base_loss", "augmented_loss")
+
+
+def of(study: Study) -> dict[Path, str]:
+    """The text of each card by its path: of the best cell of every model that is trained."""
+    finished = study.finished
+    cards = {}
+    for model in finished["model"].dropna().unique():
+        entry = MODELS.get(model)
+        own = finished[finished["model"] == model]
+        if entry is not None and entry.is_trained and own["augmented_accuracy"].notna().any():
+            cards[Path(FOLDER) / f"{file_name(str(model))}.md"] = _card(study, own)
+    return cards
+
+
+def _card(study: Study, trials: pd.DataFrame) -> str:
+    metric = next(name for name in CHOSEN_BY if name in trials and trials[name].notna().all())
+    cells = dict(list(trials.groupby(_settings(trials), dropna=False, sort=False)))
+    best = max(cells.values(), key=lambda cell: float(cell[metric].mean()))
+    best = best.sort_values("seed")
+    first = best.iloc[0]
+    factors = [*PAPER_FACTORS, *(name for name in study.factors() if name not in PAPER_FACTORS)]
+    title = cell_label(first, factors)
+    parts = [
+        f"---\n{yaml.safe_dump(_head(first, best, title), sort_keys=False, allow_unicode=True)}---\n",
+        f"# {title}\n\n{_what_it_is(first)}\n",
+        f"## How it was chosen\n\n{_how_chosen(metric, len(cells), len(best))}\n",
+        f"## Results\n\n{_results(best)}",
+        f"## Use\n\n{_USE}\n\n    {reproduce.command(config_of(first))}\n",
+        f"## Computed with\n\n{_computed_with(best)}\n",
+        f"## Settings\n\n{_all_settings(first)}",
+    ]
+    return "\n".join(parts)
+
+
+_USE = (
+    "For research on invariance to spatial transformations. It encodes greyscale images of the data set below and no "
+    "others; nothing is known of other images, and nothing of it may decide about people. The weights are not "
+    "published: this trains the first seed's again, and `tivae.load` reads them from the trial's folder."
+)
+
+
+def _settings(trials: pd.DataFrame) -> list[str]:
+    """The fields that tell the cells apart."""
+    names = [name for name in config_names(trials) if name not in ("seed", "dataset_facts")]
+    varying = [name for name in names if len(trials[name].unique()) > 1]
+    return varying or ["model"]
+
+
+def _head(first: pd.Series, best: pd.DataFrame, title: str) -> dict[str, object]:
+    """The metadata that model hubs read."""
+    images = image_set_of(first)
+    metrics = [
+        {"type": "accuracy", "name": name, "value": round(float(best[name].mean()), 4)}
+        for name in ("base_accuracy", "augmented_accuracy")
+    ]
+    task = {"type": "image-feature-extraction", "name": "logistic regression of the encodings"}
+    result = {"task": task, "dataset": {"name": images.title, "type": images.name}, "metrics": metrics}
+    return {
+        "license": "mit",
+        "library_name": "pytorch",
+        "datasets": [images.name],
+        "tags": ["variational-autoencoder", "invariance"],
+        "model-index": [{"name": title, "results": [result]}],
+    }
+
+
+def _what_it_is(first: pd.Series) -> str:
+    images = image_set_of(first)
+    return (
+        f"A {model_name(str(first['model']))} whose encodings a linear classifier reads, trained on the images of "
+        f"{images.title} ({images.size} x {images.size} pixels, {len(images.classes)} classes) for "
+        f"{first['epochs']:.0f} epochs."
+    )
+
+
+def _how_chosen(metric: str, cells: int, seeds: int) -> str:
+    told = (
+        "held-out validation images, so that the test accuracies below are of images that had no part in the choice"
+        if metric == CHOSEN_BY[0]
+        else "the test images themselves, so that its accuracy below is on the high side"
+    )
+    return (
+        f"It has the highest `{metric}`, the mean over its seeds ({seeds}), of the {cells} cells of its sort in the "
+        f"study: by {told}."
+    )
+
+
+def _results(best: pd.DataFrame) -> str:
+    rows = []
+    for name in _METRICS:
+        values = best[name].dropna()
+        if values.empty:
+            continue
+        summary = summarise(values)
+        low, high = summary.interval.low, summary.interval.high
+        rows.append((name, summary.n, f"{summary.mean:.4f}", "-" if math.isnan(low) else f"{low:.4f}–{high:.4f}"))
+    frame = pd.DataFrame(rows, columns=["metric", "seeds", "mean", "95 % over seeds"])
+    return formats.markdown(frame, ["seeds", "mean"])
+
+
+def _computed_with(best: pd.DataFrame) -> str:
+    names = [n for n in ("device", "device_name", "kernels", "threads", "torch", "commit") if n in best]
+    lines = {", ".join(f"{name} {row[name]}" for name in names if pd.notna(row[name])) for _, row in best.iterrows()}
+    hours = float(best["wall_seconds"].sum()) / 3600
+    return "\n".join(f"- {line}" for line in sorted(lines)) + f"\n- {hours:.1f} hours for {len(best)} seeds."
+
+
+def _all_settings(first: pd.Series) -> str:
+    config = config_of(first)
+    values = {name: value for name, value in config.to_dict().items() if value is not None and name != "dataset_facts"}
+    frame = pd.DataFrame({"field": list(values), "value": [str(value) for value in values.values()]})
+    return formats.markdown(frame)

@@ -1,0 +1,41 @@
+"""`CITATION.cff` of a published study: a data set, of the software that made it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from analysis.frames.study import Study
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def of(study: Study) -> str:
+    """The file's text."""
+    software = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    last = pd.to_datetime(study.trials["finished_at"]).max()
+    content = {
+        "cff-version": software["cff-version"],
+        "message": "If you use these results, please cite them, and the paper that they study.",
+        "type": "dataset",
+        "title": title(study),
+        "version": software["version"],
+        "license": software["license"],
+        **({"date-released": str(last.date())} if pd.notna(last) else {}),
+        "authors": software["authors"],
+        "abstract": study.question or title(study),
+        "keywords": software["keywords"],
+        "references": [
+            {"type": "software", "title": software["title"], "authors": copy.deepcopy(software["authors"])},
+            *software["references"],
+        ],
+    }
+    return str(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110))
+
+
+def title(study: Study) -> str:
+    """What the study's results are called."""
+    return f"Results of the study {next(iter(study.folders))} of transformation-invariant variational autoencoders"

@@ -1,0 +1,117 @@
+"""What the trials of studies cost, and what they would have cost had each been trained by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from analysis.formats import Table
+from analysis.frames.study import Study
+from analysis.frames.trial import config_of
+from analysis.publishing.stn_records import seconds_of_stns
+
+COLUMNS = ("trials", "asked", "run", "stns_asked", "stns_run", "hours", "hours_alone")
+_MACHINE = ("device", "device_name", "threads", "kernels", "python", "torch", "numpy", "scikit_learn")
+
+
+def frame(studies: Sequence[Study]) -> pd.DataFrame:
+    """A row per study, by its name, and for several one more, "all", in which what studies share counts once.
+
+    trials: that have ended; asked: trainings that they ask for; run: trainings that were run for them; stns_asked,
+    stns_run: the same of STN pretrainings; hours: of a CPU core, or of another device; hours_alone: what the same would
+    have taken with no training or STN shared, and none continued to more epochs. Work that was lost in interruptions is
+    in neither.
+    """
+    parts = {"+".join(study.folders): _trials(study) for study in studies}
+    if len(parts) > 1:
+        parts["all"] = pd.concat(parts.values()).drop_duplicates("key")
+    return pd.DataFrame({name: _totals(part) for name, part in parts.items()}, index=list(COLUMNS)).T
+
+
+def table(studies: Sequence[Study]) -> Table:
+    """`frame` as texts."""
+    found = frame(studies)
+    texts = pd.DataFrame(
+        {
+            "study": found.index,
+            "trials": found["trials"].map("{:.0f}".format),
+            "trainings asked for": found["asked"].map("{:.0f}".format),
+            "trainings run": found["run"].map("{:.0f}".format),
+            "STNs asked for": found["stns_asked"].map("{:.0f}".format),
+            "STNs run": found["stns_run"].map(lambda count: "-" if pd.isna(count) else f"{count:.0f}"),
+            "CPU hours": found["hours"].map("{:.1f}".format),
+            "CPU hours without sharing": found["hours_alone"].map("{:.1f}".format),
+        }
+    )
+    notes = [
+        "CPU hours: of one core, as each trial recorded them; without sharing: had each trial been trained by itself, "
+        "none read out of another's training or continued to more epochs. Interrupted work that was lost is in neither."
+    ]
+    if found["stns_run"].isna().any():
+        notes.append("-: STN pretrainings of before they were published; their hours are not in the sums.")
+    return Table("What it cost", (("", texts, list(texts.columns)[1:]),), tuple(notes))
+
+
+def machines(study: Study) -> Table:
+    """How many trials were computed where and with what."""
+    columns = [name for name in _MACHINE if name in study.trials]
+    groups = study.trials[columns].astype("string").fillna("not recorded").value_counts(sort=False).sort_index()
+    texts = groups.reset_index(name="trials").astype("string")
+    return Table("Where and with what", (("", texts, ["trials"]),), ("Of each trial: the same columns of trials.csv.",))
+
+
+def markdown(study: Study) -> str:
+    """Both tables of one study, as `compute.md` of its copy has them."""
+    return f"# Compute\n\n{table([study]).markdown()}\n{machines(study).markdown()}"
+
+
+def _trials(study: Study) -> pd.DataFrame:
+    """A row per trial: key, its training and STN by key, the hours of its training, its readout and its STN."""
+    trials = study.trials
+    if not len(trials):
+        return pd.DataFrame(columns=["key"])
+    seconds = study.epochs.groupby("key")["wall_seconds"].sum()
+    training = trials["key"].map(seconds).fillna(0.0).astype("float64")
+    wall = trials["wall_seconds"].astype("float64").fillna(0.0)
+    # Trials read out one training if their first epochs took the same time, to the last digit.
+    first = trials["key"].map(study.epochs.drop_duplicates("key").set_index("key")["wall_seconds"])
+    configs = [config_of(row) if pd.notna(row["model"]) else None for _, row in trials.iterrows()]
+    stns = seconds_of_stns(study)
+    stn_keys = [None if config is None else config.stn_key for config in configs]
+    threads = trials["threads"].astype("float64").where(trials["device"] == "cpu", 1.0).fillna(1.0)
+    return pd.DataFrame(
+        {
+            "key": trials["key"],
+            "training_key": first.map("{!r}".format).where(first.notna()),
+            "training": training * threads / 3600,
+            "readout": (wall - training).clip(lower=0.0) * threads / 3600,
+            "stn_key": pd.Series(stn_keys, dtype="string"),
+            # Unknown where the copy is of before STNs were published.
+            "stn": [float("nan") if key is None else stns.get(key, float("nan")) / 3600 for key in stn_keys],
+        }
+    )
+
+
+def _totals(trials: pd.DataFrame) -> dict[str, float]:
+    trained = trials[trials["training_key"].notna()]
+    behind = trials[trials["stn_key"].notna()]
+    stns = behind.drop_duplicates("stn_key")
+    known = stns["stn"].notna().all()
+    readouts = trials["readout"].sum()
+    shared = trained.groupby("training_key")["training"].max().sum()
+    return {
+        "trials": len(trials),
+        "asked": len(trained),
+        "run": trained["training_key"].nunique(),
+        "stns_asked": len(behind),
+        "stns_run": len(stns) if known else float("nan"),
+        "hours": readouts + shared + stns["stn"].sum(),
+        "hours_alone": readouts + trained["training"].sum() + behind["stn"].sum(),
+    }
+
+
+def folder_studies(folder: Path) -> list[Path]:
+    """The published copies in a folder, by name."""
+    return sorted(path for path in folder.iterdir() if (path / "trials").is_dir() and (path / "about.json").is_file())

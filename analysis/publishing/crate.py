@@ -1,0 +1,110 @@
+"""`ro-crate-metadata.json` of a published study (RO-Crate 1.1): its files, what made them, and where."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from analysis.frames.study import Study
+from analysis.publishing.citation import ROOT, title
+
+NAME = "ro-crate-metadata.json"
+_SPECIFICATION = "https://w3id.org/ro/crate/1.1"
+_LICENCE = "https://spdx.org/licenses/MIT"
+_TYPES = {".csv": "text/csv", ".md": "text/markdown", ".cff": "text/yaml", ".pt": "application/octet-stream"}
+_SAYS = {
+    "trials.csv": "A row per trial: settings, metrics, hardware, kernels and versions.",
+    "epochs.csv": "A row per trial and epoch: the losses.",
+    "about.json": "The command, versions and hardware.",
+    "compute.md": "What it cost, and where it was computed.",
+    "checklists.md": "Answers to the NeurIPS paper checklist and REFORMS that follow from the records.",
+    "record.json": "A record: settings, metrics, epochs and provenance.",
+    "predictions.pt": "The class that the trial's probe predicted for each test image.",
+    "measures.json": "Accuracy against angle, shift and scale.",
+}
+
+
+def of(study: Study, command: str, paths: Iterable[Path]) -> str:
+    """The file's text. paths: of all other files of the copy, relative to it."""
+    software = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    known = sorted(path.as_posix() for path in paths)
+    times = pd.to_datetime(study.trials["finished_at"]).dropna()
+    published = str(times.max().date()) if len(times) else "1970-01-01"
+    root = {
+        "@id": "./",
+        "@type": "Dataset",
+        "name": title(study),
+        "description": study.question or title(study),
+        "datePublished": published,
+        "license": {"@id": _LICENCE},
+        "author": [{"@id": "#authors"}],
+        "keywords": software["keywords"],
+        "citation": [{"@id": "#paper"}],
+        "hasPart": [{"@id": path} for path in known],
+        "mentions": [{"@id": "#run"}],
+    }
+    graph = [_descriptor(), root, *(_file(path) for path in known)]
+    graph += _context(software, command, times)
+    return json.dumps({"@context": f"{_SPECIFICATION}/context", "@graph": graph}, indent=1, ensure_ascii=False) + "\n"
+
+
+def _descriptor() -> dict[str, Any]:
+    return {
+        "@id": NAME,
+        "@type": "CreativeWork",
+        "conformsTo": {"@id": _SPECIFICATION},
+        "about": {"@id": "./"},
+    }
+
+
+def _file(path: str) -> dict[str, Any]:
+    name = Path(path).name
+    suffix = Path(path).suffix
+    kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+    says = _SAYS.get(name)
+    return {
+        "@id": path,
+        "@type": "File",
+        "name": path,
+        "encodingFormat": kind,
+        **({"description": says} if says else {}),
+    }
+
+
+def _context(software: dict[str, Any], command: str, times: pd.Series) -> list[dict[str, Any]]:
+    """What is no file: licence, authors, paper, software and the run."""
+    span = {"startTime": times.min().isoformat(), "endTime": times.max().isoformat()} if len(times) else {}
+    (paper,) = software["references"]
+    return [
+        {
+            "@id": _LICENCE,
+            "@type": "CreativeWork",
+            "name": "MIT License",
+            "description": "A permissive licence of the Massachusetts Institute of Technology.",
+        },
+        {"@id": "#authors", "@type": "Organization", "name": software["authors"][0]["name"]},
+        {"@id": "#paper", "@type": "ScholarlyArticle", "name": paper["title"], "datePublished": str(paper["year"])},
+        {
+            "@id": "#software",
+            "@type": "SoftwareSourceCode",
+            "name": software["title"],
+            "version": software["version"],
+            "license": {"@id": _LICENCE},
+        },
+        {
+            "@id": "#run",
+            "@type": "CreateAction",
+            "name": "The run of the study",
+            "description": command,
+            "instrument": {"@id": "#software"},
+            "agent": {"@id": "#authors"},
+            "result": [{"@id": "./"}],
+            **span,
+        },
+    ]

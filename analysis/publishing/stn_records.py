@@ -1,0 +1,39 @@
+"""The records of a study's pretrained STNs, which a copy has beside those of its trials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from analysis.frames.study import Study
+from tivae.io import files, sealed_json
+from tivae.io.files import DamagedFile
+
+FOLDER = "stns"
+
+
+def of(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Key and record of each pretrained STN in the study's folders; what can't be read is left out."""
+    for results in study.folders.values():
+        for path in sorted((results / FOLDER).glob("*/record.json")):
+            try:
+                yield path.parent.name, sealed_json.parse(files.read(path), path)
+            except (OSError, DamagedFile):
+                continue
+
+
+def seconds_of_stns(study: Study) -> dict[str, float]:
+    """Seconds of each pretraining, by the STN's key."""
+    return {key: float(record["provenance"]["wall_seconds"]) for key, record in of(study)}
+
+
+def copy(study: Study, folder: Path) -> None:
+    """Writes each record to `folder`/stns/KEY, without the name of the machine."""
+    for key, record in of(study):
+        record.pop("digest", None)
+        origin = record["provenance"] | {"host": ""}
+        sealed_json.write(
+            folder / FOLDER / key / "record.json", json.loads(json.dumps(record)) | {"provenance": origin}
+        )

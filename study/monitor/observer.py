@@ -1,0 +1,68 @@
+"""What follows the jobs of a run in the driver's process, told of each as it goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from study.jobs import Job
+from study.monitor.display import Display
+from study.monitor.progress import label
+from study.storage.recorder import Recorder
+
+
+class Observer:
+    """Counts, shows and records what becomes of each job.
+
+    tick: called at each step, several times a second.
+    """
+
+    def __init__(self, display: Display, recorder: Recorder, tick: Callable[[], None]):
+        self.say = display.say
+        self._progress, self._display, self._recorder, self._tick = display.progress, display, recorder, tick
+
+    def step(self) -> None:
+        """Time has gone by."""
+        self._display.tick()
+        self._tick()
+
+    def resized(self, slots: int) -> None:
+        """From now on so many jobs run at once."""
+        self._progress.resize(slots)
+
+    def started(self, job: Job, device: str) -> None:
+        """A worker has the job."""
+        self._progress.start(job, device)
+
+    def reported(self, job: Job, rows: list[dict[str, Any]]) -> None:
+        """Epochs have ended, in this order, with the worker's warnings as their `notices`."""
+        for row in rows:
+            for notice in row.pop("notices", ()):
+                self.say(f"note {job.key}: {notice}")
+            self._progress.report(job, row)
+        self._recorder.reported(job, rows)
+
+    def put_back(self, job: Job, reason: str | None = None) -> None:
+        """The job will be given out again; reason: why it lost its worker, to be told."""
+        self._progress.put_back(job)
+        if reason is not None:
+            self.say(f"again {job.key} {label(job)}: it continues from its last epoch ({reason})")
+
+    def failed(self, job: Job, reason: str) -> None:
+        """The job has ended, or will never run, and no worker has recorded it."""
+        self.ended(job, {"status": "failed", "error": reason})
+
+    def ended(self, job: Job, result: dict[str, Any]) -> None:
+        """The job has ended: its trials each with what their records say or, without these, as the job did.
+
+        result: what its worker reported last: `status` (finished, failed or pruned), `error`, `records` where it has
+        written such, and metrics.
+        """
+        found = json.loads(result.get("records", "{}"))
+        trials = {key: {**record["metrics"], **record} for key, record in found.items()}
+        self._progress.end(job, result, trials)
+        for part in job.trials or [job]:
+            ended = trials.get(part.key, result)
+            self._display.ended(part, ended)
+            self._recorder.ended(part, ended, is_recorded=part.key in trials)
