@@ -1,4 +1,4 @@
-"""`python -m analysis`: which commands there are."""
+"""`python -m analysis`: the commands of this package."""
 
 print("""python -m analysis.report RESULTS            the report: a page to explore
 python -m analysis.compare RESULTS RESULTS   two studies or trials side by side

@@ -1,4 +1,4 @@
-"""`python -m analysis.compare A B`: what differs between two studies, or between two trials."""
+"""`python -m analysis.compare A B`: the differences between two studies, or between two trials."""
 
 from __future__ import annotations
 

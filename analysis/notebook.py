@@ -24,7 +24,7 @@ from analysis.frames import loading
 from analysis.frames import study as frames
 from analysis.frames import trial as one
 from analysis.frames.cells import cell_factors
-from analysis.frames.labels import cell_label, percent
+from analysis.frames.labels import are_ceilings, cell_label, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -82,6 +82,9 @@ class Study(frames.Study):
         name, sign = (metric, 1) if metric is not None else ranked_by(self)
         frames.check_column(self.trials, name)
         known = self.finished[self.finished[name].notna()]
+        # What sees labels is a bound, unless there is nothing else.
+        bounds = are_ceilings(known["model"])
+        known = known if bounds.all() else known[~bounds]
         if known.empty:
             raise ValueError(f"no finished trial has `{name}`; see `study.trials`")
         values = sign * known[name].astype("float64")

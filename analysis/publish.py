@@ -1,4 +1,4 @@
-"""`python -m analysis.publish RESULTS`: what others need to check a study, small enough to be kept beside the code.
+"""`python -m analysis.publish RESULTS`: a copy of a study that others can check, small enough for the repository.
 
 The copy is a results folder without weights and encodings, so that `analysis.load` and everything built on it give
 the same tables and verdicts from it.

@@ -1,4 +1,4 @@
-"""The command that runs one trial again."""
+"""The command that reruns one trial."""
 
 from __future__ import annotations
 

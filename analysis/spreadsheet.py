@@ -1,4 +1,4 @@
-"""Texts in CSV files: a spreadsheet runs those that begin like a formula, and a results folder may be a stranger's."""
+"""Escaping of texts in CSV files: spreadsheets run those that begin like a formula, and results may be a stranger's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run would do: its trials, devices and expected time."""
+"""`--dry-run`: trials, devices, expected time and statistical power of a run."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def show_search(search: Search, trials: int, options: RunOptions, console: Conso
 
 
 def _epochs(job: Job) -> str:
-    """What of a job is trained, in words."""
+    """The epochs a job trains, in words."""
     if job.trained == job.epochs:
         return "no training"
     return f"{job.epochs} epochs" + (f", {job.trained} of them trained already" if job.trained else "")

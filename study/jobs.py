@@ -1,4 +1,4 @@
-"""What is left to do of a study: STNs to pretrain, trainings and their readouts, and in which order."""
+"""Planning: the unfinished jobs of a study (STN pretrainings, trainings, readouts), in the order to start them."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Job:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """What decides which operations of the device it uses: jobs that are alike in it run on the same devices."""
+        """Decides which device operations the job uses: jobs with equal values run on the same devices."""
         if self.job_type == "stn":
             return ("stn",)
         config = self.config

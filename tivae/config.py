@@ -33,6 +33,11 @@ def _warps_stage(config: TrialConfig) -> str:
     return "evaluation" if config.training_warps is None and not config.has_front else "training"
 
 
+def _corners_stage(config: TrialConfig) -> str:
+    trained_so = config.stn == "pretrained" and config.stn_corners != "centres_in_grid_at_use"
+    return "stn" if trained_so else "training"
+
+
 def _epochs_stage(config: TrialConfig) -> str:
     # With a constant learning rate the first 5 of 20 epochs are those of 5.
     return "readout" if config.learning_rate_schedule == "constant" else "training"
@@ -40,7 +45,7 @@ def _epochs_stage(config: TrialConfig) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig(metaclass=WithOwnFields):
-    """What is trained, on what, and how it is read out.
+    """The configuration of one trial: what is trained, on what, and how it is read out.
 
     Two configs with equal fields are the same trial (`key`). Each field declares the first stage that it decides (see
     `fields.STAGES`); trials that agree in all fields of a stage and of those before it share that stage's work.
@@ -114,6 +119,12 @@ class TrialConfig(metaclass=WithOwnFields):
     whole_pixel_shifts: bool = other(
         False, stage=_warps_stage, help="round shifts to whole pixels, as torchvision's RandomAffine does"
     )
+    resampling: str | None = choice(
+        None,
+        *("composed", "successive"),
+        stage=_warps_stage,
+        help="of warped images: once by the composed warp (default), or by rotation, scale and shift one after another",
+    )
     training_warps: str | None = choice(
         None,
         "redrawn",
@@ -183,6 +194,13 @@ class TrialConfig(metaclass=WithOwnFields):
     # STN: pretrained augmented -> base with MSE (paper, section 3.2), or trained with the model
     stn_epochs: int | None = number(None, 1, 100_000, stage="stn", help="of pretraining; default 20")
     stn_learning_rate: float | None = number(None, above=0, stage="stn", help="of AdamW; default 1e-3")
+    stn_corners: str | None = choice(
+        None,
+        *("edges", "centres_in_grid_at_use", "centres_in_grid", "centres"),
+        stage=_corners_stage,
+        help="what affine_grid and grid_sample take for -1 and 1: the image's edges (default); in affine_grid the "
+        "centres of its outer pixels (align_corners), only where a pretrained STN is used or always; these in both",
+    )
     alignment_weight: float | None = number(
         None, 0, help="joint STN: of the MSE augmented -> base in the loss; default `reconstruction_weight`"
     )
@@ -283,7 +301,7 @@ class TrialConfig(metaclass=WithOwnFields):
 
     @property
     def standardisation(self) -> Standardisation:
-        """What a model sees of a pixel."""
+        """The standardisation of pixels."""
         return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
@@ -347,7 +365,8 @@ FIELD_NAMES = tuple(FIELDS)
 
 def known_fields() -> dict[str, Field[Any]]:
     """The fields of all configs, and the own ones of the models and probes that this process knows, by name."""
-    return FIELDS | own_fields()
+    # A field of all configs stays what it is, whatever entry of the same name has been refused.
+    return FIELDS | {name: item for name, item in own_fields().items() if name not in FIELDS}
 
 
 def check_field_name(name: object) -> None:
@@ -355,7 +374,7 @@ def check_field_name(name: object) -> None:
     if name in FIELD_NAMES or name in known_fields():
         return
     near = difflib.get_close_matches(str(name), list(known_fields()), n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"it must be one of {', '.join(FIELD_NAMES)}"
+    hint = f"did you mean `{near[0]}`?" if near else "see `python -m study.run --fields`"
     raise ConfigError(f"`{name}` is not a field of a trial; {hint}", str(name))
 
 

@@ -1,4 +1,4 @@
-"""Whether a device can run a trial, found by trying: a backend may lack an operation, or have it wrong."""
+"""A trial run of a device: whether it has the operations of a trial, and computes them right."""
 
 from __future__ import annotations
 

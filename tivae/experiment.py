@@ -1,4 +1,4 @@
-"""One trial: train, encode, probe. A plain function of (config, data, device), and its stages, each one as well."""
+"""One trial as a plain function of (config, data, device), and its stages: train, encode, probe."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tivae.io.provenance import Stopwatch
 from tivae.models import Control, Model, build, build_trainable, model_input
 from tivae.models.front import Front
 from tivae.models.networks import kernels_of
-from tivae.models.stn import SpatialTransformer, freeze
+from tivae.models.stn import SpatialTransformer, as_used, freeze
 from tivae.models.stn import build as build_stn
 from tivae.training import final_metrics
 from tivae.training.autoencoder import ModelTraining, as_module, without_evaluation
@@ -61,7 +61,7 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class StnResult:
-    """What a finished pretraining leaves; fields as of `TrialResult`."""
+    """The result of a finished pretraining; fields as in `TrialResult`."""
 
     config: TrialConfig
     stn: SpatialTransformer
@@ -136,7 +136,7 @@ def pretrain(
         train_loop(training, checkpoint, on_epoch)
     metrics = {name: value for name, value in training.rows[-1].items() if name.endswith("_loss")}
     origin = watch.provenance(training.seconds_before, training.resumed)
-    return StnResult(config, freeze(training.stn), metrics, training.rows, origin)
+    return StnResult(config, freeze(as_used(training.stn, config)), metrics, training.rows, origin)
 
 
 def train(
@@ -170,7 +170,7 @@ def train(
 
 
 def restored(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | None, state: dict[str, Any]) -> Trained:
-    """What a training left after the config's epochs: `state`, as `training.loop.train` keeps it.
+    """A training after the config's epochs, restored from `state`, as `training.loop.train` keeps it.
 
     Raises what a state of something else causes: `ValueError`, `KeyError`, `TypeError`, `RuntimeError`.
     """
@@ -211,7 +211,7 @@ def fit_control(config: TrialConfig, data: TrialData, frozen: SpatialTransformer
 
 
 class Readouts:
-    """What is read from one trained model: a result for each config that shares its training, epochs and images.
+    """The readouts of one trained model: a result for each config that shares its training, epochs and images.
 
     source: of the images; shared: whether several configs are read out, and what they have in common is kept.
     """

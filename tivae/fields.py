@@ -1,4 +1,4 @@
-"""Fields of a config: how one is declared, and how a value given for it is checked."""
+"""Fields of a config: declaration and validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a number of a trial means: name, unit and range, declared where the number is computed."""
+"""The declaration of a metric: name, meaning, unit and range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a config makes of the values it is given: which fields it has, what stands in place of None, what is refused."""
+"""Resolution of a config: own fields of its model and probe, defaults, unused fields, and refusals."""
 
 from __future__ import annotations
 
@@ -120,6 +120,8 @@ def defaults(config: TrialConfig) -> dict[str, Any]:
         "reconstruction_target": _unless("input", config.reconstruction_target) if has_base else None,
         "consistency_weight": config.consistency_weight if consistency else None,
         "consistency_form": default("consistency_form", "distance", consistency),
+        "resampling": _unless("composed", config.resampling),
+        "stn_corners": _unless("edges", config.stn_corners) if paired_stn else None,
         "stn_epochs": default("stn_epochs", 20, config.stn == "pretrained"),
         "stn_learning_rate": default("stn_learning_rate", 1e-3, config.stn != "none"),
         "alignment_weight": default(
@@ -149,6 +151,12 @@ def check(config: TrialConfig) -> None:
             f"`front` is {config.front} and `stn` is {config.stn}, but one of the two stands in front of the model; "
             "`stn` must be none",
             "front",
+        )
+    if config.stn == "joint" and config.stn_corners == "centres_in_grid_at_use":
+        raise ConfigError(
+            "`stn_corners` is centres_in_grid_at_use, but a joint STN is trained where it is used; it must be "
+            "centres_in_grid, or `stn` pretrained",
+            "stn_corners",
         )
     if config.stn == "inverse" and config.reconstruction_target == "base":
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""The figures of a study: each from numbers of its own, saved as PNG, PDF, SVG and CSV.
+"""The figures of a study, each computed apart from drawing and saved as PNG, PDF, SVG and CSV.
 
     from analysis import figures
 
@@ -23,6 +23,7 @@ from analysis.figures import (
     accuracy_by_cell,
     confusion,
     effects,
+    invariance_map,
     latent_space,
     learning_curves,
     optuna_plots,
@@ -56,6 +57,7 @@ __all__ = [
 # In the order of a report: results first, then what was learnt, then what went in.
 ALL: Mapping[str, Callable[[Sources], list[DrawnFigure]]] = {
     "accuracy_by_cell": accuracy_by_cell.drawn,
+    "invariance_map": invariance_map.drawn,
     "stn_gain": stn_gain.drawn,
     "effects": effects.drawn,
     "sweeps": sweeps.drawn,

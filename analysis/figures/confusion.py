@@ -1,4 +1,4 @@
-"""Figure 5a of the paper: which classes the linear classifier takes for which."""
+"""Figure 5a of the paper: confusion matrices of the probe."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The course of an Optuna search: values by trial, importances as Optuna computes them, and the Pareto front."""
+"""The history and the parameter importances of an Optuna search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the spatial transformer gains: each trained model without and with it, joined by a line."""
+"""The gain from the spatial transformer: each trained model without and with it, joined by a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The columns of a trial's figures. Each measure is explained, with formula and source, where `tivae` computes it."""
+"""The columns of a trial's metrics. Each measure is explained, with formula and source, where `tivae` computes it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which trials belong to a cell: those that share every setting that the cell does not name."""
+"""The trials of a cell: those that share every setting that the cell does not name."""
 
 from __future__ import annotations
 

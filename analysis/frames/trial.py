@@ -1,4 +1,4 @@
-"""One trial: its config, and what its folder holds, read when asked for."""
+"""One trial: its config and the files in its folder, read on demand."""
 
 from __future__ import annotations
 

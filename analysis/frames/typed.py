@@ -1,4 +1,4 @@
-"""Values -> a frame with the dtypes of its columns, and frames to and from Parquet and CSV without loss."""
+"""Values to frames with the dtypes of their columns, and frames to and from Parquet and CSV without loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several tests at once: the chance of any false finding is held at the level of one."""
+"""Corrections for multiple tests, which hold the family-wise error rate."""
 
 from __future__ import annotations
 

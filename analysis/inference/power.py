@@ -1,4 +1,4 @@
-"""How many seeds a difference needs, and what they cost."""
+"""Power: how many seeds a difference needs, and what they cost."""
 
 from __future__ import annotations
 

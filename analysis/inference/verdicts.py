@@ -1,4 +1,4 @@
-"""What a study says of the paper's claims: effect, interval, adjusted p and verdict of each."""
+"""Verdicts on the paper's claims: effect, interval, adjusted p and verdict of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a study answers: its question, and a few sentences from its verdicts, its search or its factors."""
+"""A study's answer to its question: a few sentences from its verdicts, its search or its factors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.frames.cells import VALIDATION, chosen_by
-from analysis.frames.labels import cell_label, model_name, percent, setting_label, setting_name
+from analysis.frames.labels import are_ceilings, cell_label, model_name, percent, setting_label, setting_name
 from analysis.frames.recipe import recipe_of
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
@@ -91,6 +91,8 @@ def _best(study: Study) -> tuple[str, str]:
     """By the mean of a cell over its seeds on validation images, where the study has any."""
     cells = study.cells((*MAIN_METRICS, VALIDATION))
     cells = cells[cells["finished"] > 0]
+    # What sees labels is a bound, unless there is nothing else.
+    cells = cells[~are_ceilings(cells["model"])] if not are_ceilings(cells["model"]).all() else cells
     ranked_by = chosen_by(cells)
     best = cells.loc[cells[ranked_by].fillna(-1).idxmax()]
     seeds = f", mean of {best['finished']} seeds" if best["finished"] > 1 else ""

@@ -1,4 +1,4 @@
-"""What a report says, apart from how it is marked up."""
+"""The content of a report, independent of markup."""
 
 from __future__ import annotations
 

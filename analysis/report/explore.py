@@ -1,4 +1,4 @@
-"""What the page lets one explore: each trial's settings, metrics, curves, confusion matrices and images, as plain JSON.
+"""Data of the page's explorer: each trial's settings, metrics, curves, confusion matrices and images, as plain JSON.
 
 Columns are lists with a value for each trial, so that a thousand trials stay within a few megabytes.
 """

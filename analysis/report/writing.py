@@ -1,4 +1,4 @@
-"""A report's files."""
+"""Writing a report's files."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.cells import VALIDATION, beta, chosen_by, encoding_dim
 from analysis.frames.image_sets import pixels_in_words
-from analysis.frames.labels import are_controls, model_name, setting_name, stn_name
+from analysis.frames.labels import are_ceilings, are_controls, arm_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
 from analysis.inference import cell_summaries, correctness_of
 from analysis.tables.study_table import StudyTable
@@ -63,9 +63,8 @@ def stn_mode(study: Study) -> StudyTable:
 
 
 def controls(study: Study) -> StudyTable:
-    """Accuracy of what is not trained: raw pixels, PCA, an untrained encoder."""
-    cells = summaries(study)
-    cells = _sorted(cells[are_controls(cells["model"])], ["model", "encoding_dim"])
+    """Accuracy of what is not trained, such as raw pixels and PCA, and of what is trained with labels, the ceiling."""
+    cells = _references(study)
     if cells.empty:
         raise NotSupported("no control (pixels, pca or untrained) has finished")
     return _cells_table(study, "controls", "Controls", cells, ["encoding_dim"])
@@ -82,8 +81,7 @@ def pareto_front(study: Study) -> StudyTable:
     cells = cells.sort_values(["encoding_dim", ranked_by], ascending=[True, False], ignore_index=True)
     best = cells[ranked_by].cummax().shift(fill_value=-math.inf)
     front = cells[cells[ranked_by] > best]
-    everything = summaries(study)
-    below = _sorted(everything[are_controls(everything["model"])], ["model", "encoding_dim"])
+    below = _references(study)
     chosen = (
         "validation images"
         if ranked_by == VALIDATION
@@ -121,7 +119,14 @@ def summaries(study: Study) -> pd.DataFrame:
 
 
 def _trained(cells: pd.DataFrame) -> pd.DataFrame:
-    return cells[~are_controls(cells["model"])]
+    """Those that learn, and without labels."""
+    return cells[~are_controls(cells["model"]) & ~are_ceilings(cells["model"])]
+
+
+def _references(study: Study) -> pd.DataFrame:
+    """Controls and ceilings."""
+    cells = summaries(study)
+    return _sorted(cells.drop(_trained(cells).index), ["model", "encoding_dim"])
 
 
 def _sorted(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -137,7 +142,7 @@ def _sorted(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def _cells_table(
     study: Study, name: str, title: str, cells: pd.DataFrame, swept: Sequence[str], notes: Sequence[str] = ()
 ) -> StudyTable:
-    columns: dict[str, list[str | None]] = {"model": [model_name(model) for model in cells["model"]]}
+    columns: dict[str, list[str | None]] = {"model": [arm_name(cell) for _, cell in cells.iterrows()]}
     columns["trained on"] = [None if pd.isna(value) else str(value) for value in cells["train_dataset"]]
     columns["STN"] = [stn_name(value) for value in cells["stn"]]
     varied = [factor for factor in study.factors() if factor not in PAPER_FACTORS]

@@ -1,4 +1,4 @@
-"""Trials that ended otherwise than they should."""
+"""Trials that failed, and damaged records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds and how sure that is: verdicts, Table 1, balanced effects, and the seeds that a difference needs."""
+"""Tables of inference: verdicts, Table 1, balanced effects, and the seeds that a difference needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A study as a pilot: how much its seeds differ, and so how many a difference needs."""
+"""A study as a pilot: the variance between its seeds, and the seeds that a difference needs."""
 
 from __future__ import annotations
 

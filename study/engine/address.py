@@ -1,4 +1,4 @@
-"""Whether a Ray cluster answers at an address, asked before anything else: Ray itself would wait for minutes."""
+"""A quick check that a Ray cluster answers at an address: Ray itself would wait for minutes."""
 
 from __future__ import annotations
 

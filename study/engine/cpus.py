@@ -1,4 +1,4 @@
-"""How many CPUs this process may use, which on a batch node or in a container are fewer than the machine has."""
+"""The CPUs that this process may use, on a batch node or in a container fewer than the machine has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which slots are taken, and the pool that a job should go to: a pure decision."""
+"""Occupied slots, and the pool a job should go to: a pure decision."""
 
 from __future__ import annotations
 

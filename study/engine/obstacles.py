@@ -1,4 +1,4 @@
-"""Why Ray could not start on this machine: what it says itself seldom names the cause."""
+"""Reasons for which Ray can't start on this machine, which it seldom names itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What keeps others out of a local instance of Ray: it listens on the loopback alone and asks for a token."""
+"""Access control of a local Ray instance: loopback only, with a token of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows the jobs of a run in the driver's process, told of each as it goes on."""
+"""Driver callbacks for job events."""
 
 from __future__ import annotations
 

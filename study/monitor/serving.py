@@ -1,4 +1,4 @@
-"""A study's page over HTTP, for a browser on this machine alone: the report's page, kept up while the study runs."""
+"""A study's page over HTTP, on this machine alone: the report, updated while the study runs."""
 
 from __future__ import annotations
 

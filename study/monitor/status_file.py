@@ -1,4 +1,4 @@
-"""A small file in the results folder that says where a run stands, for other processes to read."""
+"""The status file of a run, through which other processes follow it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class StatusFile:
 
 
 def read(study: Path) -> dict[str, Any] | None:
-    """What the last run wrote; None where there is nothing that can be read."""
+    """The status written by the last run; None if it can't be read."""
     try:
         content = json.loads(files.read(study / NAME))
     except (OSError, ValueError, RecursionError):
@@ -125,7 +125,7 @@ def snapshot(progress: Progress) -> dict[str, Any]:
                 "label": label(running.job),
                 "device": running.device,
                 "epochs": running.job.epochs,
-                "row": {name: value for name, value in running.row.items() if isinstance(value, int | float)},
+                "row": {name: value for name, value in running.row.items() if _is_number(value)},
             }
             for key, running in progress.running.items()
         ],

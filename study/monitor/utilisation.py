@@ -1,4 +1,4 @@
-"""The share of the slots' time that was spent inside trials: the rest is what the engine costs."""
+"""Utilisation of slots: the share of their time spent inside trials."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a search space may hold, from the fields of a trial: for editors (`search_spaces/schema.json`) and as a list.
+"""The fields of a search space, as a JSON schema for editors (`search_spaces/schema.json`) and as a list.
 
 `python -m study.space.schema` writes the schema, and the list of fields at the end of `search_spaces/example.yaml`.
 """
@@ -167,6 +167,8 @@ def _search_keys() -> Schema:
         "sampler": _algorithm(SAMPLERS),
         "pruner": _algorithm(PRUNERS),
         "trials": count | {"minimum": 1, "description": "how many in all, those that were pruned or failed counted"},
+        "most_numbers": count
+        | {"minimum": 2, "description": "of an encoding; a trial that has more gets fewer latents"},
         "sampler_seed": count | {"minimum": 0, "description": "of the sampler's random numbers"},
         "start": {
             "type": "array",

@@ -19,7 +19,7 @@ Direction = Literal["maximize", "minimize"]
 
 KEYS = (
     *("question", "search", "settings", "parameters", "objectives"),
-    *("sampler", "pruner", "trials", "sampler_seed", "start"),
+    *("most_numbers", "sampler", "pruner", "trials", "sampler_seed", "start"),
 )
 # Only of validation images: a search that saw the test sets would report what it overfitted them by.
 VALIDATION_METRICS = tuple(
@@ -59,7 +59,7 @@ class Search:
 
     objectives: the metric or size of each, and "maximize" or "minimize". trials: how many in all, those that were
     pruned or failed counted. start: fixed points that are tried first. sampler_seed: of the sampler; each
-    trial has the seed that `settings` gives it.
+    trial has the seed that `settings` gives it. most_numbers: of an encoding; a trial of more gets fewer latents.
     """
 
     settings: Mapping[str, Node]
@@ -71,6 +71,7 @@ class Search:
     sampler_seed: int
     start: tuple[Mapping[str, Any], ...]
     source: str
+    most_numbers: int | None = None
 
     @property
     def image_sets(self) -> list[ImageSet]:
@@ -81,7 +82,12 @@ class Search:
 
     def config(self, chosen: Mapping[str, Any]) -> TrialConfig:
         """The trial of the parameters' values. Raises `ConfigError` if they do not go together."""
-        return TrialConfig(**{name: node.value for name, node in self.settings.items()} | dict(chosen))
+        values = {name: node.value for name, node in self.settings.items()} | dict(chosen)
+        config = TrialConfig(**values)
+        if self.most_numbers is None or config.encoding_dim <= self.most_numbers or config.latent_dim is None:
+            return config
+        each = config.encoding_dim // config.latent_dim
+        return TrialConfig(**values | {"latent_dim": max(1, self.most_numbers // each)})
 
     def choose(self, value_of: Callable[[Factor], Any]) -> dict[str, Any]:
         """`value_of(parameter)` of the parameters whose conditions hold."""
@@ -136,6 +142,7 @@ def read(document: Node, source: str, overrides: Mapping[str, Any], seeds: objec
         sampler_seed=_count(document, "sampler_seed", 0, default=0),
         start=start,
         source=source,
+        most_numbers=_count(document, "most_numbers", 2) if "most_numbers" in document.value else None,
     )
     _check_validation(search, space, document)
     search.drawn(DRAWS)

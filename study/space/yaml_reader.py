@@ -1,4 +1,4 @@
-"""YAML text read into plain values that remember where they stand."""
+"""A YAML reader whose values remember their lines."""
 
 from __future__ import annotations
 

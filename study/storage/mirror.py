@@ -1,4 +1,4 @@
-"""The results folder of this machine, kept up with a storage that other machines write to."""
+"""A mirror in this machine's results folder of a storage that other machines write to."""
 
 from __future__ import annotations
 

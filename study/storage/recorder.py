@@ -1,4 +1,4 @@
-"""What is kept of each job as it ends: its record on this machine, the dataframes, and what a search learns from it."""
+"""Bookkeeping at the end of each job: its record here, the dataframes, and what a search learns from it."""
 
 from __future__ import annotations
 

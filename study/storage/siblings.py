@@ -1,4 +1,4 @@
-"""Stages that another study of the same results folder has computed already: taken from there, not computed again."""
+"""Reuse of stages that another study in the same results folder has already computed."""
 
 from __future__ import annotations
 

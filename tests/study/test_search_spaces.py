@@ -2,16 +2,18 @@
 
 import itertools
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
+from study import command_line
 from study.jobs import plan
 from study.space import search_space
 from tivae.config import TrialConfig, known_fields
 
 GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "paper_reading"]
-GRIDS += ["stn_training", "invariance", "example"]
+GRIDS += ["stn_training", "invariance", "controls", "example"]
 
 # Before a test adds models with fields of their own.
 KNOWN = list(known_fields())
@@ -63,20 +65,27 @@ def test_the_paper_grid_is_table_1_in_its_order() -> None:
 def test_invariance_is_chosen_on_validation_images_from_no_more_than_100_numbers() -> None:
     trials = search_space.read(search_space.find("invariance")).trials
     assert {trial.validation_images for trial in trials} == {10_000}
-    assert {trial.train_dataset for trial in trials if trial.epochs} == {"augmented"}
+    ceilings = [trial for trial in trials if trial.model == "supervised"]
+    assert {(trial.train_dataset, trial.latent_dim) for trial in ceilings} == {
+        (kind, size) for kind in ("base", "augmented") for size in (10, 100)
+    }
+    learnt = [trial for trial in trials if trial.epochs and trial not in ceilings]
+    assert {trial.train_dataset for trial in learnt} == {"augmented"}
     assert all(trial.encoding_dim <= 100 for trial in trials if trial.model != "pixels")
-    assert {"pixels", "pca", "untrained"} <= {trial.model for trial in trials}
+    controls = {(trial.model, trial.stn, trial.front) for trial in trials if not trial.epochs}
+    fronts = [("none", None), ("pretrained", None), ("none", "moments")]
+    assert controls == {(model, *front) for model in ("pixels", "pca", "hog", "untrained") for front in fronts}
     assert sum(trial.epochs for trial in trials) <= 12 * 20
 
 
 def test_latent_size_gives_both_models_the_same_sizes() -> None:
     read = search_space.read(search_space.find("latent_size"))
-    sizes = [2, 5, 10, 20, 50, 100]
+    sizes = [2, 5, 10, 20, 50, 100, 200, 400, 784]
     for model in ("vae", "categorical_vae"):
         trials = [trial for trial in read.trials if trial.model == model and trial.seed == 0]
         assert sorted(trial.encoding_dim for trial in trials) == sizes
     shapes = {(t.latent_dim, t.categories) for t in read.trials if t.categories}
-    assert shapes == {(1, 2), (1, 5), (1, 10), (2, 10), (5, 10), (10, 10)}
+    assert shapes == {(1, 2), (1, 5), *((count, 10) for count in (1, 2, 5, 10, 20, 40)), (98, 8)}
 
 
 def test_kl_weight_gives_both_models_the_same_betas() -> None:
@@ -95,9 +104,61 @@ def test_kl_weight_gives_both_models_the_same_betas() -> None:
 def test_matched_capacity_gives_every_model_100_numbers() -> None:
     read = search_space.read(search_space.find("matched_capacity"))
     assert {trial.encoding_dim for trial in read.trials} == {100}
-    cells = {(t.train_dataset, t.model, t.latent_dim, t.categories) for t in read.trials if t.seed == 0}
-    shapes = [("vae", 100, None), *(("categorical_vae", 100 // n, n) for n in (5, 10, 20))]
-    assert cells == {(dataset, *shape) for dataset in ("base", "augmented") for shape in shapes}
+    cells = {(t.train_dataset, t.model, t.latent_dim, t.categories, t.stn) for t in read.trials if t.seed == 0}
+    shapes = [("vae", 100, None), ("autoencoder", 100, None), ("categorical_vae", 10, 10)]
+    expected = {(*shape, stn) for shape in shapes for stn in ("none", "pretrained")}
+    expected |= {("categorical_vae", 5, 20, "none"), ("categorical_vae", 20, 5, "none")}
+    assert cells == {(dataset, *shape) for dataset in ("base", "augmented") for shape in expected}
+    assert {t.seed for t in read.trials if t.model == "autoencoder"} == set(range(5))
+
+
+def test_every_stn_of_stn_training_sees_as_many_epochs() -> None:
+    read = search_space.read(search_space.find("stn_training"))
+    epochs = {t.stn: t.stn_epochs if t.stn == "pretrained" else t.epochs for t in read.trials if t.stn != "none"}
+    assert epochs == dict.fromkeys(("pretrained", "joint", "inverse"), 20)
+
+
+def test_controls_and_ceilings_stand_before_and_behind_the_stn_of_the_paper_grid() -> None:
+    read = search_space.read(search_space.find("controls"))
+    cells = {(t.model, t.stn) for t in read.trials}
+    models = ("pixels", "pca", "hog", "untrained", "supervised")
+    assert cells == set(itertools.product(models, ("none", "pretrained")))
+    grid = search_space.read(search_space.find("paper_grid"), seeds=5).trials
+    assert {t.stn_key for t in read.trials} == {t.stn_key for t in grid}
+
+
+READOUTS = [
+    *({"probe_fit": "both"}, {"probe": "linear_svm"}, {"probe": "k_nearest"}),
+    *({"probe_regularisation": [0.01, 1, 100]}, {"probe_stn": "bypassed"}),
+]
+
+
+@pytest.mark.parametrize("probe", READOUTS, ids=str)
+def test_other_probes_of_the_paper_grid_cost_no_training(probe: dict[str, object]) -> None:
+    path = search_space.find("paper_grid")
+    trained = {trial.training_key for trial in search_space.read(path, seeds=5).trials}
+    read = search_space.read(path, overrides=probe, seeds=5).trials
+    assert {trial.training_key for trial in read} == trained
+    assert len({trial.key for trial in read}) >= 40 if "probe_stn" not in probe else 20
+
+
+def test_interpretations_behind_an_stn_are_crossed_for_both_models_with_three_seeds() -> None:
+    read = search_space.read(search_space.find("paper_reading"))
+    best = {"pixel_std": 0.3205, "interpolation": "nearest", "fill": "grey"}
+    candidates = [t for t in read.trials if (t.resampling or t.stn_corners) and t.probe_stn is None]
+    assert all(getattr(t, name) == value for t in candidates for name, value in best.items())
+    behind = {
+        (t.resampling, t.stn_corners, t.model, t.train_dataset, t.seed) for t in candidates if t.stn == "pretrained"
+    }
+    cells = list(itertools.product(("vae", "categorical_vae"), ("base", "augmented")))
+    for options, seeds in (
+        (("successive", None), 3),
+        (("successive", "centres_in_grid_at_use"), 3),
+        *(((None, corners), 1) for corners in ("centres", "centres_in_grid", "centres_in_grid_at_use")),
+    ):
+        assert {found[2:] for found in behind if found[:2] == options} == {
+            (*cell, seed) for cell in cells for seed in range(seeds)
+        }
 
 
 def test_the_full_factorial_holds_the_paper_grid_and_equal_sizes_and_betas() -> None:
@@ -126,3 +187,20 @@ def test_the_example_shows_every_part_and_lists_every_field() -> None:
 def test_each_folder_entry_is_a_search_space() -> None:
     assert set(GRIDS) <= {path.stem for path in search_space.available()}
     assert all(isinstance(path, Path) and path.suffix == ".yaml" for path in search_space.available())
+
+
+FOUND = Path(__file__).resolve().parents[2] / "analysis" / "published" / "README.md"
+
+
+def test_the_commands_of_the_campaign_are_of_spaces_and_fields_that_there_are() -> None:
+    section = FOUND.read_text().partition("## The campaign")[2].partition("\n## ")[0]
+    commands = re.findall(r"^    uv run python -m study\.run (.*)$", section, re.M)
+    assert len(commands) > 10
+    for command in commands:
+        options = command_line.parser().parse_args(shlex.split(command))
+        overrides = dict(search_space.parse_override(text) for text in options.set)
+        read = search_space.read(search_space.find(options.space), overrides=overrides, seeds=options.seeds)
+        assert read.trials or read.search
+    named = {command.split()[0] for command in commands}
+    spaces = {path.stem for path in search_space.available()}
+    assert named == spaces - {"example", "full_factorial"}

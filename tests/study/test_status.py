@@ -57,6 +57,14 @@ def test_a_running_study_is_shown(progress, tmp_path, capsys, monkeypatch):
     assert "augmented accuracy 70.00 %" in printed
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_a_loss_beyond_bounds_makes_the_file_no_other(progress, tmp_path, value):
+    progress.report(JOBS[2], {"epoch": 8, "train_loss": 0.25, "base_loss": value})
+    StatusFile(tmp_path, progress).write("running")
+    (row,) = status_file.read(tmp_path)["running"]
+    assert row["row"] == {"epoch": 8, "train_loss": 0.25}
+
+
 def test_an_ended_study_is_shown_without_what_ran(progress, tmp_path, capsys):
     StatusFile(tmp_path, progress).write("interrupted")
     printed = _shown(tmp_path, capsys)

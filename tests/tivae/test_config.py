@@ -71,6 +71,12 @@ BAD = [
     ("interpolation", ["bilinear"], r"`interpolation` is \['bilinear'\]; it must be bilinear or nearest"),
     ("fill", "white", "`fill` is 'white'; it must be black or grey"),
     ("training_warps", "once", "`training_warps` is 'once'; it must be redrawn or fixed"),
+    ("resampling", "twice", "`resampling` is 'twice'; it must be composed or successive"),
+    (
+        "stn_corners",
+        "all",
+        "`stn_corners` is 'all'; it must be edges or centres_in_grid_at_use or centres_in_grid or centres",
+    ),
     ("output_activation", "relu", "`output_activation` is 'relu'; it must be tanh or linear"),
     ("learning_rate_schedule", "step", "`learning_rate_schedule` is 'step'; it must be constant or cosine"),
     ("probe_features", "codes", "`probe_features` is codes, which a vae does not have; it must be one of mean, sample"),
@@ -194,7 +200,7 @@ def test_fields_are_keyword_only_and_frozen():
     [
         ("latent_dims", "`latent_dims` is not a field of a trial; did you mean `latent_dim`\\?"),
         ("modell", "did you mean `model`\\?"),
-        ("zzz", "`zzz` is not a field of a trial; it must be one of train_dataset, model, stn, front, .*"),
+        ("zzz", "`zzz` is not a field of a trial; see `python -m study.run --fields`"),
         (3, "`3` is not a field of a trial"),
     ],
 )
@@ -240,7 +246,7 @@ STN_FIELDS = {
     *("dataset", "dataset_facts", "train_images", "validation_images", "pixel_std"),
     *("rotation_degrees", "shift_pixels", "scale_range", "warp_probability", "interpolation", "fill"),
     *("whole_pixel_shifts", "training_warps", "batch_size", "weight_decay", "precision"),
-    *("stn_epochs", "stn_learning_rate", "seed"),
+    *("stn_epochs", "stn_learning_rate", "stn_corners", "resampling", "seed"),
 }
 READOUT_FIELDS = {"epochs", "probe", "probe_features", "probe_stn", "orbit_warps", "probe_fit", "probe_regularisation"}
 
@@ -264,6 +270,7 @@ def test_a_training_is_shared_by_trials_that_differ_in_what_is_read_out_alone(na
 
 
 WARPS = {"rotation_degrees": 20.0, "fill": "grey", "interpolation": "nearest", "whole_pixel_shifts": True}
+WARPS |= {"resampling": "successive"}
 
 
 @pytest.mark.parametrize("warp", WARPS)

@@ -216,6 +216,7 @@ def test_a_trial_that_can_not_be_read_out_again_keeps_its_record(place, monkeypa
         *({"probe": "linear_svm"}, {"probe_fit": "base"}, {"probe_features": "sample"}, {"probe_regularisation": 2.0}),
         *({"test_images": 150}, {"rotation_degrees": 45.0}, {"shift_pixels": 1.0}, {"scale_range": 0.1}),
         *({"warp_probability": 1.0}, {"interpolation": "nearest"}, {"fill": "grey"}, {"whole_pixel_shifts": True}),
+        {"resampling": "successive"},
     ],
 )
 def test_what_names_no_training_moves_no_weight(host, changes):

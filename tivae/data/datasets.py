@@ -30,7 +30,8 @@ class Dataset:
 
     images: uint8 (N, H, W), or standardised float32 (N, 1, H, W); matrices: (N, 2, 3) or None.
     front: what each batch passes at the end, without gradients; a frozen STN, say. standardisation: that of the images,
-    given or done already. altered: what is changed in a view besides, before the front.
+    given or done already. altered: what is changed in a view besides, before the front. successive: whether rotation,
+    scale and shift are resampled one after another.
     """
 
     images: Tensor
@@ -40,6 +41,7 @@ class Dataset:
     front: Callable[[Tensor], Tensor] | None = None
     standardisation: Standardisation | None = None
     altered: Altered | None = None
+    successive: bool = False
 
     def __len__(self) -> int:
         return len(self.images)
@@ -51,7 +53,8 @@ class Dataset:
             assert self.standardisation is not None, "pixels are standardised by those of their data set"
             images = self.standardisation.standardised(images)
         if self.matrices is not None:
-            images = warps.warp(images, self.matrices[index], interpolation=self.interpolation, fill=self.fill)
+            resampled = warps.warp_successively if self.successive else warps.warp
+            images = resampled(images, self.matrices[index], interpolation=self.interpolation, fill=self.fill)
         if self.altered is not None:
             images = self.altered(images, index)
         if self.front is None:
@@ -85,7 +88,10 @@ def warped(images: Tensor, matrices: Tensor, config: TrialConfig) -> Dataset:
     """uint8 images (N, H, W) warped by sampling matrices (N, 2, 3) as the config warps its own."""
     standardisation = config.standardisation
     outside = standardisation.outside(config.fill)
-    return Dataset(images, matrices, config.interpolation, outside, standardisation=standardisation)
+    successive = config.resampling == "successive"
+    return Dataset(
+        images, matrices, config.interpolation, outside, standardisation=standardisation, successive=successive
+    )
 
 
 def test_warps(host: Images, config: TrialConfig) -> warps.WarpParameters:

@@ -1,4 +1,4 @@
-"""Reading images between their pixels: torch's `grid_sample`, or the same from matrix products."""
+"""Bilinear and nearest sampling: torch's `grid_sample`, or the same by matrix products."""
 
 from __future__ import annotations
 

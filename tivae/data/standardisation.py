@@ -1,4 +1,4 @@
-"""From pixels to what a model sees, and back."""
+"""Standardisation of pixels, and its inverse."""
 
 from __future__ import annotations
 

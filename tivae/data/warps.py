@@ -11,7 +11,7 @@ down, and scale and rotation act about the centre, before the shift.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -100,6 +100,43 @@ def warp(images: Tensor, matrices: Tensor, *, interpolation: str = "bilinear", f
         grid = sampling_grid(matrices, *images.shape[2:])
         # Outside the frame is read as zero: shifting the values by `fill` makes that the padding.
         return sampling.sample(images - fill, grid, interpolation) + fill
+
+
+def warp_successively(
+    images: Tensor, matrices: Tensor, *, interpolation: str = "bilinear", fill: float = 0.0
+) -> Tensor:
+    """As `warp` of square images by rotation, scale and shift, each resampled by itself as in torchvision's pipelines.
+
+    In this order the geometry is that of `matrices`; what differs is the blur, and what left the frame in between.
+    """
+    size = images.shape[-1]
+    drawn = parameters(matrices, size)
+    none, one = torch.zeros_like(drawn.scale), torch.ones_like(drawn.scale)
+    rest = WarpParameters(rotation_degrees=none, shift_x_pixels=none, shift_y_pixels=none, scale=one)
+    steps = (
+        replace(rest, rotation_degrees=drawn.rotation_degrees),
+        replace(rest, scale=drawn.scale),
+        replace(rest, shift_x_pixels=drawn.shift_x_pixels, shift_y_pixels=drawn.shift_y_pixels),
+    )
+    for step in steps:
+        images = warp(images, sampling_matrices(step, size), interpolation=interpolation, fill=fill)
+    return images
+
+
+def with_corners(matrices: Tensor, size: int, *, in_grid: bool, in_sample: bool) -> Tensor:
+    """The sampling matrices that read where torch does with these `align_corners` of `affine_grid` and `grid_sample`.
+
+    `affine_grid` then has output pixels from -1 to 1 between their outer centres, which stretches them by
+    size / (size - 1); `grid_sample` takes -1 and 1 for the outer centres of the input, which shrinks what it is given
+    by the inverse.
+    """
+    stretch = size / (size - 1)
+    linear, shift = matrices[:, :, :2], matrices[:, :, 2:]
+    if in_grid:
+        linear = linear * stretch
+    if in_sample:
+        linear, shift = linear / stretch, shift / stretch
+    return torch.cat([linear, shift], dim=2)
 
 
 def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:

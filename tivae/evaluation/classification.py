@@ -1,4 +1,4 @@
-"""How well classes are predicted, and how honest their probabilities are."""
+"""Scores of predicted classes and the calibration of their probabilities."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Collapse diagnostics: what an STN leaves of its images, and what a posterior leaves of its latents."""
+"""Collapse diagnostics of STNs and of latents."""
 
 from __future__ import annotations
 

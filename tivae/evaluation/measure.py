@@ -1,4 +1,4 @@
-"""What a measure is: a function of a trained encoder and its probe, with the metrics that it gives."""
+"""The registry type `Measure`: a function of a trained encoder and its probe, with the metrics it computes."""
 
 from __future__ import annotations
 

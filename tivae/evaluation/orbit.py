@@ -28,12 +28,13 @@ def averaged(config: TrialConfig, encode: Encode, device: torch.device) -> Encod
     drawn = warps.draw(config.orbit_warps, config, generator(TEST_SET_SEED, "orbit"))
     matrices = warps.sampling_matrices(drawn, config.images.size).to(device)
     outside = config.standardisation.outside(config.fill)
+    resampled = warps.warp_successively if config.resampling == "successive" else warps.warp
 
     def mean(images: Tensor) -> Tensor:
         total: Tensor | float = 0.0
         for matrix in matrices:
             everywhere = matrix.expand(len(images), 2, 3)
-            warped = warps.warp(images, everywhere, interpolation=config.interpolation, fill=outside)
+            warped = resampled(images, everywhere, interpolation=config.interpolation, fill=outside)
             total = total + encode(warped)
         return torch.as_tensor(total) / len(matrices)
 

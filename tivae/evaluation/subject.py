@@ -1,4 +1,4 @@
-"""What measures are of: a trained encoder, behind its STN, with the probe that reads it."""
+"""The subject of measures: a trained encoder behind its STN, with its probe."""
 
 from __future__ import annotations
 
@@ -91,5 +91,5 @@ class Subject:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Of the test images, (N,)."""
+        """The labels of the test images, (N,)."""
         return self.data.test_labels

@@ -1,4 +1,4 @@
-"""Texts fit to be printed: addresses without the passwords, keys and tokens in them."""
+"""Redaction of passwords, keys and tokens in texts to be printed."""
 
 from __future__ import annotations
 

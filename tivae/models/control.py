@@ -1,4 +1,4 @@
-"""Controls: what a classifier reads without a trained model. No gradient step is made for them."""
+"""Controls: models without gradient training, for comparison."""
 
 from __future__ import annotations
 

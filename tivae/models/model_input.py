@@ -1,4 +1,4 @@
-"""What a model sees of a batch of images, and what its reconstruction is compared with, in each STN mode."""
+"""Model input and reconstruction target of a batch, in each STN mode."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def through_stn_and_back(stn: SpatialTransformer) -> Transform:
 
 
 def transform_of(mode: str, stn: SpatialTransformer | None) -> Transform:
-    """What a model in the STN mode `mode` sees of the images that come to its STN."""
+    """The transform of a model in the STN mode `mode`."""
     if stn is None:
         return plain
     return through_stn_and_back(stn) if mode == "inverse" else through_stn(stn)

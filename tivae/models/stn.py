@@ -21,13 +21,16 @@ from tivae.registry import FRONTS
 class SpatialTransformer(nn.Module, ABC):
     """Images (B, 1, H, W) to images of the same shape, by an affine warp that is read from each.
 
-    Has no batch statistics: the output of an image depends on that image alone.
+    Has no batch statistics: the output of an image depends on that image alone. corners: what the grid and the sampler
+    of a learnt one take for an image's corners, see the field `stn_corners`; with centres in the grid alone the
+    prediction of an identity makes the picture smaller, by (size - 1) / size.
     """
 
     def __init__(self, config: TrialConfig):
         super().__init__()
         self.size = config.images.size
         self.fill = config.standardisation.outside(config.fill)
+        self.corners = _corners(config)
 
     @abstractmethod
     def matrices(self, images: Tensor) -> Tensor:
@@ -75,7 +78,10 @@ class LearntTransformer(SpatialTransformer):
             self.affine.bias.copy_(torch.tensor(self.start))
 
     def matrices(self, images: Tensor) -> Tensor:
-        return self._predicted(images).view(-1, 2, 3)
+        predicted = self._predicted(images).view(-1, 2, 3)
+        if self.corners == "edges":
+            return predicted
+        return warps.with_corners(predicted, self.size, in_grid=True, in_sample=self.corners == "centres")
 
     def _predicted(self, images: Tensor) -> Tensor:
         """The numbers (B, `start`'s) that describe each image's warp, in full precision whatever the config's."""
@@ -118,6 +124,23 @@ def _left(size: int) -> int:
     for kernel in (7, 5):
         size = (size - kernel + 1) // 2
     return size
+
+
+def _corners(config: TrialConfig) -> str:
+    return (config.stn_corners or "edges").removesuffix("_at_use")
+
+
+def as_pretrained(stn: SpatialTransformer, config: TrialConfig) -> SpatialTransformer:
+    """`stn` itself, with the corners that it is pretrained with."""
+    if config.stn_corners is not None and config.stn_corners.endswith("_at_use"):
+        stn.corners = "edges"
+    return stn
+
+
+def as_used(stn: SpatialTransformer, config: TrialConfig) -> SpatialTransformer:
+    """`stn` itself, with the corners that it is used with in front of a model."""
+    stn.corners = _corners(config)
+    return stn
 
 
 def build(config: TrialConfig) -> SpatialTransformer:

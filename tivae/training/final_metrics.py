@@ -1,4 +1,4 @@
-"""Metrics of a trained model that are taken once, at the end: hard codes, the original frame, collapse diagnostics."""
+"""Metrics computed once at the end of a training: hard codes, the original frame, collapse diagnostics."""
 
 from __future__ import annotations
 

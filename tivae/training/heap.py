@@ -1,4 +1,4 @@
-"""The C library's heap."""
+"""Settings of the C library's heap."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.placement import place
 from tivae.data.randomness import generator
-from tivae.models.stn import build
+from tivae.models.stn import as_pretrained, build
 from tivae.training.loop import EpochRow, Training
 
 
@@ -31,7 +31,7 @@ class StnTraining(Training):
         self.key, self.epochs, self.batch_size = config.stn_key, config.stn_epochs, config.batch_size
         self.precision = config.precision
         self.data = data
-        self.module = self.stn = place(build(config), data.device)
+        self.module = self.stn = as_pretrained(place(build(config), data.device), config)
         self.optimiser = torch.optim.AdamW(
             self.module.parameters(),
             lr=config.stn_learning_rate,

@@ -1,1 +1,1 @@
-"""What the figures share: style, captions, image grids, saving, and which trials stand for a study."""
+"""Shared parts of the figures: style, captions, image grids, saving, and the choice of representative trials."""

@@ -1,4 +1,4 @@
-"""What every caption ends with: seeds, images and epochs behind a figure, and what makes them no result."""
+"""The end of every caption: seeds, images and epochs behind a figure, and its limitations."""
 
 from __future__ import annotations
 

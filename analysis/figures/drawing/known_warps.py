@@ -1,4 +1,4 @@
-"""Warps of one kind and a known amount, for what is measured against angle, shift and scale."""
+"""Single warps of known size, for curves against angle, shift and scale."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of many trials a figure shows that has room for one."""
+"""The trials shown in figures that have room for one per cell or model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pandas as pd
 
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.cells import chosen_by
-from analysis.frames.labels import are_controls, in_order
+from analysis.frames.labels import are_ceilings, are_controls, in_order
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import Trial
@@ -33,6 +33,8 @@ def best_cell(study: Study) -> list[Trial]:
     Raises `NotSupported` if no trial has finished.
     """
     trials = finished(study)
+    # What sees labels is a bound, unless there is nothing else.
+    trials = trials[~are_ceilings(trials["model"])] if not are_ceilings(trials["model"]).all() else trials
     factors = list(dict.fromkeys([*PAPER_FACTORS, *study.factors()]))
     metric, sign = ranked_by(study)
     mean = sign * trials.groupby(factors, dropna=False, sort=False)[metric].transform("mean")

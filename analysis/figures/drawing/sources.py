@@ -1,4 +1,4 @@
-"""What the figures of a study are made from."""
+"""The inputs of a study's figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one style of all figures: colours told apart by colour-blind readers, and never by colour alone.
+"""The style of all figures: distinguishable by colour-blind readers, and never by colour alone.
 
 Colours are those of Okabe and Ito (2008), "Color Universal Design", and for ten classes Paul Tol's "muted" scheme
 (2021, "Introduction to colour schemes") with black. Each goes with a marker, a line style and a hatch of its own.

@@ -1,1 +1,1 @@
-"""Figures that show images: samples, reconstructions, what the STN makes of them, and what the probe gets wrong."""
+"""Figures that show images: samples, reconstructions, STN outputs, and what the probe gets wrong."""

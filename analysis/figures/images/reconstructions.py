@@ -1,4 +1,4 @@
-"""What the models make of images, of samples from the prior and of one latent moved at a time."""
+"""Reconstructions, samples from the prior, and latent traversals."""
 
 from __future__ import annotations
 

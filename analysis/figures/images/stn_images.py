@@ -1,4 +1,4 @@
-"""Figure 3 of the paper: what goes into the spatial transformer and what comes out, at random and at known warps."""
+"""Figure 3 of the paper: inputs and outputs of the spatial transformer, under random and known warps."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_nodes_without_data_and_without_stn_of_different_types_give_the_figures_
 
 def test_a_node_that_joins_is_used_and_one_that_dies_is_replaced(alone, tmp_path):
     # So many that some wait, however long a node takes to start.
-    changes = ("--set", "stn=none", "--set", "epochs=150", "--seeds", "4")
+    changes = ("--set", "stn=none", "--set", "epochs=150", "--seeds", "3")
     with (
         cluster_of({"num_cpus": 1}) as (cluster, (first,)),
         Command(tmp_path, "--address", cluster.address, *changes) as command,
@@ -64,7 +64,7 @@ def test_a_node_that_joins_is_used_and_one_that_dies_is_replaced(alone, tmp_path
     assert "joined: 1 x cpu before, now 2 x cpu" in printed
     assert "left: 2 x cpu before, now 1 x cpu" in printed
     assert "it continues from its last epoch (" in printed
-    assert figures(command.study) == alone(seeds=4, stn=["none"], epochs=150)
+    assert figures(command.study) == alone(seeds=3, stn=["none"], epochs=150)
     resumed = [
         json.loads(path.read_text())["provenance"]["resumed"] for path in command.study.glob("trials/*/record.json")
     ]

@@ -196,3 +196,19 @@ def test_objectives_are_metrics_of_validation_images_or_sizes() -> None:
     assert set(search.objectives) == {"validation_augmented_accuracy", "encoding_dim"}
     assert all(name.startswith("validation_") for name in VALIDATION_METRICS)
     assert {item.name for item in search.parameters} <= set(FIELD_NAMES)
+
+
+def test_a_trial_of_more_numbers_than_the_most_gets_fewer_latents(tmp_path: Path) -> None:
+    latents = "{model: [vae, categorical_vae], latent_dim: {log_range: [2, 784]}, categories: {log_range: [2, 20]}}"
+    search = read(tmp_path, parameters=latents, most_numbers="100")
+    drawn = search.drawn(300)
+    free = read(tmp_path, parameters=latents).drawn(300)
+    assert max(config.encoding_dim for config in free) > 784
+    for model in ("vae", "categorical_vae"):
+        assert max(config.encoding_dim for config in drawn if config.model == model) > 80
+    for bounded, other in zip(drawn, free, strict=True):
+        assert bounded.encoding_dim <= 100
+        # What fits is left as it is.
+        assert bounded == other or other.encoding_dim > 100
+    with pytest.raises(SpaceError, match="`most_numbers` is 1; it must be a whole number from 2"):
+        read(tmp_path, parameters=latents, most_numbers="1")

@@ -12,7 +12,15 @@ from torchvision.transforms.v2 import functional as torchvision_functional
 from tests.small import small
 from tivae.data import warps
 from tivae.data.randomness import generator
-from tivae.data.warps import WarpParameters, draw, sampling_grid, sampling_matrices, warp
+from tivae.data.warps import (
+    WarpParameters,
+    draw,
+    sampling_grid,
+    sampling_matrices,
+    warp,
+    warp_successively,
+    with_corners,
+)
 
 DRAWN = 40_000
 
@@ -313,3 +321,66 @@ def test_shares_of_the_range_fill_it():
     torch.testing.assert_close(shares.abs().amax(0), torch.ones(4), rtol=0, atol=0.01)
     none = small(shift_pixels=0.0)
     assert warps.shares_of_range(draw(20, none, generator(0, "warps")), none)[:, 1:3].abs().max() == 0
+
+
+@pytest.mark.parametrize("in_grid", [False, True])
+@pytest.mark.parametrize("in_sample", [False, True])
+@pytest.mark.parametrize("size", [28, 41])
+def test_corners_are_those_of_torchs_own_functions(in_grid, in_sample, size):
+    source = generator(0, "corners")
+    images = torch.rand(20, 1, size, size, generator=source)
+    matrices = torch.eye(2, 3) + 0.3 * torch.randn(20, 2, 3, generator=source)
+    grid = functional.affine_grid(matrices, list(images.shape), align_corners=in_grid)
+    expected = functional.grid_sample(images, grid, align_corners=in_sample)
+    found = warp(images, with_corners(matrices, size, in_grid=in_grid, in_sample=in_sample))
+    # A coordinate is off by a few roundings of single precision, times the pixels from edge to edge.
+    torch.testing.assert_close(found, expected, rtol=0, atol=size * 2e-6)
+
+
+def test_resampling_one_after_another_moves_points_as_the_composed_warp_does():
+    """A smooth picture, small against its frame, comes to lie in the same place, only blurred."""
+    axis = torch.arange(28.0) - 13.5
+    picture = torch.exp(-((axis[:, None] - 2) ** 2 + (axis[None] + 3) ** 2) / (2 * 2.5**2))[None, None]
+    parameters = draw(50, small(warp_probability=1.0), generator(0, "warps"))
+    matrices = sampling_matrices(parameters, 28)
+    images = picture.expand(50, 1, 28, 28)
+    once, thrice = warp(images, matrices), warp_successively(images, matrices)
+
+    def centres(warped):
+        mass = warped.sum((1, 2, 3))
+        return (warped * axis).sum((1, 2, 3)) / mass, (warped * axis[:, None]).sum((1, 2, 3)) / mass
+
+    for one, other in zip(centres(once), centres(thrice), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=0.05)
+    assert (thrice.amax((1, 2, 3)) < once.amax((1, 2, 3))).float().mean() > 0.9
+
+
+def test_resampling_one_after_another_is_three_warps_of_torchs():
+    source = generator(0, "pipeline")
+    images = torch.rand(10, 1, 28, 28, generator=source)
+    parameters = draw(10, small(warp_probability=1.0), generator(1, "warps"))
+    zeros, ones = torch.zeros(10), torch.ones(10)
+    expected = images
+    for step in (
+        {"rotation_degrees": parameters.rotation_degrees},
+        {"scale": parameters.scale},
+        {"shift_x_pixels": parameters.shift_x_pixels, "shift_y_pixels": parameters.shift_y_pixels},
+    ):
+        alone = {"rotation_degrees": zeros, "shift_x_pixels": zeros, "shift_y_pixels": zeros, "scale": ones} | step
+        grid = functional.affine_grid(
+            sampling_matrices(WarpParameters(**alone), 28), list(images.shape), align_corners=False
+        )
+        expected = functional.grid_sample(expected, grid, align_corners=False)
+    found = warp_successively(images, sampling_matrices(parameters, 28))
+    # Angle, scale and shift are read back from the composed matrix, each within some roundings.
+    torch.testing.assert_close(found, expected, rtol=0, atol=28 * 1e-5)
+
+
+def test_a_warp_of_one_step_alone_is_the_same_either_way():
+    images = torch.rand(10, 1, 28, 28, generator=generator(0, "images"))
+    zeros, ones = torch.zeros(10), torch.ones(10)
+    rotation = WarpParameters(
+        rotation_degrees=torch.linspace(-10, 10, 10), shift_x_pixels=zeros, shift_y_pixels=zeros, scale=ones
+    )
+    matrices = sampling_matrices(rotation, 28)
+    torch.testing.assert_close(warp_successively(images, matrices), warp(images, matrices), rtol=0, atol=28 * 1e-5)

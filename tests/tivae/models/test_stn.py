@@ -176,3 +176,48 @@ def test_a_fixed_set_passes_a_frozen_stn_once_in_a_training_and_once_in_a_readou
     training = 2 * 100 + (200 if train_dataset == "base" else 2 * 200)
     # Readout: both test sets, and the training images as they are and augmented.
     assert sum(passed) == training + 2 * 100 + 2 * 200
+
+
+@pytest.mark.parametrize("corners", ["centres", "centres_in_grid"])
+def test_an_stn_reads_where_torch_does_with_these_corners(images, corners):
+    stn, plain = bent(stn_corners=corners), bent()
+    predicted = plain.matrices(images)
+    grid = torch.nn.functional.affine_grid(predicted, list(images.shape), align_corners=True)
+    outside = STANDARD.outside("black")
+    expected = torch.nn.functional.grid_sample(images - outside, grid, align_corners=corners == "centres") + outside
+    # Of coordinates within some roundings, times the span of a standardised pixel.
+    torch.testing.assert_close(stn(images), expected, rtol=0, atol=1e-3)
+    assert (stn(images) - plain(images)).abs().max() > 0.1
+
+
+def test_corners_at_use_alone_share_the_pretrained_stn_and_its_weights(host):
+    usual, used = (small(stn="pretrained", stn_corners=corners) for corners in (None, "centres_in_grid_at_use"))
+    always = small(stn="pretrained", stn_corners="centres_in_grid")
+    assert usual.stn_key == used.stn_key != always.stn_key
+    assert len({config.training_key for config in (usual, used, always)}) == 3
+    one, other = (experiment.pretrain(config, host).stn for config in (usual, used))
+    assert all(torch.equal(value, other.state_dict()[name]) for name, value in one.state_dict().items())
+    batch = TrialData(host, CONFIG, "cpu").base_test().batch(slice(0, 20))
+    expected = warps.with_corners(one.matrices(batch), 28, in_grid=True, in_sample=False)
+    torch.testing.assert_close(other.matrices(batch), expected)
+    assert (one.corners, other.corners) == ("edges", "centres_in_grid")
+
+
+def test_edges_written_out_are_the_default_and_leave_its_keys():
+    for mode in ("none", "pretrained", "joint", "inverse"):
+        assert small(stn=mode, stn_corners="edges", resampling="composed") == small(stn=mode)
+    # No STN, or one whose warps are of parameters, has no such grid.
+    assert small(stn="inverse", stn_corners="centres") == small(stn="inverse")
+    with pytest.raises(ValueError, match="a joint STN is trained where it is used; it must be centres_in_grid"):
+        small(stn="joint", stn_corners="centres_in_grid_at_use")
+
+
+@pytest.mark.parametrize("options", [{"resampling": "successive"}, {"stn_corners": "centres"}], ids=str)
+def test_with_either_option_the_compiled_kernels_train_as_torchs_layers(host, monkeypatch, options):
+    config = small(stn="joint", train_dataset="augmented", **options)
+    losses = []
+    for kernels in ("torch", "native"):
+        monkeypatch.setenv("TIVAE_KERNELS", kernels)
+        rows = experiment.train(config, TrialData(host, config, "cpu"), None).rows
+        losses.append([row[name] for row in rows for name in ("train_loss", "base_loss", "augmented_loss")])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -1,4 +1,4 @@
-"""Whether predictions and encodings stay as they are under random warps of the augmentation.
+"""Consistency of predictions and encodings under random warps of the augmentation.
 
 All functions take arrays: predictions int64 (N,) of the images as they are and (K, N) of their K warps; encodings
 (N, D) likewise.

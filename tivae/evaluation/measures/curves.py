@@ -1,4 +1,4 @@
-"""Accuracy against the size of one warp at a time, over a range wider than the training's."""
+"""Accuracy against the size of a single warp, over a wider range than in training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well the warp that an image has undergone can be read from its encoding: what the encoder has kept of it."""
+"""How well the warp of an image can be decoded from its encoding."""
 
 from __future__ import annotations
 

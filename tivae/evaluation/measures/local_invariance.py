@@ -1,4 +1,4 @@
-"""How fast an encoding moves when its image begins to turn, to shift or to grow."""
+"""Sensitivity of an encoding to infinitesimal rotation, shift and scale of its image."""
 
 from __future__ import annotations
 
