@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 import analysis
 from tests.analysis.synthetic import grid, record, write_record, write_study
+from tests.waiting import HANG_SECONDS
 from tivae.config import TrialConfig
 
 ROOT = Path(analysis.__file__).parents[1]
@@ -121,6 +122,11 @@ def test_it_works_from_any_folder(study, tmp_path):
     program = f"import analysis; print(len(analysis.load({str(tmp_path / 'paper_grid')!r})))"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
     )
     assert done.stdout == "16\n", done.stderr
