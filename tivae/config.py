@@ -45,7 +45,7 @@ def _epochs_stage(config: TrialConfig) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig(metaclass=WithOwnFields):
-    """What is trained, on what, and how it is read out.
+    """The configuration of one trial: what is trained, on what, and how it is read out.
 
     Two configs with equal fields are the same trial (`key`). Each field declares the first stage that it decides (see
     `fields.STAGES`); trials that agree in all fields of a stage and of those before it share that stage's work.
@@ -301,7 +301,7 @@ class TrialConfig(metaclass=WithOwnFields):
 
     @property
     def standardisation(self) -> Standardisation:
-        """What a model sees of a pixel."""
+        """The standardisation of pixels."""
         return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
@@ -365,7 +365,8 @@ FIELD_NAMES = tuple(FIELDS)
 
 def known_fields() -> dict[str, Field[Any]]:
     """The fields of all configs, and the own ones of the models and probes that this process knows, by name."""
-    return FIELDS | own_fields()
+    # A field of all configs stays what it is, whatever entry of the same name has been refused.
+    return FIELDS | {name: item for name, item in own_fields().items() if name not in FIELDS}
 
 
 def check_field_name(name: object) -> None:
@@ -373,7 +374,7 @@ def check_field_name(name: object) -> None:
     if name in FIELD_NAMES or name in known_fields():
         return
     near = difflib.get_close_matches(str(name), list(known_fields()), n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"it must be one of {', '.join(FIELD_NAMES)}"
+    hint = f"did you mean `{near[0]}`?" if near else "see `python -m study.run --fields`"
     raise ConfigError(f"`{name}` is not a field of a trial; {hint}", str(name))
 
 
