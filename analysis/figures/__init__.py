@@ -135,7 +135,7 @@ def _number(data: pd.DataFrame) -> str:
     """How many seeds a figure's points are means of, such as " (n = 3 seeds)"; "" where it has no such points."""
     if "over" not in data or "n" not in data or data.empty:
         return ""
-    if set(data["over"].dropna()) != {"seeds"}:
-        return " (n = 1 seed)"
     low, high = int(data["n"].min()), int(data["n"].max())
+    if high == 1:
+        return " (n = 1 seed)"
     return f" (n = {low} seeds)" if low == high else f" (n = {low} to {high} seeds)"

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import formats
 from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
-from analysis.frames.cells import beta, encoding_dim
+from analysis.frames.cells import VALIDATION, beta, chosen_by, encoding_dim
 from analysis.frames.image_sets import pixels_in_words
 from analysis.frames.labels import are_ceilings, are_controls, arm_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
@@ -19,9 +20,8 @@ from analysis.inference import cell_summaries, correctness_of
 from analysis.tables.study_table import StudyTable
 
 METRICS = ("base_accuracy", "augmented_accuracy")
-# What cells are chosen by, where there are validation images.
-BY = "validation_augmented_accuracy"
-_INTERVAL_NOTE = "Brackets hold 95 % intervals: over seeds and test images, or over test images alone where n is 1."
+_HEADS = {"base_accuracy": "base (%)", "augmented_accuracy": "augmented (%)"}
+_INTERVAL_NOTE = "±: half of a 95 % interval, over seeds and test images, or over test images alone where n is 1."
 
 
 def every_cell(study: Study) -> StudyTable:
@@ -77,12 +77,16 @@ def pareto_front(study: Study) -> StudyTable:
         raise NotSupported("all finished trials have the same latent size")
     if set(study.factors()) <= set(PAPER_FACTORS):
         raise NotSupported("only the paper's factors vary, whose cells are in Table 1")
-    chosen_by = BY if cells[BY].notna().all() else "augmented_accuracy"
-    cells = cells.sort_values(["encoding_dim", chosen_by], ascending=[True, False], ignore_index=True)
-    best = cells[chosen_by].cummax().shift(fill_value=-math.inf)
-    front = cells[cells[chosen_by] > best]
+    ranked_by = chosen_by(cells)
+    cells = cells.sort_values(["encoding_dim", ranked_by], ascending=[True, False], ignore_index=True)
+    best = cells[ranked_by].cummax().shift(fill_value=-math.inf)
+    front = cells[cells[ranked_by] > best]
     below = _references(study)
-    chosen = "validation images" if chosen_by == BY else "these test images, so that it describes them and chooses none"
+    chosen = (
+        "validation images"
+        if ranked_by == VALIDATION
+        else "these test images, so that it describes them and chooses none"
+    )
     notes = [f"The front is that of the cells' means on {chosen}."]
     notes += ["The controls below are not part of the front."] if len(below) else []
     shown = pd.concat([front, below], ignore_index=True)
@@ -94,7 +98,7 @@ def pareto_front(study: Study) -> StudyTable:
 @functools.lru_cache(maxsize=2)
 def summaries(study: Study) -> pd.DataFrame:
     """A row per cell: the factors, kl_weight, beta, encoding_dim, `n` seeds, of each accuracy its mean, `_sd`, `_low`
-    and `_high` (95 % interval, over what the column `over` says), and the mean accuracy on augmented validation images.
+    and `_high` (95 % interval, over what `over` says), and the mean accuracy on augmented validation images.
 
     Raises `NotSupported` where no trial has finished.
     """
@@ -106,12 +110,12 @@ def summaries(study: Study) -> pd.DataFrame:
     long = cell_summaries(finished, by, METRICS, scores=correctness_of(study))
     parts = []
     for metric in METRICS:
-        part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method"])
+        part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method", "seeds"])
         names = {"mean": metric, "sd": f"{metric}_sd", "low": f"{metric}_low", "high": f"{metric}_high"}
         parts.append(part.rename(columns=names).reset_index(drop=True))
     found = pd.concat([parts[0], parts[1][[name for name in parts[1] if name not in parts[0]]]], axis=1)
-    chosen_by = finished.groupby(by, dropna=False, sort=False)[BY].mean().reset_index()
-    return found.merge(chosen_by, on=by, how="left")
+    validation = finished.groupby(by, dropna=False, sort=False)[VALIDATION].mean().reset_index()
+    return found.merge(validation, on=by, how="left")
 
 
 def _trained(cells: pd.DataFrame) -> pd.DataFrame:
@@ -146,12 +150,11 @@ def _cells_table(
     for setting in settings:
         if cells[setting].notna().any():
             columns[setting_name(setting)] = [_setting(value) for value in cells[setting]]
-    right = [*list(columns)[3:], "n", *(metric.replace("_", " ") for metric in METRICS)]
+    right = [*list(columns)[3:], "n", *_HEADS.values()]
     columns["n"] = [str(n) for n in cells["n"]]
-    for metric in METRICS:
-        columns[metric.replace("_", " ")] = [
-            _with_interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"]) for _, row in cells.iterrows()
-        ]
+    for metric, head in _HEADS.items():
+        half = (cells[f"{metric}_high"] - cells[f"{metric}_low"]) / 2
+        columns[head] = [formats.percents(*pair) for pair in zip(cells[metric], half, strict=True)]
     table = Table(title, (("", pd.DataFrame(columns), right),), (_INTERVAL_NOTE, *notes), label=f"tab:{name}")
     return StudyTable(name, cells, table)
 
@@ -160,7 +163,3 @@ def _setting(value: Any) -> str | None:
     if pd.isna(value):
         return None
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{mean:.4f}" if math.isnan(low) else f"{mean:.4f} [{low:.4f}, {high:.4f}]"
