@@ -13,7 +13,7 @@ from study.space import search_space
 from tivae.config import TrialConfig, known_fields
 
 GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "paper_reading"]
-GRIDS += ["stn_training", "invariance", "controls", "example"]
+GRIDS += ["stn_training", "invariance", "invariance_first", "controls", "example"]
 
 # Before a test adds models with fields of their own.
 KNOWN = list(known_fields())
