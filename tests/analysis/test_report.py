@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+import analysis
 from analysis.figures.drawing import saving
-from analysis.report import write
+from analysis.report import explore, write
 from analysis.report.__main__ import EXIT_BAD_INPUT, main
 from tests.analysis.frames.test_search import write_search
 from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
@@ -215,3 +216,12 @@ def test_the_command_prints_where_the_report_is(tmp_path, capsys):
     results = write_study(tmp_path / "grid", grid(), papers_figures)
     assert main([str(results), "--no-figures", "--output", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'report.html'}\n"
+
+
+def test_what_the_page_explores_takes_no_longer_for_each_trial_the_more_there_are(tmp_path, monkeypatch):
+    """What a study varies is found by a walk through all of it: not once more for each trial."""
+    asked, factors = [], analysis.Study.factors
+    monkeypatch.setattr(analysis.Study, "factors", lambda study: asked.append(len(study.trials)) or factors(study))
+    for seeds in (1, 3):
+        explore.content(analysis.load(write_study(tmp_path / str(seeds), grid(seeds))))
+    assert asked.count(8) == asked.count(24) < 8
