@@ -65,7 +65,10 @@ class Recipe:
     def differences(self) -> str:
         """What differs from the paper's recipe, as "epochs 5 (paper: 20), ..."; "" where nothing does."""
         return ", ".join(
-            f"{name} {shown(value)} (paper: {_paper_value(name)})" for name, value in self.settings.items()
+            f"{name} {shown(value)} (paper: {_paper_value(name)})"
+            for name, value in self.settings.items()
+            # What a data set's facts are follows from its name.
+            if name != "dataset_facts"
         )
 
     def notes(self) -> list[str]:
