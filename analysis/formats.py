@@ -6,6 +6,7 @@ is shown as "-" and, in CSV, as nothing.
 
 from __future__ import annotations
 
+import math
 import textwrap
 import unicodedata
 from collections.abc import Hashable, Sequence
@@ -45,8 +46,8 @@ class Table:
     label: str = ""
 
     def text(self, width: int = 100) -> str:
-        """Fixed-width text; notes are wrapped at `width`."""
-        parts = [printable(self.title) + "\n"]
+        """Fixed-width text; title and notes are wrapped at `width`."""
+        parts = [textwrap.fill(printable(self.title), width) + "\n"]
         parts += [f"{heading}\n{text(frame, right)}".lstrip("\n") for heading, frame, right in self.blocks]
         notes = [textwrap.fill(printable(note), width, subsequent_indent="  ") for note in self.notes]
         return "\n".join([*parts, *("\n".join([*notes, ""]) for _ in notes[:1])])
@@ -132,6 +133,13 @@ def csv(frame: pd.DataFrame) -> str:
     plain = frame.copy()
     plain.columns = pd.Index([" ".join(filter(None, _label_parts(label))) for label in frame.columns])
     return str(guarded(plain).to_csv(index=False, lineterminator="\n"))
+
+
+def percents(share: float, half: float = math.nan) -> str | None:
+    """A share in %, with half of its interval where it has one: "78.0 ± 0.8"; None where it is missing."""
+    if pd.isna(share):
+        return None
+    return f"{100 * share:.1f}" + ("" if pd.isna(half) else f" ± {100 * half:.1f}")
 
 
 def p_value(value: float) -> str | None:

@@ -23,7 +23,8 @@ import pandas as pd
 from analysis.frames import loading
 from analysis.frames import study as frames
 from analysis.frames import trial as one
-from analysis.frames.labels import cell_label, percent
+from analysis.frames.cells import cell_factors
+from analysis.frames.labels import are_ceilings, cell_label, percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,13 +71,26 @@ class Study(frames.Study):
 
         return verdicts_frame(self)
 
-    def best(self, metric: str = "augmented_accuracy") -> Trial:
-        """The finished trial with the highest `metric`. Raises `ValueError` if none has finished or has it."""
-        frames.check_column(self.trials, metric)
-        known = self.finished[metric].dropna()
+    def best(self, metric: str | None = None) -> Trial:
+        """The trial that stands for the best cell: of its seeds the one nearest to their mean, not the luckiest.
+
+        metric: the highest mean of a cell is the best; by default a search's objective, or the accuracy on augmented
+        images, of validation where there are any. Raises `ValueError` where no trial has finished or has it.
+        """
+        from analysis.figures.drawing.representatives import ranked_by
+
+        name, sign = (metric, 1) if metric is not None else ranked_by(self)
+        frames.check_column(self.trials, name)
+        known = self.finished[self.finished[name].notna()]
+        # What sees labels is a bound, unless there is nothing else.
+        bounds = are_ceilings(known["model"])
+        known = known if bounds.all() else known[~bounds]
         if known.empty:
-            raise ValueError(f"no finished trial has `{metric}`; see `study.trials`")
-        return self.trial(str(self.finished.loc[known.astype("float64").idxmax(), "key"]))
+            raise ValueError(f"no finished trial has `{name}`; see `study.trials`")
+        values = sign * known[name].astype("float64")
+        means = values.groupby([known[factor] for factor in cell_factors(self)], dropna=False).transform("mean")
+        own = values[means == means.max()]
+        return self.trial(str(known.loc[(own - means.max()).abs().idxmin(), "key"]))
 
     def trial(self, key: str) -> Trial:
         """The trial whose key is, or begins with, `key`. Raises `ValueError` if none or several do."""

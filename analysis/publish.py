@@ -20,6 +20,7 @@ import analysis
 from analysis.frames.search import JOURNAL, journal_of
 from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
+from analysis.inference import looks
 from analysis.publishing import cards, crate, derived, stn_records, test_set
 from analysis.publishing.derived import ABOUT
 from tivae.config import TrialConfig
@@ -35,7 +36,7 @@ MAXIMUM_BYTES = 20 * 2**20
 # All that a copy may hold beside `ABOUT`.
 _PARTS = {
     *("trials", "tables", "figures", "trials.csv", "epochs.csv", "compute.md", "checklists.md", "CITATION.cff"),
-    *(JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS),
+    *(JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS, looks.FILE),
 }
 
 
@@ -125,6 +126,8 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
         checkpoint.save(folder / packed.LABELS, labels)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
+    if (judged_at := looks.read(study.folders)) is not None:
+        looks.write(folder, judged_at)
     (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
     for picture in pictures:
         _copy(picture, folder / "figures")

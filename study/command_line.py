@@ -73,7 +73,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def version() -> str:
-    """Of this repository, as pyproject.toml has it."""
+    """The version of this repository, from pyproject.toml."""
     content = (Path(__file__).resolve().parents[1] / "pyproject.toml").read_text(encoding="utf-8")
     return str(tomllib.loads(content)["project"]["version"])
 

@@ -99,7 +99,7 @@ def show_search(search: Search, trials: int, options: RunOptions, console: Conso
 
 
 def _epochs(job: Job) -> str:
-    """What of a job is trained, in words."""
+    """The epochs a job trains, in words."""
     if job.trained == job.epochs:
         return "no training"
     return f"{job.epochs} epochs" + (f", {job.trained} of them trained already" if job.trained else "")

@@ -91,7 +91,7 @@ class Job:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """What decides which operations of the device it uses: jobs that are alike in it run on the same devices."""
+        """Decides which device operations the job uses: jobs with equal values run on the same devices."""
         if self.job_type == "stn":
             return ("stn",)
         config = self.config

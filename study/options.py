@@ -110,7 +110,7 @@ class RunOptions:
 
     @property
     def wanted(self) -> Wanted:
-        """What is computed of trials besides what their configs say."""
+        """What to compute of trials besides what their configs say."""
         # torch takes seconds to import, which the command line must not wait for.
         from tivae.stages import Wanted
 
@@ -118,7 +118,7 @@ class RunOptions:
 
     @property
     def time_limit_seconds(self) -> float | None:
-        """Of an epoch."""
+        """The time limit of an epoch."""
         return None if self.time_limit is None else 60 * self.time_limit
 
 

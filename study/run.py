@@ -160,6 +160,7 @@ def _until_decided(trials: Sequence[TrialConfig], place: StudyPaths, options: Ru
     from study import until_decided
 
     looks = until_decided.planned(place.study, _most_seeds(options))
+    Mirror(place.storage, place.study).send_looks()
     without_report = dataclasses.replace(options, report=False)
     show = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     code = until_decided.run(

@@ -68,7 +68,7 @@ def _serve(study: Path, port: int) -> int:
 
 
 def status_now(study: Path) -> dict[str, Any] | None:
-    """What the last run wrote, with `state` in words and, where it has stopped, the trials counted by their
+    """The status that the last run wrote, with `state` in words and, where it has stopped, the trials counted by their
     records; without it what the records say; None if there is no study."""
     status = status_file.read(study)
     if status is None:
@@ -147,7 +147,7 @@ def _from_records(study: Path) -> dict[str, Any] | None:
 
 
 def _score(study: Path) -> Score:
-    """Of a search its objective."""
+    """The score that ranks trials: the objective of a search."""
     try:
         objective = next(iter(objectives(load_search(study)).items()), None)
     except ValueError:

@@ -18,6 +18,8 @@ from analysis.inference.verdicts import judge
 from study.storage.folder import FolderError
 from tivae.config import TrialConfig
 
+DECIDED = ("supported", "refuted")
+
 
 def planned(folder: Path, most_seeds: int) -> looks.Looks:
     """The looks of a study in `folder`, kept there before its first trial.
@@ -57,33 +59,36 @@ def run(
     code = 0
     for number, look in enumerate(plan.seeds):
         code = max(code, run_round(chosen))
-        undecided, cells = still_open(folder, plan)
-        show(_summary(look, plan, undecided))
+        study = analysis.load(folder)
+        verdicts = tested(study, plan)
+        show(_summary(look, plan, verdicts))
+        undecided = [claim for claim, verdict in verdicts if verdict not in DECIDED]
         if not undecided or number + 1 == len(plan.seeds):
             break
         following = plan.seeds[number + 1]
+        cells = cell_configs(undecided, Trials(study, correctness_of(study)))
         more = [config for config in trials if look <= config.seed < following and replace(config, seed=0) in cells]
         chosen = [*chosen, *more]
     return code
 
 
-def still_open(folder: Path, plan: looks.Looks) -> tuple[list[Claim], set[TrialConfig]]:
-    """The claims that are tested and not decided, and their cells, as configs of seed 0."""
-    study = analysis.load(folder)
+def tested(study: analysis.Study, plan: looks.Looks) -> list[tuple[Claim, str]]:
+    """The claims whose cells the study has, each with its verdict so far."""
     claims, level = read_claims()
-    judgements = judge(study, claims, level, looks=plan)
-    undecided = [
-        claim for claim, found in zip(claims, judgements, strict=True) if found.verdict in ("undecided", "not judged")
-    ]
-    return undecided, cell_configs(undecided, Trials(study, correctness_of(study)))
+    judgements = zip(claims, judge(study, claims, level, looks=plan), strict=True)
+    return [(claim, found.verdict) for claim, found in judgements if found.verdict != "not tested"]
 
 
-def _summary(look: int, plan: looks.Looks, undecided: Sequence[Claim]) -> str:
-    if not undecided:
-        return f"after {look} of at most {plan.seeds[-1]} seeds every claim that the study can test is decided"
-    named = ", ".join(claim.name for claim in undecided)
-    rest = "more seeds for their cells" if look < plan.seeds[-1] else "these were all the seeds"
-    return f"after {look} seeds undecided: {named}; {rest}"
+def _summary(look: int, plan: looks.Looks, verdicts: Sequence[tuple[Claim, str]]) -> str:
+    decided = [f"{claim.name} ({verdict})" for claim, verdict in verdicts if verdict in DECIDED]
+    undecided = [claim.name for claim, verdict in verdicts if verdict not in DECIDED]
+    parts = [f"after {look} of at most {plan.seeds[-1]} seeds decided: {', '.join(decided) or 'no claim'}"]
+    if undecided:
+        rest = "more seeds for their cells" if look < plan.seeds[-1] else "these were all the seeds"
+        parts.append(f"undecided: {', '.join(undecided)}; {rest}")
+    else:
+        parts.append("these are all claims that the study can test")
+    return "; ".join(parts)
 
 
 def _words(plan: looks.Looks | None) -> str:

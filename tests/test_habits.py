@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 REPOSITORY = Path(__file__).parents[1]
 SOURCES = [path for name in ("tivae", "study", "analysis") for path in sorted((REPOSITORY / name).rglob("*.py"))]
 WITH_EXAMPLES = [path.relative_to(REPOSITORY) for path in SOURCES if ">>> " in path.read_text()]
@@ -65,7 +67,7 @@ def test_a_skip_fails_where_everything_is_installed_but_for_want_of_hardware(tmp
     ]
     environment = os.environ | {"TIVAE_NO_SKIPS": no_skips, "PYTHONPATH": str(REPOSITORY), "PYTEST_ADDOPTS": ""}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS, check=False
     )
     assert outcome in done.stdout, done.stdout + done.stderr
 
@@ -102,7 +104,7 @@ def test_ci_installs_what_is_missing_where_it_can_and_says_so_where_it_cannot(
             path.chmod(path.stat().st_mode | stat.S_IEXEC)
     environment = {"PATH": str(folder), "LOG": str(log)}
     command = ["bash", str(REPOSITORY / ".ci/run")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     calls = log.read_text().splitlines()
     installed = [call for call in calls if call.startswith("apt-get install")]

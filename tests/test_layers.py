@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tests.waiting import HANG_SECONDS
+
 REPOSITORY = Path(__file__).parents[1]
 # What one trial may need: it must run on a machine that has nothing else.
 TRIAL = {"torch", "torchvision", "numpy", "sklearn", "threadpoolctl", "PIL"}
@@ -127,7 +129,7 @@ def test_tivae_loads_without_what_runs_studies_and_draws_figures():
     # Blocked and not looked for afterwards: scikit-learn loads pandas by itself where it finds it.
     absent = {"ray", "optuna", "pandas", "matplotlib", "pyarrow", "yaml", "rich"}
     command = [sys.executable, "-c", PROGRAM.format(absent=absent)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     loaded = set(done.stdout.split())
     assert {"tivae", "torch", "sklearn"} <= loaded
@@ -137,7 +139,7 @@ def test_tivae_loads_without_what_runs_studies_and_draws_figures():
 def test_the_top_level_of_the_repository_is_fixed():
     command = ["git", "-C", str(REPOSITORY), "ls-files"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=True)
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("this is no checkout, so nothing tells the repository's files from others")
     entries = {name.partition("/")[0] for name in done.stdout.splitlines()}

@@ -96,7 +96,7 @@ def test_every_entry_declares_what_the_rest_needs(name):
     assert entry.__doc__
     if name in registry.MODELS.names:
         assert entry.label
-        assert TrialConfig(model=name).probe_features == entry.feature_names[0]
+        assert TrialConfig(model=name, train_dataset="augmented").probe_features == entry.feature_names[0]
     if name in registry.PROBES.names:
         assert entry.label
     if name in registry.MEASURES.names:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import Field, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -13,17 +11,14 @@ from tivae import resolution
 from tivae.data import catalogue
 from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
 from tivae.data.standardisation import Standardisation
-from tivae.fields import STAGES, ConfigError, checked, choice, entry, number, other, stage_of, text
+from tivae.fields import RECIPE, ConfigError, Keyed, checked, choice, entry, number, other, text
 from tivae.registry import FRONTS, MODELS, PROBES
 from tivae.resolution import WithOwnFields, own_fields
 
-__all__ = ["FIELDS", "FIELD_NAMES", "ConfigError", "TrialConfig", "check_field_name", "known_fields"]
+__all__ = ["FIELDS", "FIELD_NAMES", "RECIPE", "ConfigError", "TrialConfig", "check_field_name", "known_fields"]
 
 # Fields that earlier records have under another name.
 RENAMED = {"pixel_deviation": "pixel_std"}
-
-# Part of every key. Raise it when a change of code changes the numbers of an unchanged config.
-RECIPE = 2
 
 
 def _warps_stage(config: TrialConfig) -> str:
@@ -44,8 +39,8 @@ def _epochs_stage(config: TrialConfig) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialConfig(metaclass=WithOwnFields):
-    """What is trained, on what, and how it is read out.
+class TrialConfig(Keyed, metaclass=WithOwnFields):
+    """The configuration of one trial: what is trained, on what, and how it is read out.
 
     Two configs with equal fields are the same trial (`key`). Each field declares the first stage that it decides (see
     `fields.STAGES`); trials that agree in all fields of a stage and of those before it share that stage's work.
@@ -268,40 +263,13 @@ class TrialConfig(metaclass=WithOwnFields):
         return MODELS[self.model].is_trained
 
     @property
-    def key(self) -> str:
-        """12 hexadecimal digits that name this trial by its content."""
-        return self._key_of("readout")
-
-    @property
-    def stn_key(self) -> str | None:
-        """12 hexadecimal digits that name the pretrained STN this trial needs; None where it needs none.
-
-        Trials that differ only in what does not reach the STN's pretraining share one STN.
-        """
-        return self._key_of("stn") if self.stn == "pretrained" else None
-
-    @property
-    def training_key(self) -> str | None:
-        """12 hexadecimal digits that name the training this trial reads out; None for a control.
-
-        All that moves a weight decides it, but for the number of epochs where the learning rate is constant: trials
-        that differ in `epochs` alone are read out along one training.
-        """
-        return self._key_of("training") if self.is_trained else None
-
-    @property
-    def evaluation_key(self) -> str | None:
-        """12 hexadecimal digits that name the training with the images its losses are measured on after each epoch."""
-        return self._key_of("evaluation") if self.is_trained else None
-
-    @property
     def images(self) -> ImageSet:
         """The data set: its size, classes, counts and files."""
         return catalogue.named(self.dataset, self.dataset_facts)
 
     @property
     def standardisation(self) -> Standardisation:
-        """What a model sees of a pixel."""
+        """The standardisation of pixels."""
         return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
 
     @property
@@ -328,12 +296,6 @@ class TrialConfig(metaclass=WithOwnFields):
     def encoding_dim(self) -> int:
         """Numbers per image in the encodings, whichever features are read."""
         return MODELS[self.model].encoding_dim(self)
-
-    def _key_of(self, stage: str) -> str:
-        # Own images are what their content says, wherever they lie and whatever they are called.
-        values = self.to_dict() | {"dataset": self.images.sha256 or self.dataset, "dataset_facts": None}
-        last = STAGES.index(stage)
-        return _digest({item.name: values[item.name] for item in fields(self) if stage_of(item, self) <= last})
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
@@ -365,7 +327,8 @@ FIELD_NAMES = tuple(FIELDS)
 
 def known_fields() -> dict[str, Field[Any]]:
     """The fields of all configs, and the own ones of the models and probes that this process knows, by name."""
-    return FIELDS | own_fields()
+    # A field of all configs stays what it is, whatever entry of the same name has been refused.
+    return FIELDS | {name: item for name, item in own_fields().items() if name not in FIELDS}
 
 
 def check_field_name(name: object) -> None:
@@ -373,15 +336,8 @@ def check_field_name(name: object) -> None:
     if name in FIELD_NAMES or name in known_fields():
         return
     near = difflib.get_close_matches(str(name), list(known_fields()), n=1)
-    hint = f"did you mean `{near[0]}`?" if near else f"it must be one of {', '.join(FIELD_NAMES)}"
+    hint = f"did you mean `{near[0]}`?" if near else "see `python -m study.run --fields`"
     raise ConfigError(f"`{name}` is not a field of a trial; {hint}", str(name))
-
-
-def _digest(values: Mapping[str, Any]) -> str:
-    # Unset fields are left out, so that a field added later leaves the keys of finished trials as they are.
-    content = {name: value for name, value in values.items() if value is not None} | {"recipe": RECIPE}
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _same(value: Any, other: Any) -> bool:

@@ -112,7 +112,7 @@ class Given:
 
 
 class Encoder(Control):
-    """What `measure` was given, as a model. A record holds its name alone: in another process it can't encode."""
+    """The encoder given to `measure`, as a model. A record holds its name alone: in another process it can't encode."""
 
     label = "encoder"
     label_field = "encoder"
@@ -155,7 +155,7 @@ def _name_of(config: Any) -> tuple[str, str]:
 
 
 def _digest(encodings: Tensor) -> str:
-    """Of the encodings to three digits of their spread, which another machine gives as well."""
+    """A digest of the encodings, rounded to three digits of their spread so that machines agree."""
     spread = float(encodings.std()) or 1.0
     rounded = (encodings.double() / spread).mul(1000).round().to(torch.int64)
     return hashlib.sha256(rounded.numpy().tobytes()).hexdigest()[:12]

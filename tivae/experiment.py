@@ -61,7 +61,7 @@ class TrialResult:
 
 @dataclass(frozen=True)
 class StnResult:
-    """What a finished pretraining leaves; fields as of `TrialResult`."""
+    """The result of a finished pretraining; fields as in `TrialResult`."""
 
     config: TrialConfig
     stn: SpatialTransformer
@@ -170,7 +170,7 @@ def train(
 
 
 def restored(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | None, state: dict[str, Any]) -> Trained:
-    """What a training left after the config's epochs: `state`, as `training.loop.train` keeps it.
+    """A training after the config's epochs, restored from `state`, as `training.loop.train` keeps it.
 
     Raises what a state of something else causes: `ValueError`, `KeyError`, `TypeError`, `RuntimeError`.
     """
@@ -211,7 +211,7 @@ def fit_control(config: TrialConfig, data: TrialData, frozen: SpatialTransformer
 
 
 class Readouts:
-    """What is read from one trained model: a result for each config that shares its training, epochs and images.
+    """The readouts of one trained model: a result for each config that shares its training, epochs and images.
 
     source: of the images; shared: whether several configs are read out, and what they have in common is kept.
     """

@@ -1,8 +1,10 @@
-"""Fields of a config: declaration and validation."""
+"""Fields of a config: declaration, validation, and the keys that follow from their stages."""
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 from collections.abc import Callable
 from dataclasses import field
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 # the config, a function of the config says it.
 STAGES = ("stn", "training", "evaluation", "readout")
 MOST_LETTERS = 200
+# Part of every key. Raise it when a change of code changes the numbers of an unchanged config.
+RECIPE = 2
 Stage = str | Callable[[Any], str]
 
 
@@ -65,6 +69,47 @@ def stage_of(item: dataclasses.Field[Any], config: Any) -> int:
     """The position in `STAGES` of the first stage that the field decides in `config`."""
     stage = item.metadata["stage"]
     return STAGES.index(stage if isinstance(stage, str) else stage(config))
+
+
+class Keyed:
+    """The keys of a config: each a digest of the fields that decide a stage, and of those of the stages before it."""
+
+    @property
+    def key(self: Any) -> str:
+        """12 hexadecimal digits that name this trial by its content."""
+        return str(self._key_of("readout"))
+
+    @property
+    def stn_key(self: Any) -> str | None:
+        """12 hexadecimal digits that name the pretrained STN this trial needs; None where it needs none.
+
+        Trials that differ only in what does not reach the STN's pretraining share one STN.
+        """
+        return self._key_of("stn") if self.stn == "pretrained" else None
+
+    @property
+    def training_key(self: Any) -> str | None:
+        """12 hexadecimal digits that name the training this trial reads out; None for a control.
+
+        All that moves a weight decides it, but for the number of epochs where the learning rate is constant: trials
+        that differ in `epochs` alone are read out along one training.
+        """
+        return self._key_of("training") if self.is_trained else None
+
+    @property
+    def evaluation_key(self: Any) -> str | None:
+        """12 hexadecimal digits that name the training with the images its losses are measured on after each epoch."""
+        return self._key_of("evaluation") if self.is_trained else None
+
+    def _key_of(self: Any, stage: str) -> str:
+        # Own images are what their content says, wherever they lie and whatever they are called.
+        values = self.to_dict() | {"dataset": self.images.sha256 or self.dataset, "dataset_facts": None}
+        last = STAGES.index(stage)
+        names = [item.name for item in dataclasses.fields(self) if stage_of(item, self) <= last]
+        # Unset fields are left out, so that a field added later leaves the keys of finished trials as they are.
+        content = {name: values[name] for name in names if values[name] is not None} | {"recipe": RECIPE}
+        text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def type_of(item: dataclasses.Field[Any]) -> str:

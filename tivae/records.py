@@ -1,4 +1,4 @@
-"""What the stages of trials leave on storage, in one format: where it is, how it is written, and how it is read.
+"""Records of stages on storage: paths, writing and reading, in one format.
 
     <study>/stns/<stn_key>/            record.json  stn.pt
     <study>/trainings/<training_key>/  record.json  epoch-<N>.pt for each epoch N that was read out

@@ -31,7 +31,7 @@ class WithOwnFields(type):
     """
 
     def __call__(cls, *args: Any, **values: Any) -> Any:
-        base: Any = cls.__mro__[-2]
+        base: Any = next(kind for kind in reversed(cls.__mro__) if dataclasses.is_dataclass(kind))
         plain = {item.name: item for item in dataclasses.fields(base)}
         model = MODELS[MODELS.name_of(values.get("model", plain["model"].default))]
         probe = PROBES[PROBES.name_of(values.get("probe")) or PROBES.names[0]]

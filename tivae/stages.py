@@ -31,7 +31,7 @@ from tivae.training.loop import OnEpoch
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is computed of trials besides what their configs say; it moves no number.
+    """What to compute of trials besides what their configs say; it moves no number.
 
     measures: of invariance (`tivae.evaluation.measures.chosen`). intermediate: see `experiment.run`. keep: whether
     trainings stay such that more epochs can continue from them.

@@ -62,7 +62,7 @@ class TrainedModel:
 
     @torch.no_grad()
     def transform(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
-        """What the model sees of `images`: the STN's output, or the images themselves without an STN."""
+        """The model's input for `images`: the STN's output, or the images themselves without an STN."""
         return self.config.standardisation.pixels(self._seen(images)).numpy()
 
     def _standardised(self, images: ArrayLike | Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from analysis.figures import (
     accuracy_by_cell,
     confusion,
     effects,
+    invariance_map,
     latent_space,
     learning_curves,
     optuna_plots,
@@ -56,6 +57,7 @@ __all__ = [
 # In the order of a report: results first, then what was learnt, then what went in.
 ALL: Mapping[str, Callable[[Sources], list[DrawnFigure]]] = {
     "accuracy_by_cell": accuracy_by_cell.drawn,
+    "invariance_map": invariance_map.drawn,
     "stn_gain": stn_gain.drawn,
     "effects": effects.drawn,
     "sweeps": sweeps.drawn,
@@ -133,7 +135,7 @@ def _number(data: pd.DataFrame) -> str:
     """How many seeds a figure's points are means of, such as " (n = 3 seeds)"; "" where it has no such points."""
     if "over" not in data or "n" not in data or data.empty:
         return ""
-    if set(data["over"].dropna()) != {"seeds"}:
-        return " (n = 1 seed)"
     low, high = int(data["n"].min()), int(data["n"].max())
+    if high == 1:
+        return " (n = 1 seed)"
     return f" (n = {low} seeds)" if low == high else f" (n = {low} to {high} seeds)"

@@ -15,12 +15,11 @@ from analysis.frames.cells import cell_factors, with_cells
 from analysis.frames.labels import TEST_SET_NAMES, percent
 from analysis.frames.recipe import recipe_of
 from analysis.frames.study import Study
-from analysis.inference import cell_summaries
+from analysis.inference import cell_summaries, correctness_of
 from analysis.paper import TABLE_1
 
 MAXIMUM_CELLS = 40
 PAPER_LABEL = "the paper's value"
-SEED_MARK: dict[str, Any] = {"markerfacecolor": "white", "markersize": 3, "markeredgewidth": 0.6}
 PAPER_MARK: dict[str, Any] = {
     "color": style.BLACK,
     "marker": "D",
@@ -33,8 +32,8 @@ PAPER_MARK: dict[str, Any] = {
 def numbers(study: Study) -> pd.DataFrame:
     """A row per cell and test set: the factors, cell, cell_label, test_set, n, mean, sd, low, high, over, paper, seeds.
 
-    mean, low, high: accuracy, a share, with its 95 % interval; over: what the interval is over, "seeds", or "test
-    images" where there is one seed. paper: the value of the paper's Table 1, missing where the cell is not in it.
+    mean, low, high: accuracy, a share, with its 95 % interval; over: what the interval is over. paper: the value of the
+    paper's Table 1, missing where the cell is not in it, or the images are others.
     seeds: the accuracy of each seed, as one text.
 
     Raises `NotSupported` where no trial has finished.
@@ -42,7 +41,7 @@ def numbers(study: Study) -> pd.DataFrame:
     factors = cell_factors(study)
     trials = with_cells(representatives.finished(study), factors)
     # A cell's number alone would do, but `cell_summaries` checks that its trials are alike in all else.
-    summaries = cell_summaries(trials, by=["cell", *factors])
+    summaries = cell_summaries(trials, by=["cell", *factors], scores=correctness_of(study))
     summaries["test_set"] = summaries["metric"].str.removesuffix("_accuracy")
     known = trials.drop_duplicates("cell").set_index("cell")["cell_label"]
     summaries["cell_label"] = summaries["cell"].map(known)
@@ -50,7 +49,6 @@ def numbers(study: Study) -> pd.DataFrame:
     pairs = list(zip(summaries["cell"], summaries["test_set"], strict=True))
     summaries["paper"] = [paper.get(pair) for pair in pairs]
     summaries["paper"] = summaries["paper"].astype("float64")
-    summaries["seeds"] = [_seeds(trials, cell, test_set) for cell, test_set in pairs]
     columns = ["cell", "cell_label", *factors, "test_set", "n", "mean", "sd", "low", "high", "over", "paper", "seeds"]
     return summaries[columns]
 
@@ -66,13 +64,7 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
         for height, text in zip(y, part["seeds"], strict=True):
             seeds = [100 * float(value) for value in text.split()]
             if len(seeds) > 1:
-                dots: dict[str, Any] = {
-                    "color": look.colour,
-                    "markerfacecolor": "white",
-                    "markersize": 3,
-                    "markeredgewidth": 0.6,
-                }
-                ax.plot(seeds, [height + 0.11] * len(seeds), "o", zorder=4, **dots)
+                ax.plot(seeds, [height + 0.11] * len(seeds), color=look.colour, **style.SEED_MARK)
         bars = 100 * pd.DataFrame({"low": part["mean"] - part["low"], "high": part["high"] - part["mean"]}).T
         name = TEST_SET_NAMES[str(test_set)]
         ax.errorbar(100 * part["mean"], y, xerr=bars.clip(lower=0), label=name, capsize=2.5, **look.points())
@@ -143,17 +135,12 @@ def _alt(frame: pd.DataFrame) -> str:
 
 def _paper_values(study: Study, trials: pd.DataFrame) -> dict[tuple[int, str], float]:
     recipe = recipe_of(study.trials)
-    values = {}
-    for paper in TABLE_1:
+    values: dict[tuple[int, str], float] = {}
+    for paper in TABLE_1 if recipe.is_on_papers_images else ():
         for cell in recipe.trials_of(trials, paper.factors)["cell"].unique():
             values[int(cell), "base"] = paper.base_accuracy
             values[int(cell), "augmented"] = paper.augmented_accuracy
     return values
-
-
-def _seeds(trials: pd.DataFrame, cell: int, test_set: str) -> str:
-    values = trials[trials["cell"] == cell].sort_values("seed")[f"{test_set}_accuracy"].dropna()
-    return " ".join(f"{value:.6g}" for value in values)
 
 
 def _paper_sentence(study: Study, frame: pd.DataFrame) -> str:

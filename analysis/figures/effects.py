@@ -24,6 +24,8 @@ MAXIMUM_EFFECTS = 30
 HIGHEST_ORDER = 3
 # Of a part of a study; with fewer cells nothing is crossed.
 FEWEST_CELLS = 4
+# Effects that a figure's alternative text names.
+MOST_TOLD = 5
 MEAN = " − mean"
 # Fields that mean the same for both models only in this form.
 COMPARABLE = {"latent_dim": "encoding_dim", "categories": "encoding_dim", "kl_weight": "beta"}
@@ -33,9 +35,9 @@ COMPARABLE["reconstruction_weight"] = "beta"
 def numbers(study: Study) -> tuple[pd.DataFrame, str]:
     """A row per effect and test set, and over which part of the study they are.
 
-    Columns: test_set, term, contrast, order, effect, low, high, p_value, adjusted_p_value, over, n. effect, low, high:
-    in accuracy points, with the 95 % interval; over: what the interval is over; n: trials. What an effect is,
-    `analysis.inference.Factorial` says. adjusted_p_value: Holm's, over all effects on that test set; missing, as
+    Columns: test_set, term, contrast, order, effect, low, high, p_value, adjusted_p_value, over, n, trials.
+    effect, low, high: in accuracy points, with the 95 % interval over what `over` says; n: seeds. An effect is as
+    `analysis.inference.Factorial` has it. adjusted_p_value: Holm's, over all effects on that test set; missing, as
     p_value is, with one seed.
 
     Raises `NotSupported` where no trial has finished, the study is a search, or no factors are crossed.
@@ -47,7 +49,8 @@ def numbers(study: Study) -> tuple[pd.DataFrame, str]:
         order = min(HIGHEST_ORDER, len(design.factors))
         result = factorial(design, f"{test_set}_accuracy", order, scores)
         effects = result.effects.assign(adjusted_p_value=holm(result.effects["p_value"]), over=result.over)
-        parts.append(effects.assign(n=len(design.trials), test_set=test_set))
+        counts = {"n": design.trials["seed"].nunique(), "trials": len(design.trials)}
+        parts.append(effects.assign(**counts, test_set=test_set))
     frame = pd.concat(parts, ignore_index=True)
     return frame[["test_set", *(name for name in frame if name != "test_set")]], notes
 
@@ -184,7 +187,19 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         + f"{note[:1].upper()}{note[1:]}. " * bool(note)
         + described(sources.study.trials)
     )
-    return [DrawnFigure("effects", "Main effects and interactions", caption, figure, frame)]
+    return [DrawnFigure("effects", "Main effects and interactions", caption, figure, frame, _alt(frame))]
+
+
+def _alt(frame: pd.DataFrame) -> str:
+    """The main effects on augmented images, the largest first, and which of them are told from zero."""
+    main = frame[(frame["order"] == 1) & (frame["test_set"] == "augmented")]
+    main = main.sort_values("effect", key=lambda values: -values.abs(), kind="stable").head(MOST_TOLD)
+    parts = [
+        f"{effect_label(row['term'], row['contrast'])} {row['effect']:+.1f} points "
+        f"({row['low']:+.1f} to {row['high']:+.1f})"
+        for _, row in main.iterrows()
+    ]
+    return f"Main effects on the augmented test set: {'; '.join(parts)}."
 
 
 def _contrast_label(factor: str, contrast: str) -> str:

@@ -150,4 +150,18 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             f"{described_trials}"
         )
     data = frame.drop(columns="panel_label")
-    return [DrawnFigure("learning_curves", "Test losses by epoch", caption, figure, data)]
+    return [DrawnFigure("learning_curves", "Test losses by epoch", caption, figure, data, _alt(frame))]
+
+
+def _alt(frame: pd.DataFrame) -> str:
+    """From where to where the augmented loss of each model's best cell goes."""
+    parts = []
+    augmented = frame[frame["test_set"] == "augmented"].sort_values("epoch")
+    for model, part in augmented.groupby("model", sort=False):
+        last = part.groupby("cell")["mean"].last()
+        best = part[part["cell"] == last.idxmin()]
+        parts.append(
+            f"{model_name(str(model))} from {best['mean'].iloc[0]:.3g} to {best['mean'].iloc[-1]:.3g} in the cell with "
+            f"the lowest ({best['cell_label'].iloc[0]})"
+        )
+    return f"Loss on the augmented test set by epoch: {'; '.join(parts)}."

@@ -146,7 +146,10 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         caption = f"The {words} of each complete trial in the order of the search{best}. {about}"
         figure = _new_figure(2.6)
         draw_history(figure.add_subplot(), frame, name)
-        figures.append(DrawnFigure(f"optuna_history{suffix}", f"Search: {words} by trial", caption, figure, frame))
+        values = frame.loc[frame["state"] == "complete", name].astype("float64")
+        alt = f"The {words} of {len(values)} trials, from {values.min():.4g} to {values.max():.4g}."
+        history = DrawnFigure(f"optuna_history{suffix}", f"Search: {words} by trial", caption, figure, frame, alt)
+        figures.append(history)
         with contextlib.suppress(NotSupported):
             shares = importances(search, objective)
             caption = (
@@ -156,7 +159,9 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             title = f"Search: importances for the {words}"
             figure = _new_figure(0.3 * len(shares) + 0.8)
             draw_importances(figure.add_subplot(), shares, name)
-            figures.append(DrawnFigure(f"optuna_importances{suffix}", title, caption, figure, shares))
+            told = [f"{setting_name(row.parameter)} {row.importance:.2f}" for row in shares.itertuples()]
+            alt = f"{title}: {', '.join(told)}."
+            figures.append(DrawnFigure(f"optuna_importances{suffix}", title, caption, figure, shares, alt))
     return figures
 
 

@@ -85,4 +85,15 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         "front, whose staircase is what can be had at each value across. Objectives are of validation images; the test "
         "images have no part in them."
     )
-    return [DrawnFigure("optuna_pareto_front", "Search: Pareto front", caption, figure, frame)]
+    return [DrawnFigure("optuna_pareto_front", "Search: Pareto front", caption, figure, frame, _alt(frame, x, y))]
+
+
+def _alt(frame: pd.DataFrame, x: str, y: str) -> str:
+    """Where the front begins and ends."""
+    front = frame[frame["is_best"]].sort_values(x)
+    ends = [f"{_told(row[y], y)} at {_told(row[x], x)}" for _, row in front.iloc[[0, -1]].iterrows()]
+    return f"Pareto front of {len(front)} trials, {words(y)} against {words(x)}: from {ends[0]} to {ends[1]}."
+
+
+def _told(value: float, name: str) -> str:
+    return f"{scale(name) * value:.4g}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
@@ -13,6 +14,8 @@ from analysis.frames.cells import cell_factors
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, in_order, model_name
 from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS
+from analysis.inference import correctness_of, estimate
+from analysis.inference.correctness import stacked
 
 # What the fields of the STN itself are named; they differ within a pair.
 OWN = ("stn", "stn_")
@@ -20,9 +23,11 @@ LOOKS = {"base": style.numbered_look(0), "augmented": style.numbered_look(1)}
 
 
 def numbers(study: Study) -> pd.DataFrame:
-    """A row per pair and test set: model, train_dataset, seed, test_set, without, with, gain (points).
+    """A row per pair and test set: model, train_dataset, seed, key_without, key_with, test_set, without, with, gain.
 
-    A pair has one seed and one setting of all factors but the STN. Raises `NotSupported` where there is none.
+    A pair has one seed and one setting of all factors but the STN; its gain is in points.
+
+    Raises `NotSupported` where there is none.
     """
     trials = representatives.finished(study)
     trials = trials[~are_controls(trials["model"]) & trials["stn"].isin(["none", "pretrained"])]
@@ -33,54 +38,81 @@ def numbers(study: Study) -> pd.DataFrame:
         arms = pair.drop_duplicates("stn").set_index("stn")
         if len(pair) != 2 or len(arms) != 2:
             continue
+        keys = {"key_without": arms.loc["none", "key"], "key_with": arms.loc["pretrained", "key"]}
         for test_set in TEST_SETS:
             without, behind = (float(arms.loc[mode, f"{test_set}_accuracy"]) for mode in ("none", "pretrained"))
             gain = 100 * (behind - without)
             row = dict(zip(by, values, strict=True))
-            rows.append(row | {"test_set": test_set, "without": without, "with": behind, "gain": gain})
+            rows.append(row | keys | {"test_set": test_set, "without": without, "with": behind, "gain": gain})
     if not rows:
         raise NotSupported("no trial is there both without and with the pretrained spatial transformer")
     return pd.DataFrame(rows)
 
 
-def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
-    """The pairs of one model and test set: a line each, by training data; their mean gains below."""
+def draw(ax: Axes, frame: pd.DataFrame, means: pd.DataFrame) -> Axes:
+    """The pairs of one model and test set: a line each, by training data; below their mean gains, as of `gains`."""
+    by_data = means.set_index("train_dataset")
     for train_dataset, part in frame.groupby("train_dataset", sort=False):
         look = LOOKS[str(train_dataset)]
         for number, (_, pair) in enumerate(part.iterrows()):
             label = f"trained on {train_dataset}" if number == 0 else None
             ends = [100 * pair["without"], 100 * pair["with"]]
             ax.plot([0, 1], ends, label=label, alpha=0.8, linewidth=0.9, **look.lines())
-        text = f"{part['gain'].mean():+.1f} points".replace("-", "−")
+        gain = by_data.loc[train_dataset]
+        half = "" if np.isnan(gain["low"]) else f" ± {(gain['high'] - gain['low']) / 2:.1f}"
+        text = f"{gain['mean']:+.1f}{half} points".replace("-", "−")
         place = 0.13 if train_dataset == "base" else 0.03
         ax.text(0.5, place, text, color=look.colour, ha="center", transform=ax.transAxes)
     ax.set_xticks([0, 1], ["no STN", "STN"])
     ax.set_xlim(-0.25, 1.25)
-    ax.margins(y=0.25)
+    ax.margins(y=0.4)
     ax.grid(axis="y")
     return ax
+
+
+def gains(study: Study, frame: pd.DataFrame) -> pd.DataFrame:
+    """A row per model, train_dataset and test_set of the pairs: n (seeds), mean, low, high (points, with the 95 %
+    interval, NaN where there is none) and over.
+    """
+    scores, rows = correctness_of(study), []
+    for names, part in frame.groupby(["model", "train_dataset", "test_set"], sort=False):
+        metric = f"{names[2]}_accuracy"
+        known = [stacked(part[name].tolist(), metric, scores) for name in ("key_with", "key_without")]
+        if known[0] is None or known[1] is None or known[0].shape != known[1].shape:
+            values = part.groupby("seed")["gain"].mean().to_numpy()
+        else:
+            # Other settings of a seed are no seeds of their own.
+            apart = 100 * (known[0] - known[1])
+            values = np.stack([apart[(part["seed"] == seed).to_numpy()].mean(axis=0) for seed in part["seed"].unique()])
+        found = estimate(values)
+        interval = found.interval()
+        rows.append([*names, found.seeds, found.mean, interval.low, interval.high, found.over])
+    return pd.DataFrame(rows, columns=["model", "train_dataset", "test_set", "n", "mean", "low", "high", "over"])
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
     """A panel per model and test set."""
     frame = numbers(sources.study)
+    means = gains(sources.study, frame)
     models = in_order(frame["model"])
     figure = style.new_figure(2.7, min(style.FULL_WIDTH, 1.9 * 2 * len(models)))
     axes = figure.subplots(1, 2 * len(models), sharey=True)
     for ax, (model, test_set) in zip(axes, [(m, t) for m in models for t in TEST_SETS], strict=True):
-        draw(ax, frame[(frame["model"] == model) & (frame["test_set"] == test_set)])
+        draw(ax, *(part[(part["model"] == model) & (part["test_set"] == test_set)] for part in (frame, means)))
         ax.set_title(f"{model_name(model)}\n{TEST_SET_NAMES[test_set]}")
     axes[0].set_ylabel("Accuracy (%)")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
     pairs = len(frame) // len(TEST_SETS)
-    means = frame.groupby("test_set", sort=False)["gain"].mean()
+    over = means["over"].iloc[0]
     caption = (
         f"Accuracy without and with the pretrained spatial transformer: {counted(pairs, 'pair')} of trained models, "
-        "alike in seed and all settings else; numbers are the mean gains in points. " + described(sources.study.trials)
+        f"alike in seed and all settings else; numbers are the mean gains, ± half of a 95 % interval over {over}. "
+        + described(sources.study.trials)
     )
+    by_test_set = means.groupby("test_set", sort=False)["mean"].mean()
     alt = "; ".join(
-        f"on the {TEST_SET_NAMES[str(name)]} {value:+.1f} points in the mean" for name, value in means.items()
+        f"on the {TEST_SET_NAMES[str(name)]} {value:+.1f} points in the mean" for name, value in by_test_set.items()
     )
     title = "What the spatial transformer gains"
     return [DrawnFigure("stn_gain", title, caption, figure, frame, f"{title}: {alt}.")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,13 +21,15 @@ from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, encoding_dim
 from analysis.frames.columns import config_names
 from analysis.frames.image_sets import pixels_in_words
-from analysis.frames.labels import TEST_SET_NAMES, are_controls, in_order, model_name, setting_label, stn_name
+from analysis.frames.labels import TEST_SET_NAMES, are_controls, in_order, model_name, percent, setting_label, stn_name
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
-from analysis.inference import cell_summaries
+from analysis.inference import cell_summaries, compare_cells, correctness_of
 from tivae.config import ConfigError, TrialConfig
 
 MAXIMUM_SERIES = 6
+# Times the value at which its mean stands.
+SEED_SHIFT = 1.06
 # Up and down, at least, in the panels of differences.
 DIFFERENCE_POINTS = 8.0
 
@@ -60,23 +63,20 @@ def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
     """A row per series, value of the sweep and test set.
 
     Columns: series (its label), model, is_control, x (the sweep's value), latent_dim, categories, on_line, test_set,
-    n, mean, low, high, over. A series is what shares all settings but those of the sweep and the seed. mean, low,
-    high: accuracy, a share, with its 95 % interval; over: "seeds" or "test images". on_line: whether the point is on
-    its series' line; of several shapes of one size (10 x 10, 5 x 20) only the paper's number of classes is.
+    n, mean, low, high, over, seeds (each one's accuracy, as one text). A series is what shares all settings but those
+    of the sweep and the seed. mean, low, high: accuracy, a share, with its 95 % interval over what `over` says.
+    on_line: whether the point is on its series' line; of several shapes of one size (10 x 10, 5 x 20) only the paper's
+    number of classes is.
 
     Where another setting than the sweep's and the paper's three varies, trials count at its value in the paper, or,
     where none has that, at its most common one.
 
     Raises `NotSupported` where no trial has finished, or no series has two values.
     """
-    trials = representatives.finished(study)
-    trials = trials.assign(x=sweep.value(trials).to_numpy(dtype=np.float64, na_value=np.nan))
-    is_control = are_controls(trials["model"])
-    trials = _usual(trials, [name for name in study.factors() if name not in sweep.fields], is_control)
-    varied = _varied(trials[~are_controls(trials["model"])], sweep.fields)
+    trials, varied = _swept(study, sweep)
     # What follows from the model (the classes' temperature, say) tells no series apart, but must not be mixed.
-    by = list(dict.fromkeys([*PAPER_FACTORS, *_varied(trials, ()), "x", "latent_dim", "categories"]))
-    points = cell_summaries(trials, by=by)
+    by = list(dict.fromkeys([*PAPER_FACTORS, *_varied(trials, ("x", "series")), "x", "latent_dim", "categories"]))
+    points = cell_summaries(trials, by=by, scores=correctness_of(study))
     points["test_set"] = points["metric"].str.removesuffix("_accuracy")
     points["is_control"] = are_controls(points["model"])
     points["series"] = [_series_label(row, varied, sweep) for _, row in points.iterrows()]
@@ -86,10 +86,34 @@ def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
         raise NotSupported(f"no series of finished trials has two values of the {sweep.noun}")
     points = points[(points["is_control"] & points["on_line"]) | points["series"].isin(swept.index)]
     columns = ["series", "model", "train_dataset", "stn", "is_control", "x", "latent_dim", "categories", "on_line"]
-    columns += ["test_set", "n", "mean", "low", "high", "over"]
+    columns += ["test_set", "n", "mean", "low", "high", "over", "seeds"]
     rank = points["model"].map({model: number for number, model in enumerate(in_order(points["model"]))})
     points = points.assign(rank=rank).sort_values(["is_control", "rank", "series", "test_set", "x"], kind="stable")
     return points[columns].reset_index(drop=True)
+
+
+def differences(study: Study, sweep: Sweep, frame: pd.DataFrame, pair: Sequence[str]) -> pd.DataFrame:
+    """A row per value of the sweep that both series have on their lines, and test set: the second minus the first.
+
+    frame: as of `numbers`. Columns: x, test_set, n (seeds that both have), mean, low, high (points, with the 95 %
+    interval, over what `over` says), seeds.
+    """
+    trials, varied = _swept(study, sweep)
+    labels = [_series_label(row, varied, sweep) for _, row in trials.assign(is_control=False).iterrows()]
+    trials = trials.assign(series=labels)
+    names = ["series", "x", "latent_dim", "categories"]
+    line = frame.loc[frame["on_line"], names].drop_duplicates()
+    trials = trials.merge(line, on=names)
+    rows = []
+    for x, test_set in itertools.product(sorted(set(line["x"].dropna())), TEST_SETS):
+        first, second = (trials[(trials["series"] == name) & (trials["x"] == x)] for name in pair)
+        found = compare_cells(first, second, f"{test_set}_accuracy", correctness_of(study))
+        if found is not None:
+            interval = found.interval()
+            ends = [100 * value for value in (found.mean, interval.low, interval.high)]
+            seeds = " ".join(f"{100 * value:.6g}" for value in found.by_seed)
+            rows.append([x, test_set, found.seeds, *ends, found.over, seeds])
+    return pd.DataFrame(rows, columns=["x", "test_set", "n", "mean", "low", "high", "over", "seeds"])
 
 
 def draw(ax: Axes, frame: pd.DataFrame, sweep: Sweep, series: Sequence[str] = ()) -> Axes:
@@ -115,6 +139,7 @@ def draw(ax: Axes, frame: pd.DataFrame, sweep: Sweep, series: Sequence[str] = ()
             label = None if hollow else name
             x = place(points["x"].to_numpy())
             ax.errorbar(x, 100 * points["mean"], yerr=bars, capsize=2, elinewidth=0.8, label=label, **drawn_as)
+            _draw_seeds(ax, x, points["seeds"], look.colour, 100.0)
     controls: list[str] = []
     for name, part in frame[frame["is_control"]].groupby("series", sort=False):
         model = str(part["model"].iloc[0])
@@ -125,14 +150,17 @@ def draw(ax: Axes, frame: pd.DataFrame, sweep: Sweep, series: Sequence[str] = ()
     return ax
 
 
-def draw_all(figure: Figure, frames: Sequence[tuple[Sweep, pd.DataFrame]], series: Sequence[str]) -> Figure:
-    """A row per sweep and a column per test set, with one legend; of two models their difference below."""
-    pair = series if len(series) == 2 and len(frames) == 1 else ()
-    axes = figure.subplots(len(frames) + bool(pair), 2, sharey="row", squeeze=False)
-    if pair:
-        sweep, frame = frames[0]
+def draw_all(
+    figure: Figure,
+    frames: Sequence[tuple[Sweep, pd.DataFrame]],
+    series: Sequence[str],
+    gaps: pd.DataFrame | None = None,
+) -> Figure:
+    """A row per sweep and a column per test set, with one legend; below the `differences` of two series."""
+    axes = figure.subplots(len(frames) + (gaps is not None), 2, sharey="row", squeeze=False)
+    if gaps is not None:
         for ax, test_set in zip(axes[-1], TEST_SETS, strict=True):
-            draw_difference(ax, frame[frame["test_set"] == test_set], sweep, pair)
+            draw_difference(ax, gaps[gaps["test_set"] == test_set], frames[0][0], series)
         axes[-1, 0].set_ylabel("Difference (points)")
         axes = axes[:-1]
     for row, (sweep, frame) in zip(axes, frames, strict=True):
@@ -149,24 +177,30 @@ def draw_all(figure: Figure, frames: Sequence[tuple[Sweep, pd.DataFrame]], serie
 
 
 def draw_difference(ax: Axes, frame: pd.DataFrame, sweep: Sweep, pair: Sequence[str]) -> Axes:
-    """The second of two series minus the first, where a point is seen; bars hold the intervals of both."""
-    first, second = (frame[(frame["series"] == name) & frame["on_line"]].set_index("x") for name in pair)
-    both = sorted(set(first.index) & set(second.index))
-    first, second = first.loc[both], second.loc[both]
-    gap = 100 * (second["mean"] - first["mean"])
-    halves = [100 * (part["high"] - part["low"]) / 2 for part in (first, second)]
-    place = _axis(ax, np.array(both))
+    """The second of two series minus the first, where a point is seen. frame: as of `differences`, one test set."""
+    place = _axis(ax, frame["x"].to_numpy())
     look = style.numbered_look(4)
-    bars = np.hypot(*halves)
-    ax.errorbar(place(np.array(both)), gap, yerr=bars, capsize=2, elinewidth=0.8, **look.lines())
+    x = place(frame["x"].to_numpy())
+    bars = np.nan_to_num([frame["mean"] - frame["low"], frame["high"] - frame["mean"]])
+    ax.errorbar(x, frame["mean"], yerr=bars, capsize=2, elinewidth=0.8, **look.lines())
+    _draw_seeds(ax, x, frame["seeds"], look.colour)
     ax.axhline(0, color=style.GREY, linewidth=0.8)
     # The claims are about a point: differences many times that may lie outside.
-    reach = max(DIFFERENCE_POINTS, 1.2 * float((gap.abs() + bars).iloc[-1]) if len(gap) else 0.0)
+    last = max(abs(float(frame[name].fillna(0).iloc[-1])) for name in ("mean", "low", "high"))
+    reach = max(DIFFERENCE_POINTS, 1.2 * last)
     ax.set_ylim(-reach, reach)
     ax.set_title(f"{pair[1]} minus {pair[0]}")
     ax.set_xlabel(sweep.axis_label)
     ax.grid(axis="y")
     return ax
+
+
+def _draw_seeds(ax: Axes, x: np.ndarray, seeds: pd.Series, colour: str, scale: float = 1.0) -> None:
+    """Of points of several seeds each seed, beside its mean."""
+    for place, text in zip(x, seeds, strict=True):
+        values = [scale * float(value) for value in text.split()]
+        if len(values) > 1:
+            ax.plot([place * SEED_SHIFT] * len(values), values, color=colour, **style.SEED_MARK)
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
@@ -189,8 +223,10 @@ def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
     series = _shown_series(first)
     everything = first.loc[~first["is_control"], "series"].nunique()
     rows = -(-len(series) // 3)
-    is_pair = len(series) == 2 and len(frames) == 1
-    figure = draw_all(style.new_figure((2.5 * len(frames) + 0.2 + 0.17 * rows) + 1.7 * is_pair), frames, series)
+    gaps = differences(study, sweeps[0], first, series) if len(series) == 2 and len(frames) == 1 else None
+    gaps = gaps if gaps is not None and len(gaps) else None
+    height = 2.5 * len(frames) + 0.2 + 0.17 * rows + (0 if gaps is None else 1.7)
+    figure = draw_all(style.new_figure(height), frames, series, gaps)
     sentences = [
         f"{title} on both test sets. {intervals(first['over'])}",
         f"{len(series)} of {everything} series, those with the best augmented accuracy."
@@ -201,13 +237,39 @@ def _figure(study: Study, sweeps: Sequence[Sweep]) -> DrawnFigure:
         else "",
         f"β = KL weight / reconstruction weight × {pixels_in_words(study.trials)} / 2." if BETA in sweeps else "",
         "Weight 0 stands beyond the break of the axis." if (first["x"] == 0).any() else "",
-        "Below, their difference near 0; its bars are the two intervals in quadrature." if is_pair else "",
+        "" if gaps is None else f"Below, their difference near 0{_over(gaps)}.",
+        "Hollow dots beside a mean are its seeds." if (first["n"] > 1).any() else "",
         "Controls are lines." if first["is_control"].any() else "",
         described(study.trials),
     ]
     data = pd.concat([frame.assign(sweep=sweep.name) for sweep, frame in frames], ignore_index=True)
     caption = " ".join(filter(None, sentences))
-    return DrawnFigure(f"accuracy_by_{sweeps[0].name}", title, caption, figure, data)
+    return DrawnFigure(f"accuracy_by_{sweeps[0].name}", title, caption, figure, data, _alt(title, first, series))
+
+
+def _over(gaps: pd.DataFrame) -> str:
+    over = gaps["over"].iloc[0]
+    return f", with its 95 % interval over {over}" if over else ""
+
+
+def _alt(title: str, frame: pd.DataFrame, series: Sequence[str]) -> str:
+    """From where to where each series goes on the augmented test set."""
+    parts = []
+    own = frame[frame["on_line"] & (frame["test_set"] == "augmented")]
+    for name in series:
+        line = own[own["series"] == name].sort_values("x")
+        ends = [f"{percent(row['mean'])} at {row['x']:g}" for _, row in line.iloc[[0, -1]].iterrows()]
+        parts.append(f"{name} from {ends[0]} to {ends[1]}, at best {percent(line['mean'].max())}")
+    return f"{title}, on the augmented test set: {'; '.join(parts)}."
+
+
+def _swept(study: Study, sweep: Sweep) -> tuple[pd.DataFrame, list[str]]:
+    """The finished trials that the sweep follows, with its value `x`, and the fields that tell their series apart."""
+    trials = representatives.finished(study)
+    trials = trials.assign(x=sweep.value(trials).to_numpy(dtype=np.float64, na_value=np.nan))
+    is_control = are_controls(trials["model"])
+    trials = _usual(trials, [name for name in study.factors() if name not in sweep.fields], is_control)
+    return trials, _varied(trials[~are_controls(trials["model"])], sweep.fields)
 
 
 def _usual(trials: pd.DataFrame, others: Sequence[str], is_control: pd.Series) -> pd.DataFrame:

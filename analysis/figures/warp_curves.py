@@ -27,10 +27,10 @@ from analysis.figures.drawing.known_warps import ALL_KINDS, KINDS, WarpKind
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.image_sets import image_set_of
-from analysis.frames.labels import are_controls, in_order, model_name, setting_name, stn_name
+from analysis.frames.labels import are_controls, in_order, model_name, percent, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
 from analysis.frames.trial import Trial
-from analysis.inference import accuracy_interval, seed_interval
+from analysis.inference import accuracy_interval, at_most
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
@@ -108,10 +108,11 @@ def recorded(study: Study) -> pd.DataFrame:
 
 
 def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """A row per model, train_dataset, stn, kind and amount: n (seeds), mean, low, high, over.
+    """A row per model, train_dataset, stn, kind and amount: n (seeds), mean, low, high, over, seeds.
 
-    accuracies: a frame with `COLUMNS`. low, high: the 95 % interval, over seeds (Student's t), or over test images
-    (Wilson) where there is one seed.
+    accuracies: a frame with `COLUMNS`. low, high: the 95 % interval over seeds and test images, as wide as it can be
+    (which images are right is not recorded), or over test images (Wilson) where there is one seed. seeds: the accuracy
+    of each, as one text.
 
     Raises `ValueError` for a missing column or an unknown kind, `NotSupported` for a frame without rows.
     """
@@ -126,11 +127,12 @@ def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for names, group in accuracies.groupby([*SERIES, "kind", "amount"], sort=False):
         values = group["accuracy"].to_numpy(dtype=np.float64)
-        interval = seed_interval(values)
-        if len(values) == 1:
-            interval = accuracy_interval(float(values[0]), int(group["images"].iloc[0]))
-        rows.append([*names, len(values), values.mean(), interval.low, interval.high, interval.over])
-    columns = [*SERIES, "kind", "amount", "n", "mean", "low", "high", "over"]
+        images = int(group["images"].iloc[0])
+        one = len(values) == 1
+        interval = accuracy_interval(float(values[0]), images) if one else at_most(values, images).interval()
+        by_seed = " ".join(f"{value:.6g}" for value in values)
+        rows.append([*names, len(values), values.mean(), interval.low, interval.high, interval.over, by_seed])
+    columns = [*SERIES, "kind", "amount", "n", "mean", "low", "high", "over", "seeds"]
     return pd.DataFrame(rows, columns=columns).sort_values([*SERIES, "kind", "amount"], ignore_index=True)
 
 
@@ -150,6 +152,10 @@ def draw(ax: Axes, frame: pd.DataFrame, kind: WarpKind, config: TrialConfig | No
             part["amount"], 100 * part["low"], 100 * part["high"], color=look.colour, alpha=0.2, linewidth=0
         )
         ax.plot(part["amount"], 100 * part["mean"], label=label, **look.lines())
+        for amount, text in zip(part["amount"], part["seeds"], strict=True):
+            seeds = [100 * float(value) for value in text.split()]
+            if len(seeds) > 1:
+                ax.plot([amount] * len(seeds), seeds, color=look.colour, **{**style.SEED_MARK, "markersize": 1.5})
     ax.set_xlabel(kind.axis_label)
     ax.grid(axis="y")
     return ax
@@ -193,10 +199,26 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         f"Of several {', '.join(map(setting_name, several))} those with the best augmented accuracy."
         if several
         else "",
+        "Small dots are the seeds." if (frame["n"] > 1).any() else "",
         described(sources.study.trials),
     ]
     caption = " ".join(filter(None, sentences))
-    return [DrawnFigure("warp_curves", "Accuracy under known warps", caption, figure, frame)]
+    return [DrawnFigure("warp_curves", "Accuracy under known warps", caption, figure, frame, _alt(frame))]
+
+
+def _alt(frame: pd.DataFrame) -> str:
+    """What the strongest rotation leaves of each model."""
+    parts = []
+    rotated = frame[frame["kind"] == "rotation"]
+    for name, part in rotated.groupby(list(SERIES), sort=False):
+        model, train_dataset, stn = map(str, name)
+        upright = part.loc[part["amount"].abs().idxmin()]
+        worst = part.loc[part["mean"].idxmin()]
+        parts.append(
+            f"{model_name(model)} trained on {train_dataset}, {stn_name(stn)}: {percent(upright['mean'])} upright, "
+            f"{percent(worst['mean'])} at {worst['amount']:g} degrees"
+        )
+    return f"Accuracy under known warps; by rotation: {'; '.join(parts)}." if parts else ""
 
 
 def _series_order(name: tuple[str, str]) -> tuple[str, int, str]:

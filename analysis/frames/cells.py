@@ -8,6 +8,8 @@ from analysis.frames.image_sets import of_each
 from analysis.frames.labels import cell_label, in_order, panel_label
 from analysis.frames.study import PAPER_FACTORS, Study
 
+# What cells are chosen by where all trials have it: the test images then have no part in the choice.
+VALIDATION = "validation_augmented_accuracy"
 # An STN whose output varies across images by less than this share of its input makes every image the same.
 LEAST_VARIANCE_LEFT = 0.05
 # Of codes without a posterior: of their squared length less than this is variance, or they vary along one line.
@@ -19,6 +21,12 @@ MOST_LACKING = 0.9
 def cell_factors(study: Study) -> list[str]:
     """The paper's three factors and the other config fields that the study varies, without the seed."""
     return list(dict.fromkeys([*PAPER_FACTORS, *study.factors()]))
+
+
+def chosen_by(trials: pd.DataFrame) -> str:
+    """The accuracy that cells are ranked by: of validation images where all of the trials or cells have it."""
+    known = trials.get(VALIDATION)
+    return VALIDATION if known is not None and len(known) and known.notna().all() else "augmented_accuracy"
 
 
 def with_cells(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:

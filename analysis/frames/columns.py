@@ -113,7 +113,7 @@ def config_names(frame: pd.DataFrame) -> list[str]:
 
 
 def columns_frame(frame: str = "trials") -> pd.DataFrame:
-    """What the `trials` or `epochs` frame holds: a row per column with name, dtype, unit and meaning."""
+    """The columns of the `trials` or `epochs` frame: a row per column with name, dtype, unit and meaning."""
     return pd.DataFrame([dataclasses.asdict(column) for column in COLUMNS[frame]])
 
 

@@ -38,6 +38,23 @@ def model_name(model: str) -> str:
     return model.rpartition(":")[2].replace("_", " ") if entry is None else entry.label
 
 
+def arm_name(cell: Cell) -> str:
+    """A cell's model as the literature calls it in its settings, or by its own name.
+
+    AAVAE (Falcon et al. 2021): a VAE that decodes the base image and has no KL. CR-VAE (Sinha and Dieng 2021): one with
+    the KL between the posteriors of two views.
+    """
+    if cell["model"] == "vae" and _is(cell, "consistency_form", "kl"):
+        return "CR-VAE"
+    if cell["model"] == "vae" and _is(cell, "reconstruction_target", "base") and _is(cell, "kl_weight", 0):
+        return "AAVAE"
+    return model_name(cell["model"])
+
+
+def _is(cell: Cell, name: str, value: object) -> bool:
+    return not pd.isna(found := cell.get(name)) and bool(found == value)
+
+
 def file_name(model: str) -> str:
     """A model as part of the name of a file."""
     return re.sub(r"\W+", "_", model)
@@ -47,6 +64,16 @@ def is_control(model: str) -> bool:
     """Whether the model is a control, which is not trained; what can't be loaded here is taken to be trained."""
     entry = MODELS.get(model)
     return entry is not None and not entry.is_trained
+
+
+def are_ceilings(models: pd.Series) -> pd.Series:
+    """Which of the values of a column `model` are trained with labels: bounds of what others could reach."""
+
+    def sees_labels(model: str) -> bool:
+        entry = MODELS.get(model)
+        return entry is not None and "labels" in entry.wants
+
+    return models.map(sees_labels, na_action="ignore").fillna(False).astype(bool)
 
 
 def are_controls(models: pd.Series) -> pd.Series:
@@ -106,10 +133,10 @@ def panel_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
 def _paper_parts(cell: Cell) -> list[str]:
     entry = MODELS.get(cell["model"])
     own = cell.get(entry.label_field) if entry is not None and entry.label_field is not None else None
-    name = model_name(cell["model"]) if own is None or pd.isna(own) else str(own)
+    name = arm_name(cell) if own is None or pd.isna(own) else str(own)
     # Controls learn nothing from the training images, or next to nothing: their cells are named by the model alone.
     if is_control(cell["model"]):
-        return [name]
+        return [name] if cell["stn"] == "none" else [name, stn_name(cell["stn"])]
     return [name, f"trained on {cell['train_dataset']}", stn_name(cell["stn"])]
 
 

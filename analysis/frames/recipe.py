@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames.columns import config_names
+from analysis.frames.image_sets import image_set_of
 from analysis.frames.study import PAPER_FACTORS
 from analysis.frames.trial import config_of
 from tivae.config import ConfigError, TrialConfig
@@ -38,6 +39,16 @@ class Recipe:
         """Whether no setting differs from the paper's recipe."""
         return not self.settings
 
+    @property
+    def is_on_papers_images(self) -> bool:
+        """Whether it is of the data set of the paper's numbers."""
+        return "dataset" not in self.settings
+
+    @property
+    def images_title(self) -> str:
+        """The data set as one writes it, such as "Fashion-MNIST"."""
+        return image_set_of(self.settings).title
+
     def config(self, cell: Cell, seed: int) -> TrialConfig | None:
         """The config of `cell` (some of `TrialConfig`'s fields) in this recipe; None where there is no such config."""
         try:
@@ -64,12 +75,9 @@ class Recipe:
 
     def differences(self) -> str:
         """What differs from the paper's recipe, as "epochs 5 (paper: 20), ..."; "" where nothing does."""
-        return ", ".join(
-            f"{name} {shown(value)} (paper: {_paper_value(name)})"
-            for name, value in self.settings.items()
-            # What a data set's facts are follows from its name.
-            if name != "dataset_facts"
-        )
+        parts = [] if self.is_on_papers_images else [f"data set {self.images_title} (paper: {image_set_of({}).title})"]
+        named = [(name, value) for name, value in self.settings.items() if name not in ("dataset", "dataset_facts")]
+        return ", ".join([*parts, *(f"{name} {shown(value)} (paper: {_paper_value(name)})" for name, value in named)])
 
     def notes(self) -> list[str]:
         """What a table says of it: a sentence with the differences, or nothing."""
@@ -143,6 +151,7 @@ def _differs(config: TrialConfig, name: str) -> bool:
     return bool(getattr(config, name) != getattr(like_papers(config), name))
 
 
+@functools.cache
 def _paper_value(name: str) -> str:
     configs = [TrialConfig(model=model, stn="pretrained") for model in ("vae", "categorical_vae")]
     values = dict.fromkeys(getattr(config, name) for config in configs)

@@ -153,7 +153,7 @@ def _ended(trial: Path) -> tuple[Row, Part]:
 
 
 def _running(trial: Path) -> tuple[Row, Part] | None:
-    """What is known of a trial that has no record, key and status at least; None if it has not begun."""
+    """A trial without a record, as far as it is known: key and status at least; None if it has not begun."""
     from tivae import records  # imports torch, which reading finished trials does not need
 
     found = records.begun(trial)

@@ -81,7 +81,7 @@ class Study:
 
     @staticmethod
     def columns(frame: str = "trials") -> pd.DataFrame:
-        """What each column of `trials` or `epochs` holds: name, dtype, unit, meaning."""
+        """The columns of `trials` or `epochs`: name, dtype, unit, meaning."""
         return columns_frame(frame)
 
     def where(self, **values: Any) -> Self:

@@ -7,12 +7,13 @@ from analysis.inference.cells import cell_summaries, check_alike, summary_of
 from analysis.inference.comparisons import (
     ImageComparison,
     PairedComparison,
+    compare_cells,
     compare_images,
     compare_seeds,
     pair_by_seed,
 )
 from analysis.inference.correctness import correctness_of
-from analysis.inference.crossed import Estimate, estimate
+from analysis.inference.crossed import Estimate, at_most, estimate
 from analysis.inference.factorial import Design, Factorial, balanced, factorial
 from analysis.inference.families import holm
 from analysis.inference.intervals import Interval, Summary, accuracy_interval, seed_interval, share_interval, summarise
@@ -28,9 +29,11 @@ __all__ = [
     "SeedPlan",
     "Summary",
     "accuracy_interval",
+    "at_most",
     "balanced",
     "cell_summaries",
     "check_alike",
+    "compare_cells",
     "compare_images",
     "compare_seeds",
     "correctness_of",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import numpy as np
 import pandas as pd
@@ -30,7 +33,8 @@ class Assessment:
     estimate: of `decisive`, the contrast that decides. p_value: two-sided, corrected for the contrasts and looks of
     this claim; NaN with one seed. favour: whether the evidence points to the claim. correction: by how much the level
     of an interval that says the same as p is divided. confirmatory: whether all seeds were trained after the claim.
-    missing: why there is no test; "" where there is one.
+    base_probe: the estimate of `decisive` of a probe that was fitted on base images alone, where it is known; it has no
+    part in p. missing: why there is no test; "" where there is one.
     """
 
     recipe: Recipe
@@ -40,50 +44,88 @@ class Assessment:
     favour: bool = False
     correction: int = 1
     confirmatory: bool = False
+    base_probe: Estimate | None = None
     missing: str = ""
 
 
-class Trials:
-    """A study's trials, looked up by recipe and cell: claims share both."""
+class CellTrials:
+    """The finished trials of a cell: of each seed, in order, the key, and the start where it is known."""
 
-    def __init__(self, study: Study, scores: Correctness):
-        self.study = study
-        self.scores = scores
+    def __init__(self, trials: pd.DataFrame):
+        self._rows = trials.set_index(trials["seed"].astype(int)).sort_index()
+        self.keys: Mapping[int, str] = self._rows["key"].to_dict()
+        began = self._rows.get("started_at", pd.Series(pd.NaT, index=self._rows.index))
+        times = pd.to_datetime(began, utc=True, errors="coerce").dropna()
+        self.started = {int(seed): time.to_pydatetime() for seed, time in times.items()}
+        self._values: dict[str, Mapping[int, float]] = {}
+
+    def values(self, metric: str, seeds: Sequence[int]) -> list[float]:
+        """The metric of each of these seeds; NaN where it is missing."""
+        if metric not in self._values:
+            column = self._rows.get(metric, pd.Series(math.nan, index=self._rows.index))
+            numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+            self._values[metric] = dict(zip(self._rows.index, map(float, numbers), strict=True))
+        return [self._values[metric][seed] for seed in seeds]
+
+
+class Cells:
+    """The trials of each cell of a study, looked up by recipe: claims share both."""
+
+    def __init__(self, study: Study):
         # Of the 200 columns few are read here, and every row taken copies all.
         needed = {"key", "status", "seed", "started_at", *METRIC_NAMES} & set(study.trials.columns)
-        self.frame = study.trials[[name for name in study.trials.columns if name in needed]]
-        self.configs = seedless_configs(study.trials)
+        self._trials = study.trials
+        self._frame = study.trials[[name for name in study.trials.columns if name in needed]]
+        self._configs = seedless_configs(study.trials)
         self._recipes: dict[tuple[str, ...], Recipe] = {}
-        self._cells: dict[tuple[tuple[str, ...], Cell], pd.DataFrame] = {}
+        self._cells: dict[tuple[tuple[str, ...], Cell], CellTrials] = {}
 
     def recipe(self, varies: tuple[str, ...]) -> Recipe:
         """The recipe in which cells are compared that differ in `varies`."""
         if varies not in self._recipes:
-            self._recipes[varies] = recipe_of(self.study.trials, varies, self.configs)
+            self._recipes[varies] = recipe_of(self._trials, varies, self._configs)
         return self._recipes[varies]
 
-    def of(self, cell: Cell, varies: tuple[str, ...]) -> pd.DataFrame:
-        """The finished trials of a cell, by seed."""
+    def of(self, cell: Cell, varies: tuple[str, ...]) -> CellTrials:
+        """The finished trials of a cell."""
         if (varies, cell) not in self._cells:
-            found = self.recipe(varies).trials_of(self.frame, dict(cell), self.configs)
-            self._cells[varies, cell] = found.set_index(found["seed"].astype(int)).sort_index()
+            found = self.recipe(varies).trials_of(self._frame, dict(cell), self._configs)
+            self._cells[varies, cell] = CellTrials(found)
         return self._cells[varies, cell]
 
-    def estimate(self, contrast: Contrast, rows: Mapping[Cell, pd.DataFrame], seeds: Sequence[int]) -> Estimate:
+
+@functools.lru_cache(maxsize=8)
+def _cells(study: Study) -> Cells:
+    return Cells(study)
+
+
+class Trials:
+    """A study's trials by cell, and what each gets right of the test images."""
+
+    def __init__(self, study: Study, scores: Correctness):
+        self.cells = _cells(study)
+        self.scores = scores
+
+    def of(self, claim: Claim) -> Mapping[Cell, CellTrials]:
+        """The trials of all cells of a claim."""
+        cells = dict.fromkeys(cell for contrast in claim.contrasts() for cell, _ in contrast.terms)
+        return {cell: self.cells.of(cell, claim.varies) for cell in cells}
+
+    def estimate(self, contrast: Contrast, cells: Mapping[Cell, CellTrials], seeds: Sequence[int]) -> Estimate:
         """Over seeds and images where each trial's predictions are there, else over seeds alone."""
-        parts: list[Scores] = []
+        total: Scores | None = None
         for (cell, metric), weight in contrast.terms.items():
-            values = stacked(list(rows[cell].loc[list(seeds), "key"]), metric, self.scores)
-            if values is None or (parts and parts[0].shape != values.shape):
-                return self._over_seeds(contrast, rows, seeds)
-            parts.append(weight * values)
-        return estimate(np.sum(parts, axis=0))
+            values = stacked([cells[cell].keys[seed] for seed in seeds], metric, self.scores)
+            if values is None or (total is not None and total.shape != values.shape):
+                return self._over_seeds(contrast, cells, seeds)
+            total = weight * values if total is None else total + weight * values
+        assert total is not None, "a contrast has a term"
+        return estimate(total)
 
     @staticmethod
-    def _over_seeds(contrast: Contrast, rows: Mapping[Cell, pd.DataFrame], seeds: Sequence[int]) -> Estimate:
+    def _over_seeds(contrast: Contrast, cells: Mapping[Cell, CellTrials], seeds: Sequence[int]) -> Estimate:
         parts = [
-            weight * rows[cell].loc[list(seeds), metric].to_numpy(dtype=np.float64, na_value=np.nan)
-            for (cell, metric), weight in contrast.terms.items()
+            weight * np.array(cells[cell].values(metric, seeds)) for (cell, metric), weight in contrast.terms.items()
         ]
         return estimate(np.sum(parts, axis=0))
 
@@ -95,42 +137,51 @@ def assess(claim: Claim, trials: Trials, looks: Looks | None = None) -> Assessme
     as it grew; the p-value is then that of the most decisive look, corrected for their number.
     """
     contrasts = claim.contrasts()
-    recipe = trials.recipe(claim.varies)
-    cells = dict.fromkeys(cell for contrast in contrasts for cell, _ in contrast.terms)
-    rows = {cell: trials.of(cell, claim.varies) for cell in cells}
-    empty = [cell for cell, found in rows.items() if found.empty]
+    recipe = trials.cells.recipe(claim.varies)
+    cells = trials.of(claim)
+    empty = [cell for cell, found in cells.items() if not found.keys]
     if empty:
         return Assessment(recipe, contrasts[0], missing=f"{len(empty)} of {len(cells)} cells have no finished trial")
-    seeds = sorted(set.intersection(*(set(found.index) for found in rows.values())))
+    seeds = _shared_seeds(cells)
     if not seeds:
         return Assessment(recipe, contrasts[0], missing="no seed has finished in all of its cells")
-    later = [seed for seed in seeds if all(_is_later(found.loc[seed], claim) for found in rows.values())]
+    later = [seed for seed in seeds if all(_is_later(found.started.get(seed), claim) for found in cells.values())]
     confirmatory = len(later) >= CONFIRMATORY_SEEDS
     seeds = later if confirmatory else seeds
     counts = (looks.reached(len(seeds)) if looks is not None else []) or [len(seeds)]
     divided = looks.corrected_by if looks is not None else 1
     found = []
     for count in counts:
-        estimates = [trials.estimate(contrast, rows, seeds[:count]) for contrast in contrasts]
+        estimates = [trials.estimate(contrast, cells, seeds[:count]) for contrast in contrasts]
         found.append(_decide(claim, contrasts, estimates, recipe, confirmatory, divided))
     # The first look that says as much as any: a decision stands, whatever further seeds say.
-    return min(found, key=lambda one: math.inf if math.isnan(one.p_value) else one.p_value)
+    best = min(found, key=lambda one: math.inf if math.isnan(one.p_value) else one.p_value)
+    used = seeds[: best.estimate.seeds] if best.estimate is not None else []
+    return dataclasses.replace(best, base_probe=_of_base_probe(best.decisive, trials, cells, used))
+
+
+def _of_base_probe(
+    contrast: Contrast, trials: Trials, cells: Mapping[Cell, CellTrials], seeds: Sequence[int]
+) -> Estimate | None:
+    """The contrast of accuracies of a probe that was fitted on base images alone; None where it is not known."""
+    other = {(cell, f"{metric}_fit_base"): weight for (cell, metric), weight in contrast.terms.items()}
+    if not seeds or any(math.isnan(value) for cell, metric in other for value in cells[cell].values(metric, seeds)):
+        return None
+    return trials.estimate(Contrast(contrast.name, other), cells, seeds)
 
 
 def claim_estimates(claim: Claim, trials: Trials) -> list[Estimate]:
     """The estimate of each contrast on the seeds that all cells have; none with fewer than two seeds."""
-    contrasts = claim.contrasts()
-    cells = dict.fromkeys(cell for contrast in contrasts for cell, _ in contrast.terms)
-    rows = {cell: trials.of(cell, claim.varies) for cell in cells}
-    seeds = sorted(set.intersection(*(set(found.index) for found in rows.values())))
-    return [trials.estimate(contrast, rows, seeds) for contrast in contrasts] if len(seeds) > 1 else []
+    cells = trials.of(claim)
+    seeds = _shared_seeds(cells)
+    return [trials.estimate(contrast, cells, seeds) for contrast in claim.contrasts()] if len(seeds) > 1 else []
 
 
 def cell_configs(claims: Sequence[Claim], trials: Trials) -> set[TrialConfig]:
     """The cells of the claims, as configs of seed 0."""
     configs = set()
     for claim, contrast in itertools.chain.from_iterable(((c, k) for k in c.contrasts()) for c in claims):
-        recipe = trials.recipe(claim.varies)
+        recipe = trials.cells.recipe(claim.varies)
         configs |= {recipe.config(dict(cell), seed=0) for cell, _ in contrast.terms}
     return {config for config in configs if config is not None}
 
@@ -171,6 +222,9 @@ def _decide(
     )
 
 
-def _is_later(trial: pd.Series, claim: Claim) -> bool:
-    started = pd.to_datetime(trial.get("started_at"), utc=True, errors="coerce")
-    return bool(pd.notna(started) and started > claim.date)
+def _shared_seeds(cells: Mapping[Cell, CellTrials]) -> list[int]:
+    return sorted(set.intersection(*(set(found.keys) for found in cells.values())))
+
+
+def _is_later(started: datetime | None, claim: Claim) -> bool:
+    return started is not None and started > claim.date

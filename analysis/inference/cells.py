@@ -10,7 +10,7 @@ import pandas as pd
 from analysis.frames.columns import config_names
 from analysis.frames.image_sets import images_of
 from analysis.inference.correctness import Correctness, stacked
-from analysis.inference.crossed import estimate
+from analysis.inference.crossed import at_most, estimate
 from analysis.inference.intervals import Interval, Summary, accuracy_interval, summarise
 
 
@@ -21,10 +21,11 @@ def cell_summaries(
     confidence: float = 0.95,
     scores: Correctness | None = None,
 ) -> pd.DataFrame:
-    """A row per cell and metric of the finished trials: n, mean, sd, low, high, confidence, method, over.
+    """A row per cell and metric of the finished trials: n, mean, sd, low, high, confidence, method, over, seeds.
 
-    scores: of each test image; the intervals of accuracies are over seeds and test images with it, without it over
-    seeds. A cell of one seed has an interval over test images if the metric is an accuracy, else none. `over` says so.
+    The intervals of accuracies are over seeds and test images (wider where `scores`, of each test image, are not
+    given), of one seed over test images; those of other metrics over seeds, with one seed none. `over` says so. seeds:
+    the value of each seed, in order, as one text.
 
     Raises `ValueError` where trials of one cell differ in more than the seed: name that field in `by` as well, or
     leave trials out.
@@ -37,8 +38,9 @@ def cell_summaries(
             values = group[metric].dropna()
             if len(values):
                 summary = summary_of(values, metric, group, confidence, scores)
-                rows.append([*cell, metric, summary.n, summary.mean, summary.sd, *_interval_row(summary.interval)])
-    interval_names = ["low", "high", "confidence", "method", "over"]
+                row = [metric, summary.n, summary.mean, summary.sd, *_interval_row(summary.interval)]
+                rows.append([*cell, *row, _by_seed(group, metric)])
+    interval_names = ["low", "high", "confidence", "method", "over", "seeds"]
     return pd.DataFrame(rows, columns=[*by, "metric", "n", "mean", "sd", *interval_names])
 
 
@@ -49,17 +51,16 @@ def summary_of(
     confidence: float = 0.95,
     scores: Correctness | None = None,
 ) -> Summary:
-    """As `summarise`; accuracies get their interval over seeds and test images, or of one seed over test images."""
+    """As `summarise`; accuracies get their interval over seeds and test images, of one seed over test images."""
     summary = summarise(values, confidence)
     if "accuracy" not in metric:
         return summary
-    if summary.n > 1:
-        known = None if scores is None else stacked(list(trials.loc[values.index, "key"]), metric, scores)
-        interval = summary.interval if known is None else estimate(known).interval(confidence)
-        return dataclasses.replace(summary, interval=interval)
     images = int(images_of(trials.loc[values.index[:1]], "test_images").iloc[0])
-    interval = accuracy_interval(summary.mean, images, confidence)
-    return dataclasses.replace(summary, interval=interval)
+    if summary.n == 1:
+        return dataclasses.replace(summary, interval=accuracy_interval(summary.mean, images, confidence))
+    known = None if scores is None else stacked(list(trials.loc[values.index, "key"]), metric, scores)
+    found = at_most(values, images) if known is None else estimate(known)
+    return dataclasses.replace(summary, interval=found.interval(confidence))
 
 
 def check_alike(trials: pd.DataFrame, cell: str) -> None:
@@ -70,6 +71,11 @@ def check_alike(trials: pd.DataFrame, cell: str) -> None:
             raise ValueError(f"the cell {cell} mixes trials with {name} {found}; add `{name}` to `by`, or filter")
     if "seed" in trials.columns and trials["seed"].duplicated().any():
         raise ValueError(f"the cell {cell} holds a seed twice; give each trial once")
+
+
+def _by_seed(trials: pd.DataFrame, metric: str) -> str:
+    ordered = trials.sort_values("seed") if "seed" in trials else trials
+    return " ".join(f"{value:.6g}" for value in ordered[metric].dropna())
 
 
 def _interval_row(interval: Interval) -> list[float | str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Mapping
@@ -154,7 +155,8 @@ class Claim:
         return terms
 
 
-def read_claims(path: Path = FILE) -> tuple[list[Claim], float]:
+@functools.cache
+def read_claims(path: Path = FILE) -> tuple[tuple[Claim, ...], float]:
     """The claims of a file like claims.yaml, and the level they are tested at.
 
     Raises `ValueError` naming the file where it holds anything else.
@@ -171,7 +173,7 @@ def read_claims(path: Path = FILE) -> tuple[list[Claim], float]:
     claims = [_claim(item, path) for item in content["claims"]]
     if len({claim.name for claim in claims}) < len(claims):
         raise ValueError(f"{path}: two claims have the same name; each needs its own")
-    return claims, level
+    return tuple(claims), level
 
 
 def cells_of(chosen: Mapping[str, Any]) -> list[Cell]:

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
+from analysis.inference.correctness import Correctness, stacked
 from analysis.inference.crossed import Estimate, estimate
 from analysis.inference.intervals import Interval, all_equal, finite_array, share_interval
 
@@ -82,6 +83,24 @@ def compare_seeds(first: ArrayLike, second: ArrayLike | float = 0.0, confidence:
         first_better_interval=share_interval(better * result.seeds, result.seeds, confidence),
         effect_size=float(differences.mean() / differences.std(ddof=1)) if varied else math.nan,
     )
+
+
+def compare_cells(
+    first: pd.DataFrame, second: pd.DataFrame, metric: str, scores: Correctness | None = None
+) -> Estimate | None:
+    """`metric` of the second trials minus that of the first, over the seeds of both, and over test images where
+    `scores` has them; None where they share no seed.
+
+    Raises `ValueError` where a frame holds a seed twice.
+    """
+    pairs = pair_by_seed(first, second, metric)
+    if pairs.empty:
+        return None
+    keys = [trials.set_index("seed").loc[pairs["seed"], "key"].tolist() for trials in (first, second)]
+    known = [stacked(own, metric, scores) for own in keys] if scores is not None else [None, None]
+    if known[0] is None or known[1] is None or known[0].shape != known[1].shape:
+        return estimate(pairs["second"] - pairs["first"])
+    return estimate(known[1] - known[0])
 
 
 def pair_by_seed(first: pd.DataFrame, second: pd.DataFrame, metric: str) -> pd.DataFrame:

@@ -23,7 +23,7 @@ class Correctness(Protocol):
 
 
 class FromPredictions:
-    """Of the two accuracies, from the predictions that a study keeps of each trial."""
+    """Correctness for the two accuracies, from each trial's stored predictions."""
 
     def __init__(self, study: Study):
         self._study = study
@@ -58,5 +58,5 @@ def stacked(keys: Sequence[str], metric: str, scores: Correctness) -> Scores | N
 
 @functools.lru_cache(maxsize=2)
 def correctness_of(study: Study) -> FromPredictions:
-    """Of a study, whose tables and figures all read the same files."""
+    """Correctness of a study's trials; cached, as all tables and figures read the same files."""
     return FromPredictions(study)

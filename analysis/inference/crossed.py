@@ -123,6 +123,16 @@ def estimate(values: ArrayLike) -> Estimate:
     return _of_seeds(by_seed, images, image_variance)
 
 
+def at_most(accuracies: ArrayLike, images: int) -> Estimate:
+    """From the accuracy of each seed (a share), where what each got right of the `images` test images is not known.
+
+    C is then taken as if all seeds got the same images right, p (1 - p) / N, the most that it can be.
+    """
+    by_seed = finite_array(accuracies)
+    mean = min(1.0, max(0.0, float(by_seed.mean())))
+    return _of_seeds(by_seed, images, mean * (1 - mean) / images)
+
+
 def _of_seeds(by_seed: NDArray[np.float64], images: int = 0, image_variance: float = 0.0) -> Estimate:
     seeds = len(by_seed)
     variance = math.nan if seeds == 1 else 0.0 if all_equal(by_seed) else float(by_seed.var(ddof=1)) / seeds

@@ -24,7 +24,7 @@ EFFECT_COLUMNS = ["term", "contrast", "order", "effect", "low", "high", "p_value
 
 @dataclass(frozen=True)
 class Factorial:
-    """What each factor does, alone and with others.
+    """Main effects and interactions of the factors.
 
     effects: a row per effect, with term, contrast, order, effect, low, high, p_value. In points (hundredths) where
         `scale` is 100. Of two levels the effect is the second minus the first, averaged over all other factors; of

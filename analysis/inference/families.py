@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from statsmodels.stats.multitest import multipletests
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     """Holm's (1979) adjusted p-values, in the order given; one that is NaN, a test not made, is not counted."""
     given = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full_like(given, np.nan)
-    made = ~np.isnan(given)
-    if made.any():
-        adjusted[made] = multipletests(given[made], method="holm")[1]
+    # Not statsmodels', which collects the process's garbage at each call.
+    adjusted = given * holm_divisors(given)
+    order = np.argsort(given, kind="stable")[: np.count_nonzero(~np.isnan(given))]
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(adjusted[order]))
     return adjusted
 
 

@@ -18,6 +18,7 @@ from analysis.inference import looks as looks_of
 from analysis.inference.assessment import Assessment, Trials, assess
 from analysis.inference.claims import Claim, paper_value, read_claims
 from analysis.inference.correctness import Correctness, correctness_of
+from analysis.inference.crossed import Estimate
 from analysis.inference.families import holm, holm_divisors
 from analysis.inference.intervals import Interval, share_interval
 from analysis.inference.looks import Looks
@@ -37,7 +38,9 @@ class Judgement:
     n, over: its seeds and what the interval is over. agreeing: in how many seeds the effect is on the claimed side, an
     estimate of P(A > B) (Bouthillier et al. 2021) with its 95 % interval agreeing_low, agreeing_high.
     basis: "confirmatory" where all seeds were trained after the claim was written down, else "exploratory".
-    paper_effect, holds_in_paper: the same on the paper's own numbers.
+    paper_effect, holds_in_paper: the same on the paper's own numbers; missing on other images than the paper's.
+    effect_base_probe, low_base_probe, high_base_probe: the same contrast of a probe that was fitted on base images
+    alone, with its 95 % interval over seeds: of a classifier that never saw augmented images. It is not judged.
     """
 
     claim: str
@@ -60,6 +63,9 @@ class Judgement:
     contrast: str
     paper_effect: float
     holds_in_paper: bool | None
+    effect_base_probe: float
+    low_base_probe: float
+    high_base_probe: float
     sentence: str
 
 
@@ -140,11 +146,19 @@ def _judgement(claim: Claim, test: Assessment, adjusted: float, level: float, di
         agreeing_high=side.high,
         basis="confirmatory" if test.confirmatory else "exploratory",
         contrast=test.decisive.name,
-        paper_effect=paper_value(test.decisive),
-        holds_in_paper=claim.holds_in_paper(),
+        paper_effect=paper_value(test.decisive) if test.recipe.is_on_papers_images else math.nan,
+        holds_in_paper=claim.holds_in_paper() if test.recipe.is_on_papers_images else None,
+        **_of_base_probe(test.base_probe),
         sentence="",
     )
     return dataclasses.replace(judgement, sentence=_sentence(claim, test, judgement))
+
+
+def _of_base_probe(estimate: Estimate | None) -> dict[str, float]:
+    """The three numbers of a probe that was fitted on base images alone."""
+    interval = Interval(math.nan, math.nan, 0.95, "", "") if estimate is None else estimate.interval()
+    mean = math.nan if estimate is None else estimate.mean
+    return {"effect_base_probe": mean, "low_base_probe": interval.low, "high_base_probe": interval.high}
 
 
 def _sentence(claim: Claim, test: Assessment, result: Judgement) -> str:
@@ -157,12 +171,20 @@ def _sentence(claim: Claim, test: Assessment, result: Judgement) -> str:
         effect += f" ({result.contrast})"
     parts = [f"{head[0].upper()}{head[1:]}: {claim.statement}", f"{effect}; claimed: {result.claimed}{unit}."]
     parts.append(_interval_sentence(result))
+    if not math.isnan(result.effect_base_probe):
+        parts.append(f"Of a probe fitted on base images alone it is {base_probe_words(result)}.")
     if result.holds_in_paper is not None:
         agrees = "the claim holds there" if result.holds_in_paper else "the claim does not hold there"
         parts.append(f"The paper's own numbers give {result.paper_effect:+.2f}: {agrees}.")
     if not test.recipe.is_papers:
         parts.append(f"Not the paper's recipe: {test.recipe.differences()}.")
     return " ".join(parts)
+
+
+def base_probe_words(result: Judgement) -> str:
+    """The effect of a probe that never saw augmented images, such as "+14.7 (95 %: +14.3 to +15.1)"."""
+    interval = f" (95 %: {result.low_base_probe:+.1f} to {result.high_base_probe:+.1f})"
+    return f"{result.effect_base_probe:+.1f}" + ("" if math.isnan(result.low_base_probe) else interval)
 
 
 def _interval_sentence(result: Judgement) -> str:

@@ -1,1 +1,1 @@
-"""What a published study has beside its records, each part a text made from them alone."""
+"""The parts of a published study beside its records, each a text derived from them alone."""

@@ -37,5 +37,5 @@ def of(study: Study) -> str:
 
 
 def title(study: Study) -> str:
-    """What the study's results are called."""
+    """The title of the study's results."""
     return f"Results of the study {next(iter(study.folders))} of transformation-invariant variational autoencoders"

@@ -1,4 +1,4 @@
-"""What the trials of studies cost, and what they would have cost had each been trained by itself."""
+"""The cost of studies, and what it would have been had each trial been trained by itself."""
 
 from __future__ import annotations
 

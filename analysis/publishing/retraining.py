@@ -89,7 +89,7 @@ def _values(where: str, old: Mapping[str, Any], new: Mapping[str, Any]) -> Itera
 
 
 def _on_other_machines(made: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """What was other when the record was made; that alone may make a difference."""
+    """Differences from the environment of the record, which may explain other numbers."""
     other = [
         f"{name} {made.get(name)}, here {here.get(name)}" for name in MADE_WITH if made.get(name) != here.get(name)
     ]

@@ -115,7 +115,7 @@ def croissant(config: TrialConfig, table: bytes) -> dict[str, Any]:
 
 
 def readme(config: TrialConfig) -> str:
-    """What the data set is, for a person."""
+    """A description of the data set for people."""
     columns = "\n".join(f"| `{name}` | {says} |" for name, _, says in COLUMNS)
     return (
         f"# {config.images.title}, augmented test set\n\n{_description(config)}\n\n"

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import pandas as pd
 
-from analysis.frames.labels import cell_label, percent, setting_label, setting_name
+from analysis.frames.cells import VALIDATION, chosen_by
+from analysis.frames.labels import are_ceilings, cell_label, model_name, percent, setting_label, setting_name
+from analysis.frames.recipe import recipe_of
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
-from analysis.inference.verdicts import ONE_SEED, Judgement
+from analysis.inference.verdicts import ONE_SEED, Judgement, base_probe_words
+from analysis.tables.table1 import controls_frame
 
-# What cells are chosen by, where there are validation images.
-BY = "validation_augmented_accuracy"
+PUBLISHED = Path(__file__).resolve().parents[1] / "published"
 # The claims that answer the study's question, and what each is about.
 _LEADS = {
     "gap_is_about_ten_points": "What transformations cost",
@@ -37,7 +40,7 @@ def answers(study: Study, judgements: Sequence[Judgement]) -> list[tuple[str, st
     told = [(_LEADS[row.claim], _verdict(row)) for row in tested]
     order = list(_LEADS.values())
     told.sort(key=lambda pair: order.index(pair[0]))
-    return [*told, *_factors(study), _best(study)]
+    return [*told, *_controls(study), *_factors(study), _best(study)]
 
 
 def _verdict(row: Judgement) -> str:
@@ -46,18 +49,54 @@ def _verdict(row: Judgement) -> str:
         seeds = f"{row.n} seeds" if row.n > 1 else "one seed"
         interval = f" ({100 * row.confidence:.3g} %: {row.low:+.1f} to {row.high:+.1f}, {seeds}, over {row.over}"
         interval += ")" if math.isnan(row.paper_effect) else f"; the paper: {row.paper_effect:+.1f})"
+    other = ""
+    if not math.isnan(row.effect_base_probe):
+        other = f" For a classifier that never saw augmented images: {base_probe_words(row)}."
     verdict = ONE_SEED if row.verdict == "not judged" else row.verdict
-    return f"{row.effect:+.1f} points of accuracy{interval}. Claim {verdict}: “{row.statement}”"
+    return f"{row.effect:+.1f} points of accuracy{interval}.{other} Claim {verdict}: “{row.statement}”"
+
+
+def _controls(study: Study) -> list[tuple[str, str]]:
+    """The controls' accuracies, the study's own or else, where they are comparable, published ones."""
+    own, source = controls_frame(study), ""
+    if own.empty and _is_of_all_papers_images(study):
+        own, source = _published_controls(), " (of a published study; this one has no controls)"
+    if own.empty:
+        return []
+    read = [
+        f"{row['control']} {percent(row['base_accuracy'])} and {percent(row['augmented_accuracy'])}"
+        for _, row in own.iterrows()
+    ]
+    told = f"on base and augmented images, learning no encoding: {', '.join(read)}{source}."
+    return [("Controls reach", told)]
+
+
+def _is_of_all_papers_images(study: Study) -> bool:
+    settings = recipe_of(study.trials).settings
+    return not {"dataset", "train_images", "test_images"} & set(settings)
+
+
+def _published_controls() -> pd.DataFrame:
+    for path in sorted(PUBLISHED.glob("*/tables/controls.csv")):
+        found = pd.read_csv(path)
+        labels = [
+            model_name(row.model) + ("" if row.model == "pixels" else f", {row.encoding_dim:.0f} numbers")
+            for row in found.itertuples()
+        ]
+        return found.assign(control=labels)
+    return pd.DataFrame()
 
 
 def _best(study: Study) -> tuple[str, str]:
     """By the mean of a cell over its seeds on validation images, where the study has any."""
-    cells = study.cells((*MAIN_METRICS, BY))
+    cells = study.cells((*MAIN_METRICS, VALIDATION))
     cells = cells[cells["finished"] > 0]
-    chosen_by = BY if cells[BY].notna().all() else "augmented_accuracy"
-    best = cells.loc[cells[chosen_by].fillna(-1).idxmax()]
+    # What sees labels is a bound, unless there is nothing else.
+    cells = cells[~are_ceilings(cells["model"])] if not are_ceilings(cells["model"]).all() else cells
+    ranked_by = chosen_by(cells)
+    best = cells.loc[cells[ranked_by].fillna(-1).idxmax()]
     seeds = f", mean of {best['finished']} seeds" if best["finished"] > 1 else ""
-    how = "Chosen on validation images." if chosen_by == BY else "Chosen on these test images: a description."
+    how = "Chosen on validation images." if ranked_by == VALIDATION else "Chosen on these test images: a description."
     return "Best on transformed images", (
         f"{cell_label(best, study.factors())}, with {percent(best['augmented_accuracy'])} "
         f"({percent(best['base_accuracy'])} on base images{seeds}). {how}"

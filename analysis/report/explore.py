@@ -1,4 +1,4 @@
-"""What the page lets one explore: each trial's settings, metrics, curves, confusion matrices and images, as plain JSON.
+"""Data of the page's explorer: each trial's settings, metrics, curves, confusion matrices and images, as plain JSON.
 
 Columns are lists with a value for each trial, so that a thousand trials stay within a few megabytes.
 """
@@ -41,7 +41,8 @@ def content(study: Study, pictures: Pictures | None = None) -> dict[str, Any]:
     """All that the page explores. pictures: known images by key, to which those made now are added; None for none."""
     trials = study.trials.reset_index(drop=True)
     goals = list(_objectives(study))
-    factors = [*study.factors(), "seed"]
+    varying = study.factors()
+    factors = [*varying, "seed"]
     metrics = [name for name in METRIC_NAMES if name in trials and trials[name].notna().any()]
     settings = [name for name in CONFIG_NAMES if name != "dataset_facts"]
     varied = [name for name in settings if len(trials[name].unique()) > 1]
@@ -51,7 +52,7 @@ def content(study: Study, pictures: Pictures | None = None) -> dict[str, Any]:
     return {
         "columns": {name: [_plain(value) for value in trials[name]] for name in named if name in trials},
         "titles": {name: setting_name(name) for name in named} | {name: setting_name(name) for name in settings},
-        "labels": [cell_label(row, study.factors()) if pd.notna(row["model"]) else "" for _, row in trials.iterrows()],
+        "labels": [cell_label(row, varying) if pd.notna(row["model"]) else "" for _, row in trials.iterrows()],
         "shares": [column.name for column in COLUMNS["trials"] if column.unit == "share" and column.name in metrics],
         "factors": factors,
         "metrics": metrics,

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.study import Study
 from analysis.tables.accuracy import controls, every_cell, kl_weight, latent_size, pareto_front, stn_mode
+from analysis.tables.arms import arms
 from analysis.tables.endings import failures
 from analysis.tables.inference import effects, paper, seeds_needed, verdicts
 from analysis.tables.readings import readings
@@ -25,6 +26,7 @@ __all__ = [
     "NotSupported",
     "StudyTable",
     "all_of",
+    "arms",
     "controls",
     "effects",
     "every_cell",
@@ -45,6 +47,7 @@ ALL: Mapping[str, Callable[[Study], StudyTable]] = {
     "verdicts": verdicts,
     "paper": paper,
     "every_cell": every_cell,
+    "arms": arms,
     "effects": effects,
     "seeds_needed": seeds_needed,
     "latent_size": latent_size,

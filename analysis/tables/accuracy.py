@@ -9,19 +9,19 @@ from typing import Any
 
 import pandas as pd
 
+from analysis import formats
 from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
-from analysis.frames.cells import beta, encoding_dim
+from analysis.frames.cells import VALIDATION, beta, chosen_by, encoding_dim
 from analysis.frames.image_sets import pixels_in_words
-from analysis.frames.labels import are_controls, model_name, setting_name, stn_name
+from analysis.frames.labels import are_ceilings, are_controls, arm_name, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
 from analysis.inference import cell_summaries, correctness_of
 from analysis.tables.study_table import StudyTable
 
 METRICS = ("base_accuracy", "augmented_accuracy")
-# What cells are chosen by, where there are validation images.
-BY = "validation_augmented_accuracy"
-_INTERVAL_NOTE = "Brackets hold 95 % intervals: over seeds and test images, or over test images alone where n is 1."
+_HEADS = {"base_accuracy": "base (%)", "augmented_accuracy": "augmented (%)"}
+_INTERVAL_NOTE = "±: half of a 95 % interval, over seeds and test images, or over test images alone where n is 1."
 
 
 def every_cell(study: Study) -> StudyTable:
@@ -63,9 +63,8 @@ def stn_mode(study: Study) -> StudyTable:
 
 
 def controls(study: Study) -> StudyTable:
-    """Accuracy of what is not trained: raw pixels, PCA, an untrained encoder."""
-    cells = summaries(study)
-    cells = _sorted(cells[are_controls(cells["model"])], ["model", "encoding_dim"])
+    """Accuracy of what is not trained, such as raw pixels and PCA, and of what is trained with labels, the ceiling."""
+    cells = _references(study)
     if cells.empty:
         raise NotSupported("no control (pixels, pca or untrained) has finished")
     return _cells_table(study, "controls", "Controls", cells, ["encoding_dim"])
@@ -78,13 +77,16 @@ def pareto_front(study: Study) -> StudyTable:
         raise NotSupported("all finished trials have the same latent size")
     if set(study.factors()) <= set(PAPER_FACTORS):
         raise NotSupported("only the paper's factors vary, whose cells are in Table 1")
-    chosen_by = BY if cells[BY].notna().all() else "augmented_accuracy"
-    cells = cells.sort_values(["encoding_dim", chosen_by], ascending=[True, False], ignore_index=True)
-    best = cells[chosen_by].cummax().shift(fill_value=-math.inf)
-    front = cells[cells[chosen_by] > best]
-    everything = summaries(study)
-    below = _sorted(everything[are_controls(everything["model"])], ["model", "encoding_dim"])
-    chosen = "validation images" if chosen_by == BY else "these test images, so that it describes them and chooses none"
+    ranked_by = chosen_by(cells)
+    cells = cells.sort_values(["encoding_dim", ranked_by], ascending=[True, False], ignore_index=True)
+    best = cells[ranked_by].cummax().shift(fill_value=-math.inf)
+    front = cells[cells[ranked_by] > best]
+    below = _references(study)
+    chosen = (
+        "validation images"
+        if ranked_by == VALIDATION
+        else "these test images, so that it describes them and chooses none"
+    )
     notes = [f"The front is that of the cells' means on {chosen}."]
     notes += ["The controls below are not part of the front."] if len(below) else []
     shown = pd.concat([front, below], ignore_index=True)
@@ -96,7 +98,7 @@ def pareto_front(study: Study) -> StudyTable:
 @functools.lru_cache(maxsize=2)
 def summaries(study: Study) -> pd.DataFrame:
     """A row per cell: the factors, kl_weight, beta, encoding_dim, `n` seeds, of each accuracy its mean, `_sd`, `_low`
-    and `_high` (95 % interval, over what the column `over` says), and the mean accuracy on augmented validation images.
+    and `_high` (95 % interval, over what `over` says), and the mean accuracy on augmented validation images.
 
     Raises `NotSupported` where no trial has finished.
     """
@@ -108,16 +110,23 @@ def summaries(study: Study) -> pd.DataFrame:
     long = cell_summaries(finished, by, METRICS, scores=correctness_of(study))
     parts = []
     for metric in METRICS:
-        part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method"])
+        part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method", "seeds"])
         names = {"mean": metric, "sd": f"{metric}_sd", "low": f"{metric}_low", "high": f"{metric}_high"}
         parts.append(part.rename(columns=names).reset_index(drop=True))
     found = pd.concat([parts[0], parts[1][[name for name in parts[1] if name not in parts[0]]]], axis=1)
-    chosen_by = finished.groupby(by, dropna=False, sort=False)[BY].mean().reset_index()
-    return found.merge(chosen_by, on=by, how="left")
+    validation = finished.groupby(by, dropna=False, sort=False)[VALIDATION].mean().reset_index()
+    return found.merge(validation, on=by, how="left")
 
 
 def _trained(cells: pd.DataFrame) -> pd.DataFrame:
-    return cells[~are_controls(cells["model"])]
+    """Those that learn, and without labels."""
+    return cells[~are_controls(cells["model"]) & ~are_ceilings(cells["model"])]
+
+
+def _references(study: Study) -> pd.DataFrame:
+    """Controls and ceilings."""
+    cells = summaries(study)
+    return _sorted(cells.drop(_trained(cells).index), ["model", "encoding_dim"])
 
 
 def _sorted(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
@@ -133,7 +142,7 @@ def _sorted(cells: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
 def _cells_table(
     study: Study, name: str, title: str, cells: pd.DataFrame, swept: Sequence[str], notes: Sequence[str] = ()
 ) -> StudyTable:
-    columns: dict[str, list[str | None]] = {"model": [model_name(model) for model in cells["model"]]}
+    columns: dict[str, list[str | None]] = {"model": [arm_name(cell) for _, cell in cells.iterrows()]}
     columns["trained on"] = [None if pd.isna(value) else str(value) for value in cells["train_dataset"]]
     columns["STN"] = [stn_name(value) for value in cells["stn"]]
     varied = [factor for factor in study.factors() if factor not in PAPER_FACTORS]
@@ -141,12 +150,11 @@ def _cells_table(
     for setting in settings:
         if cells[setting].notna().any():
             columns[setting_name(setting)] = [_setting(value) for value in cells[setting]]
-    right = [*list(columns)[3:], "n", *(metric.replace("_", " ") for metric in METRICS)]
+    right = [*list(columns)[3:], "n", *_HEADS.values()]
     columns["n"] = [str(n) for n in cells["n"]]
-    for metric in METRICS:
-        columns[metric.replace("_", " ")] = [
-            _with_interval(row[metric], row[f"{metric}_low"], row[f"{metric}_high"]) for _, row in cells.iterrows()
-        ]
+    for metric, head in _HEADS.items():
+        half = (cells[f"{metric}_high"] - cells[f"{metric}_low"]) / 2
+        columns[head] = [formats.percents(*pair) for pair in zip(cells[metric], half, strict=True)]
     table = Table(title, (("", pd.DataFrame(columns), right),), (_INTERVAL_NOTE, *notes), label=f"tab:{name}")
     return StudyTable(name, cells, table)
 
@@ -155,7 +163,3 @@ def _setting(value: Any) -> str | None:
     if pd.isna(value):
         return None
     return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _with_interval(mean: float, low: float, high: float) -> str:
-    return f"{mean:.4f}" if math.isnan(low) else f"{mean:.4f} [{low:.4f}, {high:.4f}]"

@@ -17,7 +17,7 @@ from analysis.inference.assessment import CONFIRMATORY_SEEDS
 from analysis.inference.verdicts import ONE_SEED, Judgement, as_frame, judged
 from analysis.tables.pilot import DIFFERENCES, seed_plans
 from analysis.tables.study_table import StudyTable
-from analysis.tables.table1 import paper_table, table1
+from analysis.tables.table1 import control_texts, controls_frame, paper_table, table1
 
 
 def verdicts(study: Study) -> StudyTable:
@@ -33,31 +33,41 @@ def verdicts(study: Study) -> StudyTable:
     tested = [row for row in rows if row.verdict != "not tested"]
     if not tested:
         raise NotSupported("the study holds the cells of none of the paper's claims")
-    texts = pd.DataFrame(
-        {
-            "verdict": [ONE_SEED if row.verdict == "not judged" else row.verdict for row in tested],
-            "claim": [f"{row.statement} ({row.contrast})" if row.contrast else row.statement for row in tested],
-            "claimed": [row.claimed for row in tested],
-            "effect": [f"{row.effect:+.2f}" for row in tested],
-            "interval": [_interval(row.low, row.high) for row in tested],
-            "adjusted p": [formats.p_value(row.adjusted_p_value) for row in tested],
-            "agree": [f"{row.agreeing} of {row.n}" if row.n > 1 else None for row in tested],
-            "paper": [None if pd.isna(row.paper_effect) else f"{row.paper_effect:+.2f}" for row in tested],
-            "holds": [_yes(row.holds_in_paper) for row in tested],
-        }
-    )
-    right = ["claimed", "effect", "interval", "adjusted p", "agree", "paper"]
-    table = Table("Verdicts", (("", texts, right),), tuple(_verdict_notes(tested)), label="tab:verdicts")
-    return StudyTable("verdicts", as_frame(rows), table)
+    controls = controls_frame(study)
+    blocks = [("", texts := _verdict_texts(tested), [name for name in texts if name not in ("verdict", "claim")])]
+    if len(controls):
+        shown = control_texts(controls)
+        blocks.append(("Accuracy (%) of controls, which learn no encoding", shown, list(shown.columns[1:])))
+    notes = _verdict_notes(tested)
+    notes += [] if len(controls) else ["This study has no controls (models pixels, pca, untrained)."]
+    return StudyTable("verdicts", as_frame(rows), Table("Verdicts", tuple(blocks), tuple(notes), label="tab:verdicts"))
+
+
+def _verdict_texts(tested: Sequence[Judgement]) -> pd.DataFrame:
+    columns: dict[str, list[str | None]] = {
+        "verdict": [ONE_SEED if row.verdict == "not judged" else row.verdict for row in tested],
+        "claim": [f"{row.statement} ({row.contrast})" if row.contrast else row.statement for row in tested],
+        "claimed": [row.claimed for row in tested],
+        "effect": [f"{row.effect:+.2f}" for row in tested],
+        "interval": [_interval(row.low, row.high) for row in tested],
+        "adjusted p": [formats.p_value(row.adjusted_p_value) for row in tested],
+        "agree": [f"{row.agreeing} of {row.n}" if row.n > 1 else None for row in tested],
+        "base probe": [None if pd.isna(row.effect_base_probe) else f"{row.effect_base_probe:+.2f}" for row in tested],
+        "paper": [_in_paper(row) for row in tested],
+    }
+    # On other images than the paper's it has no numbers.
+    return pd.DataFrame({name: texts for name, texts in columns.items() if name != "paper" or any(texts)})
 
 
 def _verdict_notes(tested: Sequence[Judgement]) -> list[str]:
     counted = [row for row in tested if row.verdict != "not judged"]
     notes = [
         "A claim is judged for this recipe. Effects in points of accuracy, where a claim has several of the one that "
-        "decides, in brackets. Agree: seeds on the claimed side. Paper, holds: the effect in the paper's own Table 1, "
-        "and whether the claim holds there."
+        "decides, in brackets. Agree: seeds on the claimed side. Base probe: the effect for a classifier that never "
+        "saw augmented images, not judged."
     ]
+    if any(row.holds_in_paper is not None for row in tested):
+        notes.append("Paper: the effect in the paper's own Table 1, and whether the claim holds there.")
     if counted:
         over = " or ".join(dict.fromkeys(row.over for row in counted))
         basis = " or ".join(dict.fromkeys(row.basis for row in counted))
@@ -79,8 +89,10 @@ def _percent(rows: Sequence[Judgement]) -> str:
     return " to ".join(texts) + " %"
 
 
-def _yes(value: bool | None) -> str | None:
-    return None if value is None else "yes" if value else "no"
+def _in_paper(row: Judgement) -> str | None:
+    if row.holds_in_paper is None or pd.isna(row.paper_effect):
+        return None
+    return f"{row.paper_effect:+.2f}, {'holds' if row.holds_in_paper else 'does not'}"
 
 
 def paper(study: Study) -> StudyTable:
@@ -88,7 +100,7 @@ def paper(study: Study) -> StudyTable:
     frame = table1(study)
     if frame["base_accuracy"].isna().all():
         raise NotSupported("no trial of the paper's table has finished")
-    return StudyTable("table1", frame, paper_table(study, intervals=True))
+    return StudyTable("table1", frame, paper_table(study))
 
 
 def effects(study: Study) -> StudyTable:

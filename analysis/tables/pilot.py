@@ -67,8 +67,8 @@ def claim_powers(
     """
     claims, level = read_claims()
     trials = Trials(pilot, correctness_of(pilot))
-    claims = [claim for claim in claims if cells is None or cell_configs([claim], trials) <= set(cells)]
-    found = [(claim, estimates) for claim in claims if (estimates := claim_estimates(claim, trials))]
+    planned = [claim for claim in claims if cells is None or cell_configs([claim], trials) <= set(cells)]
+    found = [(claim, estimates) for claim in planned if (estimates := claim_estimates(claim, trials))]
     if not found:
         raise NotSupported("the pilot has no claim whose cells have two or more seeds")
     rows = []

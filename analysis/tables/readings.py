@@ -43,11 +43,14 @@ def readings(study: Study) -> StudyTable:
     figures of either kind are closer to the paper's than those of the default recipe, accuracies by more than half the
     95 % interval over test images.
 
-    Raises `NotSupported` where there are not two readings of both cells of the VAE without an STN.
+    Raises `NotSupported` where there are not two readings of both cells of the VAE without an STN, or the images are
+    others than the paper's.
     """
     trials = study.finished
     configs = seedless_configs(trials)
     shared = {name: value for name, value in recipe_of(trials, configs=configs).settings.items() if name in STATED}
+    if not Recipe(shared).is_on_papers_images:
+        raise NotSupported("its images are others than the paper's")
     found = [_found(trials, configs, shared, reading) for reading in _readings(configs)]
     found = [row for row in found if pd.notna(row["plain_vae_loss_error"])]
     if len(found) < 2:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
 
+from analysis import formats
 from analysis.figures import optuna_plots
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
@@ -38,8 +40,7 @@ def search(study: Study) -> StudyTable:
     shown = shown[["number", "key", *names, *parameters]].reset_index(drop=True)
     accuracies = study.finished.set_index("key")[["base_accuracy", "augmented_accuracy"]]
     shown = shown.join(accuracies[[name for name in accuracies if name not in names]], on="key")
-    texts = shown.head(MOST_SHOWN).map(_text)
-    texts.columns = pd.Index([setting_name(str(name).removeprefix(PARAMETER)) for name in shown])
+    texts = pd.DataFrame({_head(str(name)): shown[name].head(MOST_SHOWN).map(_text_of(str(name))) for name in shown})
     title = (
         "Pareto front of the search" if len(names) > 1 else f"Best trials of the search, by {setting_name(names[0])}"
     )
@@ -57,6 +58,14 @@ def best_text(study: Study | None) -> str:
     if not table:
         return "No trial of the search is complete."
     return f"{table}\nChosen on validation images; base and augmented accuracy are of the test sets."
+
+
+def _head(name: str) -> str:
+    return setting_name(name.removeprefix(PARAMETER)) + (" (%)" if name.endswith("accuracy") else "")
+
+
+def _text_of(name: str) -> Callable[[Any], str | None]:
+    return formats.percents if name.endswith("accuracy") else _text
 
 
 def _text(value: Any) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
 import pandas as pd
@@ -14,7 +14,7 @@ from analysis.frames.columns import config_names
 from analysis.frames.labels import are_controls, cell_label, in_order
 from analysis.frames.recipe import Recipe, recipe_of, seedless_configs, shown
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
-from analysis.frames.trial import config_of
+from analysis.frames.trial import TEST_SETS, config_of
 from analysis.inference import Summary, correctness_of, summary_of
 from analysis.inference.correctness import Correctness
 from analysis.paper import MODEL_NAMES, STN_NAMES, TABLE_1, PaperCell
@@ -22,10 +22,11 @@ from tivae.config import FIELD_NAMES
 
 Source: TypeAlias = Study | pd.DataFrame
 
-TITLE = "Table 1. Ours beside the paper's figures; n: seeds, diff.: ours - paper"
-# Among other tables, which are numbered by themselves.
-PUBLISHED_TITLE = "Ours beside the paper's Table 1; n: seeds, diff.: ours - paper, 95 %: intervals"
+TITLE = "Ours beside the paper's Table 1; n: seeds, ±: half of a 95 % interval"
+ON_OTHER_IMAGES = "The cells of the paper's Table 1 on {}; n: seeds, ±: half of a 95 % interval"
 MOST_NAMED = 3
+# All other columns are numbers.
+_WORDS = [("", "trained on"), ("", "model"), ("", "STN"), ("", "control")]
 
 
 def table1(source: Source) -> pd.DataFrame:
@@ -43,26 +44,28 @@ def table1(source: Source) -> pd.DataFrame:
     return _frame(trials, recipe_of(trials), _scores(source))
 
 
-def paper_table(source: Source, *, intervals: bool = False) -> Table:
-    """The table ready to print, `.text()`, `.markdown()` or `.latex()`.
+def paper_table(
+    source: Source, test_sets: Sequence[str] = TEST_SETS, model_names: Mapping[str, str] = MODEL_NAMES
+) -> Table:
+    """The table ready to print, `.text()`, `.markdown()` or `.latex()`: accuracies in %, and losses.
 
-    intervals: with the 95 % interval of each figure, where there is one, in place of the standard deviation over
-    seeds; too wide for a terminal. Controls, where the study has any, stand below the accuracies. The notes say what
-    one must know beside the figures: settings unlike the paper's, trials left out, failures.
+    Controls, where the study has any, stand below the accuracies. The notes say what one must know beside the numbers:
+    what the intervals are over, settings unlike the paper's, trials left out, failures. Trials on other images than the
+    paper's stand alone.
     """
     trials = _trials(source)
     recipe = recipe_of(trials)
     frame = _frame(trials, recipe, _scores(source))
-    blocks = []
-    for heading, kind in (("Accuracy", "accuracy"), ("Test loss (weighted)", "loss")):
-        texts = _texts(frame, kind, intervals)
-        blocks.append((heading, texts, list(texts.columns[4:])))
+    blocks = [
+        ("Accuracy (%)", _texts(frame, "accuracy", test_sets, model_names)),
+        ("Test loss (weighted)", _texts(frame, "loss", test_sets, model_names)),
+    ]
     controls = controls_frame(source)
     if len(controls):
-        texts = _control_texts(controls)
-        blocks.insert(1, ("Accuracy of controls, which learn no encoding", texts, list(texts.columns[1:])))
-    title = PUBLISHED_TITLE if intervals else TITLE
-    return Table(title, tuple(blocks), tuple(_notes(trials, recipe, frame, intervals)), label="tab:paper")
+        blocks.insert(1, ("Accuracy (%) of controls, which learn no encoding", control_texts(controls, test_sets)))
+    shown = tuple((heading, texts, [name for name in texts if name not in _WORDS]) for heading, texts in blocks)
+    title = TITLE if recipe.is_on_papers_images else ON_OTHER_IMAGES.format(recipe.images_title)
+    return Table(title, shown, tuple(_notes(trials, recipe, frame)), label="tab:paper")
 
 
 def controls_frame(source: Source) -> pd.DataFrame:
@@ -91,24 +94,15 @@ def _control_label(row: pd.Series, varied: Sequence[str]) -> str:
     return cell_label(row, list(dict.fromkeys(["latent_dim", *varied])))
 
 
-def table1_text(source: Source) -> str:
-    """Fixed-width text of at most 100 columns."""
-    return paper_table(source).text()
-
-
-def table1_markdown(source: Source) -> str:
-    """Markdown."""
-    return paper_table(source).markdown()
-
-
-def table1_latex(source: Source) -> str:
-    """LaTeX with booktabs."""
-    return paper_table(source).latex()
-
-
-def table1_csv(source: Source) -> str:
-    """The frame in full precision."""
-    return formats.csv(table1(source))
+def control_texts(frame: pd.DataFrame, test_sets: Sequence[str] = TEST_SETS) -> pd.DataFrame:
+    """`controls_frame` as texts, accuracies in %."""
+    columns: dict[tuple[str, str], Sequence[str | None]] = {
+        ("", "control"): frame["control"].tolist(),
+        ("", "n"): frame["n"].astype(str).tolist(),
+    }
+    for test_set in test_sets:
+        columns[f"{test_set} test set", "ours"] = _ours(frame, f"{test_set}_accuracy")
+    return pd.DataFrame(columns)
 
 
 def _trials(source: Source) -> pd.DataFrame:
@@ -121,15 +115,15 @@ def _trials(source: Source) -> pd.DataFrame:
 
 def _frame(trials: pd.DataFrame, recipe: Recipe, scores: Correctness | None) -> pd.DataFrame:
     configs = seedless_configs(trials)
-    rows = [_row(cell, recipe.trials_of(trials, cell.factors, configs), scores) for cell in TABLE_1]
+    rows = [_row(cell, recipe, recipe.trials_of(trials, cell.factors, configs), scores) for cell in TABLE_1]
     dtypes = {"experiment": "Int64", "seeds": "Int64"} | dict.fromkeys((*PAPER_FACTORS, "over"), "string")
     return pd.DataFrame(rows).astype(dtypes)
 
 
-def _row(cell: PaperCell, trials: pd.DataFrame, scores: Correctness | None) -> dict[str, Any]:
+def _row(cell: PaperCell, recipe: Recipe, trials: pd.DataFrame, scores: Correctness | None) -> dict[str, Any]:
     row: dict[str, Any] = {"experiment": cell.experiment, **cell.factors, "seeds": len(trials), "over": pd.NA}
     for metric in MAIN_METRICS:
-        paper = getattr(cell, metric)
+        paper = getattr(cell, metric) if recipe.is_on_papers_images else math.nan
         summary = _summary(trials, metric, scores)
         if summary is not None and metric == "base_accuracy":
             row["over"] = summary.interval.over
@@ -150,74 +144,44 @@ def _scores(source: Source) -> Correctness | None:
     return correctness_of(source) if isinstance(source, Study) else None
 
 
-def _texts(frame: pd.DataFrame, kind: str, intervals: bool) -> pd.DataFrame:
-    """The table's part of one kind of figure as texts, under headings of the two test sets."""
+def _texts(frame: pd.DataFrame, kind: str, test_sets: Sequence[str], model_names: Mapping[str, str]) -> pd.DataFrame:
+    """The table's part of one kind of metric as texts, under headings of the test sets."""
     columns: dict[tuple[str, str], Sequence[str | None]] = {
-        ("", "exp."): [str(number) for number in frame["experiment"]],
         ("", "trained on"): frame["train_dataset"].tolist(),
-        ("", "model"): frame["model"].map(MODEL_NAMES).tolist(),
+        ("", "model"): frame["model"].map(model_names).tolist(),
         ("", "STN"): frame["stn"].map(STN_NAMES).tolist(),
         ("", "n"): [str(seeds) if seeds else None for seeds in frame["seeds"]],
     }
-    for test_set in ("base", "augmented"):
+    for test_set in test_sets:
         name, group = f"{test_set}_{kind}", f"{test_set} test set"
-        if intervals and frame[f"{name}_low"].notna().any():
-            columns[group, "ours"] = [_number(value) for value in frame[name]]
-            columns[group, "95 %"] = _intervals(frame, name)
-        else:
-            pairs = zip(frame[name], frame[f"{name}_sd"], strict=True)
-            columns[group, "ours"] = [_with_sd(*pair) for pair in pairs]
-        columns[group, "paper"] = [_number(value) for value in frame[f"{name}_paper"]]
-        columns[group, "diff."] = [_number(value, "+") for value in frame[f"{name}_difference"]]
+        columns[group, "ours"] = _ours(frame, name)
+        if frame[f"{name}_paper"].notna().any():
+            columns[group, "paper"] = [_number(value, name) for value in frame[f"{name}_paper"]]
     return pd.DataFrame(columns)
 
 
-def _control_texts(frame: pd.DataFrame) -> pd.DataFrame:
-    columns: dict[tuple[str, str], Sequence[str | None]] = {
-        ("", "control"): frame["control"].tolist(),
-        ("", "n"): frame["n"].astype(str).tolist(),
-    }
-    for test_set in ("base", "augmented"):
-        name, group = f"{test_set}_accuracy", f"{test_set} test set"
-        columns[group, "ours"] = [_number(value) for value in frame[name]]
-        columns[group, "95 %"] = _intervals(frame, name)
-    return pd.DataFrame(columns)
+def _ours(frame: pd.DataFrame, name: str) -> list[str | None]:
+    rows = zip(frame[name], frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
+    return [_number(mean, name, (high - low) / 2) for mean, low, high in rows]
 
 
-def _intervals(frame: pd.DataFrame, name: str) -> list[str | None]:
-    pairs = zip(frame[f"{name}_low"], frame[f"{name}_high"], strict=True)
-    return [None if math.isnan(low) else f"{low:.4f}–{high:.4f}" for low, high in pairs]
+def _number(value: float, metric: str, half: float = math.nan) -> str | None:
+    if math.isnan(value):
+        return None
+    if metric.endswith("accuracy"):
+        return formats.percents(value, half)
+    digits = 3 if abs(value) < 1 else 2
+    return f"{value:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
 
-def _number(value: float, sign: str = "") -> str | None:
-    return None if math.isnan(value) else f"{value:{sign}.4f}"
-
-
-def _with_sd(mean: float, sd: float) -> str | None:
-    text = _number(mean)
-    return text if text is None or math.isnan(sd) else f"{text} ±{sd:.4f}"
-
-
-def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame, intervals: bool) -> list[str]:
+def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> list[str]:
     notes = recipe.notes()
-    if (frame["seeds"] > 1).any() and not intervals:
-        notes.append("± is the standard deviation over seeds.")
-    if intervals and (frame["seeds"] > 1).any():
+    if (frame["seeds"] > 1).any():
         over = " or ".join(frame.loc[frame["seeds"] > 1, "over"].dropna().unique())
-        notes.append(f"95 %: intervals by Student's t, of accuracies over {over}, of losses over seeds.")
-    return [*notes, *_one_seed_note(frame), *_left_out_note(trials, recipe), *_ended_badly_notes(trials)]
-
-
-def _one_seed_note(frame: pd.DataFrame) -> list[str]:
-    single = frame[frame["over"] == "test images"]
-    if single.empty:
-        return []
-    names = ("base_accuracy", "augmented_accuracy")
-    width = max((single[f"{name}_high"] - single[f"{name}_low"]).max() / 2 for name in names)
-    return [
-        f"Cells of one seed: 95 % intervals of their accuracies are ±{width:.4f} or less, over test images; "
-        "what another seed would give is not known."
-    ]
+        notes.append(f"±: half of a 95 % interval by Student's t, of accuracies over {over}, of losses over seeds.")
+    if (frame["over"] == "test images").any():
+        notes.append("±, one seed: over test images alone; what another seed would give is not known.")
+    return [*notes, *_left_out_note(trials, recipe), *_ended_badly_notes(trials)]
 
 
 def _left_out_note(trials: pd.DataFrame, recipe: Recipe) -> list[str]:

@@ -69,7 +69,7 @@ class Pool:
 
 @dataclass(frozen=True, kw_only=True)
 class SlotOptions:
-    """What the user wants of a cluster's devices.
+    """The user's options on devices.
 
     devices: the types that are used, or ("auto",) for all there are; trials_per_gpu: how many share one;
     cpus_per_trial: cores, and torch threads, of each; max_concurrent: trials at once, None for as many as there is
@@ -83,7 +83,7 @@ class SlotOptions:
 
     @classmethod
     def of(cls, command_line: RunOptions) -> SlotOptions:
-        """Those of the command line. Raises `DeviceError` for a type that does not exist."""
+        """The options of the command line. Raises `DeviceError` for a type that does not exist."""
         wanted = tuple(name.strip() for name in command_line.devices.split(","))
         for name in wanted:
             if name not in DEVICE_TYPES and wanted != ("auto",):
@@ -171,7 +171,7 @@ def machine() -> Node:
 
 
 def accelerator() -> str | None:
-    """What torch finds on this machine: cuda, mps or nothing.
+    """The accelerator that torch finds on this machine: cuda, mps or none.
 
     For CUDA how torch was built: a process that Ray has given no GPU may see none, and Ray counts them.
     """

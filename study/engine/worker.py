@@ -38,7 +38,7 @@ REPORTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Supplies:
-    """What workers are given besides their jobs.
+    """Arguments of workers besides their jobs.
 
     data: the `Images` of each data set, in Ray's object store, of which only a job's come to its node. storage: where
     records and checkpoints are left. wanted: what is computed of trials besides what their configs say. time_limit:

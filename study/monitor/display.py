@@ -104,7 +104,7 @@ class _Picture:
 
 
 def live_view(progress: Progress, width: int = 120, height: int = 50) -> Group:
-    """What runs, as many rows of it as fit, what failed last, the best so far and the counts."""
+    """Running jobs, as many as fit, the last failures, the best trial so far and the counts."""
     parts: list[Table | Text] = [running_table(progress, width, max(FEWEST_ROWS, height - OTHER_LINES))]
     if progress.failures:
         last = progress.failures[-SHOWN_FAILURES:]

@@ -201,7 +201,7 @@ class Progress:
         return middle * (1 - share), middle * (1 + share)
 
     def _rest(self, running: RunningJob, speed: float) -> float:
-        """What is left to do of a job, by its epochs and, since the last one, by the clock."""
+        """The remaining work of a job, by its epochs and, since the last one, by the clock."""
         since = min(
             (self._clock() - running.heard) * speed, EPOCH_SHARE * running.job.cost / max(1, running.job.epochs)
         )

@@ -45,7 +45,7 @@ class StatusFile:
 
 
 def read(study: Path) -> dict[str, Any] | None:
-    """What the last run wrote; None where there is nothing that can be read."""
+    """The status written by the last run; None if it can't be read."""
     try:
         content = json.loads(files.read(study / NAME))
     except (OSError, ValueError, RecursionError):

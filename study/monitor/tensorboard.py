@@ -84,7 +84,7 @@ def _of_row(job: Job, row: dict[str, Any]) -> Event:
 
 
 def _settings(record: dict[str, Any]) -> list[Event]:
-    """What the tab HParams shows: the settings, and the two accuracies, which are scalars of the same file."""
+    """The content of the HParams tab: the settings, and the two accuracies, which are scalars of the same file."""
     settings = {
         name: value if isinstance(value, int | float | str) else str(value)
         for name, value in record["config"].items()

@@ -1,4 +1,4 @@
-"""What a factor may take: one of several choices, or any number of an interval; and how ranges are written."""
+"""Domains of factors: a choice of several values, or an interval of numbers; and the notation of ranges."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Choices:
         return self.labels[self.values.index(value)]
 
     def distribution(self) -> optuna.distributions.BaseDistribution:
-        """What Optuna draws from."""
+        """Optuna's distribution."""
         from optuna.distributions import CategoricalDistribution
 
         return CategoricalDistribution(self.labels)
@@ -88,7 +88,7 @@ class Interval:
         return int(value) if self.whole else float(value)
 
     def distribution(self) -> optuna.distributions.BaseDistribution:
-        """What Optuna draws from."""
+        """Optuna's distribution."""
         from optuna.distributions import FloatDistribution, IntDistribution
 
         if self.whole:

@@ -60,7 +60,7 @@ def read(node: Node, key: str = "factors") -> Grid:
 
 
 def overrides(values: Mapping[str, Any], seeds: object = None, *, searched: bool = False) -> Grid:
-    """What `--set` and `--seeds` put in place: settings, and factors where a value is a list or ranges.
+    """The replacements by `--set` and `--seeds`: settings, and factors where a value is a list or ranges.
 
     Raises `SpaceError` as `read` does, and for a condition.
     """

@@ -46,7 +46,7 @@ def shrunk_one(config: TrialConfig, given: Collection[str] = ()) -> TrialConfig:
 
 
 def warning(trials: Sequence[TrialConfig]) -> str:
-    """What the small version consists of, of its own trials."""
+    """The banner of the small version, computed from its trials."""
     parts = [
         f"{_span([config.train_images for config in trials])} training images",
         f"{_span([config.test_images for config in trials])} test images",

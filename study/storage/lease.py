@@ -87,7 +87,7 @@ def _take(storage: Storage, mine: dict[str, Any], token: str, content: bytes) ->
 
 
 def _read(storage: Storage) -> dict[str, Any]:
-    """What the lease says; {} where there is none, or none that can be read."""
+    """The content of the lease; {} if there is none that can be read."""
     try:
         content = json.loads(storage.read(NAME))
     except (OSError, ValueError, RecursionError):
@@ -96,7 +96,7 @@ def _read(storage: Storage) -> dict[str, Any]:
 
 
 def _in_time(storage: Storage, action: Callable[[], _T]) -> _T:
-    """What `action` returns or raises, or `StorageError` where it takes too long; it is then left to itself."""
+    """The result of `action`, or `StorageError` if it takes too long; it is then abandoned."""
     ended: list[_T] = []
     raised: list[BaseException] = []
 

@@ -7,14 +7,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from analysis.inference import looks
 from study.storage.remote import Storage, StorageError
+from tivae.io import files
 from tivae.io.record import RECORD
 
 
 class Mirror:
     """Keeps the results folder `study` of this machine up with `storage`; where both are one there is nothing to do.
 
-    Copies while the study goes on, several files at a time.
+    Copies while the study goes on, several files at a time. Beside what is recorded it brings and sends the study's
+    looks, by which every machine must judge its claims.
     """
 
     def __init__(self, storage: Storage, study: Path):
@@ -32,6 +35,9 @@ class Mirror:
             return
         storage = self._storage
         try:
+            if storage.modified(looks.FILE) is not None:
+                with files.replacing(self._study / looks.FILE) as file:
+                    file.write(storage.read(looks.FILE))
             for part, record in storage.recorded():
                 if self._is_newer(part, record):
                     self.bring(part)
@@ -53,6 +59,17 @@ class Mirror:
         """Sends files of the folder `part` from here."""
         if self._needed:
             self._storage.send(part, self._study, *names)
+
+    def send_looks(self) -> None:
+        """Sends the study's looks. Raises `StorageError` where that can't be."""
+        if not self._needed:
+            return
+        try:
+            self._storage.write(looks.FILE, (self._study / looks.FILE).read_bytes())
+        except (OSError, ValueError) as error:
+            raise StorageError(
+                f"--storage {self._storage.shown} can't be written ({self._storage.without_password(str(error))})"
+            ) from error
 
     def send_unfinished(self, parts: list[str]) -> None:
         """Sends the folders `parts` that this machine has and the storage has not: work begun without it."""

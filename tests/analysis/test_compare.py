@@ -91,3 +91,20 @@ def test_what_can_not_be_compared_is_one_line_and_exit_code_2(tmp_path, capsys):
         error = capsys.readouterr().err
         assert error.startswith("error: ")
         assert error.count("\n") == 1
+
+
+def test_studies_and_trials_of_two_recipes_are_told_apart(tmp_path):
+    folders = {}
+    for recipe in (1, 2):
+        content = record(TrialConfig()) | {"recipe": recipe, "key": f"{recipe}" * 12}
+        folders[recipe] = write_record(tmp_path / f"recipe_{recipe}", content)
+        # One folder that holds both, as a study that an older version began.
+        write_record(tmp_path / "both", content)
+    settings, *_ = compare(tmp_path / "recipe_1", tmp_path / "recipe_2")
+    assert settings.blocks[0][1].to_numpy().tolist() == [["recipe", "1", "2"]]
+    for one, two in (folders.values(), sorted((tmp_path / "both" / "trials").iterdir())):
+        for folder in (one, two):
+            predictions = {name: LABELS.clone() for name in ("labels", "base", "augmented")}
+            checkpoint.save(folder / "predictions.pt", predictions)
+        settings, *_ = compare(one, two)
+        assert settings.blocks[0][1].to_numpy().tolist() == [["recipe", "1", "2"]]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 import analysis
 from tests.analysis.synthetic import grid, record, write_record, write_study
+from tests.waiting import HANG_SECONDS
 from tivae.config import TrialConfig
 
 ROOT = Path(analysis.__file__).parents[1]
@@ -75,9 +76,23 @@ def test_a_figure_that_is_none_gets_the_nearest_one(study):
         study.figure("efects")
 
 
+def test_the_best_trial_is_a_usual_seed_of_the_best_cell(tmp_path):
+    """One seed of another cell is luckier than all of them."""
+    known = {10: (0.70, 0.90, 0.71), 20: (0.84, 0.83, 0.80)}
+    configs = [TrialConfig(latent_dim=size, seed=seed) for size in known for seed in range(3)]
+
+    def figures(config, _):
+        return dict.fromkeys(("base_accuracy", "augmented_accuracy"), known[config.latent_dim][config.seed])
+
+    best = analysis.load(write_study(tmp_path, configs, figures)).best()
+    assert (best.row["latent_dim"], best.row["seed"]) == (20, 1)
+
+
 def test_the_best_trial_is_by_the_metric(study):
-    assert study.best().row["augmented_accuracy"] == study.trials["augmented_accuracy"].max()
-    assert study.best("base_accuracy").row["base_accuracy"] == study.trials["base_accuracy"].max()
+    cells = study.cells(["base_accuracy"])
+    best = cells.loc[cells["base_accuracy"].idxmax()]
+    assert study.best("base_accuracy").row["model"] == best["model"]
+    assert study.best("base_accuracy").row["stn"] == best["stn"]
     assert repr(study.best()).startswith(f"<Trial {study.best().key}: ")
     with pytest.raises(ValueError, match="no finished trial has `validation_base_loss`"):
         study.best("validation_base_loss")
@@ -107,6 +122,11 @@ def test_it_works_from_any_folder(study, tmp_path):
     program = f"import analysis; print(len(analysis.load({str(tmp_path / 'paper_grid')!r})))"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=HANG_SECONDS,
     )
     assert done.stdout == "16\n", done.stderr

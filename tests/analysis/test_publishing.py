@@ -17,6 +17,7 @@ import analysis
 from analysis import publish, verify
 from analysis.publishing import cards, checklists, citation, cost, crate, test_set
 from tests.small import small
+from tests.waiting import HANG_SECONDS
 from tivae import stages
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
@@ -291,6 +292,6 @@ def test_crate_and_metadata_are_read_by_the_libraries_of_their_makers():
     tools = ["uv", "run", "--no-project", "--isolated", "--with", "mlcroissant,pyarrow,pillow,rocrate"]
     metadata = publish.FOLDER / test_set.FOLDER / test_set.METADATA
     command = [*tools, "python", "-c", _VALIDATE, str(GRID), str(metadata)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("9 ")

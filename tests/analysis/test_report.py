@@ -6,8 +6,9 @@ from html.parser import HTMLParser
 
 import pytest
 
+import analysis
 from analysis.figures.drawing import saving
-from analysis.report import write
+from analysis.report import explore, write
 from analysis.report.__main__ import EXIT_BAD_INPUT, main
 from tests.analysis.frames.test_search import write_search
 from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
@@ -117,8 +118,21 @@ def test_controls_are_in_the_report(tmp_path):
     controls = [TrialConfig(model=model) for model in ("pixels", "pca", "untrained")]
     figures = {"base_accuracy": 0.5, "augmented_accuracy": 0.4, "base_loss": 1.0, "augmented_loss": 1.0}
     text = read(write(write_study(tmp_path, [*grid()[:1], *controls], lambda *_: figures), figures=False))
+    told = text[text.index("Controls reach") : text.index("Best on transformed images")]
     for name in ("raw pixels", "PCA, 10 latents", "untrained encoder, 10 latents"):
-        assert text.index("Table 1") < text.index(name) < text.index("What was run")
+        assert text.count(name) >= 2  # told, and in Table 1
+        assert f"{name} 50.0 % and 40.0 %" in told
+
+
+def test_a_study_without_controls_tells_those_that_are_published(grid_page):
+    told = read(grid_page).partition("Controls reach")[2]
+    assert "raw pixels 83.4 % and 69.2 %" in told
+    assert "(of a published study; this one has no controls)" in told
+
+
+def test_the_answer_has_that_of_a_classifier_that_never_saw_augmented_images(grid_page):
+    told = read(grid_page).partition("What transformations cost")[2].partition("Claim")[0]
+    assert "For a classifier that never saw augmented images: " in told
 
 
 def test_a_search_is_in_the_report(tmp_path):
@@ -202,3 +216,12 @@ def test_the_command_prints_where_the_report_is(tmp_path, capsys):
     results = write_study(tmp_path / "grid", grid(), papers_figures)
     assert main([str(results), "--no-figures", "--output", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'report.html'}\n"
+
+
+def test_what_the_page_explores_takes_no_longer_for_each_trial_the_more_there_are(tmp_path, monkeypatch):
+    """What a study varies is found by a walk through all of it: not once more for each trial."""
+    asked, factors = [], analysis.Study.factors
+    monkeypatch.setattr(analysis.Study, "factors", lambda study: asked.append(len(study.trials)) or factors(study))
+    for seeds in (1, 3):
+        explore.content(analysis.load(write_study(tmp_path / str(seeds), grid(seeds))))
+    assert asked.count(8) == asked.count(24) < 8

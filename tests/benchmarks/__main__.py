@@ -10,12 +10,14 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.benchmarks import gpu, hardware, makespan, one_core, parts_of_a_trial, starting, throughput
+from tests.benchmarks import driver, gpu, hardware, makespan, one_core, parts_of_a_trial, reading, starting, throughput
 from tests.benchmarks.figures import Figure
 from tests.benchmarks.scale import FULL, QUICK, Scale
 from tivae.data.loading import load
 
 PARTS = ("one_core", "makespan", "throughput", "trial", "starting", "gpu")
+# Only if they are named: what a thousand slots and ten thousand trials cost, half an hour more.
+LARGE = ("driver", "reading")
 DEFAULT_FILE = Path("results/benchmarks.json")
 
 
@@ -41,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--quick", action="store_true", help="go through every step in seconds; no figures")
-    parser.add_argument("--only", nargs="+", choices=PARTS, help="some parts only (makespan needs one_core)")
+    parser.add_argument("--only", nargs="+", choices=(*PARTS, *LARGE), help="some parts only (makespan needs one_core)")
     parser.add_argument("--out", type=Path, default=DEFAULT_FILE, help=f"JSON file; default: {DEFAULT_FILE}")
     return parser
 
@@ -64,6 +66,10 @@ def _figures(parts: Sequence[str], scale: Scale) -> Iterator[Figure]:
         yield from starting.measure(scale, host)
     if "gpu" in parts:
         yield from gpu.measure(scale)
+    if "driver" in parts:
+        yield from driver.measure(*(((8,), 3.0, 40) if scale.is_quick else ()))
+    if "reading" in parts:
+        yield from reading.measure(*((20, 20) if scale.is_quick else ()))
 
 
 if __name__ == "__main__":

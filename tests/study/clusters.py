@@ -5,16 +5,15 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from ray.cluster_utils import Cluster
 
 from study.monitor import status_file
+from tests.waiting import HANG_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 300
 
 SPACE = """
 question: does a cluster give what one machine gives?
@@ -84,11 +83,8 @@ class Command:
 
     def wait_until(self, condition) -> None:
         """Waits while the command runs."""
-        deadline = time.monotonic() + SECONDS
-        while not condition():
-            assert self._process.poll() is None, self.printed
-            assert time.monotonic() < deadline, self.printed
-            time.sleep(0.05)
+        until(condition, lambda: self._process.poll() is not None)
+        assert self._process.poll() is None, self.printed
 
     def running(self) -> list[dict]:
         """The jobs that run, as another terminal would see them."""
@@ -96,7 +92,7 @@ class Command:
 
     def end(self, code: int = 0) -> str:
         """What the command printed until its end, which must have this exit code."""
-        self._process.wait(SECONDS)
+        self._process.wait(HANG_SECONDS)
         self._reader.join()
         assert self._process.returncode == code, self.printed
         return self.printed

@@ -6,11 +6,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
+
+from tests.waiting import HANG_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -49,7 +50,7 @@ class Study:
             env=os.environ | environment,
         )
 
-    def run(self, *arguments, code=0, seconds=400, tracebacks=False, **environment):
+    def run(self, *arguments, code=0, seconds=HANG_SECONDS, tracebacks=False, **environment):
         """Runs the command to its end, and returns what it printed; tracebacks: whether Ray may print its own."""
         process = self.start(*arguments, **environment)
         try:
@@ -108,9 +109,6 @@ def kill_everything(process):
     process.communicate()
 
 
-def wait(condition, process, seconds=300):
+def wait(condition, process):
     """Until the condition holds, or the command ends."""
-    deadline = time.monotonic() + seconds
-    while not condition() and process.poll() is None:
-        assert time.monotonic() < deadline, "it did not come to this"
-        time.sleep(0.01)
+    until(condition, lambda: process.poll() is not None)

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 import study
+from tests.waiting import HANG_SECONDS
 
 SLURM = Path(study.__file__).with_name("slurm_example.sh")
 KUBERAY = Path(study.__file__).with_name("kuberay_example.yaml")
@@ -47,7 +48,7 @@ def job(tmp_path):
         done = subprocess.run(
             ["bash", str(SLURM), "paper_grid", "--seeds", "5"],
             env=environment,
-            timeout=60,
+            timeout=HANG_SECONDS,
             check=False,
             capture_output=True,
         )

@@ -4,13 +4,13 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
 import analysis
+from tests.waiting import HANG_SECONDS, until
 from tivae import TrialConfig, load, stages
 
 SPACE = """
@@ -34,7 +34,7 @@ def command(folder, *arguments):
 def run(folder, *arguments, code=0, report=False):
     """Runs the command and returns what it printed."""
     arguments = arguments if report else (*arguments, "--no-report")
-    done = subprocess.run(command(folder, *arguments), capture_output=True, text=True, timeout=400, cwd=ROOT)
+    done = subprocess.run(command(folder, *arguments), capture_output=True, text=True, timeout=HANG_SECONDS, cwd=ROOT)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -104,7 +104,7 @@ def test_killed_half_way_and_continued_equals_undisturbed_and_two_workers_equal_
     try:
         _wait(lambda: list(study.glob("trials/*/record.json")), process)
         process.send_signal(signal.SIGINT)
-        printed, _ = process.communicate(timeout=120)
+        printed, _ = process.communicate(timeout=HANG_SECONDS)
     finally:
         process.kill()
     interrupted = figures(study)
@@ -151,7 +151,7 @@ def test_a_killed_worker_is_replaced_and_the_figures_are_those_of_the_trial_alon
         assert workers
         for worker in workers:
             worker.kill()
-        printed, _ = process.communicate(timeout=300)
+        printed, _ = process.communicate(timeout=HANG_SECONDS)
     finally:
         process.kill()
     assert process.returncode == 0, printed
@@ -175,8 +175,5 @@ def _is_worker(process):
 
 
 def _wait(condition, process):
-    deadline = time.monotonic() + 300
-    while not condition():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    until(condition, lambda: process.poll() is not None)
+    assert process.poll() is None, process.stdout.read()

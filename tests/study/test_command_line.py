@@ -7,6 +7,7 @@ import pytest
 
 from study.command_line import parser, version
 from study.run import main
+from tests.waiting import HANG_SECONDS
 
 
 def test_help_is_in_groups_and_has_examples(capsys):
@@ -40,7 +41,9 @@ def test_the_version_is_reported(capsys):
 
 @pytest.mark.parametrize("package", ["study", "analysis"])
 def test_a_package_says_what_there_is(package):
-    done = subprocess.run([sys.executable, "-m", package], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", package], capture_output=True, text=True, timeout=HANG_SECONDS, check=True
+    )
     assert "python -m study" in done.stdout
     assert "python -m analysis" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 79
@@ -50,7 +53,7 @@ def test_a_package_says_what_there_is(package):
 def test_help_and_a_wrong_option_wait_for_no_import(arguments, code):
     """With the interpreter's own list of what it has imported."""
     command = [sys.executable, "-X", "importtime", "-m", "study.run", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     assert done.returncode == code
     assert "argparse" in done.stderr
     assert not {"torch", "ray", "pandas"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import HANG_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # The driver reads its fields; a worker alone builds it.
@@ -48,7 +50,7 @@ def noted(tmp_path_factory):
         env=os.environ | environment,
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return (folder / "noted").read_text().splitlines()

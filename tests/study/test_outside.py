@@ -14,6 +14,7 @@ from study.space import search_space
 from tests.study.clusters import Command, cluster_of
 from tests.study.space_files import read_text
 from tests.tivae import outside
+from tests.waiting import HANG_SECONDS
 from tivae import registry
 from tivae.config import ConfigError, TrialConfig
 
@@ -47,7 +48,7 @@ def study(folder, tmp_path_factory):
     command += ["--measures", "curves,elsewhere.participation:participation"]
     paths = os.pathsep.join([str(repository), str(folder)])
     done = subprocess.run(
-        command, cwd=where, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=600
+        command, cwd=where, env=os.environ | {"PYTHONPATH": paths}, capture_output=True, text=True, timeout=HANG_SECONDS
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     with registry.importing():

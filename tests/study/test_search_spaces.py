@@ -67,9 +67,16 @@ def test_the_paper_grid_is_table_1_in_its_order() -> None:
 def test_invariance_is_chosen_on_validation_images_from_no_more_than_100_numbers() -> None:
     trials = search_space.read(search_space.find("invariance")).trials
     assert {trial.validation_images for trial in trials} == {10_000}
-    assert {trial.train_dataset for trial in trials if trial.epochs} == {"augmented"}
+    ceilings = [trial for trial in trials if trial.model == "supervised"]
+    assert {(trial.train_dataset, trial.latent_dim) for trial in ceilings} == {
+        (kind, size) for kind in ("base", "augmented") for size in (10, 100)
+    }
+    learnt = [trial for trial in trials if trial.epochs and trial not in ceilings]
+    assert {trial.train_dataset for trial in learnt} == {"augmented"}
     assert all(trial.encoding_dim <= 100 for trial in trials if trial.model != "pixels")
-    assert {"pixels", "pca", "untrained"} <= {trial.model for trial in trials}
+    controls = {(trial.model, trial.stn, trial.front) for trial in trials if not trial.epochs}
+    fronts = [("none", None), ("pretrained", None), ("none", "moments")]
+    assert controls == {(model, *front) for model in ("pixels", "pca", "hog", "untrained") for front in fronts}
     assert sum(trial.epochs for trial in trials) <= 12 * 20
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 import analysis
-from analysis.inference import looks
+from analysis.inference import looks, power_of
 from analysis.inference.claims import read_claims
 from study import until_decided
 from study.power import power_lines
 from study.run import main
 from study.storage.folder import FolderError
 from tests.analysis.synthetic import grid, write_study
-from tests.analysis.synthetic_scores import drawn_study
+from tests.analysis.synthetic_scores import drawn, first_seeds, grid_study
 
 DECIDED_AT_ONCE = {"categorical_beats_vae_on_augmented", "categorical_beats_vae_on_base"}
 
@@ -51,8 +51,11 @@ def test_rounds_end_when_all_is_decided_and_only_open_cells_get_more(tmp_path):
     assert {config.seed for config in rounds[0]} == {0, 1, 2}
     assert len(rounds[0]) == 24
     assert all(set(first) <= set(second) for first, second in itertools.pairwise(rounds))
-    assert told[0].startswith("after 3 seeds undecided: ")
-    assert not any(name in told[0] for name in DECIDED_AT_ONCE)
+    decided, _, undecided = told[0].partition("; undecided: ")
+    assert decided.startswith("after 3 of at most 10 seeds decided: ")
+    assert all(f"{name} (supported)" in decided for name in DECIDED_AT_ONCE)
+    assert undecided
+    assert not any(name in undecided for name in DECIDED_AT_ONCE)
     # The same command again runs nothing that has not been run.
     again = []
     until_decided.run(trials, tmp_path, plan, lambda chosen: again.append(list(chosen)) or 0, lambda _: None)
@@ -111,10 +114,11 @@ def _decided_at(effect: float, draws: int, seed: int) -> list[tuple[str, int]]:
     """Of many studies: the verdict of a claim judged as seeds come, and the seeds that it took, at most 10."""
     (claim,) = [claim for claim in read_claims()[0] if claim.name == "categorical_beats_vae_on_augmented"]
     plan, source, found = looks.planned(10), np.random.default_rng(seed), []
+    study = grid_study(10)
     for _ in range(draws):
-        study, scores = drawn_study(source, seeds=10, images=60, model=effect)
+        scores = drawn(source, study, images=60, model=effect)
         for look in plan.seeds:
-            some = analysis.Study(study.trials[study.trials["seed"] < look], study.epochs, study.folders)
+            some = first_seeds(study, look)
             (result,) = analysis.inference.verdicts.judge(some, [claim], scores=scores, looks=plan)
             if result.verdict != "undecided":
                 break
@@ -139,9 +143,14 @@ def test_rates_and_savings_of_many_studies() -> None:
     draws = 1000
     false = np.mean([verdict != "undecided" for verdict, _ in _decided_at(0.0, draws, seed=2)])
     assert false <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
-    planted = _decided_at(0.05, 300, seed=3)
-    assert np.mean([verdict == "supported" for verdict, _ in planted]) > 0.95
-    assert np.mean([seeds for _, seeds in planted]) < 7
+    # Of 10 seeds at once at the level that each look has; eight cells with the weight 1/4, and 60 images.
+    sd = math.sqrt(8 / 16 * (0.01**2 + (0.7 * 0.3 - 0.15**2) / 60))
+    for effect, most_seeds in ((0.05, 8.5), (0.08, 6.5)):
+        planted = _decided_at(effect, 300, seed=3)
+        promised = power_of(10, sd, effect, alpha=0.05 / 4)
+        error = 3 * math.sqrt(max(promised * (1 - promised), 0.01) / 300)
+        assert np.mean([verdict == "supported" for verdict, _ in planted]) > promised - error
+        assert np.mean([seeds for _, seeds in planted]) < most_seeds
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 from tests.small import small
 from tivae import experiment
-from tivae.config import ConfigError, TrialConfig, known_fields
+from tivae.config import FIELDS, ConfigError, TrialConfig, known_fields
 from tivae.evaluation import measures, probe
 from tivae.evaluation.measure import measure
 from tivae.fields import number
@@ -60,6 +60,8 @@ def test_own_fields_are_those_of_the_config_that_uses_them():
 def test_a_field_that_others_have_is_refused():
     with pytest.raises(ConfigError, match="`latent_dim` is a field of Colliding"):
         TrialConfig(model=Colliding)
+    # Nor does what is refused change what the name means to all others.
+    assert known_fields()["latent_dim"] is FIELDS["latent_dim"]
 
 
 def test_nearest_neighbours_find_what_no_line_separates():

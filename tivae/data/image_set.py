@@ -113,7 +113,7 @@ class ImageSet:
         return self.size * self.size
 
     def facts(self) -> str:
-        """What a config keeps of a data set that is in no catalogue, as JSON; `with_facts` is the inverse."""
+        """The facts that a config keeps of a data set in no catalogue, as JSON; `with_facts` is the inverse."""
         values = {name: getattr(self, name) for name in _FACTS}
         return json.dumps(values | {"classes": list(self.classes)}, sort_keys=True, separators=(",", ":"))
 

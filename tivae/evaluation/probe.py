@@ -21,7 +21,7 @@ MAX_ITERATIONS = 2000
 
 
 class Classifier(ABC):
-    """What a probe fits: one class in a module of `tivae.evaluation.probes`, or elsewhere.
+    """The base class of probes: one class in a module of `tivae.evaluation.probes`, or elsewhere.
 
     A subclass declares:
     label: its name in tables and figures.
@@ -63,7 +63,7 @@ class Probe:
         return predicted
 
     def probabilities(self, features: NDArray[np.float32]) -> NDArray[np.float64] | None:
-        """Of the classes in ascending order, (N, classes), rows summing to 1; None for a classifier without any."""
+        """Class probabilities (N, classes), classes ascending, rows summing to 1; None for a classifier without any."""
         if not self.has_probabilities:
             return None
         found: NDArray[np.float64] = self.classifier.predict_proba(self.scaler.transform(features))

@@ -91,5 +91,5 @@ class Subject:
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Of the test images, (N,)."""
+        """The labels of the test images, (N,)."""
         return self.data.test_labels

@@ -25,7 +25,7 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def advance(path: Path, content: dict[str, Any]) -> None:
-    """As `save`; what was there before stays beside it as `previous(path)`, in case the new file turns out damaged."""
+    """As `save`; the previous file is kept beside it as `previous(path)`, in case the new file turns out damaged."""
     with files.written(path) as temporary:
         save(temporary, content)
         # Where a second run writes to the same storage, it may have moved it already.
@@ -46,7 +46,7 @@ def remove(path: Path) -> None:
 
 
 def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """What `save` wrote, tensors on `device`; no code from the file is run.
+    """The content that `save` wrote, tensors on `device`; no code from the file is run.
 
     Raises `FileNotFoundError`, and `DamagedFile` if the content can't be read.
     """

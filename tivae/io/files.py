@@ -72,7 +72,7 @@ def read(path: Path, most: int = MAXIMUM_BYTES, *, follow: bool = False) -> byte
 
 
 def unzipped(content: bytes, name: str | Path, most: int) -> bytes:
-    """What the gzip file `content` unpacks to. Raises `DamagedFile` if it is none, or more than `most` bytes."""
+    """The gzip file `content`, unpacked. Raises `DamagedFile` if it is not one, or unpacks to over `most` bytes."""
     unpacked = bytearray()
     while content:
         unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)

@@ -1,4 +1,4 @@
-"""What a record is on disk, for all that write or read one: the run that continues from it, and the tables."""
+"""The record format, shared by the run that continues from a record and by the tables that read it."""
 
 from __future__ import annotations
 

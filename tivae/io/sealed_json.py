@@ -40,7 +40,7 @@ def check(raw: bytes, name: str | Path) -> None:
 
 
 def parse(raw: bytes, name: str | Path) -> dict[str, Any]:
-    """What `write` wrote, without the digest; a file without one, written by hand or before there were any, as it is.
+    """The content that `write` wrote, without the digest; a file that has none is read as it is.
 
     Raises `DamagedFile` with `name` if this is no JSON object, or another one than was written.
     """

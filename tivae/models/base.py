@@ -1,4 +1,4 @@
-"""What all models offer: encodings for a probe; and what trained ones offer besides: losses, latents and images.
+"""The interface of models: encodings for a probe, and for trained ones losses, latents and images.
 
 A model is a class in a module of its own, which declares all that the rest of the project needs to know of it.
 """
@@ -90,7 +90,7 @@ class Model(nn.Module, ABC):
 
     @classmethod
     def defaults(cls, config: TrialConfig) -> Mapping[str, Any]:  # noqa: ARG003
-        """What stands in place of None in optional fields of the config, besides 1 for `reconstruction_weight`."""
+        """Defaults of optional fields of the config, besides 1 for `reconstruction_weight`."""
         return {}
 
     @classmethod
@@ -113,7 +113,7 @@ class Model(nn.Module, ABC):
 
     @abstractmethod
     def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:
-        """What a probe reads (B, D) from `encode`'s output; `name` is one of `feature_names`.
+        """Features (B, D) for a probe, from `encode`'s output; `name` is one of `feature_names`.
 
         noise: what `sample` needs, as the model's `noise` draws it.
 
@@ -251,7 +251,7 @@ class Trainable(Model):
         return 0.0
 
     def annealed(self, step: int) -> Mapping[str, float]:  # noqa: ARG002
-        """What changes with the optimiser's steps, such as a temperature: columns of the epochs."""
+        """Quantities that change with the optimiser's steps, such as a temperature: columns of the epochs."""
         return {}
 
     def used_codes(self, parameters: Tensor) -> Tensor | None:  # noqa: ARG002

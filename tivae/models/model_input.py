@@ -55,7 +55,7 @@ def through_stn_and_back(stn: SpatialTransformer) -> Transform:
 
 
 def transform_of(mode: str, stn: SpatialTransformer | None) -> Transform:
-    """What a model in the STN mode `mode` sees of the images that come to its STN."""
+    """The transform of a model in the STN mode `mode`."""
     if stn is None:
         return plain
     return through_stn_and_back(stn) if mode == "inverse" else through_stn(stn)

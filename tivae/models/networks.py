@@ -102,7 +102,7 @@ class Decoder(nn.Module):
 
 
 def kernels_of(model: nn.Module) -> str:
-    """What computes the convolutions of `model` in training, where it is: `native`, `compiled` by torch, or `torch`."""
+    """The implementation of `model`'s convolutions in training on its device: `native`, `compiled` or `torch`."""
     networks = [part for part in model.modules() if isinstance(part, Encoder | Decoder)]
     on_host = all(parameter.device.type == "cpu" for parameter in model.parameters())
     if networks and on_host and all(native.available(network.plan) for network in networks):

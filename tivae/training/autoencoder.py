@@ -75,7 +75,7 @@ class ModelTraining(Training):
 
     @property
     def stn(self) -> SpatialTransformer | None:
-        """What stands in front of the model, frozen or trained."""
+        """The transformer in front of the model, frozen or trained."""
         return self.frozen_stn or self.trained_stn
 
     def images(self) -> Dataset:
@@ -182,7 +182,7 @@ class ModelTraining(Training):
 
 
 def as_module(model: nn.Module, trained_stn: nn.Module | None) -> nn.Module:
-    """What is trained, and saved, as one module."""
+    """The trained and saved parts as one module."""
     return model if trained_stn is None else nn.ModuleDict({"model": model, "stn": trained_stn})
 
 

@@ -6,6 +6,8 @@ import pandas as pd
 
 from analysis.frames.image_sets import images_of
 
+# What intervals of one seed are over.
+ONE_SEED = "test images"
 QUICK = "Quick run: it shows that everything works, its numbers are no results."
 
 
@@ -34,14 +36,13 @@ def described(trials: pd.DataFrame) -> str:
 
 def intervals(over: pd.Series) -> str:
     """What points and their intervals are, from the column `over` of the points shown."""
-    found = set(over)
-    if found == {"seeds"}:
-        return "Points are means over seeds with their 95 % intervals."
-    if found == {"test images"}:
+    found = set(over) - {ONE_SEED}
+    if not found:
         return (
-            "One seed per cell: the 95 % intervals are over test images and do not hold what another seed would give."
+            f"One seed per cell: the 95 % intervals are over {ONE_SEED} and do not hold what another seed would give."
         )
-    return "Points are means over seeds with their 95 % intervals, over test images where a cell has one seed."
+    rest = f", over {ONE_SEED} where a cell has one seed" if ONE_SEED in set(over) else ""
+    return f"Points are means over seeds, bars their 95 % intervals over {' or '.join(sorted(found))}{rest}."
 
 
 def is_quick(trials: pd.DataFrame) -> bool:

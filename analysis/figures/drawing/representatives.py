@@ -9,7 +9,8 @@ from typing import TypeVar
 import pandas as pd
 
 from analysis.figures.drawing.saving import NotSupported
-from analysis.frames.labels import are_controls, in_order
+from analysis.frames.cells import chosen_by
+from analysis.frames.labels import are_ceilings, are_controls, in_order
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import Trial
@@ -27,14 +28,15 @@ def finished(study: Study) -> pd.DataFrame:
 
 
 def best_cell(study: Study) -> list[Trial]:
-    """The trials, in order of the seed, of the cell with the highest mean augmented accuracy; of a search, with the
-    best objective, which no test image is part of.
+    """The trials, in order of the seed, of the cell with the highest mean of what `ranked_by` gives.
 
     Raises `NotSupported` if no trial has finished.
     """
     trials = finished(study)
+    # What sees labels is a bound, unless there is nothing else.
+    trials = trials[~are_ceilings(trials["model"])] if not are_ceilings(trials["model"]).all() else trials
     factors = list(dict.fromkeys([*PAPER_FACTORS, *study.factors()]))
-    metric, sign = _chosen_by(study)
+    metric, sign = ranked_by(study)
     mean = sign * trials.groupby(factors, dropna=False, sort=False)[metric].transform("mean")
     # Of equally good cells the first: a comparison with the maximum alone would mix them.
     number = trials.groupby(factors, dropna=False, sort=False).ngroup()
@@ -42,14 +44,14 @@ def best_cell(study: Study) -> list[Trial]:
     return [study.trial(key) for key in chosen.sort_values("seed")["key"]]
 
 
-def _chosen_by(study: Study) -> tuple[str, int]:
-    """The metric that ranks cells, and -1 where it is to be small."""
+def ranked_by(study: Study) -> tuple[str, int]:
+    """The metric that ranks cells, and -1 where it is to be small: of a search its objective, else `chosen_by`."""
     try:
         wanted = objectives(search_of(study))
     except ValueError:
         wanted = {}
     known = [(name, 1 if up else -1) for name, up in wanted.items() if study.finished[name].notna().any()]
-    return known[0] if known else ("augmented_accuracy", 1)
+    return known[0] if known else (chosen_by(study.finished), 1)
 
 
 def by_model(study: Study) -> dict[str, Iterator[Trial]]:

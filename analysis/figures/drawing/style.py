@@ -85,6 +85,16 @@ TEST_SET_LOOKS = {
     "augmented": Transform(VERMILLION, "s", (0, (4, 1.5)), "////"),
 }
 
+# The dots of single seeds, beside their mean.
+SEED_MARK: Mapping[str, Any] = {
+    "marker": "o",
+    "markerfacecolor": "white",
+    "markersize": 3,
+    "markeredgewidth": 0.6,
+    "linestyle": "none",
+    "zorder": 4,
+}
+
 # Other colours than the test sets', so that a colour means one thing in all figures.
 MODEL_LOOKS = {
     "vae": Transform(GREEN, "^", "-", ""),

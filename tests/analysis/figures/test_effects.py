@@ -47,7 +47,8 @@ def test_the_other_test_set_has_no_effect(numbers):
     assert (frame["adjusted_p_value"] >= frame["p_value"]).all()
     assert (frame["p_value"] > 0).all()
     assert set(frame["over"]) == {"seeds"}
-    assert (frame["n"] == 32).all()
+    assert (frame["n"] == 4).all()
+    assert (frame["trials"] == 32).all()
 
 
 def test_each_effect_is_drawn_with_its_interval(numbers):

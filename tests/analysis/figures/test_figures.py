@@ -47,7 +47,7 @@ def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_pat
     written = figures.write_all(study, tmp_path, data=images)
 
     assert [figure.name for figure in written] == full_names(study)
-    assert set(reasons(written)) == {"sweeps", "pareto_front", "optuna_plots"}
+    assert set(reasons(written)) == {"invariance_map", "sweeps", "pareto_front", "optuna_plots"}
     for figure in written:
         assert all(path.stat().st_size > 1000 for path in figure.paths.values()), figure.name
         assert len(pd.read_csv(figure.data_path)), figure.name
@@ -71,7 +71,15 @@ def test_one_trial_is_enough_for_most(study, images, tmp_path, monkeypatch):
     monkeypatch.setattr(figures.saving, "FORMATS", {})  # which pictures there are; how they look, the study's show
     written = figures.write_all(study.where(model="vae", stn="none"), tmp_path, data=images)
 
-    assert set(reasons(written)) == {"stn_gain", "effects", "sweeps", "stn_images", "pareto_front", "optuna_plots"}
+    assert set(reasons(written)) == {
+        "invariance_map",
+        "stn_gain",
+        "effects",
+        "sweeps",
+        "stn_images",
+        "pareto_front",
+        "optuna_plots",
+    }
     assert len(written) == 11
 
 

@@ -36,7 +36,7 @@ def test_pairs_are_lines_and_the_mean_gain_is_written(tmp_path):
     axes = drawn.figure.axes
 
     assert [len(ax.lines) for ax in axes] == [4] * 4
-    assert [text.get_text() for text in axes[1].texts] == ["+10.0 points", "+10.0 points"]
+    assert [text.get_text() for text in axes[1].texts] == ["+10.0 ± 0.0 points"] * 2
     assert "8 pairs of trained models" in drawn.caption
     assert drawn.alt.endswith("on the augmented test set +10.0 points in the mean.")
 

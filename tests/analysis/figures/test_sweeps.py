@@ -54,7 +54,7 @@ def test_each_model_is_a_series_over_the_numbers_that_the_probe_reads(sizes):
 
     assert found == {"VAE": [2, 10, 100], "categorical VAE": [10, 100]}
     assert (frame["n"] == 3).all()
-    assert set(frame["over"]) == {"seeds"}
+    assert set(frame["over"]) == {"seeds and test images"}
 
 
 def test_means_are_over_seeds(sizes):
@@ -200,4 +200,24 @@ def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
     ax = drawn.figure.axes[3]
     assert ax.lines[0].get_ydata().tolist() == pytest.approx([-30, -1])
     assert ax.get_ylim() == (-sweeps.DIFFERENCE_POINTS, sweeps.DIFFERENCE_POINTS)
-    assert "in quadrature" in drawn.caption
+    assert "Below, their difference near 0." in drawn.caption
+
+
+def test_the_difference_of_seeds_is_theirs_seed_by_seed(tmp_path):
+    """What a seed brings to both models cancels: the interval is narrower than either's."""
+
+    def figures(config, _):
+        accuracy = 0.7 + 0.02 * config.seed + 0.01 * (config.model == "vae") * (1 + 0.1 * config.seed)
+        return {"base_accuracy": accuracy, "augmented_accuracy": accuracy}
+
+    study = study_of(tmp_path, SIZES, figures)
+    frame = sweeps.numbers(study, sweeps.LATENT_SIZE)
+    gaps = sweeps.differences(study, sweeps.LATENT_SIZE, frame, ["VAE", "categorical VAE"])
+    assert gaps["x"].tolist() == [10, 10, 100, 100]
+    assert gaps["n"].tolist() == [3] * 4
+    assert gaps["mean"].tolist() == pytest.approx([-1.1] * 4)
+    widest = 100 * (frame["high"] - frame["low"]).max()
+    assert (gaps["high"] - gaps["low"]).max() < widest / 4
+    (drawn,) = sweeps.drawn(Sources(study))
+    dots = [line for line in drawn.figure.axes[3].lines if line.get_markersize() == style.SEED_MARK["markersize"]]
+    assert [len(line.get_ydata()) for line in dots] == [3, 3]

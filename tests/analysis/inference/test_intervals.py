@@ -94,7 +94,7 @@ def test_cell_summaries_say_what_the_interval_is_over(tmp_path: Path) -> None:
     frame = cell_summaries(trials(tmp_path, configs), by=["train_dataset", "model", "stn", "latent_dim"])
     assert len(frame) == 18
     many, single = frame[frame["n"] == 3], frame[frame["n"] == 1]
-    assert set(many["over"]) == {"seeds"}
+    assert set(many["over"]) == {"seeds and test images"}
     assert single["over"].tolist() == ["test images", "test images"]
     assert (frame["low"] < frame["mean"]).all()
     assert single["sd"].isna().all()

@@ -38,7 +38,7 @@ def test_means_and_intervals_are_those_of_the_seeds(sizes):
     row = table.frame[(table.frame["model"] == "vae") & (table.frame["encoding_dim"] == 10)].iloc[0]
     assert row["augmented_accuracy"] == pytest.approx(0.8, abs=1e-3)
     assert row["augmented_accuracy_low"] < row["augmented_accuracy"] < row["augmented_accuracy_high"]
-    assert "0.80" in table.table.text()
+    assert "80.0 ± 0.8" in table.table.text()
     for text in (table.table.text(), table.table.markdown(), table.table.latex()):
         assert "latent size" in text
 

@@ -85,7 +85,35 @@ def test_verdicts_say_what_they_rest_on(study):
     assert len(shown) < len(made.frame)
     assert not shown["adjusted p"].isin(["0.000"]).any()
     stn = shown[shown["claim"].str.startswith("The pretrained STN")].iloc[0]
-    assert (stn["paper"], stn["holds"], stn["claimed"]) == ("-3.03", "no", "-2 to 2")
+    assert (stn["paper"], stn["claimed"]) == ("-3.03, does not", "-2 to 2")
+    assert "This study has no controls" in made.table.text()
+
+
+def test_verdicts_stand_beside_the_controls_and_what_another_probe_says(tmp_path):
+    pixels = TrialConfig(model="pixels")
+
+    def figures(config, draw):
+        if config == pixels:
+            return {"base_accuracy": 0.83, "augmented_accuracy": 0.69}
+        gain = 0.1 * (config.stn == "pretrained")
+        return planted(config, draw) | {"augmented_accuracy_fit_base": 0.5 + gain + draw.gauss(0, 0.001)}
+
+    made = tables.verdicts(analysis.load(write_study(tmp_path, [*grid(seeds=3), pixels], figures)))
+    stn = made.frame.set_index("claim").loc["stn_has_no_pronounced_effect"]
+    assert stn["effect"] == pytest.approx(3, abs=1)
+    assert stn["effect_base_probe"] == pytest.approx(10, abs=0.2)
+    assert stn["low_base_probe"] < 10 < stn["high_base_probe"]
+    (_, shown, _), (heading, controls, _) = made.table.blocks
+    assert f"{stn['effect_base_probe']:+.2f}" in shown["base probe"].tolist()
+    assert heading.startswith("Accuracy (%) of controls")
+    assert controls["base test set", "ours"].tolist() == ["83.0 ± 0.7"]
+
+
+def test_on_other_images_the_papers_numbers_are_no_part_of_a_verdict(tmp_path):
+    made = tables.verdicts(analysis.load(write_study(tmp_path, grid(seeds=3, dataset="kmnist"), planted)))
+    assert "paper" not in made.table.blocks[0][1]
+    assert made.frame["holds_in_paper"].isna().all()
+    assert "The paper's own numbers" not in " ".join(made.frame["sentence"])
 
 
 def test_table_1_has_intervals_and_controls(tmp_path):
@@ -99,13 +127,12 @@ def test_table_1_has_intervals_and_controls(tmp_path):
         )
 
     made = tables.paper(analysis.load(write_study(tmp_path, [*grid(), *controls], figures)))
-    shown = rows(made, "Accuracy of controls")
+    shown = rows(made, "Accuracy (%) of controls")
     assert shown.index.tolist() == ["raw pixels", "PCA, 10 latents", "PCA, 100 latents"]
-    assert shown["base test set", "ours"].tolist() == ["0.5500"] * 3
-    assert shown["base test set", "95 %"].tolist() == ["0.5402–0.5597"] * 3
+    assert shown["base test set", "ours"].tolist() == ["55.0 ± 1.0"] * 3
     assert len(made.frame) == 8
     accuracy, _, loss = (frame for _, frame, _ in made.table.blocks)
-    assert accuracy["augmented test set", "95 %"].notna().all()
-    assert ("augmented test set", "95 %") not in loss  # one seed says nothing of a loss
+    assert accuracy["augmented test set", "ours"].str.contains(" ± ").all()
+    assert not loss["augmented test set", "ours"].str.contains("±").any()  # one seed says nothing of a loss
     assert "not of this table" not in made.table.text()
     assert pd.notna(made.frame["over"]).all()

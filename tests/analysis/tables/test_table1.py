@@ -1,7 +1,6 @@
 """Table 1: which trials count, and how it is shown."""
 
-import csv
-import io
+import dataclasses
 import re
 from pathlib import Path
 
@@ -9,11 +8,13 @@ import pandas as pd
 import pytest
 
 import analysis
-from analysis.frames.recipe import recipe_of
+from analysis.frames.recipe import Recipe, recipe_of
+from analysis.inference import at_most
 from analysis.paper import TABLE_1, paper_frame
-from analysis.tables.table1 import paper_table, table1, table1_csv, table1_latex, table1_markdown, table1_text
+from analysis.tables.table1 import paper_table, table1
 from tests.analysis.synthetic import Figures, grid, record, trials, write_record, write_study
 from tivae.config import TrialConfig
+from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
 
 # As printed in the paper: experiment, base and augmented accuracy, base and augmented test loss.
 PRINTED = """
@@ -58,9 +59,12 @@ def test_a_cell_is_the_mean_over_its_seeds(tmp_path: Path) -> None:
     assert row["base_accuracy"] == pytest.approx(0.72, abs=1e-12)
     assert row["base_accuracy_sd"] == pytest.approx(0.02, abs=1e-12)
     assert row["base_accuracy_difference"] == pytest.approx(0.72 - 0.779, abs=1e-12)
-    # Student's t with 2 degrees of freedom: 4.3027 standard errors.
-    assert row["base_accuracy_high"] - row["base_accuracy"] == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-6)
-    assert row["over"] == "seeds"
+    # Without predictions images count as if all seeds got the same right.
+    interval = at_most(list(values.values()), 10_000).interval()
+    assert row["base_accuracy_high"] == pytest.approx(interval.high, abs=1e-12)
+    # Of losses Student's t with 2 degrees of freedom: 4.3027 standard errors.
+    assert row["base_loss_high"] - row["base_loss"] == pytest.approx(4.302653 * 0.02 / 3**0.5, rel=1e-6)
+    assert row["over"] == "seeds and test images"
 
 
 def test_one_seed_has_an_interval_over_test_images_of_accuracies_only(tmp_path: Path) -> None:
@@ -83,8 +87,8 @@ def test_unfinished_cells_are_missing_and_keep_the_papers_figures(tmp_path: Path
     assert frame["seeds"].tolist() == [1, 1, 1, 0, 0, 0, 0, 0]
     assert frame["augmented_loss"].isna().tolist() == [False] * 3 + [True] * 5
     assert frame["augmented_loss_paper"].tolist() == [cell.augmented_loss for cell in TABLE_1]
-    text = table1_text(study)
-    assert re.search(r"4 +augmented +categorical VAE +yes +- +- +0\.8510 +- +- +0\.7504 +-", text)
+    text = paper_table(study).text()
+    assert re.search(r"augmented +categorical VAE +yes +- +- +85\.1 +- +75\.0", text)
     assert f"Failed trials: 1 ({grid()[3].key}: out of memory)." in text
 
 
@@ -99,14 +103,16 @@ def test_other_settings_never_enter_a_cell(tmp_path: Path, other: dict[str, floa
     assert frame["seeds"].tolist() == [1] * 8
     assert frame["base_accuracy"].tolist() == [0.7] * 8
     (name, value), *_ = other.items()
-    assert f"Finished trials that are not of this table: 8 ({name} {value})." in table1_text(analysis.load(results))
+    assert (
+        f"Finished trials that are not of this table: 8 ({name} {value})." in paper_table(analysis.load(results)).text()
+    )
 
 
 def test_settings_that_all_trials_share_count_and_are_named(tmp_path: Path) -> None:
     quick = {"train_images": 2000, "epochs": 2, "stn_epochs": 1, "categories": 5, "hidden_widths": (8, 16)}
     study = analysis.load(write_study(tmp_path, grid(**quick), constant(0.4)))
     assert table1(study)["base_accuracy"].tolist() == [0.4] * 8
-    text = table1_text(study)
+    text = paper_table(study).text()
     expected = (
         "These trials differ from the paper's recipe: train_images 2000 (paper: all), categories 5 (paper: 10), "
         "hidden_widths 8-16 (paper: 32-64-128), epochs 2 (paper: 20), stn_epochs 1 (paper: 20)."
@@ -117,7 +123,7 @@ def test_settings_that_all_trials_share_count_and_are_named(tmp_path: Path) -> N
 def test_a_study_of_the_papers_recipe_names_no_difference(tmp_path: Path) -> None:
     study = analysis.load(write_study(tmp_path, grid(seeds=2)))
     assert recipe_of(study.trials).is_papers
-    assert "differ" not in table1_text(study)
+    assert "differ" not in paper_table(study).text()
 
 
 def test_a_setting_of_half_the_trials_is_a_factor_and_not_a_setting(tmp_path: Path) -> None:
@@ -125,14 +131,14 @@ def test_a_setting_of_half_the_trials_is_a_factor_and_not_a_setting(tmp_path: Pa
     results = write_study(tmp_path, [*grid(epochs=5), *grid(epochs=7)], constant(0.4))
     frame = table1(analysis.load(results))
     assert frame["seeds"].tolist() == [0] * 8
-    assert "16 (epochs 5, 7)" in table1_text(analysis.load(results))
+    assert "16 (epochs 5, 7)" in paper_table(analysis.load(results)).text()
 
 
 def test_a_setting_only_one_model_has_may_be_shared(tmp_path: Path) -> None:
     results = write_study(tmp_path, grid(temperature=1.0), constant(0.4))
     study = analysis.load(results)
     assert table1(study)["seeds"].tolist() == [1] * 8
-    assert "temperature 1.0 (paper: 0.5)" in table1_text(study)
+    assert "temperature 1.0 (paper: 0.5)" in paper_table(study).text()
 
 
 def test_all_images_is_a_value_and_not_a_missing_setting(tmp_path: Path) -> None:
@@ -149,7 +155,7 @@ def test_models_of_a_later_version_do_no_harm(tmp_path: Path) -> None:
     write_record(results, written)
     study = analysis.load(results)
     assert table1(study)["seeds"].tolist() == [1] * 8
-    assert "1 (train_dataset base; model autoencoder; stn none)" in table1_text(study)
+    assert "1 (train_dataset base; model autoencoder; stn none)" in paper_table(study).text()
 
 
 def test_a_seed_that_occurs_twice_is_refused(tmp_path: Path) -> None:
@@ -165,18 +171,35 @@ def test_a_frame_without_the_columns_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_text_fits_a_wide_terminal(tmp_path: Path, seeds: int) -> None:
-    text = table1_text(analysis.load(write_study(tmp_path, grid(seeds=seeds))))
+    text = paper_table(analysis.load(write_study(tmp_path, grid(seeds=seeds)))).text()
     assert max(len(line) for line in text.splitlines()) <= 110
     assert text.endswith("\n")
 
 
-def test_all_formats_hold_the_same_figures(tmp_path: Path) -> None:
+def test_all_formats_hold_the_same_figures_in_percent(tmp_path: Path) -> None:
     study = analysis.load(write_study(tmp_path, grid(), constant(0.71234)))
-    for shown in (table1_text(study), table1_markdown(study), table1_latex(study)):
-        assert shown.count("0.7123") == 32
-        assert shown.count("13.0395") == 1
+    table = paper_table(study)
+    for shown, plus_minus in ((table.text(), "±"), (table.markdown(), "±"), (table.latex(), r"$\pm$")):
+        assert shown.count(f"71.2 {plus_minus} 0.9") == 16
+        assert shown.count("0.712") == 16  # losses of one seed
+        assert shown.count("13.04") == 1
         assert shown.count("categorical VAE") == 8
-    rows = list(csv.DictReader(io.StringIO(table1_csv(study))))
-    assert [float(row["base_accuracy"]) for row in rows] == [0.71234] * 8
-    assert [float(row["augmented_loss_paper"]) for row in rows] == [cell.augmented_loss for cell in TABLE_1]
-    assert paper_table(study).label == "tab:paper"
+    assert table.label == "tab:paper"
+
+
+def test_on_other_images_there_is_nothing_of_the_paper(tmp_path: Path) -> None:
+    study = analysis.load(write_study(tmp_path, grid(dataset="kmnist"), constant(0.7)))
+    frame, table = table1(study), paper_table(study)
+    assert frame["seeds"].tolist() == [1] * 8
+    assert frame[[f"{name}_paper" for name in METRICS]].isna().all(axis=None)
+    text = " ".join(table.text().split())
+    assert text.startswith("The cells of the paper's Table 1 on Kuzushiji-MNIST;")
+    assert "These trials differ from the paper's recipe: data set Kuzushiji-MNIST (paper: Fashion-MNIST)." in text
+    assert not [name for _, block, _ in table.blocks for name in block if "paper" in name]
+
+
+def test_a_data_set_of_ones_own_is_named_and_its_facts_are_not_shown() -> None:
+    images = dataclasses.replace(FASHION_MNIST, name="mine@12345678", title="mine@12345678", sha256="12345678")
+    recipe = Recipe({"dataset": images.name, "dataset_facts": images.facts(), "epochs": 5})
+    told = "data set mine@12345678 (paper: Fashion-MNIST), epochs 5 (paper: 20)"
+    assert recipe.differences() == told

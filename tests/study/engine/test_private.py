@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from study.engine import private
+from tests.waiting import HANG_SECONDS
 
 # A session as a run starts one, on one CPU; it ends with its input.
 SCRIPT = """
@@ -40,7 +41,7 @@ def session(tmp_path_factory):
     with subprocess.Popen([sys.executable, "-c", SCRIPT], text=True, env=environment, **pipes) as process:
         try:
             yield process, json.loads(process.stdout.readline()), Path(environment["HOME"])
-            process.communicate("", timeout=60)
+            process.communicate("", timeout=HANG_SECONDS)
         finally:
             process.kill()
 
@@ -105,7 +106,9 @@ def _asks(session, **environment):
     command = [sys.executable, "-m", "ray.scripts.scripts", "health-check", "--address", session[1]["address"]]
     # Without this it would look for the session at the machine's outer address.
     home = {"HOME": str(session[2]), "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
-    return subprocess.run(command, capture_output=True, text=True, env=os.environ | home | environment, timeout=120)
+    return subprocess.run(
+        command, capture_output=True, text=True, env=os.environ | home | environment, timeout=HANG_SECONDS
+    )
 
 
 def test_a_client_with_the_token_is_let_in(session):

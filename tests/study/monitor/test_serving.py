@@ -10,6 +10,7 @@ import pytest
 from study.monitor import serving
 from study.monitor.serving import LivePage
 from tests.analysis.synthetic import grid, record, write_record, write_study
+from tests.waiting import HANG_SECONDS
 from tivae.config import TrialConfig
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -30,7 +31,7 @@ def ask(tmp_path):
     thread.start()
 
     def ask(path, host=f"127.0.0.1:{running.server_port}", method="GET"):
-        connection = http.client.HTTPConnection(*running.server_address, timeout=30)
+        connection = http.client.HTTPConnection(*running.server_address, timeout=HANG_SECONDS)
         connection.request(method, path, headers={"Host": host})
         answer = connection.getresponse()
         text = answer.read().decode()
@@ -110,7 +111,7 @@ def test_a_browser_shows_what_has_ended_since(tmp_path):
     with driver.sync_playwright() as started:
         browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         page = browser.new_page()
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(1000 * HANG_SECONDS)
         wrong, asked = [], []
         page.on("pageerror", lambda error: wrong.append(str(error)))
         page.on("request", lambda request: asked.append(request.url))
@@ -121,7 +122,7 @@ def test_a_browser_shows_what_has_ended_since(tmp_path):
         )
         driver.expect(page.locator("#progress")).to_contain_text("base vae <b>10</b>: epoch 5 of 20")
         write_study(results, grid()[3:5])
-        driver.expect(page.locator("#count")).to_have_text("5 of 5 trials", timeout=30_000)
+        driver.expect(page.locator("#count")).to_have_text("5 of 5 trials", timeout=1000 * HANG_SECONDS)
         driver.expect(page.locator("#in-short")).to_contain_text("5 trials: 5 finished")
         browser.close()
     running.shutdown()

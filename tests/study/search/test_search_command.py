@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import optuna
@@ -13,6 +12,7 @@ from optuna.trial import TrialState
 
 import analysis
 from analysis.frames.search import JOURNAL
+from tests.waiting import HANG_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -45,13 +45,11 @@ def searched(tmp_path_factory):
     command = [sys.executable, "-m", "study.run", str(path), "--results-dir", str(folder), "--no-report"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=ROOT)
     study = folder / "space"
-    deadline = time.monotonic() + 200
-    while not _finished(study) and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
+    until(lambda: _finished(study), lambda: process.poll() is not None)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     before = _finished(study)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, cwd=ROOT)
     return study, before, done
 
 

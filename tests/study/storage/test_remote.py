@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from analysis.inference import looks
 from study.storage import remote as storages
 from study.storage.mirror import Mirror
 from study.storage.remote import Storage, StorageError, of_study
@@ -166,6 +167,19 @@ def test_the_mirror_brings_what_has_changed_and_nothing_twice(remote, tmp_path, 
     Mirror(remote, mine).bring_all()
     assert brought == [TRIAL], "a trial without a record is not finished, and stays where it is"
     assert _content(mine / TRIAL)["record.json"] == "finished"
+
+
+def test_the_looks_of_a_study_are_those_of_the_storage_on_every_machine(remote, tmp_path):
+    mine, theirs = tmp_path / "mine", tmp_path / "theirs"
+    mine.mkdir()
+    looks.write(mine, looks.planned(10))
+    Mirror(remote, mine).send_looks()
+    Mirror(remote, theirs).bring_all()
+    assert looks.read({"": theirs}) == looks.planned(10)
+    here = Mirror(of_study(None, mine), mine)
+    here.send_looks()
+    here.bring_all()
+    assert looks.read({"": mine}) == looks.planned(10)
 
 
 def test_what_was_begun_without_the_storage_continues_with_it(remote, tmp_path):

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.waiting import HANG_SECONDS
 from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
 from tivae.data.image_set import DataError, File, Source, UnavailableError
 from tivae.data.loading import cache_folder, load
@@ -385,7 +386,7 @@ class TestProcesses:
         pair = [processes.Process(target=_load_beside_another, args=arguments) for _ in range(2)]
         for process in pair:
             process.start()
-        said = sorted(results.get(timeout=60)[0] for _ in range(3))
+        said = sorted(results.get(timeout=HANG_SECONDS)[0] for _ in range(3))
         for process in pair:
             process.join()
         assert said == ["cache", "downloaded", "fake"]
@@ -397,7 +398,7 @@ class TestProcesses:
         arguments = (os.environ["XDG_CACHE_HOME"], downloading)
         fetcher = processes.Process(target=_download_for_ever, args=arguments)
         fetcher.start()
-        assert downloading.wait(timeout=60)
+        assert downloading.wait(timeout=HANG_SECONDS)
         fetcher.kill()
         fetcher.join()
         assert len(list(empty_cache.glob("fetching-*"))) == 1

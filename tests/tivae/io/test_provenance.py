@@ -11,6 +11,7 @@ import sklearn
 import torch
 import torchvision
 
+from tests.waiting import HANG_SECONDS
 from tivae.io import provenance
 from tivae.io.provenance import Stopwatch, describe
 
@@ -19,7 +20,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 def git(*arguments):
     command = ["git", "-C", str(REPOSITORY), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=False)
     return done.stdout.strip() if done.returncode == 0 else None
 
 

@@ -50,7 +50,7 @@ def is_resolved(dataset: str, facts: str | None) -> bool:
 
 
 def resolved(dataset: str) -> tuple[str, str | None]:
-    """What a config keeps of a `dataset` that is given: the name, and facts where it is in no catalogue.
+    """The form in which a config keeps a `dataset`: its name, and facts if it is in no catalogue.
 
     That may be `package.module:Name`, an `ImageSet` in a module of one's own, or the path of images, see
     `tivae.data.own_images`: the name is then that of the object, module or path with eight digits of a digest of its

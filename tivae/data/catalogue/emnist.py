@@ -19,7 +19,7 @@ _MEMBERS = tuple(
 
 
 def _read(contents: Mapping[str, bytes]) -> Arrays:
-    """Of the one archive of all splits; its images lie on their side, x before y."""
+    """The balanced split from the archive of all splits, whose images are transposed."""
     (archive,) = contents.values()
     try:
         with zipfile.ZipFile(io.BytesIO(archive)) as members:

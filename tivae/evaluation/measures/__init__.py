@@ -53,7 +53,7 @@ def chosen(measures: str) -> dict[str, Measure]:
 
 
 def wanted_of(config: TrialConfig, measures: str) -> dict[str, Measure]:
-    """Those of `chosen(measures)` that a trial of `config` has: some are of an STN."""
+    """The measures of `chosen(measures)` that apply to `config`: some need an STN."""
     return {name: entry for name, entry in chosen(measures).items() if config.has_front or not entry.needs_stn}
 
 

@@ -27,7 +27,7 @@ from tivae.metric import Metric
 )
 @torch.no_grad()
 def measured(subject: Subject) -> dict[str, float]:
-    """What the STN leaves of random warps of the augmentation."""
+    """The residual of random warps of the augmentation after the STN."""
     stn, parameters = subject.front, next(subject.random_warps())
     assert stn is not None
     size = subject.config.images.size
