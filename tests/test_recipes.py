@@ -90,12 +90,16 @@ def test_the_encoder_is_measured(recipes, tmp_path, monkeypatch):
     assert trials["rotation_accuracy_area"].item() > 0.3
 
 
-@pytest.mark.parametrize("name", [*registry.MODELS, *registry.PROBES, *registry.MEASURES])
+REGISTRIES = (registry.MODELS, registry.PROBES, registry.MEASURES, registry.FRONTS)
+
+
+@pytest.mark.parametrize("name", [name for registered in REGISTRIES for name in registered])
 def test_every_entry_declares_what_the_rest_needs(name):
-    entry = next(each[name] for each in (registry.MODELS, registry.PROBES, registry.MEASURES) if name in each.names)
+    entry = next(each[name] for each in REGISTRIES if name in each.names)
     assert entry.__doc__
     if name in registry.MODELS.names:
         assert entry.label
+        # Some learn from the warps of what they see.
         assert TrialConfig(model=name, train_dataset="augmented").probe_features == entry.feature_names[0]
     if name in registry.PROBES.names:
         assert entry.label

@@ -34,7 +34,8 @@ class Assessment:
     this claim; NaN with one seed. favour: whether the evidence points to the claim. correction: by how much the level
     of an interval that says the same as p is divided. confirmatory: whether all seeds were trained after the claim.
     base_probe: the estimate of `decisive` of a probe that was fitted on base images alone, where it is known; it has no
-    part in p. missing: why there is no test; "" where there is one.
+    part in p. latest: of a study that was judged as it grew, that of the last look, where this one is of the most
+    decisive. missing: why there is no test; "" where there is one.
     """
 
     recipe: Recipe
@@ -45,6 +46,7 @@ class Assessment:
     correction: int = 1
     confirmatory: bool = False
     base_probe: Estimate | None = None
+    latest: Assessment | None = None
     missing: str = ""
 
 
@@ -156,8 +158,15 @@ def assess(claim: Claim, trials: Trials, looks: Looks | None = None) -> Assessme
         found.append(_decide(claim, contrasts, estimates, recipe, confirmatory, divided))
     # The first look that says as much as any: a decision stands, whatever further seeds say.
     best = min(found, key=lambda one: math.inf if math.isnan(one.p_value) else one.p_value)
-    used = seeds[: best.estimate.seeds] if best.estimate is not None else []
-    return dataclasses.replace(best, base_probe=_of_base_probe(best.decisive, trials, cells, used))
+    best, latest = (_with_base_probe(one, trials, cells, seeds) for one in (best, found[-1]))
+    return dataclasses.replace(best, latest=latest)
+
+
+def _with_base_probe(
+    found: Assessment, trials: Trials, cells: Mapping[Cell, CellTrials], seeds: Sequence[int]
+) -> Assessment:
+    used = seeds[: found.estimate.seeds] if found.estimate is not None else []
+    return dataclasses.replace(found, base_probe=_of_base_probe(found.decisive, trials, cells, used))
 
 
 def _of_base_probe(

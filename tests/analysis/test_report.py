@@ -12,7 +12,7 @@ from analysis.report import explore, write
 from analysis.report.__main__ import EXIT_BAD_INPUT, main
 from tests.analysis.frames.test_search import write_search
 from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
-from tivae.config import TrialConfig
+from tivae.config import RECIPE, TrialConfig
 from tivae.io import checkpoint
 
 VOID = {"meta", "img", "br", "hr", "input", "link", "source"}
@@ -162,7 +162,7 @@ def test_a_study_half_done_says_so(tmp_path):
     running = TrialConfig(seed=5)
     rows = record(running)["epochs"][:2]
     folder = results / "trials" / running.key
-    checkpoint.save(folder / "checkpoint.pt", {"key": running.key, "rows": rows})
+    checkpoint.save(folder / "checkpoint.pt", {"key": running.key, "rows": rows, "recipe": RECIPE})
     text = read(write(results, figures=False))
     assert "The study has not ended" in text
     assert "1 running" in text

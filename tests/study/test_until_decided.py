@@ -89,6 +89,18 @@ def test_cells_whose_claims_are_decided_get_no_more_seeds(tmp_path, monkeypatch)
     assert more == {("vae", "none", "augmented", 100), ("categorical_vae", "none", "augmented", 10)}
 
 
+def test_what_is_undecided_is_told_of_all_seeds_and_what_is_decided_of_the_look_that_decided(tmp_path):
+    plan = until_decided.planned(tmp_path, 5)
+    study = analysis.load(write_study(tmp_path, grid(seeds=5), figures))
+    found = {row.claim: row for row in analysis.inference.verdicts.judge(study, looks=plan) if row.n}
+    undecided = [row for row in found.values() if row.verdict == "undecided"]
+    assert undecided
+    assert {row.n for row in undecided} == {5}
+    decided = found["categorical_beats_vae_on_augmented"]
+    assert decided.verdict == "supported"
+    assert decided.low > 0
+
+
 def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
     until_decided.planned(tmp_path, 10)
     write_study(tmp_path, grid(seeds=3), figures)
