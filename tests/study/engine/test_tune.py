@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from study.engine.tune import Watchers, _Events, _forget_statistics, _reason, _save_nothing
+from study.engine.tune import _forget_statistics, _reason, _save_nothing
 
 RAISED = """Failure # 1 (occurred at 2026-01-01_00-00-00)
 ray::ImplicitFunc.train() (pid=1, ip=10.0.0.1)
