@@ -84,9 +84,20 @@ def _check_replaceable(folder: Path, results: Path) -> None:
         about = None
     if not isinstance(about, dict) or "command" not in about:
         raise ValueError(f"{folder} is there and no copy that publish has written; give a folder that is not there yet")
-    others = sorted(path.name for path in folder.iterdir() if path.name not in {ABOUT, *_PARTS})
+    others = sorted(_unknown(folder))
     if others:
         raise ValueError(f"{folder} holds {others[0]}, which publish has not written; move it away first")
+
+
+def _unknown(folder: Path) -> set[str]:
+    """What lies in a copy and is not of it, by the list that it has of its files; an older one has none."""
+    others = {path.name for path in folder.iterdir() if path.name not in {ABOUT, *_PARTS}}
+    try:
+        listed = crate.files_of(files.read(folder / crate.NAME).decode())
+    except (OSError, ValueError):
+        return others
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return others | (there - listed - {crate.NAME})
 
 
 def _size(folder: Path) -> int:
@@ -135,6 +146,7 @@ def _copy_trial(trial: Trial, folder: Path) -> dict[str, Any]:
     labels: dict[str, Any] = {}
     record = trial.record
     record.pop("digest", None)
+    record["config"] = stn_records.without_place(record["config"])
     sealed_json.write(folder / "record.json", record | {"provenance": record["provenance"] | {"host": ""}})
     with contextlib.suppress(FileNotFoundError):
         whole = packed.unpacked(checkpoint.load(trial.folder / "predictions.pt"), trial.results)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -47,7 +48,7 @@ def _card(study: Study, trials: pd.DataFrame) -> str:
         f"# {title}\n\n{_what_it_is(first)}\n",
         f"## How it was chosen\n\n{_how_chosen(metric, len(cells), len(best))}\n",
         f"## Results\n\n{_results(best)}",
-        f"## Use\n\n{_USE}\n\n    {reproduce.command(config_of(first))}\n",
+        f"## Use\n\n{_USE}\n\n    {_command(first)}\n",
         f"## Computed with\n\n{_computed_with(best)}\n",
         f"## Settings\n\n{_all_settings(first)}",
     ]
@@ -59,6 +60,11 @@ _USE = (
     "others; nothing is known of other images, and nothing of it may decide about people. The weights are not "
     "published: this trains the first seed's again, and `tivae.load` reads them from the trial's folder."
 )
+
+
+def _command(first: pd.Series) -> str:
+    """What trains it again; own images are named by their file, as a copy does not say where they lay."""
+    return re.sub(r"dataset=/([^/ ]+)(?= |$)", r"dataset=\1", reproduce.command(config_of(first)))
 
 
 def _settings(trials: pd.DataFrame) -> list[str]:

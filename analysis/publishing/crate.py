@@ -54,6 +54,14 @@ def of(study: Study, command: str, paths: Iterable[Path]) -> str:
     return json.dumps({"@context": f"{_SPECIFICATION}/context", "@graph": graph}, indent=1, ensure_ascii=False) + "\n"
 
 
+def files_of(text: str) -> set[str]:
+    """The paths of the files that such a text lists. Raises `ValueError` if it is none."""
+    try:
+        return {str(entity["@id"]) for entity in json.loads(text)["@graph"] if entity["@type"] == "File"}
+    except (KeyError, TypeError) as problem:
+        raise ValueError(f"it is no {NAME}") from problem
+
+
 def _descriptor() -> dict[str, Any]:
     return {
         "@id": NAME,

@@ -30,10 +30,19 @@ def seconds_of_stns(study: Study) -> dict[str, float]:
 
 
 def copy(study: Study, folder: Path) -> None:
-    """Writes each record to `folder`/stns/KEY, without the name of the machine."""
+    """Writes each record to `folder`/stns/KEY, without the name of the machine and the place of images."""
     for key, record in of(study):
         record.pop("digest", None)
         origin = record["provenance"] | {"host": ""}
-        sealed_json.write(
-            folder / FOLDER / key / "record.json", json.loads(json.dumps(record)) | {"provenance": origin}
-        )
+        content = record | {"config": without_place(record["config"]), "provenance": origin}
+        sealed_json.write(folder / FOLDER / key / "record.json", content)
+
+
+def without_place(config: dict[str, Any]) -> dict[str, Any]:
+    """A config whose own images are named by their file, which says nothing of where it lay; keys stay as they are."""
+    facts = json.loads(config.get("dataset_facts") or "{}")
+    origin = str(facts.get("origin", "")) if isinstance(facts, dict) else ""
+    if not origin.startswith("/"):
+        return config
+    named = json.dumps(facts | {"origin": f"/{Path(origin).name}"}, sort_keys=True, separators=(",", ":"))
+    return config | {"dataset_facts": named}

@@ -60,9 +60,7 @@ def test_it_says_how_the_study_was_made(results, published):
 
 
 def test_publishing_again_replaces_the_copy(results, published):
-    (published / "tables" / "old").write_text("")
     publish.publish(results, "again", [], published)
-    assert not (published / "tables" / "old").exists()
     assert json.loads((published / "about.json").read_text())["command"] == "again"
     assert [path.name for path in published.parent.iterdir()] == ["tiny"]
 
@@ -106,10 +104,11 @@ def test_a_folder_that_no_publish_has_written_is_left_as_it_is(results, tmp_path
     assert _content(tmp_path) == before
 
 
-def test_a_copy_with_something_of_the_users_in_it_is_left_as_it_is(results, published):
-    (published / "notes.txt").write_text("mine")
+@pytest.mark.parametrize("place", ["notes.txt", "tables/mine.csv", "trials/notes.txt"])
+def test_a_copy_with_something_of_the_users_in_it_is_left_as_it_is(results, published, place):
+    (published / place).write_text("mine")
     before = _content(published)
-    with pytest.raises(ValueError, match=r"holds notes\.txt, which publish has not written; move it away"):
+    with pytest.raises(ValueError, match=rf"holds {place}, which publish has not written; move it away"):
         publish.publish(results, "x", [], published)
     assert _content(published) == before
 

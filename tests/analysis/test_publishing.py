@@ -14,13 +14,14 @@ import yaml
 from PIL import Image
 
 import analysis
-from analysis import publish
+from analysis import publish, verify
 from analysis.publishing import cards, checklists, citation, cost, crate, test_set
 from tests.small import small
 from tests.waiting import HANG_SECONDS
 from tivae import stages
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
+from tivae.data.loading import load as load_images
 from tivae.io import checkpoint, packed
 
 GRID = publish.FOLDER / "paper_grid"
@@ -255,6 +256,23 @@ def test_a_test_set_of_unknown_licence_or_in_the_place_of_something_else_is_refu
     assert publish.main([str(results), "--command", "x", "--output", str(tmp_path / "tiny"), "--test-set"]) == 2
     assert "no data set that publish has written; move it away first" in capsys.readouterr().err
     assert (tmp_path / test_set.FOLDER / "thesis.tex").read_text() == "years of work"
+
+
+def test_of_own_images_the_file_is_named_and_not_where_it_lay(host, tmp_path, capsys):
+    private = tmp_path / "home" / "somebody"
+    private.mkdir(parents=True)
+    images = {"train_images": host.train_images[:200], "train_labels": host.train_labels[:200]}
+    images |= {"test_images": host.test_images[:100], "test_labels": host.test_labels[:100]}
+    np.savez(private / "cells.npz", **images)
+    config = small(dataset=str(private / "cells.npz"), epochs=1, stn="pretrained", stn_epochs=1)
+    own = load_images(config.images)
+    stages.run_trial(config, own, "cpu", tmp_path / "results" / "tiny", measures="none")
+    made = publish.publish(tmp_path / "results" / "tiny", "uv run", [], tmp_path / "tiny")
+    assert not [path for path in made.rglob("*") if path.is_file() and b"somebody" in path.read_bytes()]
+    assert "--set dataset=cells.npz" in (made / "model_cards" / "vae.md").read_text()
+    assert "dataset_facts" not in (made / "tables" / "table1.md").read_text()
+    assert verify.main([str(made), "--retrain", "1", "--data", str(private)]) == 0
+    assert "trained again\n" in capsys.readouterr().out
 
 
 _VALIDATE = """

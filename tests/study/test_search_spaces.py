@@ -2,9 +2,11 @@
 
 import itertools
 import re
+import runpy
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from study import command_line
@@ -189,9 +191,35 @@ def test_each_folder_entry_is_a_search_space() -> None:
     assert all(isinstance(path, Path) and path.suffix == ".yaml" for path in search_space.available())
 
 
-FOUND = Path(__file__).resolve().parents[2] / "analysis" / "published" / "README.md"
+ROOT = Path(__file__).resolve().parents[2]
+FOUND = ROOT / "analysis" / "published" / "README.md"
 
 
+@pytest.fixture
+def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """What the README's `digits.py` makes, in the working folder."""
+    blocks = re.findall(r"^```python\n(# digits\.py\n.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
+    (tmp_path / "digits.py").write_text(blocks[0])
+    monkeypatch.chdir(tmp_path)
+    runpy.run_path("digits.py")
+    return tmp_path / "digits.npz"
+
+
+def test_the_digits_of_the_readme_are_a_data_set_of_ten_classes_framed_as_mnist_is(digits: Path) -> None:
+    images = TrialConfig(dataset=str(digits)).images
+    assert (images.size, len(images.classes)) == (28, 10)
+    assert (images.train_images, images.test_images) == (1300, 497)
+    with np.load(digits) as content:
+        pixels = content["train_images"]
+    frame = pixels.copy()
+    frame[:, 4:-4, 4:-4] = 0
+    assert frame.max() == 0
+    assert pixels.max() == 255
+    # It is the same wherever it is made: its digest is part of each trial's key.
+    assert images.sha256 == TrialConfig(dataset="digits.npz").images.sha256
+
+
+@pytest.mark.usefixtures("digits")
 def test_the_commands_of_the_campaign_are_of_spaces_and_fields_that_there_are() -> None:
     section = FOUND.read_text().partition("## The campaign")[2].partition("\n## ")[0]
     commands = re.findall(r"^    uv run python -m study\.run (.*)$", section, re.M)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from study.engine.tune import _forget_statistics, _reason
+from study.engine.tune import _forget_statistics, _reason, _save_nothing
 
 RAISED = """Failure # 1 (occurred at 2026-01-01_00-00-00)
 ray::ImplicitFunc.train() (pid=1, ip=10.0.0.1)
@@ -43,3 +43,9 @@ def test_tunes_statistics_of_an_ended_trial_are_freed():
     trial = SimpleNamespace(metric_analysis={"loss": {"max": 1}}, metric_n_steps={"loss": {"5": 1}})
     _forget_statistics(trial)
     assert trial.metric_analysis == trial.metric_n_steps == {}
+
+
+def test_of_its_trials_tune_writes_nothing_but_the_file_that_it_looks_for(tmp_path):
+    path = tmp_path / "staging" / "experiment_state-now.json"
+    _save_nothing(SimpleNamespace(experiment_state_path=str(path)))
+    assert path.read_text() == "{}"
