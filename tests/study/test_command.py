@@ -164,7 +164,7 @@ def test_a_killed_worker_is_replaced_and_the_figures_are_those_of_the_trial_alon
 
 
 def _table(printed):
-    return printed[printed.index("Table 1.") : printed.index("Dataframes, records")]
+    return printed[printed.index("the paper's Table 1") : printed.index("Dataframes, records")]
 
 
 def _is_worker(process):
