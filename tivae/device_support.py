@@ -23,6 +23,12 @@ from tivae.training.stn_pretraining import StnTraining
 
 # The least that a config can be cut to.
 _IMAGES = 100
+# Small numbers for fields that add operations where they are set and not 0.
+_SMALL = {
+    **{"epochs": 1, "stn_epochs": 1, "latent_dim": 8, "categories": 3, "projector_width": 8, "decoder_width": 8},
+    **{"consistency_weight": 1.0, "reconstruction_weight": 1.0, "residual_blocks": 1, "orbit_warps": 2},
+    **{"view_brightness": 0.5, "view_noise": 0.5, "view_erasing": 0.5},
+}
 # Of a gradient's length. Rounding makes 1e-5 or so of it; a wrong formula moves it as far as it is long.
 GRADIENT_TOLERANCE = 0.05
 
@@ -83,8 +89,7 @@ def _smallest(config: TrialConfig) -> TrialConfig:
     kept = {item.name: getattr(config, item.name) for item in fields(config)}
     values: dict[str, Any] = {name: value for name, value in kept.items() if isinstance(value, str | bool)}
     values |= {"train_images": _IMAGES, "test_images": _IMAGES}
-    small = {"epochs": 1, "stn_epochs": 1, "latent_dim": 2, "categories": 3, "consistency_weight": 1.0}
-    values |= {name: value for name, value in small.items() if kept[name]}
+    values |= {name: value for name, value in _SMALL.items() if kept.get(name)}
     if config.validation_images is not None:
         values |= {"train_images": _IMAGES + 10, "validation_images": 10}
     if config.hidden_widths:

@@ -182,11 +182,10 @@ def test_flipped_predictions_are_reported(own):
 
 
 def test_a_trial_of_another_recipe_is_not_trained_again(own):
-    (trial,) = retraining.chosen(analysis.load(own), 1, 0)
-    path = trial.folder / "record.json"
-    record = json.loads(path.read_text()) | {"recipe": 1}
-    record.pop("digest")
-    path.write_text(json.dumps(record))
+    for path in own.glob("trials/*/record.json"):
+        record = json.loads(path.read_text()) | {"recipe": 1}
+        record.pop("digest")
+        path.write_text(json.dumps(record))
     with pytest.raises(ValueError, match="is of recipe 1, and this version trains recipe 2"):
         next(verify.retrained(own, 1, 0, "cpu", None))
 

@@ -72,6 +72,10 @@ def test_what_is_tried_has_the_names_and_switches_of_the_trial_and_is_small(name
     for field, value in config.to_dict().items():
         if isinstance(value, str):
             assert getattr(small, field) == value
+    switched_on = ("residual_blocks", "orbit_warps", "view_brightness", "view_noise", "view_erasing")
+    assert [bool(getattr(small, field)) for field in switched_on] == [
+        bool(getattr(config, field)) for field in switched_on
+    ]
     assert small.train_images <= 110
     assert (small.consistency_weight is None) == (config.consistency_weight is None)
 

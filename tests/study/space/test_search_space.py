@@ -287,7 +287,7 @@ def test_a_search_space_is_found_by_name_and_by_path_from_any_folder(
     ("name", "message"),
     [
         ("paper_gird", r"there is no search space `paper_gird`; did you mean `paper_grid`\? give one of .*example"),
-        ("zzz", "there is no search space `zzz`; give one of example, .*, or the path of a .yaml file"),
+        ("zzz", "there is no search space `zzz`; give one of .*example, .*, or the path of a .yaml file"),
         ("no/such/paper_grid.yml", "there is no search space `no/such/paper_grid.yml`; did you mean"),
         ("", "there is no search space ``"),
         (".", "there is no search space `.`"),
