@@ -53,7 +53,7 @@ def test_the_compiled_kernels_compute_what_the_networks_do_in_double_precision(t
         (45, {"stn": "pretrained", "stn_epochs": 1, "train_dataset": "augmented"}),
         (64, {"stn": "joint", "model": "categorical_vae", "categories": 3, "train_dataset": "augmented"}),
         (31, {"stn": "inverse"}),
-        (64, {"model": "pca", "latent_dim": 5}),
+        (31, {"model": "pca", "latent_dim": 5}),
         (31, {"model": "pixels"}),
     ],
 )
