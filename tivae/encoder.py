@@ -141,10 +141,6 @@ class Encoder(Control):
             )
         return given(self.config.standardisation.pixels(images)[:, None]).to(images.device)
 
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters
-
 
 # What this process was given, by name and digest.
 _known: dict[tuple[str, str], Given] = {}

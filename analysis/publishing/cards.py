@@ -10,6 +10,7 @@ import pandas as pd
 import yaml
 
 from analysis import formats, reproduce
+from analysis.frames.cells import VALIDATION, chosen_by
 from analysis.frames.columns import config_names
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label, file_name, model_name
@@ -19,7 +20,6 @@ from analysis.inference import summarise
 from tivae.registry import MODELS
 
 FOLDER = "model_cards"
-CHOSEN_BY = ("validation_augmented_accuracy", "augmented_accuracy")
 _METRICS = ("base_accuracy", "augmented_accuracy", "base_loss", "augmented_loss")
 
 
@@ -36,7 +36,7 @@ def of(study: Study) -> dict[Path, str]:
 
 
 def _card(study: Study, trials: pd.DataFrame) -> str:
-    metric = next(name for name in CHOSEN_BY if name in trials and trials[name].notna().all())
+    metric = chosen_by(trials)
     cells = dict(list(trials.groupby(_settings(trials), dropna=False, sort=False)))
     best = max(cells.values(), key=lambda cell: float(cell[metric].mean()))
     best = best.sort_values("seed")
@@ -104,7 +104,7 @@ def _what_it_is(first: pd.Series) -> str:
 def _how_chosen(metric: str, cells: int, seeds: int) -> str:
     told = (
         "held-out validation images, so that the test accuracies below are of images that had no part in the choice"
-        if metric == CHOSEN_BY[0]
+        if metric == VALIDATION
         else "the test images themselves, so that its accuracy below is on the high side"
     )
     return (

@@ -42,7 +42,6 @@ REFORMS = (
     ("7b, 7c", "Uncertainty and statistical tests", "uncertainty"),
 )
 REFORMS_LEFT = "1a to 1c (goals), the rest of 3 and 4 (how the data came about), 5b, 6b, 6c and 8 (external validity)"
-_LICENCES = {"fashion_mnist": "MIT", "mnist": "CC BY-SA 3.0", "kmnist": "CC BY-SA 4.0"}
 
 
 def of(study: Study, command: str) -> str:
@@ -90,7 +89,7 @@ def _of_data(finished: pd.DataFrame) -> dict[str, str]:
         f"{_used(finished, 'test_images', images.test_images)} test images, {len(images.classes)} classes"
         for images in sets.values()
     )
-    licences = "; ".join(f"{images.title}: {_LICENCES.get(name, 'see its source')}" for name, images in sets.items())
+    licences = "; ".join(f"{images.title}: {images.licence or 'see its source'}" for images in sets.values())
     return {
         "data": f"{named}; verified by the digests of its files ({', '.join(digests)}).",
         "sizes": f"{sizes}.",

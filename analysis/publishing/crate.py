@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from analysis.frames.study import Study
-from analysis.publishing.citation import ROOT, title
+from analysis.publishing.citation import software, title
 
 NAME = "ro-crate-metadata.json"
 _SPECIFICATION = "https://w3id.org/ro/crate/1.1"
@@ -32,7 +31,7 @@ _SAYS = {
 
 def of(study: Study, command: str, paths: Iterable[Path]) -> str:
     """The file's text. paths: of all other files of the copy, relative to it."""
-    software = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    cited = software()
     known = sorted(path.as_posix() for path in paths)
     times = pd.to_datetime(study.trials["finished_at"]).dropna()
     published = str(times.max().date()) if len(times) else "1970-01-01"
@@ -44,13 +43,13 @@ def of(study: Study, command: str, paths: Iterable[Path]) -> str:
         "datePublished": published,
         "license": {"@id": _LICENCE},
         "author": [{"@id": "#authors"}],
-        "keywords": software["keywords"],
+        "keywords": cited["keywords"],
         "citation": [{"@id": "#paper"}],
         "hasPart": [{"@id": path} for path in known],
         "mentions": [{"@id": "#run"}],
     }
     graph = [_descriptor(), root, *(_file(path) for path in known)]
-    graph += _context(software, command, times)
+    graph += _context(cited, command, times)
     return json.dumps({"@context": f"{_SPECIFICATION}/context", "@graph": graph}, indent=1, ensure_ascii=False) + "\n"
 
 

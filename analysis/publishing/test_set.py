@@ -13,6 +13,7 @@ import pandas as pd
 
 from analysis.publishing.citation import ROOT
 from tivae.config import TrialConfig
+from tivae.data import catalogue
 from tivae.data.datasets import TEST_SET_SEED, TrialData, test_warps
 from tivae.data.image_set import Images
 from tivae.io.files import replacing
@@ -30,7 +31,8 @@ COLUMNS = (
     ("shift_y_pixels", "sc:Float", "Shift downwards, after rotation and scale."),
     ("scale", "sc:Float", "Scale about the centre."),
 )
-_LICENCES = {"fashion_mnist": "https://spdx.org/licenses/MIT"}
+# Licences that allow it, with their addresses.
+_LICENCES = {"MIT": "https://spdx.org/licenses/MIT"}
 
 
 def write(config: TrialConfig, images: Images, folder: Path) -> None:
@@ -38,9 +40,10 @@ def write(config: TrialConfig, images: Images, folder: Path) -> None:
 
     Raises `ValueError` where the licence of the data set is not known to allow it.
     """
-    if config.dataset not in _LICENCES:
+    if config.images.licence not in _LICENCES:
+        allowed = (name for name, known in catalogue.known().items() if known.licence in _LICENCES)
         raise ValueError(
-            f"the augmented test set of {config.dataset} can't be published: only of {', '.join(_LICENCES)} is the "
+            f"the augmented test set of {config.dataset} can't be published: only of {', '.join(allowed)} is the "
             "licence known to allow it"
         )
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,7 +96,7 @@ def croissant(config: TrialConfig, table: bytes) -> dict[str, Any]:
         "conformsTo": "http://mlcommons.org/croissant/1.0",
         "name": f"{config.dataset}_augmented_test_set",
         "description": _description(config),
-        "license": _LICENCES[config.dataset],
+        "license": _LICENCES[config.images.licence],
         "version": "1.0.0",
         "datePublished": "2026-11-27",
         "creator": {"@type": "sc:Organization", "name": "The tivae authors"},

@@ -72,7 +72,7 @@ class ImageSet:
     size: height and width. classes: their names, by label. train_images, test_images: their numbers.
     files, sources, read: its files, where they are looked for, in this order, and how they are read.
     folder_name: the folder of torchvision that holds them. sha256: of images that are in no catalogue, a digest of the
-    content, and origin: the path of the images, or the `package.module:Name` of this object.
+    content, and origin: the path of the images, or the `package.module:Name` of this object. licence: "" if not known.
     """
 
     name: str
@@ -90,6 +90,7 @@ class ImageSet:
     download_megabytes: int = 0
     sha256: str = ""
     origin: str = ""
+    licence: str = ""
 
     def __post_init__(self) -> None:
         low, high = SIZES

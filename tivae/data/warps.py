@@ -87,8 +87,13 @@ def parameters(matrices: Tensor, size: int) -> WarpParameters:
 def shares_of_range(drawn: WarpParameters, config: TrialConfig) -> Tensor:
     """(N, 4): rotation, shift along x and y, and scale - 1, each over its range in `config`; 0 where that is 0."""
     values = (drawn.rotation_degrees, drawn.shift_x_pixels, drawn.shift_y_pixels, drawn.scale - 1)
-    ranges = (config.rotation_degrees, config.shift_pixels, config.shift_pixels, config.scale_range)
-    return torch.stack([value / most if most else value * 0 for value, most in zip(values, ranges, strict=True)], dim=1)
+    shares = (value / most if most else value * 0 for value, most in zip(values, ranges(config), strict=True))
+    return torch.stack(list(shares), dim=1)
+
+
+def ranges(config: TrialConfig) -> tuple[float, float, float, float]:
+    """The largest rotation, shift along x and y, and scale - 1, in the units of `WarpParameters`."""
+    return config.rotation_degrees, config.shift_pixels, config.shift_pixels, config.scale_range
 
 
 def warp(images: Tensor, matrices: Tensor, *, interpolation: str = "bilinear", fill: float = 0.0) -> Tensor:

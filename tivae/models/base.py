@@ -111,14 +111,17 @@ class Model(nn.Module, ABC):
     def encode(self, images: Tensor) -> Tensor:
         """The encoder's output, for an autoencoder the posterior's parameters."""
 
-    @abstractmethod
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:
+    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
         """Features (B, D) for a probe, from `encode`'s output; `name` is one of `feature_names`.
 
-        noise: what `sample` needs, as the model's `noise` draws it.
+        noise: what `sample` needs, as the model's `noise` draws it. A model with one name need not say more: its
+        features are that output itself.
 
         Raises `Unsupported` for features that the model does not have.
         """
+        self.check_feature(name)
+        assert len(self.feature_names) == 1, f"{type(self).__name__} has several features, and must tell them apart"
+        return parameters
 
     def noise(self, count: int, source: torch.Generator) -> Tensor:  # noqa: ARG002
         """Noise for `count` posterior samples, on the host."""

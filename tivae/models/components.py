@@ -66,7 +66,3 @@ class Components(Control):
     def encode(self, images: Tensor) -> Tensor:
         with precision.exact(images.device):
             return (self.description(images) - self.mean) @ self.directions.T
-
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters

@@ -69,10 +69,6 @@ class JointEmbedding(Trainable):
     def between(self, first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
         """The `step_terms`, of the projections (B, projector_width) of two views."""
 
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters
-
 
 def centred(projections: Tensor) -> Tensor:
     """Less their mean over the batch."""

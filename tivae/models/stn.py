@@ -101,7 +101,7 @@ class BoundedTransformer(LearntTransformer):
 
     def __init__(self, config: TrialConfig):
         super().__init__(config)
-        self.ranges = (config.rotation_degrees, config.shift_pixels, config.shift_pixels, config.scale_range)
+        self.ranges = warps.ranges(config)
 
     def estimates(self, images: Tensor) -> WarpParameters:
         """The warp that each image (B, 1, H, W) is taken to have undergone."""

@@ -33,4 +33,5 @@ FASHION_MNIST = ImageSet(
     ),
     folder_name="FashionMNIST",
     download_megabytes=31,
+    licence="MIT",
 )

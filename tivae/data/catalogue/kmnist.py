@@ -20,4 +20,5 @@ KMNIST = ImageSet(
     sources=(mirror("http://codh.rois.ac.jp/kmnist/dataset/kmnist/"),),
     folder_name="KMNIST",
     download_megabytes=21,
+    licence="CC BY-SA 4.0",
 )

@@ -23,4 +23,5 @@ MNIST = ImageSet(
     ),
     folder_name="MNIST",
     download_megabytes=12,
+    licence="CC BY-SA 3.0",
 )

@@ -70,7 +70,3 @@ class AEAE(Trainable):
         config = self.config
         errors: Tensor = terms["base_error"] + config.equivariance_weight * terms["equivariance_error"]
         return config.reconstruction_weight * errors
-
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters

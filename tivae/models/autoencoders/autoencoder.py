@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from torch import Tensor
-
 from tivae.config import TrialConfig
 from tivae.models.base import Trainable
 
@@ -22,7 +20,3 @@ class DeterministicAutoencoder(Trainable):
     @classmethod
     def unused(cls, config: TrialConfig) -> Collection[str]:  # noqa: ARG003
         return ("kl_weight",)
-
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters

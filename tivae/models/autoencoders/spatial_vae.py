@@ -76,7 +76,7 @@ class CoordinateDecoder(nn.Module):
     def __init__(self, config: Any):
         super().__init__()
         self.size, self.latent_dim = config.images.size, config.latent_dim
-        self.ranges = (config.rotation_degrees, config.shift_pixels, config.shift_pixels, config.scale_range)
+        self.ranges = warps.ranges(config)
         width = config.decoder_width
         self.of_place, self.of_content = nn.Linear(2, width, bias=False), nn.Linear(config.latent_dim, width)
         layers: list[nn.Module] = [nn.Tanh(), nn.Linear(width, width), nn.Tanh(), nn.Linear(width, 1)]

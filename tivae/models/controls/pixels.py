@@ -26,7 +26,3 @@ class Pixels(Control):
 
     def encode(self, images: Tensor) -> Tensor:
         return images.flatten(1)
-
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters

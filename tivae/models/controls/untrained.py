@@ -31,7 +31,3 @@ class Untrained(Control):
 
     def encode(self, images: Tensor) -> Tensor:
         return self.posterior(self.encoder(images))[:, : self.config.latent_dim]
-
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters

@@ -46,7 +46,3 @@ class AET(Trainable):
 
     def step_total(self, terms: Mapping[str, Tensor]) -> Tensor:
         return terms["warp_error"]
-
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters

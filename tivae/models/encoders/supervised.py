@@ -40,7 +40,3 @@ class Supervised(Trainable):
 
     def step_total(self, terms: Mapping[str, Tensor]) -> Tensor:
         return terms["cross_entropy"]
-
-    def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:  # noqa: ARG002
-        self.check_feature(name)
-        return parameters
