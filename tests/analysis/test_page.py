@@ -127,17 +127,22 @@ def test_a_range_on_an_axis_keeps_its_trials_in_the_table(grid_page, show):
     assert max(shown) < 100
 
 
-def test_a_click_shows_a_trial_with_its_command(grid_page, show):
-    page = show(grid_page)
-    row = page.locator(ROWS).nth(2)
+def open_row(page, number):
+    """Clicks on a row of the trial table until its trial is shown: (its key, the trial's panel)."""
+    row, trial = page.locator(ROWS).nth(number), page.locator("#trial")
     key = row.locator('.tabulator-cell[tabulator-field="key"]').inner_text()
-    trial = page.locator("#trial")
     # A click is lost if the table is laid out anew between the button's way down and up.
     for _ in range(3):
         row.click()
         with contextlib.suppress(AssertionError):
             driver.expect(trial.locator("h3")).to_contain_text(key)
             break
+    return key, trial
+
+
+def test_a_click_shows_a_trial_with_its_command(grid_page, show):
+    page = show(grid_page)
+    key, trial = open_row(page, 2)
     assert key in trial.locator("h3").inner_text()
     assert f"--name {key}" in trial.locator("#command").inner_text()
     assert trial.locator("#curves canvas").count() == 1
@@ -171,7 +176,7 @@ def test_a_trial_is_opened_with_the_keyboard_and_by_its_address(grid_page, show)
 
 def test_the_command_is_copied(grid_page, show):
     page = show(grid_page, permissions=["clipboard-read", "clipboard-write"])
-    page.locator(ROWS).first.click()
+    open_row(page, 0)
     page.locator("#copy").click()
     driver.expect(page.locator("#copy")).to_have_text("Copied")
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("#command").inner_text()
