@@ -78,7 +78,7 @@ class Trial:
             raise ValueError(f"{self.folder / 'encodings.pt'} does not hold {test_set} encodings") from problem
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
-        """Accuracy against angle, shift and scale: per kind of warp its `values` and `accuracy`.
+        """Accuracy against angle, shift and scale: of each warp its `values` and `accuracy`.
 
         {} where the trial did not measure them. Raises `ValueError` where the file is damaged.
         """
@@ -86,7 +86,7 @@ class Trial:
         try:
             curves = json.loads(files.read(path))["curves"]
             return {
-                kind: {name: list(curve[name]) for name in ("values", "accuracy")} for kind, curve in curves.items()
+                warp: {name: list(curve[name]) for name in ("values", "accuracy")} for warp, curve in curves.items()
             }
         except FileNotFoundError:
             return {}
@@ -120,7 +120,7 @@ def config_of(row: Mapping[str, Any] | pd.Series) -> TrialConfig:
 
     Raises `ValueError` where the row's config is missing, or is none that this version knows.
     """
-    # Loaded, where they may be, their own fields are known.
+    # Models and probes declare fields of the config: they are imported, where that is allowed.
     for registry in (MODELS, PROBES):
         registry.get(row.get(registry.field))
     values = {name: row[name] for name in known_fields() if name in row and not pd.isna(row[name])}
@@ -128,8 +128,5 @@ def config_of(row: Mapping[str, Any] | pd.Series) -> TrialConfig:
         raise ValueError(f"trial {row.get('key', '')} has no config: its record is damaged or not written yet")
     if "hidden_widths" in values:
         values["hidden_widths"] = tuple(int(width) for width in str(values["hidden_widths"]).split("-"))
-    return TrialConfig.from_dict({name: _plain(value) for name, value in values.items()})
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in values.items()}
+    return TrialConfig.from_dict(plain)

@@ -96,7 +96,7 @@ def _in_paper(row: Judgement) -> str | None:
 
 
 def paper(study: Study) -> StudyTable:
-    """Table 1 of the paper with our figures, intervals and differences, and the controls."""
+    """Table 1 of the paper with our results, intervals and differences, and the controls."""
     frame = table1(study)
     if frame["base_accuracy"].isna().all():
         raise NotSupported("no trial of the paper's table has finished")
