@@ -113,7 +113,8 @@ def effects(study: Study) -> StudyTable:
                 "effect": [
                     effects_figure.effect_label(*pair) for pair in zip(part["term"], part["contrast"], strict=True)
                 ],
-                "points": [f"{value:+.2f}" for value in part["effect"]],
+                # Means of counts often lie half-way between two hundredths: rounded alike however they are summed.
+                "points": [f"{value:+.2f}" for value in part["effect"].round(9)],
                 "95 % interval": [_interval(*pair) for pair in zip(part["low"], part["high"], strict=True)],
             }
         )
