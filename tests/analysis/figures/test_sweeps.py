@@ -27,8 +27,8 @@ def by_size(config, draw):
     return {"base_accuracy": accuracy, "augmented_accuracy": accuracy - 0.1}
 
 
-def study_of(results, configs, figures=by_size):
-    return analysis.load(synthetic.write_study(results, configs, figures))
+def study_of(results, configs, metrics=by_size):
+    return analysis.load(synthetic.write_study(results, configs, metrics))
 
 
 def with_control(study, model, latent_dim, accuracy):
@@ -192,10 +192,10 @@ def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
     ]
     accuracies = dict(zip([config.key for config in configs], (0.5, 0.7, 0.2, 0.69), strict=True))
 
-    def figures(config, _):
+    def metrics(config, _):
         return {"base_accuracy": accuracies[config.key], "augmented_accuracy": accuracies[config.key]}
 
-    study = analysis.load(synthetic.write_study(tmp_path, configs, figures))
+    study = analysis.load(synthetic.write_study(tmp_path, configs, metrics))
     (drawn,) = sweeps.drawn(Sources(study))
     ax = drawn.figure.axes[3]
     assert ax.lines[0].get_ydata().tolist() == pytest.approx([-30, -1])
@@ -206,11 +206,11 @@ def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
 def test_the_difference_of_seeds_is_theirs_seed_by_seed(tmp_path):
     """What a seed brings to both models cancels: the interval is narrower than either's."""
 
-    def figures(config, _):
+    def metrics(config, _):
         accuracy = 0.7 + 0.02 * config.seed + 0.01 * (config.model == "vae") * (1 + 0.1 * config.seed)
         return {"base_accuracy": accuracy, "augmented_accuracy": accuracy}
 
-    study = study_of(tmp_path, SIZES, figures)
+    study = study_of(tmp_path, SIZES, metrics)
     frame = sweep_points.numbers(study, LATENT_SIZE)
     gaps = sweep_points.differences(study, LATENT_SIZE, frame, ["VAE", "categorical VAE"])
     assert gaps["x"].tolist() == [10, 10, 100, 100]
