@@ -72,7 +72,7 @@ def _controls(study: Study) -> list[tuple[str, str]]:
 
 
 def _is_of_all_papers_images(study: Study) -> bool:
-    settings = recipe_of(study.trials).settings
+    settings = recipe_of(study.trials, study.seedless).settings
     return not {"dataset", "train_images", "test_images"} & set(settings)
 
 
