@@ -160,12 +160,12 @@ def _most_seeds(options: RunOptions) -> int:
 def _until_decided(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions, console: Console) -> int:
     from study import until_decided
 
-    looks = until_decided.planned(place.study, _most_seeds(options))
-    Mirror(place.storage, place.study).send_looks()
+    schedule = until_decided.planned(place.study, _most_seeds(options))
+    Mirror(place.storage, place.study).send_schedule()
     without_report = dataclasses.replace(options, report=False)
     show = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     code = until_decided.run(
-        trials, place.study, looks, lambda some: _study(some, place, without_report, console), show
+        trials, place.study, schedule, lambda some: _study(some, place, without_report, console), show
     )
     if options.report:
         _write_report(place.study, console)
@@ -284,7 +284,7 @@ def _write_report(study: Path, console: Console) -> None:
     try:
         # Shown in a terminal alone.
         with console.status("") as status:
-            page = report.write(study, told=lambda name: status.update(name.replace("_", " ")))
+            page = report.write(study, log=lambda name: status.update(name.replace("_", " ")))
     # The study's results are all written by now: a report that fails must not make them look lost.
     except Exception as error:
         print(

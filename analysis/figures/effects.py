@@ -5,12 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.drawing import representatives, style
-from analysis.figures.drawing.captions import described
+from analysis.figures.drawing.captions import counted, described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, collapsed, encoding_dim
@@ -26,7 +25,7 @@ HIGHEST_ORDER = 3
 # Of a part of a study; with fewer cells nothing is crossed.
 FEWEST_CELLS = 4
 # Effects that a figure's alternative text names.
-MOST_TOLD = 5
+MOST_NAMED = 5
 MEAN = " − mean"
 # Fields that mean the same for both models only in this form.
 COMPARABLE = {"latent_dim": "encoding_dim", "categories": "encoding_dim", "kl_weight": "beta"}
@@ -89,7 +88,9 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     if not designs:
         raise NotSupported(problems[-1] if problems else "no four cells cross two factors")
     design = max(designs, key=lambda found: found.cells)
-    return design, "; ".join(filter(None, [_part(design, trials, factors), _collapsed_note(int(broken.sum()))]))
+    count = int(broken.sum())
+    note = f"{counted(count, 'collapsed trial')} left out, as the collapse diagnostics say" if count else ""
+    return design, "; ".join(filter(None, [_part(design, trials, factors), note]))
 
 
 def _at_default(trials: pd.DataFrame, seedless: Seedless) -> pd.DataFrame:
@@ -115,34 +116,21 @@ def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:
     return text + (f"; left out, not crossed with all others: {'; '.join(left_out)}" if left_out else "")
 
 
-def _collapsed_note(count: int) -> str:
-    if not count:
-        return ""
-    return f"{count} collapsed {'trial' if count == 1 else 'trials'} left out, as the collapse diagnostics say"
-
-
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     """A line per effect: its value with its interval on both test sets; zero marked, orders of effects apart."""
     names = frame.drop_duplicates(["term", "contrast"]).reset_index(drop=True)
     place = {(row["term"], row["contrast"]): number for number, row in names.iterrows()}
     ax.axvline(0, color=style.BLACK, linewidth=0.8, zorder=0)
     for test_set, part in frame.groupby("test_set", sort=False):
-        look = style.TEST_SET_LOOKS[str(test_set)]
+        mark = style.TEST_SET_MARKS[str(test_set)]
         shift = -0.15 if test_set == "base" else 0.15
         y = [place[pair] + shift for pair in zip(part["term"], part["contrast"], strict=True)]
-        bars = np.abs(part[["low", "high"]].to_numpy().T - part["effect"].to_numpy())
+        bars = style.whiskers(part["effect"], part["low"], part["high"])
         name = TEST_SET_NAMES[str(test_set)]
-        ax.errorbar(part["effect"], y, xerr=np.nan_to_num(bars), label=name, capsize=2.5, **look.points())
-    for number in range(1, len(names)):
-        is_new_order = names["order"][number] != names["order"][number - 1]
-        colour, width = (style.GREY, 0.8) if is_new_order else ("#DDDDDD", 0.5)
-        ax.axhline(number - 0.5, color=colour, linewidth=width, zorder=0)
+        ax.errorbar(part["effect"], y, xerr=bars, label=name, capsize=2.5, **mark.points())
     labels = [effect_label(row["term"], row["contrast"]) for _, row in names.iterrows()]
-    ax.set_yticks(range(len(names)), labels)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
+    style.label_rows(ax, labels, list(names["order"]))
     ax.set_xlabel("Effect on the accuracy (percentage points)")
-    ax.grid(axis="x")
     return ax
 
 
@@ -178,8 +166,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     count, everything = (len(part.drop_duplicates(["term", "contrast"])) for part in (shown, frame))
     figure = style.new_figure(0.3 * count + 0.85)
     ax = draw(figure.add_subplot(), shown)
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    style.legend_above(figure, [ax])
     selected = f" The main effects and the largest interactions, {count} of {everything}." if count < everything else ""
     caption = (
         "Effects of the factors on the accuracy with 95 % intervals: of two levels the second minus the first, "
@@ -192,9 +179,9 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
 
 
 def _alt(frame: pd.DataFrame) -> str:
-    """The main effects on augmented images, the largest first, and which of them are told from zero."""
+    """The main effects on augmented images, the largest first, with their intervals."""
     main = frame[(frame["order"] == 1) & (frame["test_set"] == "augmented")]
-    main = main.sort_values("effect", key=lambda values: -values.abs(), kind="stable").head(MOST_TOLD)
+    main = main.sort_values("effect", key=lambda values: -values.abs(), kind="stable").head(MOST_NAMED)
     parts = [
         f"{effect_label(row['term'], row['contrast'])} {row['effect']:+.1f} points "
         f"({row['low']:+.1f} to {row['high']:+.1f})"

@@ -81,7 +81,7 @@ class Trial:
             raise ValueError(f"{self.folder / 'encodings.pt'} does not hold {test_set} encodings") from problem
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
-        """Accuracy against angle, shift and scale: per kind of warp its `values` and `accuracy`.
+        """Accuracy against angle, shift and scale: of each warp its `values` and `accuracy`.
 
         {} where the trial did not measure them. Raises `ValueError` where the file is damaged.
         """
@@ -89,7 +89,7 @@ class Trial:
         try:
             curves = json.loads(files.read(path))["curves"]
             return {
-                kind: {name: list(curve[name]) for name in ("values", "accuracy")} for kind, curve in curves.items()
+                warp: {name: list(curve[name]) for name in ("values", "accuracy")} for warp, curve in curves.items()
             }
         except FileNotFoundError:
             return {}
@@ -133,7 +133,7 @@ def config_of(row: pd.Series) -> TrialConfig:
 
     Raises `ValueError` where the row's config is missing, or is none that this version knows.
     """
-    # Loaded, where they may be, their own fields are known.
+    # Models and probes declare fields of the config: they are imported, where that is allowed.
     for registry in (MODELS, PROBES):
         registry.get(row.get(registry.field))
     names = [name for name in known_fields() if name in row and name != "seed"]

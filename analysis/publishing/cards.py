@@ -51,7 +51,7 @@ def _card(study: Study, trials: pd.DataFrame) -> str:
         f"## Results\n\n{_results(best)}",
         f"## Use\n\n{_USE}\n\n    {_command(config)}\n",
         f"## Computed with\n\n{_computed_with(best)}\n",
-        f"## Settings\n\n{_all_settings(config)}",
+        f"## Settings\n\n{_settings_table(config)}",
     ]
     return "\n".join(parts)
 
@@ -103,14 +103,14 @@ def _what_it_is(first: pd.Series) -> str:
 
 
 def _how_chosen(metric: str, cells: int, seeds: int) -> str:
-    told = (
+    chosen_on = (
         "held-out validation images, so that the test accuracies below are of images that had no part in the choice"
         if metric == VALIDATION
         else "the test images themselves, so that its accuracy below is on the high side"
     )
     return (
         f"It has the highest `{metric}`, the mean over its seeds ({seeds}), of the {cells} cells of its sort in the "
-        f"study: by {told}."
+        f"study: by {chosen_on}."
     )
 
 
@@ -134,7 +134,7 @@ def _computed_with(best: pd.DataFrame) -> str:
     return "\n".join(f"- {line}" for line in sorted(lines)) + f"\n- {hours:.1f} hours for {len(best)} seeds."
 
 
-def _all_settings(config: TrialConfig) -> str:
+def _settings_table(config: TrialConfig) -> str:
     values = {name: value for name, value in config.to_dict().items() if value is not None and name != "dataset_facts"}
     frame = pd.DataFrame({"field": list(values), "value": [str(value) for value in values.values()]})
     return formats.markdown(frame)

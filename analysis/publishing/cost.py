@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
@@ -108,8 +107,3 @@ def _totals(trials: pd.DataFrame) -> dict[str, float]:
         "hours": readouts + shared + stns["stn"].sum(),
         "hours_alone": readouts + trained["training"].sum() + behind["stn"].sum(),
     }
-
-
-def folder_studies(folder: Path) -> list[Path]:
-    """The published copies in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if (path / "trials").is_dir() and (path / "about.json").is_file())

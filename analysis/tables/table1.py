@@ -1,4 +1,4 @@
-"""Table 1 of the paper with our figures beside it."""
+"""Table 1 of the paper with our results beside it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _WORDS = [("", "trained on"), ("", "model"), ("", "STN"), ("", "control")]
 
 
 def table1(study: Study) -> pd.DataFrame:
-    """A row per cell of the paper's table, in its order; cells without a finished trial hold only the paper's figures.
+    """A row per cell of the paper's table, in its order; cells without a finished trial hold only the paper's values.
 
     Columns: experiment, train_dataset, model, stn, `seeds` (their number), and for each of base_accuracy,
     augmented_accuracy, base_loss, augmented_loss: its mean over seeds, `_sd`, `_low` and `_high` (95 % interval),
-    `_paper` and `_difference`. `over` says what the intervals of the accuracies are over: "seeds and test images",
+    `_paper` and `_difference`. `over`: what the intervals of the accuracies are over: "seeds and test images",
     "seeds" where predictions are missing, "test images" where there is one seed.
 
     Only trials in the paper's recipe count, never others of the same cell, such as other latent sizes. Where all
@@ -46,9 +46,8 @@ def paper_table(
 ) -> Table:
     """The table ready to print, `.text()`, `.markdown()` or `.latex()`: accuracies in %, and losses.
 
-    Controls, where the study has any, stand below the accuracies. The notes say what one must know beside the numbers:
-    what the intervals are over, settings unlike the paper's, trials left out, failures. Trials on other images than the
-    paper's stand alone.
+    Controls, where the study has any, stand below the accuracies. The notes give what the intervals are over, settings
+    unlike the paper's, trials left out, and failures. Trials on other images than the paper's are shown without it.
     """
     recipe = recipe_of(study.trials, study.seedless)
     frame = _frame(study, recipe)
@@ -75,7 +74,8 @@ def controls_frame(study: Study) -> pd.DataFrame:
         own = trials[[other == config for other in configs]]
         same_model = [other for other in found if other.model == config.model]
         varied = [name for name in config_names(trials) if len({getattr(other, name) for other in same_model}) > 1]
-        row: dict[str, Any] = {"control": _control_label(own.iloc[0], varied), "n": len(own)}
+        label = cell_label(own.iloc[0], list(dict.fromkeys(["latent_dim", *varied])))
+        row: dict[str, Any] = {"control": label, "n": len(own)}
         for metric in ("base_accuracy", "augmented_accuracy"):
             summary = _summary(own, metric, scores)
             if summary is not None:
@@ -83,10 +83,6 @@ def controls_frame(study: Study) -> pd.DataFrame:
                 row |= {metric: summary.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _control_label(row: pd.Series, varied: Sequence[str]) -> str:
-    return cell_label(row, list(dict.fromkeys(["latent_dim", *varied])))
 
 
 def control_texts(frame: pd.DataFrame, test_sets: Sequence[str] = TEST_SETS) -> pd.DataFrame:
@@ -131,8 +127,10 @@ def _summary(trials: pd.DataFrame, metric: str, scores: Correctness) -> Summary 
     return summary_of(values, metric, trials, scores=scores) if len(values) else None
 
 
-def _texts(frame: pd.DataFrame, kind: str, test_sets: Sequence[str], model_names: Mapping[str, str]) -> pd.DataFrame:
-    """The table's part of one kind of metric as texts, under headings of the test sets."""
+def _texts(
+    frame: pd.DataFrame, quantity: str, test_sets: Sequence[str], model_names: Mapping[str, str]
+) -> pd.DataFrame:
+    """The table's accuracies or losses (`quantity`) as texts, grouped by test set."""
     columns: dict[tuple[str, str], Sequence[str | None]] = {
         ("", "trained on"): frame["train_dataset"].tolist(),
         ("", "model"): frame["model"].map(model_names).tolist(),
@@ -140,7 +138,7 @@ def _texts(frame: pd.DataFrame, kind: str, test_sets: Sequence[str], model_names
         ("", "n"): [str(seeds) if seeds else None for seeds in frame["seeds"]],
     }
     for test_set in test_sets:
-        name, group = f"{test_set}_{kind}", f"{test_set} test set"
+        name, group = f"{test_set}_{quantity}", f"{test_set} test set"
         columns[group, "ours"] = _ours(frame, name)
         if frame[f"{name}_paper"].notna().any():
             columns[group, "paper"] = [_number(value, name) for value in frame[f"{name}_paper"]]

@@ -44,7 +44,7 @@ def show(browser):
         page.asked, page.wrong = [], []
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("pageerror", lambda error: page.wrong.append(str(error)))
-        page.on("console", lambda told: page.wrong.append(told.text) if told.type == "error" else None)
+        page.on("console", lambda message: page.wrong.append(message.text) if message.type == "error" else None)
         page.goto(path.as_uri() + anchor)
         page.wait_for_selector("body[data-ready]")
         return page

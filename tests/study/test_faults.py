@@ -104,7 +104,7 @@ def test_a_trial_that_hangs_is_ended_tried_again_and_recorded_with_its_reason(st
 
 
 def test_trials_killed_for_memory_are_tried_again_and_recorded_with_that_reason(undisturbed, study):
-    # Of the machine's memory more is used than Ray is told to allow.
+    # Of the machine's memory more is used than Ray is set to allow.
     short = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "100"}
     printed = study.run("--set", "stn=none", "--set", "model=vae", code=1, tracebacks=True, **short)
     assert printed.count("it continues from its last epoch") == 3
@@ -135,10 +135,10 @@ def test_two_runs_of_one_study_at_once(undisturbed, study):
         wait(lambda: study.epochs_done(), first)
         printed = study.run(code=2)
         assert f"error: {study.folder} is being filled by process {first.pid}" in printed
-        told, _ = first.communicate(timeout=HANG_SECONDS)
+        output, _ = first.communicate(timeout=HANG_SECONDS)
     finally:
         first.kill()
-    assert first.returncode == 0, told
+    assert first.returncode == 0, output
     assert study.figures() == undisturbed.figures()
 
 

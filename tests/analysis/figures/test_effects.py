@@ -63,9 +63,9 @@ def test_each_effect_is_drawn_with_its_interval(numbers):
     assert len(labels) == 7
     points, _, bars = ax.containers[0]
     own = frame[frame["test_set"] == "base"]
-    assert points.get_xdata() == pytest.approx(own["effect"].to_numpy())
+    assert points.get_xdata().astype(float) == pytest.approx(own["effect"].to_numpy(dtype=float))
     ends = [segment[:, 0] for segment in bars[0].get_segments()]
-    assert ends == pytest.approx(own[["low", "high"]].to_numpy())
+    assert ends == pytest.approx(own[["low", "high"]].to_numpy(dtype=float))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""How well each reading of what the paper leaves unsaid gives the figures of its Table 1."""
+"""How closely each interpretation of what the paper leaves open reproduces its Table 1."""
 
 from __future__ import annotations
 
@@ -27,24 +27,24 @@ STATED = (
     *("latent_dim", "categories", "kl_weight", "epochs", "learning_rate", "stn_epochs", "stn_learning_rate", "probe"),
     *("reconstruction_target", "consistency_weight", "consistency_form", "alignment_weight"),
 )
-UNSAID = tuple(name for name in FIELD_NAMES if name not in STATED)
+OPEN = tuple(name for name in FIELD_NAMES if name not in STATED)
 OURS = "the default recipe"
 
-Reading = Mapping[str, Any]
+Interpretation = Mapping[str, Any]
 
 
-def readings(study: Study) -> StudyTable:
-    """A row per reading: a set of values of the fields in `UNSAID` that differ from the default recipe.
+def interpretations(study: Study) -> StudyTable:
+    """A row per interpretation: a set of values of the fields in `OPEN` that differ from the default recipe.
 
-    Columns: `reading`; `cells` of the paper that have it, and `n`, their fewest seeds; the mean distance of ours from
-    the paper's figures, over the cells of the VAE without an STN (`plain_vae_*`), which every reading has, and over all
-    eight (`all_*`, missing where a reading lacks one): `accuracy_error` in points of accuracy, `loss_error` in % of the
-    paper's loss; and `accuracies_closer`, `accuracies_farther`, `losses_closer`, `losses_farther`: how many of the 16
-    figures of either kind are closer to the paper's than those of the default recipe, accuracies by more than half the
-    95 % interval over test images.
+    Columns: `reading` (its name); `cells` of the paper that have it, and `n`, their fewest seeds; the mean distance of
+    ours from the paper's values, over the cells of the VAE without an STN (`plain_vae_*`), which every interpretation
+    has, and over all eight (`all_*`, missing where one lacks): `accuracy_error` in points of accuracy, `loss_error` in
+    % of the paper's loss; and `accuracies_closer`, `accuracies_farther`, `losses_closer`, `losses_farther`: how many
+    of the 16 accuracies or losses are closer to the paper's than those of the default recipe, accuracies by more than
+    half the 95 % interval over test images.
 
-    Raises `NotSupported` where there are not two readings of both cells of the VAE without an STN, or the images are
-    others than the paper's.
+    Raises `NotSupported` where there are not two interpretations of both cells of the VAE without an STN, or the images
+    are others than the paper's.
     """
     trials = study.finished
     settings = recipe_of(trials, study.seedless).settings
@@ -52,80 +52,82 @@ def readings(study: Study) -> StudyTable:
     if not Recipe(shared).is_on_papers_images:
         raise NotSupported("its images are others than the paper's")
     known = [study.seedless[key] for key in trials["key"] if key in study.seedless]
-    found = [_found(trials, study.seedless, shared, reading) for reading in _readings(known)]
+    found = [_row(trials, study.seedless, shared, interpretation) for interpretation in _interpretations(known)]
     found = [row for row in found if pd.notna(row["plain_vae_loss_error"])]
     if len(found) < 2:
-        raise NotSupported("there are not two readings of the cells of the VAE without an STN")
-    ours = next((row["figures"] for row in found if row["reading"] == OURS), None)
-    rows = [row | _closer(row.pop("figures"), ours, is_of_probe=row.pop("is_of_probe")) for row in found]
+        raise NotSupported("there are not two interpretations of the cells of the VAE without an STN")
+    ours = next((row["means"] for row in found if row["reading"] == OURS), None)
+    rows = [row | _closer(row.pop("means"), ours, is_of_probe=row.pop("is_of_probe")) for row in found]
     frame = pd.DataFrame(rows).sort_values(
         ["cells", "all_accuracy_error", "plain_vae_loss_error"], ascending=[False, True, True], ignore_index=True
     )
+    # Its name in published copies.
     return StudyTable("readings", frame, _table(frame, shared))
 
 
-def _readings(configs: Sequence[TrialConfig]) -> list[Reading]:
-    """Every set of unsaid fields that some trial has, that of the default recipe first."""
+def _interpretations(configs: Sequence[TrialConfig]) -> list[Interpretation]:
+    """Every set of open fields that some trial has, that of the default recipe first."""
     known: dict[tuple[tuple[str, Any], ...], None] = {(): None}
     for config in dict.fromkeys(configs):
         if config.stn in ("none", "pretrained"):
             papers = like_papers(config)
-            pairs = ((name, getattr(config, name)) for name in UNSAID)
+            pairs = ((name, getattr(config, name)) for name in OPEN)
             known[tuple((name, value) for name, value in pairs if value != getattr(papers, name))] = None
-    return [dict(reading) for reading in known]
+    return [dict(interpretation) for interpretation in known]
 
 
-def _found(trials: pd.DataFrame, seedless: Seedless, shared: Reading, reading: Reading) -> dict[str, Any]:
-    """A row of the frame, with the reading's `figures` by cell of the paper, and whether only the probe is another."""
-    recipe = Recipe({**shared, **reading})
+def _row(
+    trials: pd.DataFrame, seedless: Seedless, shared: Interpretation, interpretation: Interpretation
+) -> dict[str, Any]:
+    """A row of the frame, with `means` by cell of the paper, and whether it concerns the probe alone."""
+    recipe = Recipe({**shared, **interpretation})
     own = {cell: recipe.trials_of(trials, cell.factors, seedless) for cell in TABLE_1}
-    figures = {cell: rows[list(MAIN_METRICS)].mean() for cell, rows in own.items() if len(rows)}
+    means = {cell: rows[list(MAIN_METRICS)].mean() for cell, rows in own.items() if len(rows)}
     row: dict[str, Any] = {
-        "reading": ", ".join(f"{setting_name(name)} {shown(value)}" for name, value in reading.items()) or OURS,
-        "cells": len(figures),
+        "reading": ", ".join(f"{setting_name(name)} {shown(value)}" for name, value in interpretation.items()) or OURS,
+        "cells": len(means),
         "n": min((len(rows) for rows in own.values() if len(rows)), default=0),
     }
     plain_vae = [cell for cell in TABLE_1 if cell.model == "vae" and cell.stn == "none"]
     for scope, cells in (("plain_vae", plain_vae), ("all", TABLE_1)):
-        whole = all(cell in figures for cell in cells)
-        for kind in _PLURALS:
-            errors = [error for cell in cells for error in _errors(cell, figures[cell], kind)] if whole else []
-            row[f"{scope}_{kind}_error"] = 100 * sum(errors) / len(errors) if errors else float("nan")
-    is_of_probe = bool(reading) and all(name.startswith("probe") for name in reading)
-    return row | {"figures": figures, "is_of_probe": is_of_probe}
+        whole = all(cell in means for cell in cells)
+        for quantity in _PLURALS:
+            errors = [error for cell in cells for error in _errors(cell, means[cell], quantity)] if whole else []
+            row[f"{scope}_{quantity}_error"] = 100 * sum(errors) / len(errors) if errors else float("nan")
+    is_of_probe = bool(interpretation) and all(name.startswith("probe") for name in interpretation)
+    return row | {"means": means, "is_of_probe": is_of_probe}
 
 
-def _errors(cell: PaperCell, figures: pd.Series, kind: str) -> list[float]:
-    """The distances from the paper's figures on both test sets: of accuracies, or of losses over the paper's."""
-    papers = {f"{test}_{kind}": getattr(cell, f"{test}_{kind}") for test in TEST_SETS}
-    scale = {name: 1.0 if kind == "accuracy" else value for name, value in papers.items()}
-    return [abs(float(figures[name]) - value) / scale[name] for name, value in papers.items()]
+def _errors(cell: PaperCell, means: pd.Series, quantity: str) -> list[float]:
+    """The distances from the paper on both test sets: of accuracies, or of losses relative to the paper's."""
+    papers = {f"{test}_{quantity}": getattr(cell, f"{test}_{quantity}") for test in TEST_SETS}
+    return [
+        abs(float(means[name]) - value) / (1.0 if quantity == "accuracy" else value) for name, value in papers.items()
+    ]
 
 
 def _closer(
-    figures: Mapping[PaperCell, pd.Series], ours: Mapping[PaperCell, pd.Series] | None, *, is_of_probe: bool
+    means: Mapping[PaperCell, pd.Series], ours: Mapping[PaperCell, pd.Series] | None, *, is_of_probe: bool
 ) -> dict[str, Any]:
     none: dict[str, Any] = dict.fromkeys(_COUNTS, None)
-    if ours is None or figures is ours or len(figures) < len(TABLE_1):
+    if ours is None or means is ours or len(means) < len(TABLE_1):
         return none
     # Another probe reads the same models, and leaves their losses as they are.
-    touched = {kind: plural for kind, plural in _PLURALS.items() if kind == "accuracy" or not is_of_probe}
+    touched = {name: plural for name, plural in _PLURALS.items() if name == "accuracy" or not is_of_probe}
     counts = {name: 0 for name in _COUNTS if name.startswith(tuple(touched.values()))}
-    for cell, (kind, plural) in itertools.product(figures, touched.items()):
-        pairs = zip(_errors(cell, ours[cell], kind), _errors(cell, figures[cell], kind), strict=True)
+    for cell, (quantity, plural) in itertools.product(means, touched.items()):
+        pairs = zip(_errors(cell, ours[cell], quantity), _errors(cell, means[cell], quantity), strict=True)
         for test, (before, after) in zip(TEST_SETS, pairs, strict=True):
-            noise = _half_width(getattr(cell, f"{test}_accuracy")) if kind == "accuracy" else 0.0
+            noise = 0.0
+            if quantity == "accuracy":
+                interval = accuracy_interval(getattr(cell, f"{test}_accuracy"), FASHION_MNIST.test_images)
+                noise = (interval.high - interval.low) / 2
             counts[f"{plural}_closer"] += before - after > noise
             counts[f"{plural}_farther"] += after - before > noise
     return none | counts
 
 
-def _half_width(accuracy: float) -> float:
-    interval = accuracy_interval(accuracy, FASHION_MNIST.test_images)
-    return (interval.high - interval.low) / 2
-
-
-def _table(frame: pd.DataFrame, shared: Reading) -> Table:
+def _table(frame: pd.DataFrame, shared: Interpretation) -> Table:
     def fixed(name: str, digits: int) -> list[str | None]:
         return [None if pd.isna(value) else f"{value:.{digits}f}" for value in frame[name]]
 
@@ -141,14 +143,14 @@ def _table(frame: pd.DataFrame, shared: Reading) -> Table:
         pairs = zip(fixed(f"{plural}_closer", 0), fixed(f"{plural}_farther", 0), strict=True)
         columns["closer / farther", short] = [None if one is None else f"{one} / {other}" for one, other in pairs]
     notes = [
-        "Distances from the paper's figures, means over cells and both test sets: in points of accuracy, and in % of"
-        f" the loss. Closer, farther: how many of 16 figures, beside {OURS}; accuracies by more than half the 95 %"
+        "Distances from the paper's values, means over cells and both test sets: in points of accuracy, and in % of"
+        f" the loss. Closer, farther: how many of 16 values, beside {OURS}; accuracies by more than half the 95 %"
         " interval over test images."
     ]
     notes += Recipe(shared).notes()
     texts = pd.DataFrame(columns)
     right = [name for name in texts if name != ("", "reading")]
-    title = "Readings of what the paper leaves unsaid"
+    title = "Interpretations of what the paper leaves open"
     return Table(title, (("", texts, right),), tuple(notes), label="tab:readings")
 
 
