@@ -12,6 +12,7 @@ import pandas as pd
 
 import analysis
 from analysis import formats
+from analysis.command_line import command_line
 from analysis.formats import Table
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label
@@ -22,7 +23,6 @@ from tivae.config import FIELD_NAMES
 from tivae.io.files import DamagedFile
 from tivae.io.record import read
 
-EXIT_BAD_INPUT = 2
 TEST_SETS = ("base", "augmented")
 
 
@@ -209,6 +209,7 @@ def _number(value: float | None, sign: str = "") -> str | None:
     return None if value is None else f"{value:{sign}.4f}"
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, or 2 where the two can't be compared."""
     parser = argparse.ArgumentParser(prog="python -m analysis.compare", description=(__doc__ or "").partition(": ")[2])
@@ -216,11 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("second", type=Path, help="another one to compare it with")
     parser.add_argument("--markdown", action="store_true", help="Markdown in place of text")
     options = parser.parse_args(arguments)
-    try:
-        tables = compare(options.first, options.second)
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    tables = compare(options.first, options.second)
     print("\n".join(table.markdown() if options.markdown else table.text() for table in tables))
     return 0
 

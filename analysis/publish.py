@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import analysis
+from analysis.command_line import command_line
 from analysis.frames.search import JOURNAL, journal_of
 from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
@@ -28,7 +29,6 @@ from tivae.data.loading import load
 from tivae.io import checkpoint, files, packed, sealed_json
 from tivae.io.redaction import redacted
 
-EXIT_BAD_INPUT = 2
 FOLDER = Path(__file__).resolve().parent / "published"
 # Of one file, and of all copies that lie beside each other.
 MAXIMUM_BYTES = 20 * 2**20
@@ -168,6 +168,7 @@ def _publish_test_set(study: Study, folder: Path) -> Path:
     return folder
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, or 2 where there is nothing to publish or to write to."""
     parser = argparse.ArgumentParser(prog="python -m analysis.publish", description="Publish a study's results.")
@@ -177,14 +178,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="default: analysis/published/NAME")
     parser.add_argument("--test-set", action="store_true", help="also write the augmented test set, beside the copy")
     options = parser.parse_args(arguments)
-    try:
-        folder = publish(options.results, options.command, options.figures, options.output)
-        print(folder)
-        if options.test_set:
-            print(_publish_test_set(analysis.load(folder), folder.parent / test_set.FOLDER))
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    folder = publish(options.results, options.command, options.figures, options.output)
+    print(folder)
+    if options.test_set:
+        print(_publish_test_set(analysis.load(folder), folder.parent / test_set.FOLDER))
     return 0
 
 

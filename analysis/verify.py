@@ -16,13 +16,14 @@ from pathlib import Path
 
 import analysis
 from analysis import tables
+from analysis.command_line import command_line
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.study import Study
 from analysis.publish import FOLDER as PUBLISHED
 from analysis.publishing import agreement, cost, derived, retraining, sentences
 from tivae.io import files
 
-EXIT_DIFFERS, EXIT_BAD_INPUT = 1, 2
+EXIT_DIFFERS = 1
 
 
 @dataclass(frozen=True)
@@ -127,6 +128,7 @@ def _predictions(study: Study) -> Item:
     return Item(f"{name} of {count} trials")
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0 where all is equal, 1 where something differs, 2 for bad input."""
     parser = argparse.ArgumentParser(
@@ -141,16 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder with the data set's files; default: found or fetched")
     options = parser.parse_args(arguments)
     counts = {"equal": 0, "differs": 0}
-    try:
-        for folder in options.folders:
-            for item in _all_of(folder, options):
-                counts["equal" if item.where is None else "differs"] += 1
-                print(item, flush=True)
-        if len(options.folders) > 1:
-            print(cost.table([analysis.load(folder) for folder in options.folders]).text())
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    for folder in options.folders:
+        for item in _all_of(folder, options):
+            counts["equal" if item.where is None else "differs"] += 1
+            print(item, flush=True)
+    if len(options.folders) > 1:
+        print(cost.table([analysis.load(folder) for folder in options.folders]).text())
     print(f"{counts['equal']} equal, {counts['differs']} differ")
     return EXIT_DIFFERS if counts["differs"] else 0
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis import formats
+from analysis.command_line import warnings_in_lines
 from analysis.frames.search import JOURNAL
 from analysis.frames.study import QUESTION
 from analysis.tables.table1 import table1
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130 (interrupted)."""
     given = command_line.parser().parse_args(arguments)
     options = RunOptions(**vars(given), again=_command(arguments))
-    with signals.interrupting():
+    with signals.interrupting(), warnings_in_lines():
         return _ended(options, Console())
 
 

@@ -123,10 +123,10 @@ def _alt(frame: pd.DataFrame) -> str:
 
 
 def _paper_values(study: Study, trials: pd.DataFrame) -> dict[tuple[int, str], float]:
-    recipe = recipe_of(study.trials)
+    recipe = recipe_of(study.trials, study.seedless)
     values: dict[tuple[int, str], float] = {}
     for paper in TABLE_1 if recipe.is_on_papers_images else ():
-        for cell in recipe.trials_of(trials, paper.factors)["cell"].unique():
+        for cell in recipe.trials_of(trials, paper.factors, study.seedless)["cell"].unique():
             values[int(cell), "base"] = paper.base_accuracy
             values[int(cell), "augmented"] = paper.augmented_accuracy
     return values
@@ -135,7 +135,7 @@ def _paper_values(study: Study, trials: pd.DataFrame) -> dict[tuple[int, str], f
 def _paper_sentence(study: Study, frame: pd.DataFrame) -> str:
     if frame["paper"].isna().all():
         return ""
-    recipe = recipe_of(study.trials)
+    recipe = recipe_of(study.trials, study.seedless)
     if recipe.is_papers:
         return "Diamonds beside ours are the values of the paper's Table 1."
     differs = f"whose recipe differs: here {recipe.differences()}."

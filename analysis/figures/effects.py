@@ -14,10 +14,11 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, collapsed, encoding_dim
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, model_name, setting_name, stn_name
-from analysis.frames.recipe import recipe_of, seedless_configs
+from analysis.frames.recipe import Seedless, recipe_of
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import Design, balanced, correctness_of, factorial, holm
+from analysis.inference.factorial import UNSET
 
 MAXIMUM_EFFECTS = 30
 HIGHEST_ORDER = 3
@@ -76,7 +77,7 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     names = [COMPARABLE.get(name, name) for name in varied]
     factors = [name for name in dict.fromkeys(names) if len(trials[name].unique()) > 1]
     designs, problems = [], []
-    for candidate, given in ((_at_default(trials), list(PAPER_FACTORS)), (trials, factors)):
+    for candidate, given in ((_at_default(trials, study.seedless), list(PAPER_FACTORS)), (trials, factors)):
         try:
             design = balanced(candidate, given)
         except ValueError as problem:
@@ -92,11 +93,11 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     return design, "; ".join(filter(None, [_part(design, trials, factors), note]))
 
 
-def _at_default(trials: pd.DataFrame) -> pd.DataFrame:
+def _at_default(trials: pd.DataFrame, seedless: Seedless) -> pd.DataFrame:
     """The trials in the default recipe but for what all of the study's trials share."""
-    recipe, configs = recipe_of(trials), seedless_configs(trials)
+    recipe = recipe_of(trials, seedless)
     cells = trials[list(PAPER_FACTORS)].drop_duplicates().to_dict("records")
-    return pd.concat([recipe.trials_of(trials, cell, configs) for cell in cells] or [trials])
+    return pd.concat([recipe.trials_of(trials, cell, seedless) for cell in cells] or [trials])
 
 
 def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:
@@ -104,9 +105,9 @@ def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:
     if len(design.trials) == len(trials):
         return ""
     held = [name for name in factors if name not in design.factors and len(design.trials[name].unique()) == 1]
-    parts = [f"{setting_name(name)} {_level(str(design.trials[name].iloc[0]))}" for name in held]
+    parts = [f"{setting_name(name)} {_level(design.trials[name].iloc[0])}" for name in held]
     left_out = [
-        f"{setting_name(name)} {', '.join(_level(str(level)) for level in levels)}"
+        f"{setting_name(name)} {', '.join(map(_level, levels))}"
         for name, levels in design.left_out.items()
         if name in design.factors
     ]
@@ -198,8 +199,9 @@ def _contrast_label(factor: str, contrast: str) -> str:
     return f"{translate(second)} − {translate(first)}"
 
 
-def _level(text: str) -> str:
+def _level(value: object) -> str:
     """A level as the figure writes it: numbers without needless digits."""
+    text = UNSET if pd.isna(value) else str(value)
     try:
         return f"{float(text):g}"
     except ValueError:

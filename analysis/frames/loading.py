@@ -99,8 +99,8 @@ def _of_one_recipe(trials: pd.DataFrame, wanted: int | None) -> pd.DataFrame:
     others = (known != kept).fillna(False)
     if wanted is None and others.any():
         warnings.warn(
-            f"{others.sum()} trials of an older recipe are left out, as their numbers can't be compared with those of "
-            f"recipe {kept}; give recipe={known[others].max()} to load them alone",
+            f"{others.sum()} trials of recipe {known[others].max()} are left out, as their numbers can't be compared "
+            f"with those of recipe {kept}; analysis.load(..., recipe={known[others].max()}) loads them alone",
             stacklevel=3,
         )
     return trials[~others]

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames.columns import METRIC_NAMES
-from analysis.frames.recipe import Recipe, recipe_of, seedless_configs
+from analysis.frames.recipe import Recipe, recipe_of
 from analysis.frames.study import Study
 from analysis.inference.claims import Cell, Claim, Contrast
 from analysis.inference.correctness import Correctness, Scores, stacked
@@ -82,20 +82,20 @@ class Cells:
         needed = {"key", "status", "seed", "started_at", *METRIC_NAMES} & set(study.trials.columns)
         self._trials = study.trials
         self._frame = study.trials[[name for name in study.trials.columns if name in needed]]
-        self._configs = seedless_configs(study.trials)
+        self._seedless = study.seedless
         self._recipes: dict[tuple[str, ...], Recipe] = {}
         self._cells: dict[tuple[tuple[str, ...], Cell], CellTrials] = {}
 
     def recipe(self, varies: tuple[str, ...]) -> Recipe:
         """The recipe in which cells are compared that differ in `varies`."""
         if varies not in self._recipes:
-            self._recipes[varies] = recipe_of(self._trials, varies, self._configs)
+            self._recipes[varies] = recipe_of(self._trials, self._seedless, varies)
         return self._recipes[varies]
 
     def of(self, cell: Cell, varies: tuple[str, ...]) -> CellTrials:
         """The finished trials of a cell."""
         if (varies, cell) not in self._cells:
-            found = self.recipe(varies).trials_of(self._frame, dict(cell), self._configs)
+            found = self.recipe(varies).trials_of(self._frame, dict(cell), self._seedless)
             self._cells[varies, cell] = CellTrials(found)
         return self._cells[varies, cell]
 

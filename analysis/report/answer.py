@@ -58,7 +58,7 @@ def _verdict(row: Judgement) -> str:
 def _controls(study: Study) -> list[tuple[str, str]]:
     """The controls' accuracies, the study's own or else, where they are comparable, published ones."""
     own, source = controls_frame(study), ""
-    settings = recipe_of(study.trials).settings
+    settings = recipe_of(study.trials, study.seedless).settings
     if own.empty and not {"dataset", "train_images", "test_images"} & set(settings):
         own, source = _published_controls(), " (of a published study; this one has no controls)"
     if own.empty:

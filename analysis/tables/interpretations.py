@@ -12,12 +12,12 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.labels import setting_name
 from analysis.frames.metric_columns import TEST_SETS
-from analysis.frames.recipe import Configs, Recipe, like_papers, recipe_of, seedless_configs, shown
+from analysis.frames.recipe import Recipe, Seedless, like_papers, recipe_of, shown
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.inference import accuracy_interval
 from analysis.paper import TABLE_1, PaperCell
 from analysis.tables.study_table import StudyTable
-from tivae.config import FIELD_NAMES
+from tivae.config import FIELD_NAMES, TrialConfig
 from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
 
 # What the paper says of a trial (sections 3.1 and 3.2); every other field is left to its reader.
@@ -47,11 +47,12 @@ def interpretations(study: Study) -> StudyTable:
     are others than the paper's.
     """
     trials = study.finished
-    configs = seedless_configs(trials)
-    shared = {name: value for name, value in recipe_of(trials, configs=configs).settings.items() if name in STATED}
+    settings = recipe_of(trials, study.seedless).settings
+    shared = {name: value for name, value in settings.items() if name in STATED}
     if not Recipe(shared).is_on_papers_images:
         raise NotSupported("its images are others than the paper's")
-    found = [_row(trials, configs, shared, interpretation) for interpretation in _interpretations(configs)]
+    known = [study.seedless[key] for key in trials["key"] if key in study.seedless]
+    found = [_row(trials, study.seedless, shared, interpretation) for interpretation in _interpretations(known)]
     found = [row for row in found if pd.notna(row["plain_vae_loss_error"])]
     if len(found) < 2:
         raise NotSupported("there are not two interpretations of the cells of the VAE without an STN")
@@ -64,11 +65,11 @@ def interpretations(study: Study) -> StudyTable:
     return StudyTable("readings", frame, _table(frame, shared))
 
 
-def _interpretations(configs: Configs) -> list[Interpretation]:
+def _interpretations(configs: Sequence[TrialConfig]) -> list[Interpretation]:
     """Every set of open fields that some trial has, that of the default recipe first."""
     known: dict[tuple[tuple[str, Any], ...], None] = {(): None}
     for config in dict.fromkeys(configs):
-        if config is not None and config.stn in ("none", "pretrained"):
+        if config.stn in ("none", "pretrained"):
             papers = like_papers(config)
             pairs = ((name, getattr(config, name)) for name in OPEN)
             known[tuple((name, value) for name, value in pairs if value != getattr(papers, name))] = None
@@ -76,11 +77,11 @@ def _interpretations(configs: Configs) -> list[Interpretation]:
 
 
 def _row(
-    trials: pd.DataFrame, configs: Configs, shared: Interpretation, interpretation: Interpretation
+    trials: pd.DataFrame, seedless: Seedless, shared: Interpretation, interpretation: Interpretation
 ) -> dict[str, Any]:
     """A row of the frame, with `means` by cell of the paper, and whether it concerns the probe alone."""
     recipe = Recipe({**shared, **interpretation})
-    own = {cell: recipe.trials_of(trials, cell.factors, configs) for cell in TABLE_1}
+    own = {cell: recipe.trials_of(trials, cell.factors, seedless) for cell in TABLE_1}
     means = {cell: rows[list(MAIN_METRICS)].mean() for cell, rows in own.items() if len(rows)}
     row: dict[str, Any] = {
         "reading": ", ".join(f"{setting_name(name)} {shown(value)}" for name, value in interpretation.items()) or OURS,

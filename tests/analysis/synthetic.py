@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 import analysis
 from analysis.paper import TABLE_1
 from tivae.config import RECIPE, TrialConfig
@@ -101,6 +99,6 @@ def write_study(results: Path, configs: Iterable[TrialConfig], metrics: Metrics 
     return results
 
 
-def trials(results: Path, configs: Iterable[TrialConfig], metrics: Metrics = papers_metrics) -> pd.DataFrame:
-    """The `trials` frame of such a study."""
-    return analysis.load(write_study(results, configs, metrics)).trials
+def study_of(results: Path, configs: Iterable[TrialConfig], metrics: Metrics = papers_metrics) -> analysis.Study:
+    """Such a study, loaded."""
+    return analysis.load(write_study(results, configs, metrics))

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from analysis.compare import EXIT_BAD_INPUT, compare, main
+from analysis.command_line import EXIT_BAD_INPUT
+from analysis.compare import compare, main
 from tests.analysis.synthetic import grid, record, write_record, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint

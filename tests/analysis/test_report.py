@@ -7,9 +7,10 @@ from html.parser import HTMLParser
 import pytest
 
 import analysis
+from analysis.command_line import EXIT_BAD_INPUT
 from analysis.figures.drawing import saving
 from analysis.report import explore, write
-from analysis.report.__main__ import EXIT_BAD_INPUT, main
+from analysis.report.__main__ import main
 from tests.analysis.frames.test_search import write_search
 from tests.analysis.synthetic import grid, papers_metrics, record, write_record, write_study
 from tivae.config import RECIPE, TrialConfig

@@ -210,6 +210,19 @@ def test_a_damaged_stn_is_pretrained_again(undisturbed, finished, damage):
     assert finished.metrics() == undisturbed.metrics()
 
 
+@pytest.mark.parametrize("name", ["model.pt", "predictions.pt", "encodings.pt"])
+def test_a_damaged_file_of_a_finished_trial_is_named_and_its_trial_alone_read_out_again(undisturbed, finished, name):
+    file, *others = sorted(finished.folder.glob(f"trials/*/{name}"))
+    good, before = file.read_bytes(), {path: path.stat().st_mtime_ns for path in others}
+    _flip(file)
+    printed = finished.run()
+    assert f"{file} can't be read" in printed
+    assert "3 of 4 trials are already finished" in printed
+    assert {path: path.stat().st_mtime_ns for path in others} == before
+    assert file.read_bytes() == good
+    assert finished.figures() == undisturbed.figures()
+
+
 @pytest.mark.parametrize("damage", [_cut, _empty, _flip])
 @pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet", "trials.csv"])
 def test_damaged_dataframes_are_made_again_from_the_records(undisturbed, finished, damage, name):

@@ -153,6 +153,13 @@ def test_what_is_not_crossed_is_held_or_left_out_and_reported(tmp_path):
     assert mixed_note == "over 24 of 30 trials, which are balanced"
 
 
+def test_a_factor_that_is_held_unset_is_reported_as_unset(tmp_path):
+    other = [TrialConfig(stn="pretrained", probe_stn="bypassed", pixel_std=1.0, seed=seed) for seed in range(3)]
+    study = analysis.load(synthetic.write_study(tmp_path, [*synthetic.grid(3), *other], planted))
+    _, note = effects.numbers(study)
+    assert note == "over 24 of 27 trials, which are balanced; held: pixel std unset, STN at the probe unset"
+
+
 def test_a_trial_that_collapsed_is_left_out_and_reported(tmp_path):
     joint = [TrialConfig(stn="joint", seed=seed, alignment_weight=weight) for weight in (0.0, 1.0) for seed in range(3)]
 
