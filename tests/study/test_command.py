@@ -139,6 +139,7 @@ def test_a_trial_that_fails_is_a_row_and_the_others_finish(undisturbed, tmp_path
     )
 
 
+@pytest.mark.slow  # workers killed at ten moments are in test_faults
 def test_a_killed_worker_is_replaced_and_the_figures_are_those_of_the_trial_alone(host, tmp_path):
     changes = ("--set", "stn=none", "--set", "model=vae", "--set", "epochs=80")
     process = subprocess.Popen(
