@@ -51,7 +51,7 @@ class Sweep:
 LATENT_SIZE = Sweep(
     "latent_size",
     "latent size",
-    "Numbers that the probe reads (latents, or latents × classes)",
+    "Latent size (latents, or latents × classes)",
     ("latent_dim", "categories"),
     encoding_dim,
 )
@@ -189,6 +189,12 @@ def draw_difference(ax: Axes, frame: pd.DataFrame, sweep: Sweep, pair: Sequence[
     last = max(abs(float(frame[name].fillna(0).iloc[-1])) for name in ("mean", "low", "high"))
     reach = max(DIFFERENCE_POINTS, 1.2 * last)
     ax.set_ylim(-reach, reach)
+    for beyond, mean in zip(x, frame["mean"], strict=True):
+        if abs(mean) > reach:
+            up = int(np.sign(mean))
+            text = f"{'↓' if up < 0 else '↑'} {mean:+.1f}".replace("-", "−")
+            ax.annotate(text, (beyond, up * reach), xytext=(0, -3 * up), textcoords="offset points", ha="center",
+                        va="top" if up > 0 else "bottom", fontsize=7)  # fmt: skip
     ax.set_title(f"{pair[1]} minus {pair[0]}")
     ax.set_xlabel(sweep.axis_label)
     ax.grid(axis="y")
@@ -352,19 +358,20 @@ def _axis(ax: Axes, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
         ax.plot([middle / 1.06, middle * 1.06], [0, 0], transform=ax.get_xaxis_transform(), **mark)
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: "0" if has_zero and value == zero else _tick_label(value))
-    )
+    label = _tick_format(ticks[has_zero:])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "0" if has_zero and value == zero else label(value)))
     lowest = zero if has_zero else smallest
     margin = (positive.max() / lowest) ** 0.05
     ax.set_xlim(lowest / margin, positive.max() * margin)
     return lambda x: np.where(x == 0, zero, x)
 
 
-def _tick_label(value: float) -> str:
-    power = round(np.log10(value))
-    is_small_power = abs(np.log10(value) - power) < 1e-9 and power < -2
-    return f"$10^{{{power}}}$" if is_small_power else f"{value:g}"
+def _tick_format(ticks: Sequence[float]) -> Callable[[float], str]:
+    """One format for all: powers of ten where one of them would be a long decimal."""
+    powers = np.log10(ticks)
+    if min(powers) < -2 and np.allclose(powers, powers.round()):
+        return lambda value: f"$10^{{{round(np.log10(value))}}}$"
+    return lambda value: f"{value:g}"
 
 
 def _ticks(positive: np.ndarray) -> list[float]:
