@@ -12,6 +12,7 @@ import pandas as pd
 
 import analysis
 from analysis import formats
+from analysis.command_line import command_line
 from analysis.formats import Table
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label
@@ -22,14 +23,13 @@ from tivae.config import FIELD_NAMES
 from tivae.io.files import DamagedFile
 from tivae.io.record import read
 
-EXIT_BAD_INPUT = 2
 TEST_SETS = ("base", "augmented")
 
 
 def compare(first: str | Path, second: str | Path) -> list[Table]:
     """Tables of what differs between two results folders, or two trials (`<results>/trials/<key>`).
 
-    Raises `ValueError` if a path is neither, or if they are of different kinds.
+    Raises `ValueError` if a path is neither, or if one is a study and the other a trial.
     """
     paths = [Path(first), Path(second)]
     are_trials = [path.parent.name == "trials" for path in paths]
@@ -37,7 +37,7 @@ def compare(first: str | Path, second: str | Path) -> list[Table]:
         one, two = (_trial(path) for path in paths)
         return [settings(one, two), flips(one, two), per_class(one, two)]
     if any(are_trials):
-        raise ValueError(f"{first} and {second} are a study and a trial; give two of one kind")
+        raise ValueError(f"{first} and {second} are a study and a trial; give two studies or two trials")
     one_study, two_study = (analysis.load(path) for path in paths)
     return [study_settings(one_study, two_study), seeds(one_study, two_study), image_flips(one_study, two_study)]
 
@@ -59,7 +59,8 @@ def flips(first: Trial, second: Trial) -> Table:
 
     Raises `ValueError` if predictions are missing, or are not of the same images.
     """
-    rows = [_flip_row(test_set, _images(first, second, test_set), first, second) for test_set in TEST_SETS]
+    names = (first.key, second.key)
+    rows = [_flip_row(test_set, _images(first, second, test_set), names) for test_set in TEST_SETS]
     return Table("Test images whose verdict flips", (("", pd.DataFrame(rows), list(rows[0])[1:]),), (_MCNEMAR_NOTE,))
 
 
@@ -132,7 +133,7 @@ def image_flips(first: Study, second: Study) -> Table:
                 missing += 1
                 continue
             for test_set, comparison in found:
-                rows.append({"cell": label, "seed": str(pair["seed"])} | _flip_row(test_set, comparison, None, None))
+                rows.append({"cell": label, "seed": str(pair["seed"])} | _flip_row(test_set, comparison))
     notes: tuple[str, ...] = (_MCNEMAR_NOTE,) if rows else ()
     if missing:
         notes += (f"{missing} pairs of trials have no predictions of the same images.",)
@@ -170,8 +171,7 @@ def _images(first: Trial, second: Trial, test_set: str) -> ImageComparison:
     return compare_images(one["label"], one[test_set], two[test_set])
 
 
-def _flip_row(test_set: str, found: ImageComparison, first: Trial | None, second: Trial | None) -> dict[str, str]:
-    names = (first.key, second.key) if first is not None and second is not None else ("first", "second")
+def _flip_row(test_set: str, found: ImageComparison, names: Sequence[str] = ("first", "second")) -> dict[str, str]:
     right = (found.both + found.only_first, found.both + found.only_second)
     return {
         "test set": test_set,
@@ -185,17 +185,14 @@ def _flip_row(test_set: str, found: ImageComparison, first: Trial | None, second
 def _common_cells(first: Study, second: Study) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:
     factors = list(dict.fromkeys([*PAPER_FACTORS, *first.factors(), *second.factors()]))
     groups = [
-        {_cell(row, factors): part for row, part in study.finished.groupby(factors, dropna=False, sort=False)}
+        {
+            tuple(None if pd.isna(value) else value for value in cell): part
+            for cell, part in study.finished.groupby(factors, dropna=False, sort=False)
+        }
         for study in (first, second)
     ]
     common = [cell for cell in groups[0] if cell in groups[1]]
     return [(cell_label(groups[0][cell].iloc[0], factors), groups[0][cell], groups[1][cell]) for cell in common]
-
-
-def _cell(row: object, factors: Sequence[str]) -> tuple[object, ...]:
-    values = row if isinstance(row, tuple) else (row,)
-    assert len(values) == len(factors)
-    return tuple(None if pd.isna(value) else value for value in values)
 
 
 def _values(study: Study, name: str) -> set[str]:
@@ -212,18 +209,15 @@ def _number(value: float | None, sign: str = "") -> str | None:
     return None if value is None else f"{value:{sign}.4f}"
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, or 2 where the two can't be compared."""
     parser = argparse.ArgumentParser(prog="python -m analysis.compare", description=(__doc__ or "").partition(": ")[2])
     parser.add_argument("first", type=Path, help="a results folder, or <results>/trials/<key>")
-    parser.add_argument("second", type=Path, help="another of the same kind")
+    parser.add_argument("second", type=Path, help="another one to compare it with")
     parser.add_argument("--markdown", action="store_true", help="Markdown in place of text")
     options = parser.parse_args(arguments)
-    try:
-        tables = compare(options.first, options.second)
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    tables = compare(options.first, options.second)
     print("\n".join(table.markdown() if options.markdown else table.text() for table in tables))
     return 0
 

@@ -26,7 +26,7 @@ LATEX_SIZES = {
     r"\scriptsize\setlength{\tabcolsep}{3pt}": 92,
     r"\tiny\setlength{\tabcolsep}{2pt}": 132,
 }
-# Wider rows, in letters, may be too wide even so.
+# Wider rows, in letters, are shrunk to the line, for which LaTeX needs `graphicx`.
 LATEX_SHRUNK = 115
 # Longer cells are broken into lines of about this many letters.
 _LATEX_WRAP_LETTERS = 40
@@ -37,7 +37,7 @@ _LATEX_WRAPPED = "p{18em}"
 class Table:
     """A titled table to print: one or several frames of texts, then notes.
 
-    blocks: (heading, frame, columns set flush right), stacked, so that a wide table fits a terminal and a page.
+    blocks: (heading, frame, right-aligned columns), below each other, so that a wide table fits a terminal and a page.
     """
 
     title: str
@@ -61,35 +61,32 @@ class Table:
 
     def latex(self) -> str:
         """One LaTeX `table`, the title its caption, the notes below; needs `booktabs`, a wide one `graphicx`."""
-        lines = [r"\begin{table}", r"\centering", self._latex_size()]
+        widths = [_latex_width(_columns(frame, [])) for _, frame, _ in self.blocks]
+        # The largest type in which the widest block fits a page's text.
+        fitting = [size for size, most in LATEX_SIZES.items() if max(widths, default=0) <= most]
+        lines = [r"\begin{table}", r"\centering", (fitting or list(LATEX_SIZES)[-1:])[0]]
         lines += [rf"\caption{{{latex_escape(printable(self.title))}}}"]
         lines += [rf"\label{{{self.label}}}"] if self.label else []
-        for heading, frame, right in self.blocks:
+        for (heading, frame, right), width in zip(self.blocks, widths, strict=True):
             lines += [rf"\par\medskip {latex_escape(heading)}\par\smallskip"] if heading else []
-            lines += [self._fitted(latex(frame, right).rstrip(), frame)]
+            tabular = latex(frame, right).rstrip()
+            if width > LATEX_SHRUNK:
+                tabular = rf"\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%{chr(10)}{tabular}}}"
+            lines.append(tabular)
         lines += [rf"\par\smallskip\footnotesize {latex_escape(printable(note))}" for note in self.notes]
         return "\n".join([*lines, r"\end{table}"]) + "\n"
 
-    def _fitted(self, tabular: str, frame: pd.DataFrame) -> str:
-        """Shrunk to the line where it is too wide in the smallest type; that needs `graphicx`."""
-        if _latex_width(_columns(frame, [])) <= LATEX_SHRUNK:
-            return tabular
-        return rf"\resizebox{{\ifdim\width>\linewidth\linewidth\else\width\fi}}{{!}}{{%{chr(10)}{tabular}}}"
-
-    def _latex_size(self) -> str:
-        """The largest type in which the widest block fits a page's text."""
-        widest = max((_latex_width(_columns(frame, [])) for _, frame, _ in self.blocks), default=0)
-        return next((size for size, most in LATEX_SIZES.items() if widest <= most), list(LATEX_SIZES)[-1])
-
 
 def text(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
-    """Fixed-width lines; the columns in `right`, numbers as a rule, are set flush right."""
+    """Fixed-width lines; the columns in `right`, numbers as a rule, are right-aligned."""
     columns = _columns(frame, right)
     widths = [max(len(cell) for cell in [column.label, *column.cells]) for column in columns]
-    _widen_for_groups(columns, widths)
+    for group, first, last in _groups(columns):
+        widths[last] += max(0, len(group) - _width(widths, first, last))
     lines = [_line([c.label for c in columns], columns, widths)]
     if any(column.group for column in columns):
-        lines.insert(0, _group_line(columns, widths))
+        groups = (group.center(_width(widths, first, last)) for group, first, last in _groups(columns))
+        lines.insert(0, "  ".join(groups))
     lines.append("  ".join("-" * width for width in widths))
     lines += [_line([c.cells[row] for c in columns], columns, widths) for row in range(len(frame))]
     return "\n".join(line.rstrip() for line in lines) + "\n"
@@ -110,8 +107,8 @@ def latex(frame: pd.DataFrame, right: Sequence[Hashable] = ()) -> str:
     A column of long texts is broken into lines.
     """
     columns = _columns(frame, right)
-    kinds = "".join(_LATEX_WRAPPED if _is_long(c) else "r" if c.right else "l" for c in columns)
-    lines = [rf"\begin{{tabular}}{{{kinds}}}", r"\toprule"]
+    alignments = "".join(_LATEX_WRAPPED if _is_long(c) else "r" if c.right else "l" for c in columns)
+    lines = [rf"\begin{{tabular}}{{{alignments}}}", r"\toprule"]
     lines += _latex_groups(columns)
     lines += [" & ".join(latex_escape(c.label) for c in columns) + r" \\", r"\midrule"]
     lines += [" & ".join(latex_escape(c.cells[row]) for c in columns) + r" \\" for row in range(len(frame))]
@@ -196,15 +193,14 @@ def _cell(value: Any) -> str:
 
 
 def printable(value: str) -> str:
-    """One line: an error message may hold newlines, or codes that steer a terminal."""
+    """`value` on one line, without control characters: error messages may hold newlines and terminal codes."""
     line = " ".join(value.split())
     return "".join("?" if unicodedata.category(character).startswith("C") else character for character in line)
 
 
-def _widen_for_groups(columns: list[_Column], widths: list[int]) -> None:
-    for group, first, last in _groups(columns):
-        width = sum(widths[first : last + 1]) + 2 * (last - first)
-        widths[last] += max(0, len(group) - width) if group else 0
+def _width(widths: list[int], first: int, last: int) -> int:
+    """Of the columns from `first` to `last`, two spaces between them."""
+    return sum(widths[first : last + 1]) + 2 * (last - first)
 
 
 def _groups(columns: list[_Column]) -> list[tuple[str, int, int]]:
@@ -212,14 +208,6 @@ def _groups(columns: list[_Column]) -> list[tuple[str, int, int]]:
     runs = groupby(range(len(columns)), key=lambda position: columns[position].group)
     positions = [(group, list(run)) for group, run in runs]
     return [(group, run[0], run[-1]) for group, run in positions]
-
-
-def _group_line(columns: list[_Column], widths: list[int]) -> str:
-    parts = []
-    for group, first, last in _groups(columns):
-        width = sum(widths[first : last + 1]) + 2 * (last - first)
-        parts.append(group.center(width))
-    return "  ".join(parts)
 
 
 def _line(cells: list[str], columns: list[_Column], widths: list[int]) -> str:

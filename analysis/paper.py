@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-
-import pandas as pd
 
 MODEL_NAMES = {"vae": "VAE", "categorical_vae": "categorical VAE"}
 STN_NAMES = {"none": "no", "pretrained": "yes"}
@@ -40,8 +37,3 @@ TABLE_1 = (
     PaperCell(4, "augmented", "categorical_vae", "none", 0.851, 0.7635, 7.6776, 8.6028),
     PaperCell(4, "augmented", "categorical_vae", "pretrained", 0.851, 0.7504, 5.4501, 5.9202),
 )
-
-
-def paper_frame() -> pd.DataFrame:
-    """The table as a frame, a row per cell."""
-    return pd.DataFrame([dataclasses.asdict(cell) for cell in TABLE_1])

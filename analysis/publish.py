@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import analysis
+from analysis.command_line import command_line
 from analysis.frames.search import JOURNAL, journal_of
 from analysis.frames.study import QUESTION, Study
 from analysis.frames.trial import Trial
-from analysis.inference import looks
+from analysis.inference import interim
 from analysis.publishing import cards, crate, derived, stn_records, test_set
 from analysis.publishing.derived import ABOUT
 from tivae.config import TrialConfig
@@ -28,7 +29,6 @@ from tivae.data.loading import load
 from tivae.io import checkpoint, files, packed, sealed_json
 from tivae.io.redaction import redacted
 
-EXIT_BAD_INPUT = 2
 FOLDER = Path(__file__).resolve().parent / "published"
 # Of one file, and of all copies that lie beside each other.
 MAXIMUM_BYTES = 20 * 2**20
@@ -36,7 +36,7 @@ MAXIMUM_BYTES = 20 * 2**20
 # All that a copy may hold beside `ABOUT`.
 _PARTS = {
     *("trials", "tables", "figures", "trials.csv", "epochs.csv", "compute.md", "checklists.md", "CITATION.cff"),
-    *(JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS, looks.FILE),
+    *(JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS, interim.FILE),
 }
 
 
@@ -49,8 +49,7 @@ def publish(results: Path, command: str, figures: Sequence[str] = (), output: Pa
     command: what ran the study.
 
     Raises `ValueError` where no trial has ended, a picture is not in the report, the copies there would have more than
-    20 MiB, or
-    `output` is anything but an earlier copy or nothing.
+    20 MiB, or `output` is anything but an earlier copy or nothing.
     """
     study = analysis.load(results)
     folder = (output if output is not None else FOLDER / results.resolve().name).resolve()
@@ -60,7 +59,8 @@ def publish(results: Path, command: str, figures: Sequence[str] = (), output: Pa
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as workshop:
         made, before = Path(workshop) / "new" / folder.name, Path(workshop) / "before"
         _fill(made, study, command, pictures)
-        size, others = _size(made), sum(_size(path) for path in _copies_beside(folder))
+        beside = [path for path in folder.parent.iterdir() if path != folder and (path / ABOUT).is_file()]
+        size, others = _size(made), sum(map(_size, beside))
         if size + others > MAXIMUM_BYTES:
             raise ValueError(
                 f"the copy would have {size / 2**20:.1f} MiB, beside {others / 2**20:.1f} MiB of others; together they "
@@ -90,7 +90,7 @@ def _check_replaceable(folder: Path, results: Path) -> None:
 
 
 def _unknown(folder: Path) -> set[str]:
-    """What lies in a copy and is not of it, by the list that it has of its files; an older one has none."""
+    """The files in a copy that are not in its own list; an older copy has none, and is checked by name."""
     others = {path.name for path in folder.iterdir() if path.name not in {ABOUT, *_PARTS}}
     try:
         listed = crate.files_of(files.read(folder / crate.NAME).decode())
@@ -102,10 +102,6 @@ def _unknown(folder: Path) -> set[str]:
 
 def _size(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _copies_beside(folder: Path) -> list[Path]:
-    return [path for path in folder.parent.iterdir() if path != folder and (path / ABOUT).is_file()]
 
 
 def _picture(results: Path, name: str) -> Path:
@@ -126,18 +122,18 @@ def _fill(folder: Path, study: Study, command: str, pictures: Sequence[Path]) ->
         checkpoint.save(folder / packed.LABELS, labels)
     if (journal := journal_of(study)) is not None:
         _copy(journal, folder)
-    if (judged_at := looks.read(study.folders)) is not None:
-        looks.write(folder, judged_at)
+    if (judged_at := interim.read(study.folders)) is not None:
+        interim.write(folder, judged_at)
     (folder / QUESTION).write_text(f"{study.question}\n", encoding="utf-8")
     for picture in pictures:
         _copy(picture, folder / "figures")
     stn_records.copy(study, folder)
-    copied, told = analysis.load(folder), redacted(command)
-    for path, content in derived.of(copied, told).items():
+    copied, shown = analysis.load(folder), redacted(command)
+    for path, content in derived.of(copied, shown).items():
         (folder / path).parent.mkdir(exist_ok=True)
         (folder / path).write_text(content, encoding="utf-8")
     # Last, as it lists the others.
-    for path, content in derived.described(folder, copied, told).items():
+    for path, content in derived.described(folder, copied, shown).items():
         (folder / path).write_text(content, encoding="utf-8")
 
 
@@ -172,6 +168,7 @@ def _publish_test_set(study: Study, folder: Path) -> Path:
     return folder
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, or 2 where there is nothing to publish or to write to."""
     parser = argparse.ArgumentParser(prog="python -m analysis.publish", description="Publish a study's results.")
@@ -181,14 +178,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="default: analysis/published/NAME")
     parser.add_argument("--test-set", action="store_true", help="also write the augmented test set, beside the copy")
     options = parser.parse_args(arguments)
-    try:
-        folder = publish(options.results, options.command, options.figures, options.output)
-        print(folder)
-        if options.test_set:
-            print(_publish_test_set(analysis.load(folder), folder.parent / test_set.FOLDER))
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    folder = publish(options.results, options.command, options.figures, options.output)
+    print(folder)
+    if options.test_set:
+        print(_publish_test_set(analysis.load(folder), folder.parent / test_set.FOLDER))
     return 0
 
 

@@ -1,4 +1,4 @@
-"""`python -m analysis.verify FOLDER...`: is all that is published made from the records, and do they say what we say?
+"""`python -m analysis.verify FOLDER...`: checks that all that is published follows from the records.
 
 Tables, verdicts, frames and sentences are made again from a published study's records and compared with what is
 published; with `--retrain N` trials are trained again as well and compared with their records.
@@ -7,6 +7,7 @@ published; with `--retrain N` trials are trained again as well and compared with
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import sys
 from collections.abc import Iterator, Sequence
@@ -15,13 +16,14 @@ from pathlib import Path
 
 import analysis
 from analysis import tables
+from analysis.command_line import command_line
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.study import Study
 from analysis.publish import FOLDER as PUBLISHED
 from analysis.publishing import agreement, cost, derived, retraining, sentences
 from tivae.io import files
 
-EXIT_DIFFERS, EXIT_BAD_INPUT = 1, 2
+EXIT_DIFFERS = 1
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,12 @@ def verify(folder: Path) -> Iterator[Item]:
     yield from _claims(folder, study)
     yield _predictions(study)
     if folder.resolve().parent == PUBLISHED:
-        yield from said(study, folder.resolve().name)
+        yield from sentences_of(study, folder.resolve().name)
 
 
-def said(study: Study, name: str) -> Iterator[Item]:
-    """Whether the documents say what the records of the published study `name` give."""
-    texts = {document: (sentences.ROOT / document).read_text() for document in (sentences.README, sentences.FOUND)}
+def sentences_of(study: Study, name: str) -> Iterator[Item]:
+    """Whether the documents agree with the records of the published study `name`."""
+    texts = {document: (sentences.ROOT / document).read_text() for document in sentences.DOCUMENTS}
     for sentence in sentences.of(study, name):
         beginning = " ".join(sentence.words.split()[:8])
         yield Item(
@@ -95,25 +97,18 @@ def _files(folder: Path, made: dict[Path, str]) -> Iterator[Item]:
 
 def _claims(folder: Path, study: Study) -> Iterator[Item]:
     """Each verdict by itself."""
-    path = folder / "tables" / "verdicts.csv"
     try:
         made = tables.verdicts(study).frame.set_index("claim")["verdict"]
     except NotSupported:
         return
-    published = dict(_verdicts(path))
+    try:
+        text = files.read(folder / "tables" / "verdicts.csv").decode()
+    except (FileNotFoundError, UnicodeDecodeError):
+        text = ""
+    published = {row.get("claim"): row.get("verdict") for row in csv.DictReader(text.splitlines())}
     for claim, verdict in made.items():
         old = published.get(str(claim))
         yield Item(f"verdict on {claim}", None if old == verdict else f"{old}; the records give {verdict}")
-
-
-def _verdicts(path: Path) -> Iterator[tuple[str, str]]:
-    import csv
-
-    try:
-        for row in csv.DictReader(files.read(path).decode().splitlines()):
-            yield row.get("claim", ""), row.get("verdict", "")
-    except (FileNotFoundError, UnicodeDecodeError):
-        return
 
 
 def _predictions(study: Study) -> Item:
@@ -133,10 +128,11 @@ def _predictions(study: Study) -> Item:
     return Item(f"{name} of {count} trials")
 
 
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0 where all is equal, 1 where something differs, 2 for bad input."""
     parser = argparse.ArgumentParser(
-        prog="python -m analysis.verify", description="Is all that is published made from the records?"
+        prog="python -m analysis.verify", description="Check that all that is published follows from the records."
     )
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER", help="such as analysis/published/paper_grid")
     parser.add_argument(
@@ -147,16 +143,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="folder with the data set's files; default: found or fetched")
     options = parser.parse_args(arguments)
     counts = {"equal": 0, "differs": 0}
-    try:
-        for folder in options.folders:
-            for item in _all_of(folder, options):
-                counts["equal" if item.where is None else "differs"] += 1
-                print(item, flush=True)
-        if len(options.folders) > 1:
-            print(cost.table([analysis.load(folder) for folder in options.folders]).text())
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    for folder in options.folders:
+        for item in _all_of(folder, options):
+            counts["equal" if item.where is None else "differs"] += 1
+            print(item, flush=True)
+    if len(options.folders) > 1:
+        print(cost.table([analysis.load(folder) for folder in options.folders]).text())
     print(f"{counts['equal']} equal, {counts['differs']} differ")
     return EXIT_DIFFERS if counts["differs"] else 0
 

@@ -12,7 +12,7 @@ os.environ.setdefault("TUNE_MAX_PENDING_TRIALS_PG", "1000")
 os.environ.setdefault("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
 os.environ.setdefault("RAY_AIR_NEW_OUTPUT", "0")
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
-# The death of a worker is told by our display, in a line.
+# Our display reports the death of a worker in a line.
 os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "0")
 # A study continues from its records: Tune need not save all of its trials again and again.
 os.environ.setdefault("TUNE_GLOBAL_CHECKPOINT_S", "1000000000")

@@ -35,27 +35,27 @@ def show(trials: Sequence[TrialConfig], study: Path, options: RunOptions, consol
     """Prints the factors, a few jobs one by one, the slots, and the time that all should take here; writes nothing."""
     jobs = plan(trials, study, options.measures)
     pools, slots, speed = _here(options)
-    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     for line in _levels(trials):
-        say(line)
+        log(line)
     for job in jobs if len(jobs) <= MOST_LISTED else ():
-        say(f"{job.key}  {label(job)}, {_epochs(job)}, about {duration(job.cost / speed)}")
+        log(f"{job.key}  {label(job)}, {_epochs(job)}, about {duration(job.cost / speed)}")
     finished = len(trials) - sum(len(job.trials) for job in jobs)
     trainings = sum(job.job_type == "trial" and job.trained < job.epochs for job in jobs)
     stns = sum(job.job_type == "stn" for job in jobs)
-    say(f"{len(trials)} trials, {finished} of them already finished")
-    say(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - finished} readouts")
+    log(f"{len(trials)} trials, {finished} of them already finished")
+    log(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - finished} readouts")
     if why := why_trained_apart(job.config for job in jobs):
-        say(why)
-    say(f"devices: {devices.named(pools)}")
+        log(why)
+    log(f"devices: {devices.named(pools)}")
     expected = makespan(jobs, slots)
-    say(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
+    log(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
     if any(pool.device != "cpu" for pool in pools):
-        say("the time is for CPU slots; GPUs are faster, by how much their first epochs will show")
+        log("the time is for CPU slots; GPUs are faster, by how much their first epochs will show")
     if seeds := len({job.config.seed for job in jobs}):
-        say(f"one seed of all cells: {duration(expected / seeds / speed)}")
+        log(f"one seed of all cells: {duration(expected / seeds / speed)}")
     for line in power_lines(trials, study):
-        say(line)
+        log(line)
 
 
 def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
@@ -69,8 +69,8 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
         varies = any(len({getattr(config, name) for config in cell}) > 1 for cell in cells.values())
         if len(values) > 1 and (varies or name in PAPER_FACTORS):
             counts.append(f"{len(values)} {name}")
-            told = ", ".join(shown(value) for value in values[:MOST_LISTED])
-            yield f"{name}: {told}{', ...' if len(values) > MOST_LISTED else ''}"
+            listed = ", ".join(shown(value) for value in values[:MOST_LISTED])
+            yield f"{name}: {listed}{', ...' if len(values) > MOST_LISTED else ''}"
     possible = math.prod(int(count.split()[0]) for count in counts)
     if counts:
         rest = "" if possible == len(trials) else f" of {possible} combinations"
@@ -80,19 +80,19 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
 def show_search(search: Search, trials: int, options: RunOptions, console: Console) -> None:
     """Prints what is searched for what, the slots, and the time that the search should take here; writes nothing."""
     pools, slots, speed = _here(options)
-    say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     costs = [Job("trial", config).cost for config in search.drawn(100)]
     for item in search.parameters:
         condition = " and ".join(f"{name} is {' or '.join(map(str, wanted))}" for name, wanted in item.where.items())
-        say(f"{item.name}: {item.domain}{f' (where {condition})' if condition else ''}")
+        log(f"{item.name}: {item.domain}{f' (where {condition})' if condition else ''}")
     for name, direction in search.objectives.items():
-        say(f"objective: {direction} {name}")
+        log(f"objective: {direction} {name}")
     pruned = f", pruned by {search.pruner.name}" if search.pruner.name != "none" else ""
-    say(f"{trials} trials by {search.sampler.name}{pruned}, {len(search.start)} of them given")
-    say(f"devices: {devices.named(pools)}")
+    log(f"{trials} trials by {search.sampler.name}{pruned}, {len(search.start)} of them given")
+    log(f"devices: {devices.named(pools)}")
     each = sum(costs) / len(costs) / speed
     least, most = min(costs) / speed, max(costs) / speed
-    say(
+    log(
         f"expected time: {duration(each * trials / slots)}, {duration(least)} to {duration(most)} a trial "
         f"({_speed_in_words(speed)}), pruning and pretraining of STNs left out"
     )

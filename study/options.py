@@ -110,7 +110,7 @@ class RunOptions:
 
     @property
     def wanted(self) -> Wanted:
-        """What to compute of trials besides what their configs say."""
+        """What to compute of trials beyond their configs."""
         # torch takes seconds to import, which the command line must not wait for.
         from tivae.stages import Wanted
 

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis import formats
+from analysis.command_line import warnings_in_lines
 from analysis.frames.search import JOURNAL
 from analysis.frames.study import QUESTION
 from analysis.tables.table1 import table1
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, 1 (trials failed), 2 (bad input) or 130 (interrupted)."""
     given = command_line.parser().parse_args(arguments)
     options = RunOptions(**vars(given), again=_command(arguments))
-    with signals.interrupting():
+    with signals.interrupting(), warnings_in_lines():
         return _ended(options, Console())
 
 
@@ -159,12 +160,12 @@ def _most_seeds(options: RunOptions) -> int:
 def _until_decided(trials: Sequence[TrialConfig], place: StudyPaths, options: RunOptions, console: Console) -> int:
     from study import until_decided
 
-    looks = until_decided.planned(place.study, _most_seeds(options))
-    Mirror(place.storage, place.study).send_looks()
+    schedule = until_decided.planned(place.study, _most_seeds(options))
+    Mirror(place.storage, place.study).send_schedule()
     without_report = dataclasses.replace(options, report=False)
     show = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     code = until_decided.run(
-        trials, place.study, looks, lambda some: _study(some, place, without_report, console), show
+        trials, place.study, schedule, lambda some: _study(some, place, without_report, console), show
     )
     if options.report:
         _write_report(place.study, console)
@@ -283,7 +284,7 @@ def _write_report(study: Path, console: Console) -> None:
     try:
         # Shown in a terminal alone.
         with console.status("") as status:
-            page = report.write(study, told=lambda name: status.update(name.replace("_", " ")))
+            page = report.write(study, log=lambda name: status.update(name.replace("_", " ")))
     # The study's results are all written by now: a report that fails must not make them look lost.
     except Exception as error:
         print(

@@ -257,6 +257,12 @@ class TrialConfig(Keyed, metaclass=WithOwnFields):
             if name.startswith("_") or name not in own_fields():
                 raise AttributeError(f"a TrialConfig has no field {name}")
 
+    def with_seed(self, seed: int) -> TrialConfig:
+        """The same with another seed, on which no other field depends: nothing else is checked again."""
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, seed=checked(FIELDS["seed"], seed))
+        return made
+
     @property
     def is_trained(self) -> bool:
         """Whether gradient steps are made for the model."""

@@ -73,11 +73,16 @@ def finished(folder: Path) -> Record | None:
 
 
 def finished_trial(config: TrialConfig, study: Path, measures: str = "none") -> Record | None:
-    """The record of a finished trial that has at least these measures; None if there is none."""
-    known = finished(trial_folder(study, config.key))
+    """The record of a finished trial that has at least these measures and no damaged file; None if it is to be made.
+
+    Files that are gone were left out to save room, as in a published copy.
+    """
+    folder = trial_folder(study, config.key)
+    known = finished(folder)
     if known is None or not wanted_of(config, measures).keys() <= set(known.get("measures", ())):
         return None
-    return known
+    damaged = [path for path in [*sorted(folder.glob("*.pt")), *folder.glob(MEASURES)] if not _is_whole(path)]
+    return None if damaged else known
 
 
 def trained_state(config: TrialConfig, study: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
@@ -109,7 +114,8 @@ def finished_stn(study: Path, key: str) -> Record | None:
     """The record of the pretrained STN `key` where its weights are there and whole; None if it is to be made."""
     folder = stn_folder(study, key)
     known = finished(folder)
-    return known if known is not None and _is_whole(folder / "stn.pt") else None
+    weights = folder / "stn.pt"
+    return known if known is not None and weights.exists() and _is_whole(weights) else None
 
 
 def write(folder: Path, result: TrialResult) -> Record:
@@ -192,11 +198,20 @@ def reason(error: BaseException) -> str:
 
 
 def _is_whole(path: Path) -> bool:
+    """Whether the file is as it was written; one that is damaged is named, one that is gone since is not."""
     try:
-        checkpoint.load(path)
+        of = path.lstat()
     except FileNotFoundError:
-        return False
-    except DamagedFile as error:
+        return True
+    return _is_whole_as_of(path, (of.st_mtime_ns, of.st_ctime_ns, of.st_size, of.st_ino))
+
+
+# A run plans more than once, and a study of a thousand trials has gigabytes.
+@functools.lru_cache(maxsize=100_000)
+def _is_whole_as_of(path: Path, _: tuple[int, ...]) -> bool:
+    try:
+        sealed_json.parse(files.read(path), path) if path.suffix == ".json" else checkpoint.check(path)
+    except (DamagedFile, OSError) as error:
         warn_once(f"{error}; it is made again")
         return False
     return True

@@ -144,6 +144,7 @@ def run_training(
         if records.trained_state(each, place.study) is None:
             missing.setdefault(each.epochs, each)
     if not missing:
+        _restore_record(max(configs, key=lambda config: config.epochs), place.study)
         return
     config = missing[max(missing)]
     assert config.training_key is not None
@@ -175,6 +176,15 @@ def run_training(
     if known is None or len(known["epochs"]) < len(training.rows):
         records.write_record(folder, "training", config, {}, training.rows, origin)
     checkpoint.remove(file)
+
+
+def _restore_record(config: TrialConfig, study: Path) -> None:
+    """Writes the record of a training that has none, or a damaged one, as far as its state tells."""
+    assert config.training_key is not None
+    folder = records.training_folder(study, config.training_key)
+    if records.read(folder) is None:
+        origin = Stopwatch("cpu", "unknown").provenance()
+        records.write_record(folder, "training", config, {}, records.epochs_so_far(config, study), origin)
 
 
 def _begin(config: TrialConfig, study: Path) -> None:

@@ -100,12 +100,12 @@ def write_all(
     search: optuna.Study | None = None,
     warp_accuracies: pd.DataFrame | None = None,
     names: Sequence[str] | None = None,
-    told: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> FigureSet:
-    """Draws and writes all figures that the study supports; `skipped` of the result says why others are missing.
+    """Draws and writes all figures that the study supports; `skipped` of the result has the reasons for the others.
 
-    data, search, warp_accuracies: as in `Sources`. names: of `ALL`, where not all are wanted. told: called
-    with each name before it is drawn.
+    data, search, warp_accuracies: as in `Sources`. names: of `ALL`, where not all are wanted. log: called with each
+    name before it is drawn.
 
     Raises `ValueError` for an unknown name, and `OSError` where the folder can't be written.
     """
@@ -116,8 +116,8 @@ def write_all(
     saved: list[SavedFigure] = []
     skipped: list[SkippedFigure] = []
     for name in ALL if names is None else names:
-        if told is not None:
-            told(name)
+        if log is not None:
+            log(name)
         with style.applied():
             try:
                 drawn = ALL[name](sources)

@@ -59,31 +59,22 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     place = {cell: number for number, cell in enumerate(cells)}
     offsets, beside = {"base": -0.14, "augmented": 0.14}, {"base": -0.2, "augmented": 0.2}
     for test_set, part in frame.groupby("test_set", sort=False):
-        look = style.TEST_SET_LOOKS[str(test_set)]
+        mark = style.TEST_SET_MARKS[str(test_set)]
         y = part["cell"].map(place) + offsets[str(test_set)]
-        for height, text in zip(y, part["seeds"], strict=True):
-            seeds = [100 * float(value) for value in text.split()]
-            if len(seeds) > 1:
-                ax.plot(seeds, [height + 0.11] * len(seeds), color=look.colour, **style.SEED_MARK)
-        bars = 100 * pd.DataFrame({"low": part["mean"] - part["low"], "high": part["high"] - part["mean"]}).T
+        for row, seeds in style.seed_values(part["seeds"]):
+            heights = [y.iloc[row] + 0.11] * len(seeds)
+            ax.plot([100 * seed for seed in seeds], heights, color=mark.colour, **style.SEED_MARK)
+        bars = 100 * style.whiskers(part["mean"], part["low"], part["high"])
         name = TEST_SET_NAMES[str(test_set)]
-        ax.errorbar(100 * part["mean"], y, xerr=bars.clip(lower=0), label=name, capsize=2.5, **look.points())
+        ax.errorbar(100 * part["mean"], y, xerr=bars, label=name, capsize=2.5, **mark.points())
         paper = part["paper"].notna()
         if paper.any():
             label = PAPER_LABEL if test_set == "base" else None
             height = y[paper] + beside[str(test_set)]
             ax.plot(100 * part["paper"][paper], height, label=label, zorder=3, **PAPER_MARK)
-    labels = frame.drop_duplicates("cell").set_index("cell")["cell_label"]
-    ax.set_yticks(range(len(cells)), [labels[cell] for cell in cells])
-    ax.set_ylim(len(cells) - 0.5, -0.5)
-    models = frame.drop_duplicates("cell").set_index("cell")["model"]
-    for number in range(1, len(cells)):
-        is_new_model = models[cells[number]] != models[cells[number - 1]]
-        colour, width = (style.GREY, 0.8) if is_new_model else ("#DDDDDD", 0.5)
-        ax.axhline(number - 0.5, color=colour, linewidth=width, zorder=0)
-    ax.tick_params(axis="y", length=0)
+    firsts = frame.drop_duplicates("cell")
+    style.label_rows(ax, list(firsts["cell_label"]), list(firsts["model"]))
     ax.set_xlabel("Accuracy (% of test images)")
-    ax.grid(axis="x")
     return ax
 
 
@@ -104,9 +95,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
     figure = style.new_figure(0.38 * cells + 0.8)
     ax = draw(figure.add_subplot(), shown)
-    entries = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    names = [*filter(entries.__contains__, [*TEST_SET_NAMES.values(), PAPER_LABEL])]
-    figure.legend([entries[name] for name in names], names, loc="outside upper center", ncols=len(names))
+    style.legend_above(figure, [ax], [*TEST_SET_NAMES.values(), PAPER_LABEL])
     sentences = [
         "Accuracy of the probe on the base and the augmented test set for each cell.",
         intervals(shown["over"]),
@@ -134,10 +123,10 @@ def _alt(frame: pd.DataFrame) -> str:
 
 
 def _paper_values(study: Study, trials: pd.DataFrame) -> dict[tuple[int, str], float]:
-    recipe = recipe_of(study.trials)
+    recipe = recipe_of(study.trials, study.seedless)
     values: dict[tuple[int, str], float] = {}
     for paper in TABLE_1 if recipe.is_on_papers_images else ():
-        for cell in recipe.trials_of(trials, paper.factors)["cell"].unique():
+        for cell in recipe.trials_of(trials, paper.factors, study.seedless)["cell"].unique():
             values[int(cell), "base"] = paper.base_accuracy
             values[int(cell), "augmented"] = paper.augmented_accuracy
     return values
@@ -146,7 +135,7 @@ def _paper_values(study: Study, trials: pd.DataFrame) -> dict[tuple[int, str], f
 def _paper_sentence(study: Study, frame: pd.DataFrame) -> str:
     if frame["paper"].isna().all():
         return ""
-    recipe = recipe_of(study.trials)
+    recipe = recipe_of(study.trials, study.seedless)
     if recipe.is_papers:
         return "Diamonds beside ours are the values of the paper's Table 1."
     differs = f"whose recipe differs: here {recipe.differences()}."

@@ -5,27 +5,27 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
 from analysis.figures.drawing import representatives, style
-from analysis.figures.drawing.captions import described
+from analysis.figures.drawing.captions import counted, described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, collapsed, encoding_dim
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, model_name, setting_name, stn_name
-from analysis.frames.recipe import recipe_of, seedless_configs
+from analysis.frames.recipe import Seedless, recipe_of
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import Design, balanced, correctness_of, factorial, holm
+from analysis.inference.factorial import UNSET
 
 MAXIMUM_EFFECTS = 30
 HIGHEST_ORDER = 3
 # Of a part of a study; with fewer cells nothing is crossed.
 FEWEST_CELLS = 4
 # Effects that a figure's alternative text names.
-MOST_TOLD = 5
+MOST_NAMED = 5
 MEAN = " − mean"
 # Fields that mean the same for both models only in this form.
 COMPARABLE = {"latent_dim": "encoding_dim", "categories": "encoding_dim", "kl_weight": "beta"}
@@ -77,7 +77,7 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     names = [COMPARABLE.get(name, name) for name in varied]
     factors = [name for name in dict.fromkeys(names) if len(trials[name].unique()) > 1]
     designs, problems = [], []
-    for candidate, given in ((_at_default(trials), list(PAPER_FACTORS)), (trials, factors)):
+    for candidate, given in ((_at_default(trials, study.seedless), list(PAPER_FACTORS)), (trials, factors)):
         try:
             design = balanced(candidate, given)
         except ValueError as problem:
@@ -88,14 +88,16 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     if not designs:
         raise NotSupported(problems[-1] if problems else "no four cells cross two factors")
     design = max(designs, key=lambda found: found.cells)
-    return design, "; ".join(filter(None, [_part(design, trials, factors), _collapsed_note(int(broken.sum()))]))
+    count = int(broken.sum())
+    note = f"{counted(count, 'collapsed trial')} left out, as the collapse diagnostics say" if count else ""
+    return design, "; ".join(filter(None, [_part(design, trials, factors), note]))
 
 
-def _at_default(trials: pd.DataFrame) -> pd.DataFrame:
+def _at_default(trials: pd.DataFrame, seedless: Seedless) -> pd.DataFrame:
     """The trials in the default recipe but for what all of the study's trials share."""
-    recipe, configs = recipe_of(trials), seedless_configs(trials)
+    recipe = recipe_of(trials, seedless)
     cells = trials[list(PAPER_FACTORS)].drop_duplicates().to_dict("records")
-    return pd.concat([recipe.trials_of(trials, cell, configs) for cell in cells] or [trials])
+    return pd.concat([recipe.trials_of(trials, cell, seedless) for cell in cells] or [trials])
 
 
 def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:
@@ -103,9 +105,9 @@ def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:
     if len(design.trials) == len(trials):
         return ""
     held = [name for name in factors if name not in design.factors and len(design.trials[name].unique()) == 1]
-    parts = [f"{setting_name(name)} {_level(str(design.trials[name].iloc[0]))}" for name in held]
+    parts = [f"{setting_name(name)} {_level(design.trials[name].iloc[0])}" for name in held]
     left_out = [
-        f"{setting_name(name)} {', '.join(_level(str(level)) for level in levels)}"
+        f"{setting_name(name)} {', '.join(map(_level, levels))}"
         for name, levels in design.left_out.items()
         if name in design.factors
     ]
@@ -114,34 +116,21 @@ def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:
     return text + (f"; left out, not crossed with all others: {'; '.join(left_out)}" if left_out else "")
 
 
-def _collapsed_note(count: int) -> str:
-    if not count:
-        return ""
-    return f"{count} collapsed {'trial' if count == 1 else 'trials'} left out, as the collapse diagnostics say"
-
-
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     """A line per effect: its value with its interval on both test sets; zero marked, orders of effects apart."""
     names = frame.drop_duplicates(["term", "contrast"]).reset_index(drop=True)
     place = {(row["term"], row["contrast"]): number for number, row in names.iterrows()}
     ax.axvline(0, color=style.BLACK, linewidth=0.8, zorder=0)
     for test_set, part in frame.groupby("test_set", sort=False):
-        look = style.TEST_SET_LOOKS[str(test_set)]
+        mark = style.TEST_SET_MARKS[str(test_set)]
         shift = -0.15 if test_set == "base" else 0.15
         y = [place[pair] + shift for pair in zip(part["term"], part["contrast"], strict=True)]
-        bars = np.abs(part[["low", "high"]].to_numpy().T - part["effect"].to_numpy())
+        bars = style.whiskers(part["effect"], part["low"], part["high"])
         name = TEST_SET_NAMES[str(test_set)]
-        ax.errorbar(part["effect"], y, xerr=np.nan_to_num(bars), label=name, capsize=2.5, **look.points())
-    for number in range(1, len(names)):
-        is_new_order = names["order"][number] != names["order"][number - 1]
-        colour, width = (style.GREY, 0.8) if is_new_order else ("#DDDDDD", 0.5)
-        ax.axhline(number - 0.5, color=colour, linewidth=width, zorder=0)
+        ax.errorbar(part["effect"], y, xerr=bars, label=name, capsize=2.5, **mark.points())
     labels = [effect_label(row["term"], row["contrast"]) for _, row in names.iterrows()]
-    ax.set_yticks(range(len(names)), labels)
-    ax.set_ylim(len(names) - 0.5, -0.5)
-    ax.tick_params(axis="y", length=0)
+    style.label_rows(ax, labels, list(names["order"]))
     ax.set_xlabel("Effect on the accuracy (percentage points)")
-    ax.grid(axis="x")
     return ax
 
 
@@ -177,8 +166,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     count, everything = (len(part.drop_duplicates(["term", "contrast"])) for part in (shown, frame))
     figure = style.new_figure(0.3 * count + 0.85)
     ax = draw(figure.add_subplot(), shown)
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    style.legend_above(figure, [ax])
     selected = f" The main effects and the largest interactions, {count} of {everything}." if count < everything else ""
     caption = (
         "Effects of the factors on the accuracy with 95 % intervals: of two levels the second minus the first, "
@@ -191,9 +179,9 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
 
 
 def _alt(frame: pd.DataFrame) -> str:
-    """The main effects on augmented images, the largest first, and which of them are told from zero."""
+    """The main effects on augmented images, the largest first, with their intervals."""
     main = frame[(frame["order"] == 1) & (frame["test_set"] == "augmented")]
-    main = main.sort_values("effect", key=lambda values: -values.abs(), kind="stable").head(MOST_TOLD)
+    main = main.sort_values("effect", key=lambda values: -values.abs(), kind="stable").head(MOST_NAMED)
     parts = [
         f"{effect_label(row['term'], row['contrast'])} {row['effect']:+.1f} points "
         f"({row['low']:+.1f} to {row['high']:+.1f})"
@@ -211,8 +199,9 @@ def _contrast_label(factor: str, contrast: str) -> str:
     return f"{translate(second)} − {translate(first)}"
 
 
-def _level(text: str) -> str:
+def _level(value: object) -> str:
     """A level as the figure writes it: numbers without needless digits."""
+    text = UNSET if pd.isna(value) else str(value)
     try:
         return f"{float(text):g}"
     except ValueError:

@@ -75,20 +75,21 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     """A point per arm with its intervals, its number beside it; a ceiling's two accuracies as lines."""
     own = frame[~frame["is_paper"]]
     for number, (_, ceiling) in enumerate(own[own["is_ceiling"]].iterrows()):
-        look = style.numbered_look(number)
-        lines: dict[str, Any] = {"color": style.GREY, "linestyle": look.line, "linewidth": 0.9, "zorder": 1}
+        mark = style.numbered_mark(number)
+        lines: dict[str, Any] = {"color": style.GREY, "linestyle": mark.line, "linewidth": 0.9, "zorder": 1}
         ax.axhline(100 * ceiling["augmented_accuracy"], label=f"ceiling: {ceiling['arm']}", **lines)
         ax.axvline(100 * ceiling["base_accuracy"], **lines)
     shown = own[~own["is_ceiling"]]
     for number, (model, part) in enumerate(shown.groupby("model", sort=False)):
-        look = style.numbered_look(number)
+        mark = style.numbered_mark(number)
+        bars = {name: 100 * style.whiskers(part[name], part[f"{name}_low"], part[f"{name}_high"]) for name in METRICS}
         # A control's points are hollow.
-        points = look.points(hollow=bool(part["is_control"].all()))
+        points = mark.points(hollow=bool(part["is_control"].all()))
         ax.errorbar(
             100 * part["base_accuracy"],
             100 * part["augmented_accuracy"],
-            xerr=_bars(part, "base_accuracy"),
-            yerr=_bars(part, "augmented_accuracy"),
+            xerr=bars["base_accuracy"],
+            yerr=bars["augmented_accuracy"],
             label=model_name(str(model)),
             capsize=1.5,
             elinewidth=0.7,
@@ -100,8 +101,8 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
             place = (100 * arm["base_accuracy"], 100 * arm["augmented_accuracy"])
             ax.annotate(str(arm["number"]), place, xytext=(3, 3), textcoords="offset points", fontsize=6)
     paper = frame[frame["is_paper"]]
-    mark: dict[str, Any] = {"color": style.BLACK, "marker": "x", "linestyle": "none", "markersize": 4}
-    ax.plot(100 * paper["base_accuracy"], 100 * paper["augmented_accuracy"], label="the paper's cells", **mark)
+    crosses: dict[str, Any] = {"color": style.BLACK, "marker": "x", "linestyle": "none", "markersize": 4}
+    ax.plot(100 * paper["base_accuracy"], 100 * paper["augmented_accuracy"], label="the paper's cells", **crosses)
     low, high = ax.get_xlim()
     ax.plot([low, high], [low, high], color=style.GREY, linewidth=0.6, zorder=0, label="no gap")
     ax.set_xlim(low, high)
@@ -109,12 +110,6 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     ax.set_ylabel("Accuracy on augmented images (%)")
     ax.grid()
     return ax
-
-
-def _bars(part: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Lengths of the interval below and above the mean, in percent; none where there is no interval."""
-    ends = pd.DataFrame({"low": part[metric] - part[f"{metric}_low"], "high": part[f"{metric}_high"] - part[metric]})
-    return (100 * ends.T).clip(lower=0).fillna(0)
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:

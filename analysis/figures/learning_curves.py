@@ -49,19 +49,19 @@ def numbers(study: Study) -> pd.DataFrame:
     parts = []
     for test_set in TEST_SETS:
         loss = groups[f"{test_set}_loss"]
-        figures = loss.agg(seeds="count", mean="mean", low="min", high="max")
-        parts.append(firsts.assign(test_set=test_set).join(figures))
+        over_seeds = loss.agg(seeds="count", mean="mean", low="min", high="max")
+        parts.append(firsts.assign(test_set=test_set).join(over_seeds))
     return pd.concat(parts).reset_index().sort_values("cell", kind="stable", ignore_index=True)
 
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     """One cell: both losses by epoch, the mean as line and the seeds' range as band."""
     for test_set, part in frame.groupby("test_set", sort=False):
-        look = style.TEST_SET_LOOKS[str(test_set)]
+        mark = style.TEST_SET_MARKS[str(test_set)]
         if (part["seeds"] > 1).any():
-            ax.fill_between(part["epoch"], part["low"], part["high"], color=look.colour, alpha=0.25, linewidth=0)
+            ax.fill_between(part["epoch"], part["low"], part["high"], color=mark.colour, alpha=0.25, linewidth=0)
         every = -(-len(part) // 7)
-        ax.plot(part["epoch"], part["mean"], label=TEST_SET_NAMES[str(test_set)], markevery=every, **look.lines())
+        ax.plot(part["epoch"], part["mean"], label=TEST_SET_NAMES[str(test_set)], markevery=every, **mark.lines())
     title = frame["panel_label"].iloc[0]
     ax.set_title(f"{title}\n(running)" if frame["status"].iloc[0] == "running" else title)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -94,8 +94,7 @@ def draw_all(figure: Figure, frame: pd.DataFrame) -> Figure:
         lowest = max(row for row in range(len(rows)) if column < len(rows[row]))
         axes[lowest, column].set_xlabel("Epoch")
     figure.align_ylabels(axes[:, 0])
-    handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=2)
+    style.legend_above(figure, [axes[0, 0]])
     return figure
 
 
@@ -113,7 +112,7 @@ def draw_overlay(figure: Figure, frame: pd.DataFrame, best: int = BEST) -> Figur
                 drawn_as: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0.7, "zorder": 1}
                 if place < best:
                     words = line["panel_label"].iloc[0].split("\n")
-                    drawn_as = style.numbered_look(place).lines() | {"label": ", ".join(words[2:] or words)}
+                    drawn_as = style.numbered_mark(place).lines() | {"label": ", ".join(words[2:] or words)}
                 ax.plot(line["epoch"], line["mean"], markevery=-(-len(line) // 7), **drawn_as)
             ax.set_title(f"{model_name(model)}, {TEST_SET_NAMES[test_set]}")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import warnings
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
 from analysis.figures.drawing import style
@@ -25,6 +23,7 @@ FEWEST_FOR_IMPORTANCES = 10
 SIZES = ("encoding_dim", "latent_dim", "categories")
 # Before the name of a parameter's column.
 PARAMETER = "parameter_"
+WIDTH = 0.75 * style.FULL_WIDTH
 
 
 def numbers(search: optuna.Study) -> pd.DataFrame:
@@ -40,7 +39,7 @@ def numbers(search: optuna.Study) -> pd.DataFrame:
     best_numbers = {trial.number for trial in search.best_trials}
     rows = []
     for trial in search.get_trials(deepcopy=False):
-        values = _values(trial) if trial.number in complete else [None] * len(names)
+        values = complete.get(trial.number, [None] * len(names))
         row = {"number": trial.number, "state": trial.state.name.lower(), **dict(zip(names, values, strict=True))}
         row["key"] = trial.user_attrs.get("key")
         parameters = {f"{PARAMETER}{name}": value for name, value in trial.params.items()}
@@ -62,36 +61,27 @@ def importances(search: optuna.Study, objective: int = 0) -> pd.DataFrame:
     Raises `NotSupported` for an objective that is a size, which follows from parameters by its definition; for fewer
     than 10 complete trials, equal values, or no parameter with two values.
     """
-    from optuna.importance import get_param_importances
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 
     if objective_names(search)[objective] in SIZES:
         raise NotSupported(f"{objective_names(search)[objective]} is a size, which follows from the parameters")
     complete = _complete(search)
     if len(complete) < FEWEST_FOR_IMPORTANCES:
         raise NotSupported(f"{len(complete)} trials are complete; importances need {FEWEST_FOR_IMPORTANCES}")
-    if len({_values(trial)[objective] for trial in complete.values()}) < 2:
+    if len({values[objective] for values in complete.values()}) < 2:
         raise NotSupported("all complete trials have the same value; importances need two")
     with warnings.catch_warnings():
-        # Optuna warns on every call with a target of what `_target` takes care of.
+        # Optuna warns on every call with a target, also where a search of several objectives needs one.
         warnings.simplefilter("ignore")
         try:
-            shares = get_param_importances(search, evaluator=_evaluator(), target=_target(search, objective))
+            evaluator = FanovaImportanceEvaluator(seed=0)
+            target = None if len(search.directions) == 1 else lambda trial: trial.values[objective]  # noqa: PD011
+            shares = get_param_importances(search, evaluator=evaluator, target=target)
         except (ValueError, RuntimeError) as problem:
             raise NotSupported(str(problem)) from problem
     if not shares:
         raise NotSupported("the trials have no parameters")
     return pd.DataFrame({"parameter": list(shares), "importance": list(shares.values())})
-
-
-def _evaluator() -> optuna.importance.FanovaImportanceEvaluator:
-    from optuna.importance import FanovaImportanceEvaluator
-
-    return FanovaImportanceEvaluator(seed=0)
-
-
-def _target(search: optuna.Study, objective: int) -> Callable[[optuna.trial.FrozenTrial], float] | None:
-    """What Optuna is to explain, of several objectives."""
-    return None if len(search.directions) == 1 else lambda trial: _values(trial)[objective]
 
 
 def objective_names(search: optuna.Study) -> list[str]:
@@ -104,17 +94,15 @@ def objective_names(search: optuna.Study) -> list[str]:
 
 def draw_history(ax: Axes, frame: pd.DataFrame, name: str) -> Axes:
     """The objective `name` of each complete trial, and the best so far where there is a single objective."""
-    ax.plot(frame["number"], frame[name], **style.numbered_look(0).points(), label="each trial")
+    ax.plot(frame["number"], frame[name], **style.numbered_mark(0).points(), label="each trial")
     if "best" in frame:
-        best = style.numbered_look(1)
-        ax.step(
-            frame["number"], frame["best"], where="post", color=best.colour, linestyle=best.line, label="best so far"
-        )
+        best = style.numbered_mark(1)
+        drawn_as: dict[str, Any] = {"color": best.colour, "linestyle": best.line, "label": "best so far"}
+        ax.step(frame["number"], frame["best"], where="post", **drawn_as)
         ax.legend(loc="best")
     ax.set_xlabel("Trial")
-    ax.set_ylabel(_words(name))
+    ax.set_ylabel(words(name))
     if name.endswith("accuracy"):
-        ax.set_ylabel(f"{_words(name)} (%)")
         ax.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=""))
     return ax
 
@@ -125,7 +113,7 @@ def draw_importances(ax: Axes, shares: pd.DataFrame, name: str) -> Axes:
     bars = ax.barh([setting_name(parameter) for parameter in shown["parameter"]], shown["importance"], color=style.BLUE)
     ax.bar_label(bars, fmt="%.2f", padding=2, fontsize=7)
     ax.set_xlim(0, 1.12 * shown["importance"].max())
-    ax.set_xlabel(f"Importance for the {_words(name, capital=False)} (shares that sum to 1)")
+    ax.set_xlabel(f"Importance for the {setting_name(name)} (shares that sum to 1)")
     return ax
 
 
@@ -141,46 +129,40 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     names = objective_names(search)
     for objective, name in enumerate(names):
         suffix = "" if len(names) == 1 else f"_{name}"
-        words = _words(name, capital=False)
+        objective_name = setting_name(name)
         best = " and the best so far" if len(names) == 1 else ""
-        caption = f"The {words} of each complete trial in the order of the search{best}. {about}"
-        figure = _new_figure(2.6)
+        caption = f"The {objective_name} of each complete trial in the order of the search{best}. {about}"
+        figure = style.new_figure(2.6, WIDTH)
         draw_history(figure.add_subplot(), frame, name)
         values = frame.loc[frame["state"] == "complete", name].astype("float64")
-        alt = f"The {words} of {len(values)} trials, from {values.min():.4g} to {values.max():.4g}."
-        history = DrawnFigure(f"optuna_history{suffix}", f"Search: {words} by trial", caption, figure, frame, alt)
-        figures.append(history)
+        alt = f"The {objective_name} of {len(values)} trials, from {values.min():.4g} to {values.max():.4g}."
+        title = f"Search: {objective_name} by trial"
+        figures.append(DrawnFigure(f"optuna_history{suffix}", title, caption, figure, frame, alt))
         with contextlib.suppress(NotSupported):
             shares = importances(search, objective)
             caption = (
-                f"The share of the variance of the {words} that each parameter explains, over all complete trials "
-                f"(fANOVA, Hutter et al. 2014). {about}"
+                f"The share of the variance of the {objective_name} that each parameter explains, over all complete "
+                f"trials (fANOVA, Hutter et al. 2014). {about}"
             )
-            title = f"Search: importances for the {words}"
-            figure = _new_figure(0.3 * len(shares) + 0.8)
+            title = f"Search: importances for the {objective_name}"
+            figure = style.new_figure(0.3 * len(shares) + 0.8, WIDTH)
             draw_importances(figure.add_subplot(), shares, name)
-            told = [f"{setting_name(row.parameter)} {row.importance:.2f}" for row in shares.itertuples()]
-            alt = f"{title}: {', '.join(told)}."
+            listed = [f"{setting_name(row.parameter)} {row.importance:.2f}" for row in shares.itertuples()]
+            alt = f"{title}: {', '.join(listed)}."
             figures.append(DrawnFigure(f"optuna_importances{suffix}", title, caption, figure, shares, alt))
     return figures
 
 
-def _complete(search: optuna.Study) -> dict[int, optuna.trial.FrozenTrial]:
+def _complete(search: optuna.Study) -> dict[int, list[Any]]:
+    """The objectives of each complete trial by its number."""
     trials = search.get_trials(deepcopy=False)
-    complete = {trial.number: trial for trial in trials if trial.state.name == "COMPLETE"}
+    complete = {trial.number: list(trial.values) for trial in trials if trial.state.name == "COMPLETE"}
     if not complete:
         raise NotSupported("no trial of the search is complete")
     return complete
 
 
-def _values(trial: optuna.trial.FrozenTrial) -> list[float]:
-    return list(trial.values)
-
-
-def _words(name: str, *, capital: bool = True) -> str:
-    words = setting_name(name)
-    return words[:1].upper() + words[1:] if capital else words
-
-
-def _new_figure(height: float) -> Figure:
-    return style.new_figure(height, 0.75 * style.FULL_WIDTH)
+def words(name: str) -> str:
+    """An objective as the label of an axis; accuracies are drawn in %."""
+    text = setting_name(name)
+    return f"{text[0].upper()}{text[1:]}" + (" (%)" if name.endswith("accuracy") else "")

@@ -1,4 +1,4 @@
-"""The Pareto front of a search of two objectives: a staircase, each model in its own look."""
+"""The Pareto front of a search of two objectives: a staircase, each model with its own mark."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from analysis.figures import optuna_plots
 from analysis.figures.drawing import style
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.labels import model_name, setting_name
+from analysis.figures.optuna_plots import words
+from analysis.frames.labels import model_name
 
 # Objectives of which the front's largest value is this many times its smallest, such as sizes, have logarithmic axes.
 WIDE = 30
@@ -38,10 +39,10 @@ def draw(ax: Axes, frame: pd.DataFrame, x: str, y: str, largest: tuple[bool, boo
     model = f"{optuna_plots.PARAMETER}model"
     models = complete[model] if model in complete else pd.Series("", index=complete.index)
     for number, (name, part) in enumerate(complete.groupby(models, sort=False)):
-        look = style.MODEL_LOOKS.get(str(name), style.numbered_look(number))
+        mark = style.MODEL_MARKS.get(str(name), style.numbered_mark(number))
         label = model_name(str(name)) if name else "trials"
         for is_best, points in part.groupby("is_best"):
-            drawn_as = look.points(hollow=not is_best)
+            drawn_as = mark.points(hollow=not is_best)
             ax.plot(points[x], points[y], label=label if is_best else f"{label}, not on it", zorder=2, **drawn_as)
     for name, axis, set_scale in ((x, ax.xaxis, ax.set_xscale), (y, ax.yaxis, ax.set_yscale)):
         low, high = front[name].min(), front[name].max()
@@ -58,12 +59,6 @@ def draw(ax: Axes, frame: pd.DataFrame, x: str, y: str, largest: tuple[bool, boo
 def scale(name: str) -> float:
     """Accuracies are drawn in %."""
     return 100.0 if name.endswith("accuracy") else 1.0
-
-
-def words(name: str) -> str:
-    """An axis's label."""
-    text = setting_name(name)
-    return f"{text[0].upper()}{text[1:]}" + (" (%)" if scale(name) != 1 else "")
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
@@ -91,9 +86,5 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
 def _alt(frame: pd.DataFrame, x: str, y: str) -> str:
     """Where the front begins and ends."""
     front = frame[frame["is_best"]].sort_values(x)
-    ends = [f"{_told(row[y], y)} at {_told(row[x], x)}" for _, row in front.iloc[[0, -1]].iterrows()]
+    ends = [f"{scale(y) * row[y]:.4g} at {scale(x) * row[x]:.4g}" for _, row in front.iloc[[0, -1]].iterrows()]
     return f"Pareto front of {len(front)} trials, {words(y)} against {words(x)}: from {ends[0]} to {ends[1]}."
-
-
-def _told(value: float, name: str) -> str:
-    return f"{scale(name) * value:.4g}"

@@ -19,7 +19,7 @@ from analysis.inference.correctness import stacked
 
 # What the fields of the STN itself are named; they differ within a pair.
 OWN = ("stn", "stn_")
-LOOKS = {"base": style.numbered_look(0), "augmented": style.numbered_look(1)}
+MARKS = {"base": style.numbered_mark(0), "augmented": style.numbered_mark(1)}
 
 
 def numbers(study: Study) -> pd.DataFrame:
@@ -53,16 +53,16 @@ def draw(ax: Axes, frame: pd.DataFrame, means: pd.DataFrame) -> Axes:
     """The pairs of one model and test set: a line each, by training data; below their mean gains, as of `gains`."""
     by_data = means.set_index("train_dataset")
     for train_dataset, part in frame.groupby("train_dataset", sort=False):
-        look = LOOKS[str(train_dataset)]
+        mark = MARKS[str(train_dataset)]
         for number, (_, pair) in enumerate(part.iterrows()):
             label = f"trained on {train_dataset}" if number == 0 else None
             ends = [100 * pair["without"], 100 * pair["with"]]
-            ax.plot([0, 1], ends, label=label, alpha=0.8, linewidth=0.9, **look.lines())
+            ax.plot([0, 1], ends, label=label, alpha=0.8, linewidth=0.9, **mark.lines())
         gain = by_data.loc[train_dataset]
         half = "" if np.isnan(gain["low"]) else f" ± {(gain['high'] - gain['low']) / 2:.1f}"
         text = f"{gain['mean']:+.1f}{half} points".replace("-", "−")
         place = 0.13 if train_dataset == "base" else 0.03
-        ax.text(0.5, place, text, color=look.colour, ha="center", transform=ax.transAxes)
+        ax.text(0.5, place, text, color=mark.colour, ha="center", transform=ax.transAxes)
     ax.set_xticks([0, 1], ["no STN", "STN"])
     ax.set_xlim(-0.25, 1.25)
     ax.margins(y=0.4)
@@ -101,8 +101,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         draw(ax, *(part[(part["model"] == model) & (part["test_set"] == test_set)] for part in (frame, means)))
         ax.set_title(f"{model_name(model)}\n{TEST_SET_NAMES[test_set]}")
     axes[0].set_ylabel("Accuracy (%)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    style.legend_above(figure, axes[:1])
     pairs = len(frame) // len(TEST_SETS)
     over = means["over"].iloc[0]
     caption = (

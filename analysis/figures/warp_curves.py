@@ -1,10 +1,10 @@
 """Accuracy against angle, shift and scale: how far an image may be warped before its class is lost.
 
 The accuracies are those that a trial measured after its training (`recorded`), or are measured now (`measure`), in a
-frame with these columns, one row per trained model, kind and amount of warp:
+frame with these columns, one row per trained model, warp and amount:
 
     model, train_dataset, stn, seed   as in `trials`
-    kind                              rotation, shift, shift_x or scale
+    warp                              rotation, shift, shift_x or scale
     amount                            degrees clockwise, pixels (shift: right, down, left and up, each a fourth of the
                                       images; shift_x: to the right), or a factor
     accuracy                          share of the warped test images that the probe classifies correctly
@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 
 from analysis.figures.drawing import known_warps, representatives, style
 from analysis.figures.drawing.captions import described
-from analysis.figures.drawing.known_warps import ALL_KINDS, KINDS, WarpKind
+from analysis.figures.drawing.known_warps import ALL_WARPS, KNOWN_WARPS, KnownWarp
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.image_sets import image_set_of
@@ -40,8 +40,8 @@ from tivae.evaluation.readout import probed_stn
 SERIES = ("model", "train_dataset", "stn")
 RANGE = "range of the augmentation"
 # What `tivae.evaluation.measures` calls them.
-RECORDED_KINDS = {"rotation_degrees": "rotation", "shift_pixels": "shift", "scale": "scale"}
-COLUMNS = (*SERIES, "seed", "kind", "amount", "accuracy", "images")
+RECORDED_WARPS = {"rotation_degrees": "rotation", "shift_pixels": "shift", "scale": "scale"}
+COLUMNS = (*SERIES, "seed", "warp", "amount", "accuracy", "images")
 
 
 def measure(
@@ -72,12 +72,12 @@ def measure(
     labels = np.asarray(data.test_labels[:images], dtype=np.int64)
     known = {name: getattr(config, name) for name in (*SERIES, "seed")}
     rows = []
-    for kind in KINDS:
-        for amount in kind.amounts:
-            warped = known_warps.warped(originals, kind.name, amount, config)
+    for warp in KNOWN_WARPS:
+        for amount in warp.amounts:
+            warped = known_warps.warped(originals, warp.name, amount, config)
             seen = losses.features(trained.model, warped, features, stn=stn, orbit=config).numpy()
             accuracy = fitted.accuracy(seen, labels)
-            rows.append(known | {"kind": kind.name, "amount": amount, "accuracy": accuracy, "images": len(labels)})
+            rows.append(known | {"warp": warp.name, "amount": amount, "accuracy": accuracy, "images": len(labels)})
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -99,87 +99,83 @@ def recorded(study: Study) -> pd.DataFrame:
             images = trial.row["test_images"]
             count = image_set_of(trial.row).test_images if pd.isna(images) else int(images)
             known = [*(trial.row[name] for name in (*SERIES, "seed"))]
-            for kind, curve in curves.items():
+            for warp, curve in curves.items():
                 for amount, accuracy in zip(curve["values"], curve["accuracy"], strict=True):
-                    rows.append([*known, RECORDED_KINDS.get(kind, kind), amount, accuracy, count])
+                    rows.append([*known, RECORDED_WARPS.get(warp, warp), amount, accuracy, count])
     if not rows:
         raise NotSupported("no trial has measured its accuracy under known warps")
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """A row per model, train_dataset, stn, kind and amount: n (seeds), mean, low, high, over, seeds.
+    """A row per model, train_dataset, stn, warp and amount: n (seeds), mean, low, high, over, seeds.
 
     accuracies: a frame with `COLUMNS`. low, high: the 95 % interval over seeds and test images, as wide as it can be
     (which images are right is not recorded), or over test images (Wilson) where there is one seed. seeds: the accuracy
     of each, as one text.
 
-    Raises `ValueError` for a missing column or an unknown kind, `NotSupported` for a frame without rows.
+    Raises `ValueError` for a missing column or an unknown warp, `NotSupported` for a frame without rows.
     """
     for name in COLUMNS:
         check_column(accuracies, name)
     if accuracies.empty:
         raise NotSupported("no accuracy under known warps has been measured")
-    known = [kind.name for kind in ALL_KINDS]
-    unknown = set(accuracies["kind"]) - set(known)
+    known = [warp.name for warp in ALL_WARPS]
+    unknown = set(accuracies["warp"]) - set(known)
     if unknown:
-        raise ValueError(f"kind is {sorted(unknown)[0]!r}; it must be one of {', '.join(known)}")
+        raise ValueError(f"warp is {sorted(unknown)[0]!r}; it must be one of {', '.join(known)}")
     rows = []
-    for names, group in accuracies.groupby([*SERIES, "kind", "amount"], sort=False):
+    for names, group in accuracies.groupby([*SERIES, "warp", "amount"], sort=False):
         values = group["accuracy"].to_numpy(dtype=np.float64)
         images = int(group["images"].iloc[0])
         one = len(values) == 1
         interval = accuracy_interval(float(values[0]), images) if one else at_most(values, images).interval()
         by_seed = " ".join(f"{value:.6g}" for value in values)
         rows.append([*names, len(values), values.mean(), interval.low, interval.high, interval.over, by_seed])
-    columns = [*SERIES, "kind", "amount", "n", "mean", "low", "high", "over", "seeds"]
-    return pd.DataFrame(rows, columns=columns).sort_values([*SERIES, "kind", "amount"], ignore_index=True)
+    columns = [*SERIES, "warp", "amount", "n", "mean", "low", "high", "over", "seeds"]
+    return pd.DataFrame(rows, columns=columns).sort_values([*SERIES, "warp", "amount"], ignore_index=True)
 
 
-def draw(ax: Axes, frame: pd.DataFrame, kind: WarpKind, config: TrialConfig | None = None) -> Axes:
-    """One model and one kind of warp: a line per training data and STN, intervals as bands.
+def draw(ax: Axes, frame: pd.DataFrame, warp: KnownWarp, config: TrialConfig | None = None) -> Axes:
+    """One model and one warp: a line per training data and STN, intervals as bands.
 
     config: shades the range of its augmentation.
     """
     names = sorted({(row.train_dataset, row.stn) for row in frame.itertuples()}, key=_series_order)
     if config is not None:
-        ax.axvspan(*kind.trained_range(config), color="#EEEEEE", zorder=0, label=RANGE)
+        ax.axvspan(*warp.trained_range(config), color="#EEEEEE", zorder=0, label=RANGE)
     for number, (train_dataset, stn) in enumerate(names):
-        part = frame[(frame["train_dataset"] == train_dataset) & (frame["stn"] == stn) & (frame["kind"] == kind.name)]
-        look = style.numbered_look(number)
+        part = frame[(frame["train_dataset"] == train_dataset) & (frame["stn"] == stn) & (frame["warp"] == warp.name)]
+        mark = style.numbered_mark(number)
         label = f"trained on {train_dataset}, {stn_name(stn)}"
         ax.fill_between(
-            part["amount"], 100 * part["low"], 100 * part["high"], color=look.colour, alpha=0.2, linewidth=0
+            part["amount"], 100 * part["low"], 100 * part["high"], color=mark.colour, alpha=0.2, linewidth=0
         )
-        ax.plot(part["amount"], 100 * part["mean"], label=label, **look.lines())
-        for amount, text in zip(part["amount"], part["seeds"], strict=True):
-            seeds = [100 * float(value) for value in text.split()]
-            if len(seeds) > 1:
-                ax.plot([amount] * len(seeds), seeds, color=look.colour, **{**style.SEED_MARK, "markersize": 1.5})
-    ax.set_xlabel(kind.axis_label)
+        ax.plot(part["amount"], 100 * part["mean"], label=label, **mark.lines())
+        for row, seeds in style.seed_values(part["seeds"]):
+            x, y = [part["amount"].iloc[row]] * len(seeds), [100 * seed for seed in seeds]
+            ax.plot(x, y, color=mark.colour, **{**style.SEED_MARK, "markersize": 1.5})
+    ax.set_xlabel(warp.axis_label)
     ax.grid(axis="y")
     return ax
 
 
 def draw_all(figure: Figure, frame: pd.DataFrame, config: TrialConfig | None = None) -> Figure:
-    """A row per model and a column per kind of warp, with one legend."""
+    """A row per model and a column per warp, with one legend."""
     models = in_order(frame["model"])
-    kinds = [kind for kind in ALL_KINDS if (frame["kind"] == kind.name).any()]
-    axes = figure.subplots(len(models), len(kinds), sharey=True, squeeze=False)
+    warps = [warp for warp in ALL_WARPS if (frame["warp"] == warp.name).any()]
+    axes = figure.subplots(len(models), len(warps), sharey=True, squeeze=False)
     for row, model in zip(axes, models, strict=True):
-        for ax, kind in zip(row, kinds, strict=True):
-            draw(ax, frame[frame["model"] == model], kind, config)
+        for ax, warp in zip(row, warps, strict=True):
+            draw(ax, frame[frame["model"] == model], warp, config)
             ax.set_title(model_name(model))
         row[0].set_ylabel("Accuracy (%)")
     # Student's t knows no bounds: with two seeds its bands leave the range of a share.
     low, high = axes[0, 0].get_ylim()
     axes[0, 0].set_ylim(max(low, 0), min(high, 100))
     style.letter_panels(list(axes.flat))
-    entries = {
-        label: handle for ax in axes[:, 0] for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    names = sorted(entries, key=lambda name: name == RANGE)
-    figure.legend([entries[name] for name in names], names, loc="outside upper center", ncols=3)
+    labels = [label for ax in axes[:, 0] for label in ax.get_legend_handles_labels()[1] if label != RANGE]
+    style.legend_above(figure, axes[:, 0], labels, 3)
     return figure
 
 
@@ -192,7 +188,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     figure = draw_all(style.new_figure(2.1 * models + 0.55), frame, config)
     images = int(accuracies["images"].max())
     several = [name for name in sources.study.factors() if name not in PAPER_FACTORS]
-    shifted = "shifted (right, down, left and up, each a fourth of them)" if (frame["kind"] == "shift").any() else ""
+    shifted = "shifted (right, down, left and up, each a fourth of them)" if (frame["warp"] == "shift").any() else ""
     sentences = [
         f"Accuracy of the probe on {images:,} test images that are all rotated, {shifted or 'shifted to the right'} or "
         f"scaled by the same amount. Bands are 95 % intervals over {' and '.join(sorted(frame['over'].unique()))}.",
@@ -209,7 +205,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
 def _alt(frame: pd.DataFrame) -> str:
     """What the strongest rotation leaves of each model."""
     parts = []
-    rotated = frame[frame["kind"] == "rotation"]
+    rotated = frame[frame["warp"] == "rotation"]
     for name, part in rotated.groupby(list(SERIES), sort=False):
         model, train_dataset, stn = map(str, name)
         upright = part.loc[part["amount"].abs().idxmin()]

@@ -144,7 +144,7 @@ def _others(cell: Cell, factors: Sequence[str]) -> str:
     if cell["model"] == "pixels":  # it has no latents, whatever its config says
         return ""
     entry = MODELS.get(cell["model"])
-    # The name of such a model says what its own fields say.
-    said = [item.name for item in declared(entry, False)] if entry is not None and entry.label_field is not None else []
-    named = [name for name in factors if name not in (*PAPER_FACTORS, *said) and not pd.isna(cell[name])]
+    # Such a model's name holds the values of its own fields.
+    own = [item.name for item in declared(entry, False)] if entry is not None and entry.label_field is not None else []
+    named = [name for name in factors if name not in (*PAPER_FACTORS, *own) and not pd.isna(cell[name])]
     return ", ".join(setting_label(name, cell[name]) for name in named)

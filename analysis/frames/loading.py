@@ -1,12 +1,4 @@
-"""Results folders -> a `Study` with tidy `trials` and `epochs` frames, and these frames to disk.
-
-import analysis
-
-study = analysis.load("results/paper_grid")
-study.trials                      # a row per trial; `study.columns()` says what each column holds
-study.where(model="vae").cells()  # a row per cell: mean and standard deviation over seeds
-study.trial("8ca64430").predictions()
-"""
+"""Results folders -> a `Study` with tidy `trials` and `epochs` frames, and these frames to disk."""
 
 from __future__ import annotations
 
@@ -27,20 +19,10 @@ from tivae.registry import MODELS, PROBES
 
 
 def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | None = None) -> Study:
-    """The trials of one or several results folders, finished or still running.
+    """As `analysis.load`, without a notebook's conveniences.
 
-    A folder is read from its records (`trials/<key>/record.json`); where it has none, as in a published copy,
-    from `trials.parquet` or `trials.csv`. A record that cannot be read is a row with status "damaged".
-
-    A trial is named by its `key`, so several folders that hold the same trial give one row: of the first
-    folder where it finished, or else of the first that has it. The column `study` says which.
-
-    Numbers of two recipes (the column `recipe`) can't be compared: trials of an older one than the newest are left out,
-    with a warning that says so.
-
-    running: include trials that have not ended yet, with what their checkpoint says. recipe: of whose trials alone.
-
-    Raises `ValueError` if a path is not a results folder or has symbolic links in it, or if no trial has ended.
+    Of a trial in several folders the row is that of the first where it finished, or else of the first that has it.
+    A folder with symbolic links in it is refused with `ValueError`.
     """
     if not paths:
         raise ValueError("no results folder is given; for example load('results/paper_grid')")
@@ -52,14 +34,15 @@ def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | No
     names = _study_names(folders)
     parts = [_read(folder, name, running) for folder, name in zip(folders, names, strict=True)]
     trials = _of_one_recipe(_concatenated([part[0] for part in parts], "trials"), recipe)
-    # Loaded, where they may be, their own fields are known to be fields of the config.
+    # Models and probes declare fields of the config: they are imported, where that is allowed.
     for registry in (MODELS, PROBES):
         for name in trials[registry.field].dropna().unique():
             registry.get(name)
     if trials.empty:
         raise ValueError(_nothing_line(folders))
     _warn_of_disagreement(trials)
-    trials = _ordered(_one_row_per_trial(trials))
+    unfinished = (trials["status"] != "finished").sort_values(kind="stable")
+    trials = _ordered(trials.loc[unfinished.index].drop_duplicates("key"))
     epochs = _epochs_of(trials, _concatenated([part[1] for part in parts], "epochs"))
     return Study(trials, epochs, dict(zip(names, folders, strict=True)))
 
@@ -82,8 +65,8 @@ def _study_names(folders: Sequence[Path]) -> list[str]:
 
 def _read(folder: Path, name: str, running: bool) -> tuple[pd.DataFrame, pd.DataFrame]:
     if trial_folders(folder):
-        read = zip(("trials", "epochs"), read_trials(folder, running), strict=True)
-        trials, epochs = (frame_of(part.values, part.length, kind) for kind, part in read)
+        parts = zip(("trials", "epochs"), read_trials(folder, running), strict=True)
+        trials, epochs = (frame_of(part.values, part.length, frame) for frame, part in parts)
     else:
         trials, epochs = read_frame(folder, "trials"), read_frame(folder, "epochs")
         if trials["recipe"].isna().all():
@@ -116,8 +99,8 @@ def _of_one_recipe(trials: pd.DataFrame, wanted: int | None) -> pd.DataFrame:
     others = (known != kept).fillna(False)
     if wanted is None and others.any():
         warnings.warn(
-            f"{others.sum()} trials of an older recipe are left out, as their numbers can't be compared with those of "
-            f"recipe {kept}; give recipe={known[others].max()} to load them alone",
+            f"{others.sum()} trials of recipe {known[others].max()} are left out, as their numbers can't be compared "
+            f"with those of recipe {kept}; analysis.load(..., recipe={known[others].max()}) loads them alone",
             stacklevel=3,
         )
     return trials[~others]
@@ -138,26 +121,15 @@ def _warn_of_disagreement(trials: pd.DataFrame) -> None:
         )
 
 
-def _one_row_per_trial(trials: pd.DataFrame) -> pd.DataFrame:
-    unfinished = (trials["status"] != "finished").sort_values(kind="stable")
-    return trials.loc[unfinished.index].drop_duplicates("key")
-
-
 def _ordered(trials: pd.DataFrame) -> pd.DataFrame:
     """By the fields of the config, in its order of fields and of values; then by key."""
     ranks = pd.DataFrame(index=trials.index)
     for name in CONFIG_NAMES:
         if len(trials[name].unique()) > 1:
-            order = VALUE_ORDER.get(name)
-            ranks[name] = _ranks(trials[name], order)
+            positions = {value: position for position, value in enumerate(VALUE_ORDER.get(name, ()))}
+            ranks[name] = trials[name].map(positions).astype("float64") if positions else trials[name]
     ranks["key"] = trials["key"]
     return trials.loc[ranks.sort_values(list(ranks.columns), kind="stable").index].reset_index(drop=True)
-
-
-def _ranks(values: pd.Series, order: Sequence[str] | None) -> pd.Series:
-    if order is None:
-        return values
-    return values.map({value: position for position, value in enumerate(order)}).astype("float64")
 
 
 def _epochs_of(trials: pd.DataFrame, epochs: pd.DataFrame) -> pd.DataFrame:

@@ -83,8 +83,8 @@ def _collapse_diagnostics() -> Iterator[Column]:
     yield number("stn_frame_kept", "of the input's pixels, inside the STN's output", "share")
     yield number("stn_target_variance_ratio", "variance of the STN's output over its input's; 0 is a collapse")
     yield number("stn_alignment_loss", "squared error of the STN's output against the base images", PIXELS)
-    for kind in ("mean", "max", "min"):
-        yield number(f"kl_per_latent_{kind}", f"{kind} over latents of the mean KL", "nats")
+    for statistic in ("mean", "max", "min"):
+        yield number(f"kl_per_latent_{statistic}", f"{statistic} over latents of the mean KL", "nats")
     yield Column("dead_latents", "Int64", "latents", "with less than 0.01 nats")
     yield Column("dead_codes", "Int64", "codes", "classes of categorical variables that no image uses")
     yield number("code_variance_share", "variance of a code without a posterior over its squared length; 0: collapse")

@@ -13,12 +13,11 @@ import pandas as pd
 from analysis.frames.columns import config_names
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.study import PAPER_FACTORS
-from analysis.frames.trial import config_of
 from tivae.config import ConfigError, TrialConfig
 
 Cell: TypeAlias = Mapping[str, Any]
-# A config per trial, seeds apart; None where it has none.
-Configs: TypeAlias = "Sequence[TrialConfig | None]"
+# `Study.seedless`.
+Seedless: TypeAlias = Mapping[str, TrialConfig]
 
 # What it means that the paper's recipe leaves a field unset.
 ABSENT = {"train_images": "all", "test_images": "all"}
@@ -56,16 +55,13 @@ class Recipe:
         except ConfigError:
             return None
 
-    def trials_of(self, trials: pd.DataFrame, cell: Cell, configs: Configs | None = None) -> pd.DataFrame:
-        """The finished rows of `trials` that are `cell` in this recipe, one per seed.
-
-        configs: `seedless_configs(trials)`, for who asks for many cells of the same trials.
+    def trials_of(self, trials: pd.DataFrame, cell: Cell, seedless: Seedless) -> pd.DataFrame:
+        """The finished rows of `trials`, some of a study's, that are `cell` in this recipe, one per seed.
 
         Raises `ValueError` where a seed occurs twice.
         """
-        configs = seedless_configs(trials) if configs is None else configs
         wanted = self.config(cell, seed=0)
-        fits = np.array([wanted is not None and config == wanted for config in configs], dtype=bool)
+        fits = np.array([wanted is not None and seedless.get(key) == wanted for key in trials["key"]], dtype=bool)
         finished = (trials["status"] == "finished") & trials["seed"].notna()
         rows = trials[fits & finished.to_numpy(dtype=bool)]
         repeated = rows.loc[rows["seed"].duplicated(), "seed"]
@@ -84,39 +80,19 @@ class Recipe:
         return [] if self.is_papers else [f"These trials differ from the paper's recipe: {self.differences()}."]
 
 
-def recipe_of(trials: pd.DataFrame, vary: Sequence[str] = PAPER_FACTORS, configs: Configs | None = None) -> Recipe:
-    """The recipe that the trials share, `vary` and the seed apart.
+def recipe_of(trials: pd.DataFrame, seedless: Seedless, vary: Sequence[str] = PAPER_FACTORS) -> Recipe:
+    """The recipe that the trials, some of a study's, share, `vary` and the seed apart.
 
     A field whose values differ between the trials is a factor of theirs: it counts at the paper's value only.
-    configs: `seedless_configs(trials)`, where it is known already.
     """
     # Failed and unfinished trials say as well as finished ones which settings the study has.
-    configs = seedless_configs(trials) if configs is None else configs
-    known = [config for config in dict.fromkeys(configs) if config is not None]
+    known = list(dict.fromkeys(seedless[key] for key in trials["key"] if key in seedless))
     settings = {}
     for name in config_names(trials):
         value = None if name in (*vary, "seed") else _shared_value(known, name)
         if value is not None and any(_differs(config, name) for config in known):
             settings[name] = value
     return Recipe(settings)
-
-
-def seedless_configs(trials: pd.DataFrame) -> list[TrialConfig | None]:
-    """The config of each row with seed 0; None where it has none, or one that this version does not know."""
-    names = tuple(name for name in config_names(trials) if name != "seed")
-    found = []
-    for values in trials[list(names)].itertuples(index=False, name=None):
-        found.append(_config(names, tuple(None if pd.isna(value) else value for value in values)))
-    return found
-
-
-# A config is slow to check, and thousands of trials share a few.
-@functools.lru_cache(maxsize=10_000)
-def _config(names: tuple[str, ...], values: tuple[Any, ...]) -> TrialConfig | None:
-    try:
-        return config_of({**dict(zip(names, values, strict=True)), "seed": 0})
-    except ValueError:
-        return None
 
 
 def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:

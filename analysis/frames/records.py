@@ -207,20 +207,20 @@ def _value(value: Any, dtype: str, *name: str) -> Any:
 
     name: where in the record it stands.
     """
-    kind = type(value)
+    given = type(value)
     if value is None:
         return None
-    if dtype == "float64" and kind is float and math.isfinite(value):
+    if dtype == "float64" and given is float and math.isfinite(value):
         return value
-    if dtype in ("string", TIMESTAMP) and kind is str:
+    if dtype in ("string", TIMESTAMP) and given is str:
         return _text(value)
-    if dtype == "boolean" and kind is bool:
+    if dtype == "boolean" and given is bool:
         return value
-    if dtype == "Int64" and kind is int and -(2**63) <= value < 2**63:
+    if dtype == "Int64" and given is int and -(2**63) <= value < 2**63:
         return value
-    if dtype == "float64" and kind is int and abs(value) < 2**1000:
+    if dtype == "float64" and given is int and abs(value) < 2**1000:
         return float(value)
-    if name[-1] == "hidden_widths" and kind is list:
+    if name[-1] == "hidden_widths" and given is list:
         return "-".join(str(_value(width, "Int64", *name)) for width in value)
     raise _WrongValueError(f"`{'.'.join(name)}` is {_short(repr(value))}; it must be {_DTYPE_WORDS[dtype]}")
 

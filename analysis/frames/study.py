@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import difflib
 import functools
@@ -16,7 +15,7 @@ import pandas as pd
 import yaml
 
 from analysis.frames.columns import columns_frame, config_names
-from analysis.frames.trial import Trial, config_of
+from analysis.frames.trial import Trial, config_of, configs_of
 from tivae.config import TrialConfig
 from tivae.io import files
 
@@ -73,11 +72,17 @@ class Study:
     @functools.cached_property
     def configs(self) -> dict[str, TrialConfig]:
         """The config of each trial by its key, built once; without those whose record has none that is known here."""
-        found = {}
-        for _, row in self.trials.iterrows():
-            with contextlib.suppress(ValueError):
-                found[str(row["key"])] = config_of(row)
-        return found
+        return configs_of(self.trials)
+
+    @functools.cached_property
+    def seedless(self) -> dict[str, TrialConfig]:
+        """`configs` with seed 0, which are equal for all seeds of a cell."""
+        return {key: config.with_seed(0) for key, config in self.configs.items()}
+
+    def config(self, key: str) -> TrialConfig:
+        """The config of the trial `key`. Raises `ValueError`, with the reason, where `configs` has none."""
+        known = self.configs.get(key)
+        return config_of(self.trials[self.trials["key"] == key].iloc[0]) if known is None else known
 
     @staticmethod
     def columns(frame: str = "trials") -> pd.DataFrame:

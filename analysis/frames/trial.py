@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from analysis.frames.columns import config_names
 from tivae.config import TrialConfig, known_fields
 from tivae.io import files
 from tivae.io.record import RECORD, read
@@ -78,7 +81,7 @@ class Trial:
             raise ValueError(f"{self.folder / 'encodings.pt'} does not hold {test_set} encodings") from problem
 
     def curves(self) -> dict[str, dict[str, list[float]]]:
-        """Accuracy against angle, shift and scale: per kind of warp its `values` and `accuracy`.
+        """Accuracy against angle, shift and scale: of each warp its `values` and `accuracy`.
 
         {} where the trial did not measure them. Raises `ValueError` where the file is damaged.
         """
@@ -86,7 +89,7 @@ class Trial:
         try:
             curves = json.loads(files.read(path))["curves"]
             return {
-                kind: {name: list(curve[name]) for name in ("values", "accuracy")} for kind, curve in curves.items()
+                warp: {name: list(curve[name]) for name in ("values", "accuracy")} for warp, curve in curves.items()
             }
         except FileNotFoundError:
             return {}
@@ -115,21 +118,40 @@ class Trial:
         return f"trial {self.key} ({self.row['status']}) has no {name} in {self.folder}"
 
 
-def config_of(row: Mapping[str, Any] | pd.Series) -> TrialConfig:
+def configs_of(trials: pd.DataFrame) -> dict[str, TrialConfig]:
+    """The config of each row by its key; without those for which `config_of` raises."""
+    names = [name for name in config_names(trials) if name != "seed"]
+    found = {}
+    for key, seed, *values in trials[["key", "seed", *names]].itertuples(index=False, name=None):
+        with contextlib.suppress(ValueError):
+            found[str(key)] = _config_of(key, seed, names, values)
+    return found
+
+
+def config_of(row: pd.Series) -> TrialConfig:
     """The config in a row of `trials`; a missing value takes the field's default.
 
     Raises `ValueError` where the row's config is missing, or is none that this version knows.
     """
-    # Loaded, where they may be, their own fields are known.
+    # Models and probes declare fields of the config: they are imported, where that is allowed.
     for registry in (MODELS, PROBES):
         registry.get(row.get(registry.field))
-    values = {name: row[name] for name in known_fields() if name in row and not pd.isna(row[name])}
-    if not values:
-        raise ValueError(f"trial {row.get('key', '')} has no config: its record is damaged or not written yet")
+    names = [name for name in known_fields() if name in row and name != "seed"]
+    return _config_of(row.get("key", ""), row.get("seed"), names, row[names])
+
+
+def _config_of(key: str, seed: Any, names: Sequence[str], values: Iterable[Any]) -> TrialConfig:
+    known = tuple((name, value) for name, value in zip(names, values, strict=True) if not pd.isna(value))
+    if not known:
+        raise ValueError(f"trial {key} has no config: its record is damaged or not written yet")
+    config = _seedless(known)
+    return config if pd.isna(seed) else config.with_seed(int(seed))
+
+
+# A config is slow to check, and thousands of trials share a few.
+@functools.lru_cache(maxsize=10_000)
+def _seedless(known: tuple[tuple[str, Any], ...]) -> TrialConfig:
+    values = {name: value.item() if isinstance(value, np.generic) else value for name, value in known}
     if "hidden_widths" in values:
         values["hidden_widths"] = tuple(int(width) for width in str(values["hidden_widths"]).split("-"))
-    return TrialConfig.from_dict({name: _plain(value) for name, value in values.items()})
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value
+    return TrialConfig.from_dict(values)

@@ -56,10 +56,10 @@ def _moment(value: Any) -> Any:
 
 def _dtype_of(values: list[Any]) -> str:
     """The dtype of a column that is not listed: of numbers, of truths, or else of texts."""
-    kinds = {type(value) for value in values if value is not None}
-    if kinds == {bool}:
+    types = {type(value) for value in values if value is not None}
+    if types == {bool}:
         return "boolean"
-    numbers = kinds and kinds <= {int, float} and all(abs(v) < 2**1000 for v in values if v is not None)
+    numbers = types and types <= {int, float} and all(abs(v) < 2**1000 for v in values if v is not None)
     return "float64" if numbers else "string"
 
 

@@ -1,4 +1,4 @@
-"""How a claim is tested on a study: which trials and seeds count, the estimate of each contrast, and p."""
+"""Tests of claims on a study: the trials and seeds that count, the estimate of each contrast, and p."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames.columns import METRIC_NAMES
-from analysis.frames.recipe import Recipe, recipe_of, seedless_configs
+from analysis.frames.recipe import Recipe, recipe_of
 from analysis.frames.study import Study
 from analysis.inference.claims import Cell, Claim, Contrast
 from analysis.inference.correctness import Correctness, Scores, stacked
 from analysis.inference.crossed import Estimate, estimate
-from analysis.inference.looks import Looks
+from analysis.inference.interim import Schedule
 from tivae.config import TrialConfig
 
 # Seeds trained after a claim was written down, with which it is confirmed or not by these alone.
@@ -30,12 +30,12 @@ CONFIRMATORY_SEEDS = 3
 class Assessment:
     """One claim's assessment, before it is corrected for the others.
 
-    estimate: of `decisive`, the contrast that decides. p_value: two-sided, corrected for the contrasts and looks of
-    this claim; NaN with one seed. favour: whether the evidence points to the claim. correction: by how much the level
-    of an interval that says the same as p is divided. confirmatory: whether all seeds were trained after the claim.
-    base_probe: the estimate of `decisive` of a probe that was fitted on base images alone, where it is known; it has no
-    part in p. latest: of a study that was judged as it grew, that of the last look, where this one is of the most
-    decisive. missing: why there is no test; "" where there is one.
+    estimate: of `decisive`, the contrast that decides. p_value: two-sided, corrected for the contrasts and interim
+    analyses of this claim; NaN with one seed. favour: whether the evidence points to the claim. correction: by how much
+    the level of an interval that agrees with p is divided. confirmatory: whether all seeds were trained after the
+    claim. base_probe: the estimate of `decisive` of a probe that was fitted on base images alone, where it is known; it
+    has no part in p. latest: the assessment by the last interim analysis, where this one is by the most decisive.
+    missing: why there is no test; "" where there is one.
     """
 
     recipe: Recipe
@@ -61,6 +61,10 @@ class CellTrials:
         self.started = {int(seed): time.to_pydatetime() for seed, time in times.items()}
         self._values: dict[str, Mapping[int, float]] = {}
 
+    def is_later(self, seed: int, date: datetime) -> bool:
+        """Whether the seed was trained after `date`; no where its start is not known."""
+        return seed in self.started and self.started[seed] > date
+
     def values(self, metric: str, seeds: Sequence[int]) -> list[float]:
         """The metric of each of these seeds; NaN where it is missing."""
         if metric not in self._values:
@@ -74,24 +78,24 @@ class Cells:
     """The trials of each cell of a study, looked up by recipe: claims share both."""
 
     def __init__(self, study: Study):
-        # Of the 200 columns few are read here, and every row taken copies all.
+        # Few of the 200 columns are read here, and taking rows copies them all.
         needed = {"key", "status", "seed", "started_at", *METRIC_NAMES} & set(study.trials.columns)
         self._trials = study.trials
         self._frame = study.trials[[name for name in study.trials.columns if name in needed]]
-        self._configs = seedless_configs(study.trials)
+        self._seedless = study.seedless
         self._recipes: dict[tuple[str, ...], Recipe] = {}
         self._cells: dict[tuple[tuple[str, ...], Cell], CellTrials] = {}
 
     def recipe(self, varies: tuple[str, ...]) -> Recipe:
         """The recipe in which cells are compared that differ in `varies`."""
         if varies not in self._recipes:
-            self._recipes[varies] = recipe_of(self._trials, varies, self._configs)
+            self._recipes[varies] = recipe_of(self._trials, self._seedless, varies)
         return self._recipes[varies]
 
     def of(self, cell: Cell, varies: tuple[str, ...]) -> CellTrials:
         """The finished trials of a cell."""
         if (varies, cell) not in self._cells:
-            found = self.recipe(varies).trials_of(self._frame, dict(cell), self._configs)
+            found = self.recipe(varies).trials_of(self._frame, dict(cell), self._seedless)
             self._cells[varies, cell] = CellTrials(found)
         return self._cells[varies, cell]
 
@@ -119,24 +123,19 @@ class Trials:
         for (cell, metric), weight in contrast.terms.items():
             values = stacked([cells[cell].keys[seed] for seed in seeds], metric, self.scores)
             if values is None or (total is not None and total.shape != values.shape):
-                return self._over_seeds(contrast, cells, seeds)
+                terms = contrast.terms.items()
+                means = [part * np.array(cells[other].values(name, seeds)) for (other, name), part in terms]
+                return estimate(np.sum(means, axis=0))
             total = weight * values if total is None else total + weight * values
         assert total is not None, "a contrast has a term"
         return estimate(total)
 
-    @staticmethod
-    def _over_seeds(contrast: Contrast, cells: Mapping[Cell, CellTrials], seeds: Sequence[int]) -> Estimate:
-        parts = [
-            weight * np.array(cells[cell].values(metric, seeds)) for (cell, metric), weight in contrast.terms.items()
-        ]
-        return estimate(np.sum(parts, axis=0))
 
-
-def assess(claim: Claim, trials: Trials, looks: Looks | None = None) -> Assessment:
+def assess(claim: Claim, trials: Trials, schedule: Schedule | None = None) -> Assessment:
     """The assessment of `claim` on the seeds that all of its cells have.
 
-    From 3 seeds on that were all trained after the claim's date, these alone count. looks: of a study that was judged
-    as it grew; the p-value is then that of the most decisive look, corrected for their number.
+    From 3 seeds on that were all trained after the claim's date, these alone count. schedule: of interim analyses; the
+    p-value is then that of the most decisive one, corrected for their number.
     """
     contrasts = claim.contrasts()
     recipe = trials.cells.recipe(claim.varies)
@@ -147,16 +146,16 @@ def assess(claim: Claim, trials: Trials, looks: Looks | None = None) -> Assessme
     seeds = _shared_seeds(cells)
     if not seeds:
         return Assessment(recipe, contrasts[0], missing="no seed has finished in all of its cells")
-    later = [seed for seed in seeds if all(_is_later(found.started.get(seed), claim) for found in cells.values())]
+    later = [seed for seed in seeds if all(found.is_later(seed, claim.date) for found in cells.values())]
     confirmatory = len(later) >= CONFIRMATORY_SEEDS
     seeds = later if confirmatory else seeds
-    counts = (looks.reached(len(seeds)) if looks is not None else []) or [len(seeds)]
-    divided = looks.corrected_by if looks is not None else 1
+    counts = (schedule.reached(len(seeds)) if schedule is not None else []) or [len(seeds)]
+    analyses = len(schedule.seeds) if schedule is not None else 1
     found = []
     for count in counts:
         estimates = [trials.estimate(contrast, cells, seeds[:count]) for contrast in contrasts]
-        found.append(_decide(claim, contrasts, estimates, recipe, confirmatory, divided))
-    # The first look that says as much as any: a decision stands, whatever further seeds say.
+        found.append(_decide(claim, contrasts, estimates, recipe, confirmatory, analyses))
+    # The first that is as decisive as any: a decision stands, whatever further seeds give.
     best = min(found, key=lambda one: math.inf if math.isnan(one.p_value) else one.p_value)
     best, latest = (_with_base_probe(one, trials, cells, seeds) for one in (best, found[-1]))
     return dataclasses.replace(best, latest=latest)
@@ -165,18 +164,13 @@ def assess(claim: Claim, trials: Trials, looks: Looks | None = None) -> Assessme
 def _with_base_probe(
     found: Assessment, trials: Trials, cells: Mapping[Cell, CellTrials], seeds: Sequence[int]
 ) -> Assessment:
+    """With the same contrast for a probe that was fitted on base images alone, where its accuracies are known."""
     used = seeds[: found.estimate.seeds] if found.estimate is not None else []
-    return dataclasses.replace(found, base_probe=_of_base_probe(found.decisive, trials, cells, used))
-
-
-def _of_base_probe(
-    contrast: Contrast, trials: Trials, cells: Mapping[Cell, CellTrials], seeds: Sequence[int]
-) -> Estimate | None:
-    """The contrast of accuracies of a probe that was fitted on base images alone; None where it is not known."""
-    other = {(cell, f"{metric}_fit_base"): weight for (cell, metric), weight in contrast.terms.items()}
-    if not seeds or any(math.isnan(value) for cell, metric in other for value in cells[cell].values(metric, seeds)):
-        return None
-    return trials.estimate(Contrast(contrast.name, other), cells, seeds)
+    terms = {(cell, f"{metric}_fit_base"): weight for (cell, metric), weight in found.decisive.terms.items()}
+    if not used or any(math.isnan(value) for cell, metric in terms for value in cells[cell].values(metric, used)):
+        return found
+    estimated = trials.estimate(Contrast(found.decisive.name, terms), cells, used)
+    return dataclasses.replace(found, base_probe=estimated)
 
 
 def claim_estimates(claim: Claim, trials: Trials) -> list[Estimate]:
@@ -201,12 +195,12 @@ def _decide(
     estimates: list[Estimate],
     recipe: Recipe,
     confirmatory: bool,
-    looks: int,
+    analyses: int,
 ) -> Assessment:
-    """p is the level at which the intervals of all contrasts lie inside what is claimed, or that of one outside.
+    """p is the level at which the intervals of all contrasts lie inside the claimed range, or one of them outside.
 
-    All must hold, so that the weakest speaks for the claim and needs no correction (an intersection-union test); any
-    may refute it, corrected for their number.
+    All must hold, so that the weakest contrast decides without correction (an intersection-union test); any of them may
+    refute the claim, corrected for their number.
     """
     levels = [max(found.level(bound) for bound in claim.bounds) for found in estimates]
     margins = [claim.margin(found.mean) for found in estimates]
@@ -219,12 +213,12 @@ def _decide(
     against = min(1.0, len(contrasts) * outside[refuting])
     favour = margins[worst] > 0
     decisive = worst if favour or against >= 1.0 else refuting
-    correction = looks * (1 if favour else len(contrasts))
+    correction = analyses * (1 if favour else len(contrasts))
     return Assessment(
         recipe=recipe,
         decisive=contrasts[decisive],
         estimate=estimates[decisive],
-        p_value=min(1.0, looks * (inside if favour else against)),
+        p_value=min(1.0, analyses * (inside if favour else against)),
         favour=favour,
         correction=correction,
         confirmatory=confirmatory,
@@ -233,7 +227,3 @@ def _decide(
 
 def _shared_seeds(cells: Mapping[Cell, CellTrials]) -> list[int]:
     return sorted(set.intersection(*(set(found.keys) for found in cells.values())))
-
-
-def _is_later(started: datetime | None, claim: Claim) -> bool:
-    return started is not None and started > claim.date

@@ -11,7 +11,7 @@ from analysis.frames.columns import config_names
 from analysis.frames.image_sets import images_of
 from analysis.inference.correctness import Correctness, stacked
 from analysis.inference.crossed import at_most, estimate
-from analysis.inference.intervals import Interval, Summary, accuracy_interval, summarise
+from analysis.inference.intervals import Summary, accuracy_interval, summarise
 
 
 def cell_summaries(
@@ -38,8 +38,10 @@ def cell_summaries(
             values = group[metric].dropna()
             if len(values):
                 summary = summary_of(values, metric, group, confidence, scores)
-                row = [metric, summary.n, summary.mean, summary.sd, *_interval_row(summary.interval)]
-                rows.append([*cell, *row, _by_seed(group, metric)])
+                interval = dataclasses.asdict(summary.interval).values()
+                ordered = group.sort_values("seed") if "seed" in group else group
+                by_seed = " ".join(f"{value:.6g}" for value in ordered[metric].dropna())
+                rows.append([*cell, metric, summary.n, summary.mean, summary.sd, *interval, by_seed])
     interval_names = ["low", "high", "confidence", "method", "over", "seeds"]
     return pd.DataFrame(rows, columns=[*by, "metric", "n", "mean", "sd", *interval_names])
 
@@ -71,12 +73,3 @@ def check_alike(trials: pd.DataFrame, cell: str) -> None:
             raise ValueError(f"the cell {cell} mixes trials with {name} {found}; add `{name}` to `by`, or filter")
     if "seed" in trials.columns and trials["seed"].duplicated().any():
         raise ValueError(f"the cell {cell} holds a seed twice; give each trial once")
-
-
-def _by_seed(trials: pd.DataFrame, metric: str) -> str:
-    ordered = trials.sort_values("seed") if "seed" in trials else trials
-    return " ".join(f"{value:.6g}" for value in ordered[metric].dropna())
-
-
-def _interval_row(interval: Interval) -> list[float | str]:
-    return [interval.low, interval.high, interval.confidence, interval.method, interval.over]

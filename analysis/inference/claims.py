@@ -1,4 +1,4 @@
-"""The paper's statements, read from claims.yaml, and the weighted sums of figures that they are about."""
+"""The paper's claims, read from claims.yaml, as contrasts: weighted sums of the metrics of cells."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Cell = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True)
 class Contrast:
-    """A weighted sum of figures; `terms` maps (cell, metric) to its weight. `name` tells a claim's contrasts apart."""
+    """A weighted sum of metrics; `terms` maps (cell, metric) to its weight. `name` tells a claim's contrasts apart."""
 
     name: str
     terms: Mapping[tuple[Cell, str], float]
@@ -69,8 +69,8 @@ class Claim:
             self._check(self.against in known, "against", self.against, f"it must be cells, or {' or '.join(known)}")
         self._check(set(self.per) <= set(PAPER_FACTORS), "per", self.per, f"it must be of {', '.join(PAPER_FACTORS)}")
         rule = "it must be {above: x}, {below: x} or {within: x, around: y}, numbers, x above 0 in the last"
-        kinds = ({"above"}, {"below"}, {"within"}, {"within", "around"})
-        good = set(self.holds) in kinds and all(_is_number(value) for value in self.holds.values())
+        forms = ({"above"}, {"below"}, {"within"}, {"within", "around"})
+        good = set(self.holds) in forms and all(_is_number(value) for value in self.holds.values())
         self._check(good and self.holds.get("within", 1) > 0, "holds", dict(self.holds), rule)
         explained = bool(self.margin_reason) or self.holds in ({"above": 0}, {"below": 0})
         self._check(explained, "margin_reason", self.margin_reason, "a margin other than 0 needs the reason for it")
@@ -92,7 +92,7 @@ class Claim:
 
     @property
     def scale(self) -> float:
-        """100 for accuracies, which are judged in points; 1 for other figures."""
+        """100 for accuracies, which are judged in points; 1 for other metrics."""
         return 100.0 if all("accuracy" in metric for metric in self.metrics) else 1.0
 
     def margin(self, effect: float) -> float:
@@ -112,7 +112,7 @@ class Claim:
         return list(self.holds.values())
 
     def claimed(self) -> str:
-        """What must hold of the effect, in words."""
+        """The claimed range of the effect, in words."""
         if "within" in self.holds:
             low, high = self.bounds
             return f"{low:g} to {high:g}"
@@ -124,7 +124,7 @@ class Claim:
         return None if any(map(math.isnan, margins)) else min(margins) > 0
 
     def contrasts(self) -> list[Contrast]:
-        """All of these must hold."""
+        """The contrasts, all of which must hold."""
         chosen = cells_of(self.of)
         groups: dict[str, list[Cell]] = {}
         for cell in chosen:
@@ -199,9 +199,9 @@ def _field_text(name: str, value: Any) -> str:
 
 
 def paper_value(contrast: Contrast) -> float:
-    """The contrast on the paper's own figures; NaN where the paper does not have them."""
-    figures = {tuple(cell.factors.items()): cell for cell in TABLE_1}
-    terms = [(figures.get(cell), metric, weight) for (cell, metric), weight in contrast.terms.items()]
+    """The contrast of the paper's own numbers; NaN where its table does not have them."""
+    known = {tuple(cell.factors.items()): cell for cell in TABLE_1}
+    terms = [(known.get(cell), metric, weight) for (cell, metric), weight in contrast.terms.items()]
     return math.fsum(math.nan if cell is None else weight * getattr(cell, metric) for cell, metric, weight in terms)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
-from statsmodels.stats.power import TTestPower
 
 from analysis.inference.crossed import quantile
 from analysis.inference.intervals import finite_array
@@ -111,12 +110,19 @@ def power_of(seeds: int, sd: float, distance: float, image_variance: float = 0.0
         return 1.0
     share = seed_variance / variance
     freedom = min(1e6, (seeds - 1) / share**2) if share else 1e6
-    critical = quantile(share, seeds, alpha)
-    reached = float(stats.nct.sf(critical, freedom, abs(distance) / math.sqrt(variance)))
-    return 1.0 if math.isnan(reached) else reached
+    return _upper_tail(quantile(share, seeds, alpha), freedom, abs(distance) / math.sqrt(variance))
 
 
 def _has_power(effect: float, seeds: int, power: float, alpha: float) -> bool:
-    reached = float(TTestPower().power(effect, seeds, alpha))
-    # The noncentral t gives NaN if the power is 1 to all digits.
-    return math.isnan(reached) or reached >= power
+    """Whether a paired t test rejects on the effect's side; what it rejects on the other side finds nothing."""
+    critical = float(stats.t.isf(alpha / 2, seeds - 1))
+    return _upper_tail(critical, seeds - 1, effect * math.sqrt(seeds)) >= power
+
+
+def _upper_tail(critical: float, freedom: float, noncentrality: float) -> float:
+    """P(T > critical) of a noncentral t; NaN, where it is 1 to all digits, is 1.
+
+    scipy's lower tail is not added: it is NaN for many noncentralities at which this one is far from 1.
+    """
+    reached = float(stats.nct.sf(critical, freedom, noncentrality))
+    return 1.0 if math.isnan(reached) else reached

@@ -14,14 +14,13 @@ import pandas as pd
 
 from analysis import formats
 from analysis.frames.study import Study
-from analysis.inference import looks as looks_of
+from analysis.inference import interim
 from analysis.inference.assessment import Assessment, Trials, assess
 from analysis.inference.claims import Claim, paper_value, read_claims
 from analysis.inference.correctness import Correctness, correctness_of
 from analysis.inference.crossed import Estimate
 from analysis.inference.families import holm, holm_divisors
 from analysis.inference.intervals import Interval, share_interval
-from analysis.inference.looks import Looks
 
 Verdict = Literal["supported", "refuted", "undecided", "not judged", "not tested"]
 ONE_SEED = "one seed: not judged"
@@ -75,20 +74,20 @@ def judge(
     level: float | None = None,
     *,
     scores: Correctness | None = None,
-    looks: Looks | None = None,
+    schedule: interim.Schedule | None = None,
 ) -> list[Judgement]:
     """A judgement of each claim, those of claims.yaml by default.
 
     A claim is tested over the seeds that all of its cells have, a contrast per seed, and over the test images; one seed
-    judges nothing. scores: of each test image, the study's predictions by default. looks: where seeds were added until
-    claims were decided, by default as the study's folder says.
+    judges nothing. scores: of each test image, the study's predictions by default. schedule: of interim analyses, where
+    seeds were added until claims were decided; by default that in the study's folder.
     """
     default_claims, default_level = read_claims()
     claims = default_claims if claims is None else claims
     level = default_level if level is None else level
-    looks = looks_of.read(study.folders) if looks is None else looks
+    schedule = interim.read(study.folders) if schedule is None else schedule
     trials = Trials(study, correctness_of(study) if scores is None else scores)
-    tests = [assess(claim, trials, looks) for claim in claims]
+    tests = [assess(claim, trials, schedule) for claim in claims]
     p_values = [test.p_value for test in tests]
     rows = zip(claims, tests, holm(p_values), holm_divisors(p_values), strict=True)
     return [_judgement(claim, test, float(p_value), level, divisor) for claim, test, p_value, divisor in rows]
@@ -122,7 +121,7 @@ def _judgement(claim: Claim, test: Assessment, adjusted: float, level: float, di
         verdict = "supported" if test.favour else "refuted"
     p_value = test.p_value
     if verdict == "undecided" and test.latest is not None:
-        # What all seeds say; the most decisive look is of interest where it decides.
+        # By all seeds; the most decisive interim analysis is of interest where it decides.
         test = test.latest
     estimate, interval = test.estimate, Interval(math.nan, math.nan, 1 - level, "", "")
     agreeing, side = 0, Interval(math.nan, math.nan, 0.95, "", "")

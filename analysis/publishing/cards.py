@@ -15,8 +15,8 @@ from analysis.frames.columns import config_names
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label, file_name, model_name
 from analysis.frames.study import PAPER_FACTORS, Study
-from analysis.frames.trial import config_of
 from analysis.inference import summarise
+from tivae.config import TrialConfig
 from tivae.registry import MODELS
 
 FOLDER = "model_cards"
@@ -41,6 +41,7 @@ def _card(study: Study, trials: pd.DataFrame) -> str:
     best = max(cells.values(), key=lambda cell: float(cell[metric].mean()))
     best = best.sort_values("seed")
     first = best.iloc[0]
+    config = study.config(first["key"])
     factors = [*PAPER_FACTORS, *(name for name in study.factors() if name not in PAPER_FACTORS)]
     title = cell_label(first, factors)
     parts = [
@@ -48,9 +49,9 @@ def _card(study: Study, trials: pd.DataFrame) -> str:
         f"# {title}\n\n{_what_it_is(first)}\n",
         f"## How it was chosen\n\n{_how_chosen(metric, len(cells), len(best))}\n",
         f"## Results\n\n{_results(best)}",
-        f"## Use\n\n{_USE}\n\n    {_command(first)}\n",
+        f"## Use\n\n{_USE}\n\n    {_command(config)}\n",
         f"## Computed with\n\n{_computed_with(best)}\n",
-        f"## Settings\n\n{_all_settings(first)}",
+        f"## Settings\n\n{_settings_table(config)}",
     ]
     return "\n".join(parts)
 
@@ -62,9 +63,9 @@ _USE = (
 )
 
 
-def _command(first: pd.Series) -> str:
+def _command(config: TrialConfig) -> str:
     """What trains it again; own images are named by their file, as a copy does not say where they lay."""
-    return re.sub(r"dataset=/([^/ ]+)(?= |$)", r"dataset=\1", reproduce.command(config_of(first)))
+    return re.sub(r"dataset=/([^/ ]+)(?= |$)", r"dataset=\1", reproduce.command(config))
 
 
 def _settings(trials: pd.DataFrame) -> list[str]:
@@ -102,14 +103,14 @@ def _what_it_is(first: pd.Series) -> str:
 
 
 def _how_chosen(metric: str, cells: int, seeds: int) -> str:
-    told = (
+    chosen_on = (
         "held-out validation images, so that the test accuracies below are of images that had no part in the choice"
         if metric == VALIDATION
         else "the test images themselves, so that its accuracy below is on the high side"
     )
     return (
         f"It has the highest `{metric}`, the mean over its seeds ({seeds}), of the {cells} cells of its sort in the "
-        f"study: by {told}."
+        f"study: by {chosen_on}."
     )
 
 
@@ -133,8 +134,7 @@ def _computed_with(best: pd.DataFrame) -> str:
     return "\n".join(f"- {line}" for line in sorted(lines)) + f"\n- {hours:.1f} hours for {len(best)} seeds."
 
 
-def _all_settings(first: pd.Series) -> str:
-    config = config_of(first)
+def _settings_table(config: TrialConfig) -> str:
     values = {name: value for name, value in config.to_dict().items() if value is not None and name != "dataset_facts"}
     frame = pd.DataFrame({"field": list(values), "value": [str(value) for value in values.values()]})
     return formats.markdown(frame)

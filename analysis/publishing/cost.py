@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import pandas as pd
 
 from analysis.formats import Table
 from analysis.frames.study import Study
-from analysis.frames.trial import config_of
 from analysis.publishing.stn_records import seconds_of_stns
 
 COLUMNS = ("trials", "asked", "run", "stns_asked", "stns_run", "hours", "hours_alone")
@@ -77,9 +75,8 @@ def _trials(study: Study) -> pd.DataFrame:
     wall = trials["wall_seconds"].astype("float64").fillna(0.0)
     # Trials read out one training if their first epochs took the same time, to the last digit.
     first = trials["key"].map(study.epochs.drop_duplicates("key").set_index("key")["wall_seconds"])
-    configs = [config_of(row) if pd.notna(row["model"]) else None for _, row in trials.iterrows()]
     stns = seconds_of_stns(study)
-    stn_keys = [None if config is None else config.stn_key for config in configs]
+    stn_keys = [study.configs[key].stn_key if key in study.configs else None for key in trials["key"]]
     threads = trials["threads"].astype("float64").where(trials["device"] == "cpu", 1.0).fillna(1.0)
     return pd.DataFrame(
         {
@@ -110,8 +107,3 @@ def _totals(trials: pd.DataFrame) -> dict[str, float]:
         "hours": readouts + shared + stns["stn"].sum(),
         "hours_alone": readouts + trained["training"].sum() + behind["stn"].sum(),
     }
-
-
-def folder_studies(folder: Path) -> list[Path]:
-    """The published copies in a folder, by name."""
-    return sorted(path for path in folder.iterdir() if (path / "trials").is_dir() and (path / "about.json").is_file())

@@ -17,7 +17,7 @@ NAME = "ro-crate-metadata.json"
 _SPECIFICATION = "https://w3id.org/ro/crate/1.1"
 _LICENCE = "https://spdx.org/licenses/MIT"
 _TYPES = {".csv": "text/csv", ".md": "text/markdown", ".cff": "text/yaml", ".pt": "application/octet-stream"}
-_SAYS = {
+_DESCRIPTIONS = {
     "trials.csv": "A row per trial: settings, metrics, hardware, kernels and versions.",
     "epochs.csv": "A row per trial and epoch: the losses.",
     "about.json": "The command, versions and hardware.",
@@ -48,7 +48,8 @@ def of(study: Study, command: str, paths: Iterable[Path]) -> str:
         "hasPart": [{"@id": path} for path in known],
         "mentions": [{"@id": "#run"}],
     }
-    graph = [_descriptor(), root, *(_file(path) for path in known)]
+    descriptor = {"@id": NAME, "@type": "CreativeWork", "conformsTo": {"@id": _SPECIFICATION}, "about": {"@id": "./"}}
+    graph = [descriptor, root, *(_file(path) for path in known)]
     graph += _context(cited, command, times)
     return json.dumps({"@context": f"{_SPECIFICATION}/context", "@graph": graph}, indent=1, ensure_ascii=False) + "\n"
 
@@ -61,31 +62,20 @@ def files_of(text: str) -> set[str]:
         raise ValueError(f"it is no {NAME}") from problem
 
 
-def _descriptor() -> dict[str, Any]:
-    return {
-        "@id": NAME,
-        "@type": "CreativeWork",
-        "conformsTo": {"@id": _SPECIFICATION},
-        "about": {"@id": "./"},
-    }
-
-
 def _file(path: str) -> dict[str, Any]:
-    name = Path(path).name
-    suffix = Path(path).suffix
-    kind = _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
-    says = _SAYS.get(name)
+    name, suffix = Path(path).name, Path(path).suffix
+    described = {"description": _DESCRIPTIONS[name]} if name in _DESCRIPTIONS else {}
     return {
         "@id": path,
         "@type": "File",
         "name": path,
-        "encodingFormat": kind,
-        **({"description": says} if says else {}),
+        "encodingFormat": _TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream",
+        **described,
     }
 
 
 def _context(software: dict[str, Any], command: str, times: pd.Series) -> list[dict[str, Any]]:
-    """What is no file: licence, authors, paper, software and the run."""
+    """The entities that are no files: licence, authors, paper, software and the run."""
     span = {"startTime": times.min().isoformat(), "endTime": times.max().isoformat()} if len(times) else {}
     (paper,) = software["references"]
     return [

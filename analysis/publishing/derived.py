@@ -13,7 +13,7 @@ from analysis.frames.study import Study
 from analysis.publishing import cards, checklists, citation, cost, crate
 
 ABOUT = "about.json"
-# What says with which code and where numbers were computed; a machine's name means nothing to others.
+# The code and hardware that computed the numbers; a machine's name means nothing to others.
 _ORIGIN = (
     *("device", "device_name", "threads", "kernels"),
     *("python", "torch", "torchvision", "numpy", "scikit_learn", "commit"),

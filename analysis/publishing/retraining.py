@@ -19,7 +19,7 @@ from tivae.io import checkpoint
 
 # What is promised to be alike is so where all of these are.
 MADE_WITH = ("device", "device_name", "kernels", "threads", "torch", "numpy", "scikit_learn")
-# Of an epoch, what says how long it took.
+# Durations in the row of an epoch.
 _TIMES = ("wall_seconds", "images_per_second")
 COMPARED = (
     "all metrics, the losses of each epoch, and the class predicted for each test image; no weights are published"

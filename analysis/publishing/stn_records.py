@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames.study import Study
-from tivae.io import files, sealed_json
+from tivae.io import record, sealed_json
 from tivae.io.files import DamagedFile
 
 FOLDER = "stns"
@@ -17,24 +17,24 @@ FOLDER = "stns"
 def of(study: Study) -> Iterator[tuple[str, dict[str, Any]]]:
     """Key and record of each pretrained STN in the study's folders; what can't be read is left out."""
     for results in study.folders.values():
-        for path in sorted((results / FOLDER).glob("*/record.json")):
+        for folder in sorted((results / FOLDER).glob("*")):
             try:
-                yield path.parent.name, sealed_json.parse(files.read(path), path)
-            except (OSError, DamagedFile):
+                found = record.read(folder)
+            except (OSError, DamagedFile, record.NewerRecord):
                 continue
+            yield folder.name, found
 
 
 def seconds_of_stns(study: Study) -> dict[str, float]:
     """Seconds of each pretraining, by the STN's key."""
-    return {key: float(record["provenance"]["wall_seconds"]) for key, record in of(study)}
+    return {key: float(found["provenance"]["wall_seconds"]) for key, found in of(study)}
 
 
 def copy(study: Study, folder: Path) -> None:
     """Writes each record to `folder`/stns/KEY, without the name of the machine and the place of images."""
-    for key, record in of(study):
-        record.pop("digest", None)
-        origin = record["provenance"] | {"host": ""}
-        content = record | {"config": without_place(record["config"]), "provenance": origin}
+    for key, found in of(study):
+        origin = found["provenance"] | {"host": ""}
+        content = found | {"config": without_place(found["config"]), "provenance": origin}
         sealed_json.write(folder / FOLDER / key / "record.json", content)
 
 

@@ -20,7 +20,7 @@ from tivae.io.files import replacing
 
 FOLDER = "augmented_test_set"
 TABLE, METADATA, README = "test.parquet", "croissant.json", "README.md"
-# Column, Croissant's type, and what it holds.
+# Name, type in Croissant, and meaning of each column.
 COLUMNS = (
     ("image", "sc:ImageObject", "The warped image, PNG, greyscale."),
     ("label", "sc:Integer", "Its class, from 0."),
@@ -84,11 +84,11 @@ def croissant(config: TrialConfig, table: bytes) -> dict[str, Any]:
             "@type": "cr:Field",
             "@id": f"images/{name}",
             "name": name,
-            "description": says,
-            "dataType": kind,
+            "description": meaning,
+            "dataType": data_type,
             "source": source | {"extract": {"column": name}},
         }
-        for name, kind, says in COLUMNS
+        for name, data_type, meaning in COLUMNS
     ]
     return {
         "@context": _CONTEXT,
@@ -119,7 +119,7 @@ def croissant(config: TrialConfig, table: bytes) -> dict[str, Any]:
 
 def readme(config: TrialConfig) -> str:
     """A description of the data set for people."""
-    columns = "\n".join(f"| `{name}` | {says} |" for name, _, says in COLUMNS)
+    columns = "\n".join(f"| `{name}` | {meaning} |" for name, _, meaning in COLUMNS)
     return (
         f"# {config.images.title}, augmented test set\n\n{_description(config)}\n\n"
         f'    pandas.read_parquet("{TABLE}")\n\n| column | content |\n| --- | --- |\n{columns}\n\n'

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.command_line import command_line
 from analysis.report.writing import write
 
-EXIT_BAD_INPUT = 2
 
-
+@command_line
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line; the exit code is 0, or 2 where there is nothing to report or to write to."""
     parser = argparse.ArgumentParser(prog="python -m analysis.report", description="Write a study's report.")
@@ -19,11 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, help="folder for the report; default: RESULTS/report")
     parser.add_argument("--no-figures", action="store_true", help="tables and verdicts only, in seconds")
     options = parser.parse_args(arguments)
-    try:
-        page = write(options.results, options.output, figures=not options.no_figures)
-    except (ValueError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    page = write(options.results, options.output, figures=not options.no_figures)
     print(page)
     return 0
 

@@ -37,10 +37,9 @@ def answers(study: Study, judgements: Sequence[Judgement]) -> list[tuple[str, st
     if searched:
         return searched
     tested = [row for row in judgements if row.claim in _LEADS and row.verdict != "not tested"]
-    told = [(_LEADS[row.claim], _verdict(row)) for row in tested]
-    order = list(_LEADS.values())
-    told.sort(key=lambda pair: order.index(pair[0]))
-    return [*told, *_controls(study), *_factors(study), _best(study)]
+    tested.sort(key=lambda row: list(_LEADS).index(row.claim))
+    verdicts = [(_LEADS[row.claim], _verdict(row)) for row in tested]
+    return [*verdicts, *_controls(study), *_factors(study), _best(study)]
 
 
 def _verdict(row: Judgement) -> str:
@@ -59,7 +58,8 @@ def _verdict(row: Judgement) -> str:
 def _controls(study: Study) -> list[tuple[str, str]]:
     """The controls' accuracies, the study's own or else, where they are comparable, published ones."""
     own, source = controls_frame(study), ""
-    if own.empty and _is_of_all_papers_images(study):
+    settings = recipe_of(study.trials, study.seedless).settings
+    if own.empty and not {"dataset", "train_images", "test_images"} & set(settings):
         own, source = _published_controls(), " (of a published study; this one has no controls)"
     if own.empty:
         return []
@@ -67,13 +67,7 @@ def _controls(study: Study) -> list[tuple[str, str]]:
         f"{row['control']} {percent(row['base_accuracy'])} and {percent(row['augmented_accuracy'])}"
         for _, row in own.iterrows()
     ]
-    told = f"on base and augmented images, learning no encoding: {', '.join(read)}{source}."
-    return [("Controls reach", told)]
-
-
-def _is_of_all_papers_images(study: Study) -> bool:
-    settings = recipe_of(study.trials).settings
-    return not {"dataset", "train_images", "test_images"} & set(settings)
+    return [("Controls reach", f"on base and augmented images, learning no encoding: {', '.join(read)}{source}.")]
 
 
 def _published_controls() -> pd.DataFrame:
@@ -108,10 +102,8 @@ def _factors(study: Study) -> list[tuple[str, str]]:
     factors = study.factors()
     cells = study.cells()
     cells = cells[cells["augmented_accuracy"].notna()]
-    told = []
-    for name in [name for name in factors if name not in PAPER_FACTORS]:
-        if cells.empty:
-            continue
+    sentences = []
+    for name in [name for name in factors if name not in PAPER_FACTORS] if len(cells) else ():
         best = cells.loc[cells["augmented_accuracy"].idxmax()]
         same = pd.Series(True, index=cells.index)
         for other in [other for other in dict.fromkeys([*PAPER_FACTORS, *factors]) if other != name]:
@@ -124,9 +116,9 @@ def _factors(study: Study) -> list[tuple[str, str]]:
             for _, row in line.iloc[[0, -1]].iterrows()
         ]
         title = setting_name(name)
-        told.append((f"{title[0].upper()}{title[1:]}", f"augmented accuracy from {ends[0]} to {ends[1]}, "
-                     "all else as in the best cell."))  # fmt: skip
-    return told
+        sentence = f"augmented accuracy from {ends[0]} to {ends[1]}, all else as in the best cell."
+        sentences.append((f"{title[0].upper()}{title[1:]}", sentence))
+    return sentences
 
 
 def _search(study: Study) -> list[tuple[str, str]]:
@@ -146,12 +138,12 @@ def _search(study: Study) -> list[tuple[str, str]]:
     settings = ", ".join(setting_label(key, value) for key, value in best.params.items())
     value = best.values[column]  # noqa: PD011
     shown = percent(value) if name.endswith("accuracy") else f"{value:.4g}"
-    told = [(f"Best {name.replace('_', ' ')} of {len(complete)} complete trials", f"{shown}, with {settings}.")]
+    found = [(f"Best {name.replace('_', ' ')} of {len(complete)} complete trials", f"{shown}, with {settings}.")]
     if len(search.directions) > 1:
-        told.append(("Pareto front", f"{len(search.best_trials)} trials that no other beats in every objective."))
+        found.append(("Pareto front", f"{len(search.best_trials)} trials that no other beats in every objective."))
     tests = study.finished[study.finished["key"] == best.user_attrs.get("key")]
     if not tests.empty:
         row = tests.iloc[0]
         shown = f"{percent(row['base_accuracy'])} base, {percent(row['augmented_accuracy'])} augmented."
-        told.append(("That trial on the test images, which had no part in the search", shown))
-    return told
+        found.append(("That trial on the test images, which had no part in the search", shown))
+    return found

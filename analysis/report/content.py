@@ -13,7 +13,6 @@ from analysis.figures.drawing.captions import QUICK, counted, described, is_quic
 from analysis.formats import Table, printable
 from analysis.frames.labels import cell_label, percent
 from analysis.frames.study import Study
-from analysis.frames.trial import config_of
 from analysis.inference.verdicts import Judgement, judged
 from analysis.report import answer
 from analysis.reproduce import command
@@ -176,11 +175,11 @@ def _trials(study: Study) -> list[Block]:
         blocks.insert(0, Paragraph(rest, strong=True))
     blocks.append(Paragraph("Each trial alone, by its key; the same numbers come out on the same type of device:"))
     commands = []
-    for _, row in shown.iterrows():
+    for key in shown["key"]:
         try:
-            commands.append(command(config_of(row)))
+            commands.append(command(study.config(key)))
         except ValueError as problem:
-            commands.append(printable(f"# {row['key']}: {problem}"))
+            commands.append(printable(f"# {key}: {problem}"))
     return [*blocks, Code("\n".join(commands))]
 
 

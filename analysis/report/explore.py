@@ -23,7 +23,7 @@ from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label, setting_name
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import Study
-from analysis.frames.trial import TEST_SETS, Trial, config_of
+from analysis.frames.trial import TEST_SETS, Trial
 from analysis.reproduce import command
 
 # Trials whose reconstructions are shown, the best first: each takes about 12 kB.
@@ -62,7 +62,7 @@ def content(study: Study, pictures: Pictures | None = None) -> dict[str, Any]:
         "curves": _curves(study.epochs),
         "confusion": dict(filter(None, map(_confusion, _trials(study)))),
         "classes": _class_names(study),
-        "commands": [_command(row) for _, row in trials.iterrows()],
+        "commands": [_command(study, key) for key in trials["key"]],
         "pictures": {} if pictures is None else _pictures(study, pictures),
     }
 
@@ -118,9 +118,9 @@ def _class_names(study: Study) -> dict[str, list[str]]:
     return {images.name: list(images.classes) for _, row in rows.iterrows() for images in [image_set_of(row)]}
 
 
-def _command(row: pd.Series) -> str:
+def _command(study: Study, key: str) -> str:
     try:
-        return command(config_of(row))
+        return command(study.config(key))
     except ValueError as problem:
         return f"# {problem}"
 

@@ -145,11 +145,10 @@ def _html_figure(figure: SavedFigure) -> str:
     if "dark" in figure.paths:
         dark = f'<source media="(prefers-color-scheme: dark) and screen" srcset="{_embedded(figure.paths["dark"])}">'
         picture = f"<picture>{dark}{picture}</picture>"
-    kind = "images" if "dark" in figure.paths else "plot"
     files = {**figure.paths, "csv": figure.data_path}
-    links = _links({kind: f"figures/{path.name}" for kind, path in files.items() if kind in ("pdf", "svg", "csv")})
+    links = _links({name: f"figures/{files[name].name}" for name in files if name in ("pdf", "svg", "csv")})
     caption = f"<b>{escape(figure.title)}.</b> {escape(figure.caption)}"
-    start = f'<figure class="{kind}" id="{anchor(figure.name)}">'
+    start = f'<figure class="{"images" if "dark" in figure.paths else "plot"}" id="{anchor(figure.name)}">'
     return f"{start}{picture}<figcaption>{caption} {links}</figcaption></figure>"
 
 
@@ -164,7 +163,7 @@ def _embedded(path: Path) -> str:
 
 
 def _links(files: Mapping[str, str]) -> str:
-    named = ", ".join(f'<a href="{escape(place)}">{kind.upper()}</a>' for kind, place in files.items())
+    named = ", ".join(f'<a href="{escape(place)}">{name.upper()}</a>' for name, place in files.items())
     return f'<span class="files">{named}</span>' if files else ""
 
 
@@ -202,8 +201,8 @@ def _html_row(values: list[Any], aligned: list[str]) -> str:
     cells = []
     for value, side in zip(values, aligned, strict=True):
         text = formats.MISSING if pd.isna(value) else str(value)
-        kind = side or (' class="long"' if len(text) > _LONG_CELL else "")
-        cells.append(f"<td{kind}>{escape(text)}</td>")
+        style = side or (' class="long"' if len(text) > _LONG_CELL else "")
+        cells.append(f"<td{style}>{escape(text)}</td>")
     return f"<tr>{''.join(cells)}</tr>"
 
 

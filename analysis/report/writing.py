@@ -20,12 +20,12 @@ def write(
     output: str | os.PathLike[str] | None = None,
     *,
     figures: bool = True,
-    told: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
 ) -> Path:
     """Writes report.html, report.md, tables/ and, unless left out, figures/; returns the HTML file's path.
 
-    output: the folder for them, `<results>/report` by default. told: called with the name of each group of figures as
-    it is drawn.
+    output: the folder for them, `<results>/report` by default. log: called with the name of each group of figures
+    before it is drawn.
 
     Raises `ValueError` if no trial has ended yet, and `OSError` if the folder can't be written.
     """
@@ -36,7 +36,7 @@ def write(
     made, skipped = tables.all_of(study)
     for table in made:
         table.write(folder / "tables")
-    drawn = drawing.write_all(study, folder / "figures", told=told) if figures else None
+    drawn = drawing.write_all(study, folder / "figures", log=log) if figures else None
     report = content.report(study, made, skipped, drawn)
     page = folder / "report.html"
     with replacing(folder / "report.md") as file:

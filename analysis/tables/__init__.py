@@ -17,7 +17,7 @@ from analysis.tables.accuracy import controls, every_cell, kl_weight, latent_siz
 from analysis.tables.arms import arms
 from analysis.tables.endings import failures
 from analysis.tables.inference import effects, paper, seeds_needed, verdicts
-from analysis.tables.readings import readings
+from analysis.tables.interpretations import interpretations
 from analysis.tables.search import search
 from analysis.tables.study_table import StudyTable
 
@@ -31,11 +31,11 @@ __all__ = [
     "effects",
     "every_cell",
     "failures",
+    "interpretations",
     "kl_weight",
     "latent_size",
     "paper",
     "pareto_front",
-    "readings",
     "search",
     "seeds_needed",
     "stn_mode",
@@ -54,7 +54,7 @@ ALL: Mapping[str, Callable[[Study], StudyTable]] = {
     "kl_weight": kl_weight,
     "stn_mode": stn_mode,
     "pareto_front": pareto_front,
-    "readings": readings,
+    "readings": interpretations,
     "search": search,
     "controls": controls,
     "failures": failures,

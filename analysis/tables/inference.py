@@ -96,7 +96,7 @@ def _in_paper(row: Judgement) -> str | None:
 
 
 def paper(study: Study) -> StudyTable:
-    """Table 1 of the paper with our figures, intervals and differences, and the controls."""
+    """Table 1 of the paper with our results, intervals and differences, and the controls."""
     frame = table1(study)
     if frame["base_accuracy"].isna().all():
         raise NotSupported("no trial of the paper's table has finished")
@@ -113,7 +113,8 @@ def effects(study: Study) -> StudyTable:
                 "effect": [
                     effects_figure.effect_label(*pair) for pair in zip(part["term"], part["contrast"], strict=True)
                 ],
-                "points": [f"{value:+.2f}" for value in part["effect"]],
+                # Means of counts often lie half-way between two hundredths: rounded alike however they are summed.
+                "points": [f"{value:+.2f}" for value in part["effect"].round(9)],
                 "95 % interval": [_interval(*pair) for pair in zip(part["low"], part["high"], strict=True)],
             }
         )

@@ -86,7 +86,7 @@ def claim_powers(
 def _contrasts(study: Study, trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Each factor of two levels, with the trials of one level beside those that differ in nothing else."""
     factors = study.factors()
-    figures = [f"{test_set}_accuracy" for test_set in TEST_SETS]
+    metrics = [f"{test_set}_accuracy" for test_set in TEST_SETS]
     for factor in factors:
         order = VALUE_ORDER.get(factor, ())
         levels = sorted(
@@ -95,7 +95,7 @@ def _contrasts(study: Study, trials: pd.DataFrame) -> Iterator[tuple[str, str, p
         if len(levels) != 2:
             continue
         others = [name for name in dict.fromkeys([*PAPER_FACTORS, *factors]) if name != factor]
-        parts = [trials.loc[trials[factor] == level, ["seed", *others, *figures, "wall_seconds"]] for level in levels]
+        parts = [trials.loc[trials[factor] == level, ["seed", *others, *metrics, "wall_seconds"]] for level in levels]
         pairs = parts[0].merge(parts[1], on=["seed", *others], suffixes=("_first", "_second"))
         # A seed that lacks a cell would differ from the others by that cell's effect.
         cells = pairs.groupby("seed").size()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pandas as pd
@@ -40,7 +39,14 @@ def search(study: Study) -> StudyTable:
     shown = shown[["number", "key", *names, *parameters]].reset_index(drop=True)
     accuracies = study.finished.set_index("key")[["base_accuracy", "augmented_accuracy"]]
     shown = shown.join(accuracies[[name for name in accuracies if name not in names]], on="key")
-    texts = pd.DataFrame({_head(str(name)): shown[name].head(MOST_SHOWN).map(_text_of(str(name))) for name in shown})
+    texts = pd.DataFrame(
+        {
+            _head(str(name)): shown[name]
+            .head(MOST_SHOWN)
+            .map(formats.percents if str(name).endswith("accuracy") else _text)
+            for name in shown
+        }
+    )
     title = (
         "Pareto front of the search" if len(names) > 1 else f"Best trials of the search, by {setting_name(names[0])}"
     )
@@ -62,10 +68,6 @@ def best_text(study: Study | None) -> str:
 
 def _head(name: str) -> str:
     return setting_name(name.removeprefix(PARAMETER)) + (" (%)" if name.endswith("accuracy") else "")
-
-
-def _text_of(name: str) -> Callable[[Any], str | None]:
-    return formats.percents if name.endswith("accuracy") else _text
 
 
 def _text(value: Any) -> str | None:

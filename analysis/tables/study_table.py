@@ -24,8 +24,8 @@ class StudyTable:
     def write(self, folder: Path) -> Mapping[str, Path]:
         """Writes `<name>.csv` (the frame), `.md` and `.tex` (the table) into `folder`; each is replaced whole."""
         contents = {"csv": formats.csv(self.frame), "md": self.table.markdown(), "tex": self.table.latex()}
-        paths = {kind: folder / f"{self.name}.{kind}" for kind in contents}
-        for kind, content in contents.items():
-            with replacing(paths[kind]) as file:
+        paths = {suffix: folder / f"{self.name}.{suffix}" for suffix in contents}
+        for suffix, content in contents.items():
+            with replacing(paths[suffix]) as file:
                 file.write(content.encode())
         return paths

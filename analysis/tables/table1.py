@@ -1,10 +1,10 @@
-"""Table 1 of the paper with our figures beside it."""
+"""Table 1 of the paper with our results beside it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import pandas as pd
 
@@ -12,15 +12,13 @@ from analysis import formats
 from analysis.formats import Table
 from analysis.frames.columns import config_names
 from analysis.frames.labels import are_controls, cell_label, in_order
-from analysis.frames.recipe import Recipe, recipe_of, seedless_configs, shown
+from analysis.frames.recipe import Recipe, recipe_of, shown
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
-from analysis.frames.trial import TEST_SETS, config_of
+from analysis.frames.trial import TEST_SETS
 from analysis.inference import Summary, correctness_of, summary_of
 from analysis.inference.correctness import Correctness
 from analysis.paper import MODEL_NAMES, STN_NAMES, TABLE_1, PaperCell
-from tivae.config import FIELD_NAMES
-
-Source: TypeAlias = Study | pd.DataFrame
+from tivae.config import FIELD_NAMES, TrialConfig
 
 TITLE = "Ours beside the paper's Table 1; n: seeds, ±: half of a 95 % interval"
 ON_OTHER_IMAGES = "The cells of the paper's Table 1 on {}; n: seeds, ±: half of a 95 % interval"
@@ -29,58 +27,55 @@ MOST_NAMED = 3
 _WORDS = [("", "trained on"), ("", "model"), ("", "STN"), ("", "control")]
 
 
-def table1(source: Source) -> pd.DataFrame:
-    """A row per cell of the paper's table, in its order; cells without a finished trial hold only the paper's figures.
+def table1(study: Study) -> pd.DataFrame:
+    """A row per cell of the paper's table, in its order; cells without a finished trial hold only the paper's values.
 
     Columns: experiment, train_dataset, model, stn, `seeds` (their number), and for each of base_accuracy,
     augmented_accuracy, base_loss, augmented_loss: its mean over seeds, `_sd`, `_low` and `_high` (95 % interval),
-    `_paper` and `_difference`. `over` says what the intervals of the accuracies are over: "seeds and test images",
+    `_paper` and `_difference`. `over`: what the intervals of the accuracies are over: "seeds and test images",
     "seeds" where predictions are missing, "test images" where there is one seed.
 
     Only trials in the paper's recipe count, never others of the same cell, such as other latent sizes. Where all
     trials share another setting (`--quick`, `--set epochs=5`) that setting counts; the table's notes say so.
     """
-    trials = _trials(source)
-    return _frame(trials, recipe_of(trials), _scores(source))
+    return _frame(study, recipe_of(study.trials, study.seedless))
 
 
 def paper_table(
-    source: Source, test_sets: Sequence[str] = TEST_SETS, model_names: Mapping[str, str] = MODEL_NAMES
+    study: Study, test_sets: Sequence[str] = TEST_SETS, model_names: Mapping[str, str] = MODEL_NAMES
 ) -> Table:
     """The table ready to print, `.text()`, `.markdown()` or `.latex()`: accuracies in %, and losses.
 
-    Controls, where the study has any, stand below the accuracies. The notes say what one must know beside the numbers:
-    what the intervals are over, settings unlike the paper's, trials left out, failures. Trials on other images than the
-    paper's stand alone.
+    Controls, where the study has any, stand below the accuracies. The notes give what the intervals are over, settings
+    unlike the paper's, trials left out, and failures. Trials on other images than the paper's are shown without it.
     """
-    trials = _trials(source)
-    recipe = recipe_of(trials)
-    frame = _frame(trials, recipe, _scores(source))
+    recipe = recipe_of(study.trials, study.seedless)
+    frame = _frame(study, recipe)
     blocks = [
         ("Accuracy (%)", _texts(frame, "accuracy", test_sets, model_names)),
         ("Test loss (weighted)", _texts(frame, "loss", test_sets, model_names)),
     ]
-    controls = controls_frame(source)
+    controls = controls_frame(study)
     if len(controls):
         blocks.insert(1, ("Accuracy (%) of controls, which learn no encoding", control_texts(controls, test_sets)))
     shown = tuple((heading, texts, [name for name in texts if name not in _WORDS]) for heading, texts in blocks)
     title = TITLE if recipe.is_on_papers_images else ON_OTHER_IMAGES.format(recipe.images_title)
-    return Table(title, shown, tuple(_notes(trials, recipe, frame)), label="tab:paper")
+    return Table(title, shown, tuple(_notes(study, recipe, frame)), label="tab:paper")
 
 
-def controls_frame(source: Source) -> pd.DataFrame:
+def controls_frame(study: Study) -> pd.DataFrame:
     """A row per control that finished: control (its label), n, and of each accuracy its mean, `_low` and `_high`."""
-    trials, scores = _trials(source), _scores(source)
-    trials = trials[(trials["status"] == "finished") & are_controls(trials["model"])]
-    configs = seedless_configs(trials)
+    trials, scores = study.finished[are_controls(study.finished["model"])], correctness_of(study)
+    configs = [study.seedless.get(key) for key in trials["key"]]
     rows = []
     order = in_order(trials["model"])
     found = {config for config in configs if config is not None}
     for config in sorted(found, key=lambda one: (order.index(one.model), one.latent_dim or 0, one.key)):
         own = trials[[other == config for other in configs]]
-        same_model = [other for other in configs if other is not None and other.model == config.model]
+        same_model = [other for other in found if other.model == config.model]
         varied = [name for name in config_names(trials) if len({getattr(other, name) for other in same_model}) > 1]
-        row: dict[str, Any] = {"control": _control_label(own.iloc[0], varied), "n": len(own)}
+        label = cell_label(own.iloc[0], list(dict.fromkeys(["latent_dim", *varied])))
+        row: dict[str, Any] = {"control": label, "n": len(own)}
         for metric in ("base_accuracy", "augmented_accuracy"):
             summary = _summary(own, metric, scores)
             if summary is not None:
@@ -88,10 +83,6 @@ def controls_frame(source: Source) -> pd.DataFrame:
                 row |= {metric: summary.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _control_label(row: pd.Series, varied: Sequence[str]) -> str:
-    return cell_label(row, list(dict.fromkeys(["latent_dim", *varied])))
 
 
 def control_texts(frame: pd.DataFrame, test_sets: Sequence[str] = TEST_SETS) -> pd.DataFrame:
@@ -105,22 +96,18 @@ def control_texts(frame: pd.DataFrame, test_sets: Sequence[str] = TEST_SETS) -> 
     return pd.DataFrame(columns)
 
 
-def _trials(source: Source) -> pd.DataFrame:
-    trials = source.trials if isinstance(source, Study) else source
-    missing = {"key", "status", "error", "seed", *PAPER_FACTORS, *MAIN_METRICS} - set(trials.columns)
-    if missing:
-        raise ValueError(f"the frame has no column {', '.join(sorted(missing))}; give a study or its `trials`")
-    return trials
-
-
-def _frame(trials: pd.DataFrame, recipe: Recipe, scores: Correctness | None) -> pd.DataFrame:
-    configs = seedless_configs(trials)
-    rows = [_row(cell, recipe, recipe.trials_of(trials, cell.factors, configs), scores) for cell in TABLE_1]
+def _frame(study: Study, recipe: Recipe) -> pd.DataFrame:
+    scores = correctness_of(study)
+    rows = [_row(cell, recipe, _trials_of(study, recipe, cell), scores) for cell in TABLE_1]
     dtypes = {"experiment": "Int64", "seeds": "Int64"} | dict.fromkeys((*PAPER_FACTORS, "over"), "string")
     return pd.DataFrame(rows).astype(dtypes)
 
 
-def _row(cell: PaperCell, recipe: Recipe, trials: pd.DataFrame, scores: Correctness | None) -> dict[str, Any]:
+def _trials_of(study: Study, recipe: Recipe, cell: PaperCell) -> pd.DataFrame:
+    return recipe.trials_of(study.trials, cell.factors, study.seedless)
+
+
+def _row(cell: PaperCell, recipe: Recipe, trials: pd.DataFrame, scores: Correctness) -> dict[str, Any]:
     row: dict[str, Any] = {"experiment": cell.experiment, **cell.factors, "seeds": len(trials), "over": pd.NA}
     for metric in MAIN_METRICS:
         paper = getattr(cell, metric) if recipe.is_on_papers_images else math.nan
@@ -135,17 +122,15 @@ def _row(cell: PaperCell, recipe: Recipe, trials: pd.DataFrame, scores: Correctn
     return row
 
 
-def _summary(trials: pd.DataFrame, metric: str, scores: Correctness | None) -> Summary | None:
+def _summary(trials: pd.DataFrame, metric: str, scores: Correctness) -> Summary | None:
     values = trials[metric].dropna()
     return summary_of(values, metric, trials, scores=scores) if len(values) else None
 
 
-def _scores(source: Source) -> Correctness | None:
-    return correctness_of(source) if isinstance(source, Study) else None
-
-
-def _texts(frame: pd.DataFrame, kind: str, test_sets: Sequence[str], model_names: Mapping[str, str]) -> pd.DataFrame:
-    """The table's part of one kind of metric as texts, under headings of the test sets."""
+def _texts(
+    frame: pd.DataFrame, quantity: str, test_sets: Sequence[str], model_names: Mapping[str, str]
+) -> pd.DataFrame:
+    """The table's accuracies or losses (`quantity`) as texts, grouped by test set."""
     columns: dict[tuple[str, str], Sequence[str | None]] = {
         ("", "trained on"): frame["train_dataset"].tolist(),
         ("", "model"): frame["model"].map(model_names).tolist(),
@@ -153,7 +138,7 @@ def _texts(frame: pd.DataFrame, kind: str, test_sets: Sequence[str], model_names
         ("", "n"): [str(seeds) if seeds else None for seeds in frame["seeds"]],
     }
     for test_set in test_sets:
-        name, group = f"{test_set}_{kind}", f"{test_set} test set"
+        name, group = f"{test_set}_{quantity}", f"{test_set} test set"
         columns[group, "ours"] = _ours(frame, name)
         if frame[f"{name}_paper"].notna().any():
             columns[group, "paper"] = [_number(value, name) for value in frame[f"{name}_paper"]]
@@ -174,35 +159,33 @@ def _number(value: float, metric: str, half: float = math.nan) -> str | None:
     return f"{value:.{digits}f}" + ("" if math.isnan(half) else f" ± {half:.{digits}f}")
 
 
-def _notes(trials: pd.DataFrame, recipe: Recipe, frame: pd.DataFrame) -> list[str]:
+def _notes(study: Study, recipe: Recipe, frame: pd.DataFrame) -> list[str]:
     notes = recipe.notes()
     if (frame["seeds"] > 1).any():
         over = " or ".join(frame.loc[frame["seeds"] > 1, "over"].dropna().unique())
         notes.append(f"±: half of a 95 % interval by Student's t, of accuracies over {over}, of losses over seeds.")
     if (frame["over"] == "test images").any():
         notes.append("±, one seed: over test images alone; what another seed would give is not known.")
-    return [*notes, *_left_out_note(trials, recipe), *_ended_badly_notes(trials)]
+    return [*notes, *_left_out_note(study, recipe), *_ended_badly_notes(study.trials)]
 
 
-def _left_out_note(trials: pd.DataFrame, recipe: Recipe) -> list[str]:
+def _left_out_note(study: Study, recipe: Recipe) -> list[str]:
     """Names the fields in which finished trials differ from the recipe."""
-    configs = seedless_configs(trials)
-    used = pd.concat([recipe.trials_of(trials, cell.factors, configs) for cell in TABLE_1]).index
-    rest = trials[(trials["status"] == "finished") & ~trials.index.isin(used) & ~are_controls(trials["model"])]
+    used = pd.concat([_trials_of(study, recipe, cell) for cell in TABLE_1]).index
+    trials = study.finished
+    rest = trials[~trials.index.isin(used) & ~are_controls(trials["model"])]
     if rest.empty:
         return []
     values: dict[str, dict[str, None]] = {}
     for _, row in rest.iterrows():
-        for name, value in _unlike(row, recipe).items():
+        for name, value in _unlike(row, study.configs.get(row["key"]), recipe).items():
             values.setdefault(name, {})[value] = None
     named = "; ".join(f"{name} {', '.join(found)}" for name, found in values.items())
     return [f"Finished trials that are not of this table: {len(rest)}" + (f" ({named})." if named else ".")]
 
 
-def _unlike(row: pd.Series, recipe: Recipe) -> dict[str, str]:
-    try:
-        config = config_of(row)
-    except ValueError:
+def _unlike(row: pd.Series, config: TrialConfig | None, recipe: Recipe) -> dict[str, str]:
+    if config is None:
         # Of another version: its model or mode is all that can be named.
         return {name: str(row[name]) for name in PAPER_FACTORS if pd.notna(row[name])}
     cell = {name: getattr(config, name) for name in PAPER_FACTORS}

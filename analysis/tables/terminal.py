@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS
-from analysis.tables.table1 import Source, paper_table
+from analysis.tables.table1 import paper_table
 
 # What a terminal has at least; narrower ones get the augmented test set alone.
 WIDTH, NARROW = 79, 60
@@ -11,6 +12,6 @@ WIDTH, NARROW = 79, 60
 MODELS = {"vae": "VAE", "categorical_vae": "cat. VAE"}
 
 
-def table1_terminal(source: Source, width: int = WIDTH) -> str:
+def table1_terminal(study: Study, width: int = WIDTH) -> str:
     """Table 1 beside the paper's as text of this width."""
-    return paper_table(source, TEST_SETS if width >= NARROW else ("augmented",), MODELS).text(max(width, 40))
+    return paper_table(study, TEST_SETS if width >= NARROW else ("augmented",), MODELS).text(max(width, 40))

@@ -1,4 +1,4 @@
-"""The connection to Ray: an instance of this machine's own, or a cluster that is there already."""
+"""The connection to Ray: a new local instance, or an existing cluster."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from study.storage.remote import Storage, StorageError
 from tivae import registry
 from tivae.io import provenance
 
-# Until it is told that nodes are waited for: a worker process takes a while to start, on a busy machine a minute.
+# After which a line names the nodes that are waited for: a worker takes up to a minute to start on a busy machine.
 PATIENCE_SECONDS = 20.0
 # For what a node has written to be seen here: NFS keeps what it knows of a folder for half a minute.
 ARRIVAL_SECONDS = 60.0
-LOOK_INTERVAL = 1.0
+UPDATE_INTERVAL = 1.0
 # Environment variables that change what a trial computes, or how fast.
 HANDED_ON = ("TIVAE_KERNELS",)
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -44,8 +44,8 @@ def session(
     Gives the address of Ray's dashboard, None where there is none.
 
     A local instance is this user's alone (`private`). dashboard: its own, for this machine only. Nodes of a cluster
-    need not have this repository: its code is sent to them. again: how to continue, told where the start is interrupted
-    or a local instance is killed, which ends this process.
+    need not have this repository: its code is sent to them. again: the command that continues, printed where the start
+    is interrupted or a local instance is killed, which ends this process.
 
     Raises `ClusterError` where Ray does not start, or the cluster can't be joined.
     """
@@ -54,9 +54,9 @@ def session(
     else:
         tighten()
         packages = [str(REPOSITORY / name) for name in ("tivae", "study")] + list(map(str, registry.outside()))
-        # What this process was told of how to compute holds for all nodes.
-        told = {name: value for name, value in os.environ.items() if name in HANDED_ON}
-        variables = told | {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
+        # They hold for all nodes.
+        handed_on = {name: value for name, value in os.environ.items() if name in HANDED_ON}
+        variables = handed_on | {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
         environment = {"py_modules": packages, "env_vars": variables}
         options = {"address": address, "runtime_env": environment}
     try:
@@ -91,8 +91,8 @@ class _Accelerators:
         self._asked.clear()
         self.known.clear()
 
-    def look(self, ids: Sequence[str], seconds: float) -> dict[str, str | None]:
-        """By node, of those that have answered, or do so within `seconds`; others are asked."""
+    def of(self, ids: Sequence[str], seconds: float) -> dict[str, str | None]:
+        """The accelerator of each node that has answered, or does so within `seconds`; new nodes are asked."""
         for node in set(ids) - self.known.keys() - set(self._asked.values()):
             self._asked[_ask(node)] = node
         if self._asked:
@@ -100,7 +100,7 @@ class _Accelerators:
             for reference in answered:
                 node = self._asked.pop(reference)
                 self.known[node] = None
-                # Where torch can't be loaded trials fail as well, and the check of the storage says why.
+                # Where torch can't be loaded trials fail as well, and the check of the storage gives the reason.
                 with contextlib.suppress(ray.exceptions.RayError):
                     self.known[node] = ray.get(reference)
         return {node: self.known[node] for node in ids if node in self.known}
@@ -110,24 +110,24 @@ _accelerators = _Accelerators()
 
 
 def nodes(seconds: float = 0.0) -> list[Node]:
-    """The nodes that are alive and have said within `seconds` what torch finds there; the head without CPUs as well."""
+    """The nodes that can run trials and have reported their accelerator within `seconds`."""
     able = {node["NodeID"]: node for node in ray.nodes() if _can_run(node)}
-    found = _accelerators.look(list(able), seconds)
+    found = _accelerators.of(list(able), seconds)
     return [
         Node(key, _name(able[key]), able[key]["Resources"]["CPU"], able[key]["Resources"].get("GPU", 0.0), accelerator)
         for key, accelerator in found.items()
     ]
 
 
-def awaited(seconds: float, say: Callable[[str], None]) -> list[Node]:
-    """The nodes as of `nodes`, after each has started a worker, or `seconds` have passed; tells which it waits for.
+def awaited(seconds: float, log: Callable[[str], None]) -> list[Node]:
+    """As `nodes`, once each has started a worker or `seconds` have passed; logs which ones are waited for.
 
     Raises `ClusterError` where none of those that have CPUs has started one.
     """
     found = nodes(min(PATIENCE_SECONDS, seconds))
     if not _starting(found):
         return found
-    say(f"waiting for a worker to start on {', '.join(_starting(found))} (--node-timeout: {seconds:g} s)")
+    log(f"waiting for a worker to start on {', '.join(_starting(found))} (--node-timeout: {seconds:g} s)")
     found = nodes(max(0.0, seconds - PATIENCE_SECONDS))
     if (missing := _starting(found)) and not found:
         raise ClusterError(
@@ -135,7 +135,7 @@ def awaited(seconds: float, say: Callable[[str], None]) -> list[Node]:
             "--node-timeout more seconds"
         )
     if missing:
-        say(f"{', '.join(missing)}: no worker has started there within {seconds:g} s; used as soon as one has")
+        log(f"{', '.join(missing)}: no worker has started there within {seconds:g} s; used as soon as one has")
     return found
 
 
@@ -159,7 +159,7 @@ def _ask(node: str) -> Any:
 
 
 def check_storage(storage: Storage, options: SlotOptions, seconds: float) -> None:
-    """Has every node that can run trials, and has said so, write to the storage what the others can see.
+    """Has every node that can run trials write to the storage, and checks that it is seen here.
 
     seconds: for a worker to start, and for the storage to answer it.
 
@@ -188,43 +188,45 @@ def check_storage(storage: Storage, options: SlotOptions, seconds: float) -> Non
 
 
 class LiveSlots:
-    """The pools of the cluster as it is now, looked up at most once a second.
+    """The pools of the cluster as it is now, updated at most once a second.
 
-    options: what is wanted of its devices; say: told what has changed, when it changes.
+    options: the devices that are used; log: called with a line when the nodes change.
     """
 
-    def __init__(self, options: SlotOptions, say: Callable[[str], None], look: Callable[[], Sequence[Node]] = nodes):
-        self._options, self._say, self._look = options, say, look
-        self._looked = time.monotonic()
-        self._nodes = {node.id: node for node in look()}
+    def __init__(
+        self, options: SlotOptions, log: Callable[[str], None], list_nodes: Callable[[], Sequence[Node]] = nodes
+    ):
+        self._options, self._log, self._list_nodes = options, log, list_nodes
+        self._updated = time.monotonic()
+        self._nodes = {node.id: node for node in list_nodes()}
         self.pools = self._available()
-        self._tell_of_unseen(self._nodes.values())
+        self._log_unseen(self._nodes.values())
 
     def __call__(self) -> list[Pool]:
         now = time.monotonic()
-        if now - self._looked >= LOOK_INTERVAL:
-            self._looked = now
-            self._update({node.id: node for node in self._look()})
+        if now - self._updated >= UPDATE_INTERVAL:
+            self._updated = now
+            self._update({node.id: node for node in self._list_nodes()})
         return self.pools
 
     def _update(self, found: dict[str, Node]) -> None:
         gone = [node.name for key, node in self._nodes.items() if key not in found]
         new = [node.name for key, node in found.items() if key not in self._nodes]
-        self._tell_of_unseen(node for key, node in found.items() if key not in self._nodes)
+        self._log_unseen(node for key, node in found.items() if key not in self._nodes)
         before, self._nodes = self.pools, found
         self.pools = self._available()
         if before != self.pools:
             what = [f"{', '.join(names)} {verb}" for names, verb in ((new, "joined"), (gone, "left")) if names]
             change = " and ".join(what) or "the nodes changed"
-            self._say(f"{change}: {devices.named(before)} before, now {devices.named(self.pools)}")
+            self._log(f"{change}: {devices.named(before)} before, now {devices.named(self.pools)}")
 
     def _available(self) -> list[Pool]:
         return self._options.available(list(self._nodes.values()))
 
-    def _tell_of_unseen(self, new: Iterable[Node]) -> None:
+    def _log_unseen(self, new: Iterable[Node]) -> None:
         for node in new:
             if node.gpus and node.accelerator is None:
-                self._say(f"{node.name}: torch there is built without CUDA, so its {node.gpus:g} GPUs are not used")
+                self._log(f"{node.name}: torch there is built without CUDA, so its {node.gpus:g} GPUs are not used")
 
 
 def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
@@ -260,7 +262,7 @@ def _not_started(address: str | None, error: Exception) -> str:
 def _asked(
     storage: Storage, token: str, able: Sequence[Node], seconds: float
 ) -> tuple[set[str], dict[str, str | None]]:
-    """The nodes whose worker has started, and what each says of the storage, None or a reason, if it does in time."""
+    """The nodes whose worker has started, and the result of each that came in time: None, or why it can't write."""
     check = ray.remote(num_cpus=0, max_retries=0, num_returns="streaming")(_check_from_there)
     asked: dict[Any, str] = {
         check.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node.id, soft=False)).remote(
@@ -270,7 +272,7 @@ def _asked(
     }
     begun: set[str] = set()
     answers: dict[str, str | None] = {}
-    # First each says that it has started, then what came of it.
+    # Each reports first that it has started, then its result.
     for _ in range(2):
         ready: tuple[list[Any], Any] = ([], [])
         if asked:

@@ -86,8 +86,10 @@ def watched(again: str) -> Iterator[None]:
         while not over.wait(WATCH_SECONDS):
             for name, process in started.items():
                 if process.poll() is not None and not over.is_set():
-                    told = f"\nerror: Ray's {_VITAL[name]} was killed; what is recorded is kept. To continue: {again}\n"
-                    os.write(sys.stderr.fileno(), told.encode(errors="replace"))
+                    message = (
+                        f"\nerror: Ray's {_VITAL[name]} was killed; what is recorded is kept. To continue: {again}\n"
+                    )
+                    os.write(sys.stderr.fileno(), message.encode(errors="replace"))
                     node.kill_all_processes(check_alive=False, allow_graceful=False)
                     os._exit(EXIT_LOST)
 
@@ -101,7 +103,7 @@ def watched(again: str) -> Iterator[None]:
 
 
 def require_token() -> None:
-    """Has Ray ask for a token, whatever the environment says: to be called before Ray is imported."""
+    """Has Ray ask for a token, whatever the environment; to be called before Ray is imported."""
     os.environ["RAY_AUTH_MODE"] = "token"
 
 

@@ -1,4 +1,4 @@
-"""A run's work: the connection to Ray, and everything that follows the jobs as they go on."""
+"""A run from start to end: Ray, the jobs, and their display, records and logs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def work(
     console: Console,
     search: OptunaSearch | None = None,
 ) -> Progress:
-    """Runs the jobs, or those of the search, and returns how far they came: less than all where it was interrupted.
+    """Runs the jobs, or those of the search, and returns their progress, which is incomplete after an interruption.
 
     finished: trials that an earlier run finished.
 
@@ -55,19 +55,19 @@ def work(
             dashboard = stack.enter_context(
                 cluster.session(options.address, dashboard=options.dashboard, again=options.again)
             )
-        say = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
-        wanted.pools(cluster.awaited(options.node_timeout, say))
+        log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+        wanted.pools(cluster.awaited(options.node_timeout, log))
         if options.address is not None:
             cluster.check_storage(place.storage, wanted, options.node_timeout)
         display = Display(_progress(jobs, finished, place.study, search), console)
         progress = display.progress
-        slots = cluster.LiveSlots(wanted, display.say)
+        slots = cluster.LiveSlots(wanted, display.log)
         progress.resize(sum(pool.slots for pool in slots()))
         what = f"{progress.unknown} trials" if search else f"{len(jobs)} jobs"
-        say(f"{what} on {devices.named(slots())}; results in {place.study}")
+        log(f"{what} on {devices.named(slots())}; results in {place.study}")
         if options.dashboard and dashboard is not None:
-            say(f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)")
-        # The copies of this process would be one more of 55 MB each.
+            log(f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)")
+        # Ray keeps copies; those of this process would take another 55 MB each.
         shared = {name: ray.put(images) for name, images in data.items()}
         del data
         supplies = Supplies(
@@ -79,7 +79,7 @@ def work(
         with _status(place.study, progress) as status, contextlib.closing(recorder), display:
             tune.run(dispatcher, slots, supplies, Observer(display, recorder, status.update), place.study)
             progress.lost_nodes = progress.waiting > 0 and not slots()
-    say(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}")
+    log(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}")
     return progress
 
 
@@ -99,7 +99,7 @@ def _progress(
 
 
 def _image_sets(jobs: Sequence[Job], search: OptunaSearch | None) -> list[ImageSet]:
-    """The data sets of all trials that the run may come to."""
+    """The data sets of all trials of the run."""
     known = [job.config.images for job in jobs] if search is None else search.search.image_sets
     return list({images.name: images for images in known}.values())
 

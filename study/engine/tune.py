@@ -30,7 +30,7 @@ NODE_LABEL = "ray.io/node-id"
 def run(
     dispatcher: Dispatcher, slots: Callable[[], Sequence[Pool]], supplies: Supplies, observer: Observer, study: Path
 ) -> None:
-    """Runs the dispatcher's jobs on the pools that `slots` gives at each time; the observer is told of each.
+    """Runs the dispatcher's jobs on the pools that `slots` gives at each time; each event goes to the observer.
 
     Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials.
     """
@@ -41,7 +41,7 @@ def run(
         tune.with_resources(tune.with_parameters(work, supplies=supplies), _resources),
         tune_config=tune.TuneConfig(
             search_alg=dispatcher,
-            # The dispatcher says when it is over: a job that has to be given out again is another trial of Tune's.
+            # The dispatcher decides when it is over: a job that is given out again is another trial of Tune's.
             num_samples=-1,
             scheduler=Scheduler(dispatcher),
             reuse_actors=True,
@@ -69,7 +69,7 @@ def run(
 
 
 class _Events(tune.Callback):
-    """Tells the observer what Tune's events mean for the dispatcher's jobs."""
+    """Passes Tune's events to the observer as events of the dispatcher's jobs."""
 
     def __init__(
         self,
@@ -81,9 +81,9 @@ class _Events(tune.Callback):
         self._dispatcher, self._observer, self._time_limit = dispatcher, observer, time_limit
         self._slots, self._pools = slots, slots()
         self._heard: dict[str, float] = {}
-        # Kept here, as the dispatcher lets go of a job before its end is told.
+        # Kept here, as the dispatcher drops a job before its end is reported.
         self._jobs: dict[str, Job] = {}
-        self._told: set[tuple[str, ...]] = set()
+        self._logged: set[tuple[str, ...]] = set()
 
     # Tune saves its callbacks with the experiment; the display can't be saved, and needs not be.
     def __getstate__(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ class _Events(tune.Callback):
         self._observer.step()
 
     def give_up(self) -> None:
-        """Tells of the jobs that will never run."""
+        """Reports the jobs that will never run."""
         for job, reason in self._dispatcher.given_up():
             self._observer.failed(job, reason)
 
@@ -153,9 +153,9 @@ class _Events(tune.Callback):
             self._observer.failed(job, lacks)
             return
         self._observer.put_back(job)
-        if (place, *job.operations) not in self._told:
-            self._told.add((place, *job.operations))
-            self._observer.say(f"{place} can't run {label(job)} ({reason}); trials like it run elsewhere")
+        if (place, *job.operations) not in self._logged:
+            self._logged.add((place, *job.operations))
+            self._observer.log(f"{place} can't run {label(job)} ({reason}); trials like it run elsewhere")
 
 
 def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -166,20 +166,20 @@ def _resources(config: dict[str, Any]) -> tune.PlacementGroupFactory:
 
 
 def _save_nothing(controller: Any) -> None:
-    """Leaves the file that Tune looks for at the end, with nothing in it."""
+    """Writes the file that Tune needs at the end, with nothing in it."""
     file = Path(controller.experiment_state_path)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("{}")
 
 
 def _reason(trial: Trial) -> str:
-    """Why the trial's worker has gone, in a line: what it raised, or what Ray says of its death."""
+    """Why the trial's worker has died, in a line: its exception, or Ray's reason."""
     try:
         # Tune's own `get_error` looks for a copy that it makes later.
         text = Path(trial.error_file).read_text()
     except (OSError, TypeError):
         return "its worker died"
-    # After the header of the last failure; an exception is named at the end, a death is told at the beginning.
+    # After the header of the last failure; an exception is named at the end, a death at the beginning.
     lines = [line.strip() for line in text.rpartition("Failure #")[2].splitlines()[1:] if line.strip()]
     if not lines:
         return "its worker died"

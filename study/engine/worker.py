@@ -41,7 +41,7 @@ class Supplies:
     """Arguments of workers besides their jobs.
 
     data: the `Images` of each data set, in Ray's object store, of which only a job's come to its node. storage: where
-    records and checkpoints are left. wanted: what is computed of trials besides what their configs say. time_limit:
+    records and checkpoints are left. wanted: what is computed of trials beyond their configs. time_limit:
     seconds from one epoch or trial to the next, after which a worker ends itself.
     """
 
@@ -95,12 +95,12 @@ def _work(config: dict[str, Any], supplies: Supplies, alive: Callable[[], None])
     except Exception as error:
         if device_support.is_to_blame(pool["device"], error):
             raise
-        # An STN's failure is told, not raised: Tune would run the same bug again.
+        # An STN's failure is reported, not raised: Tune would run the same bug again.
         tune.report(reports.last({"status": "failed", "error": records.reason(error)}))
         return
     # As text: Tune would keep statistics of each number.
-    told = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
-    done = {"status": "finished", "error": None, "records": json.dumps(told)}
+    reported = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
+    done = {"status": "finished", "error": None, "records": json.dumps(reported)}
     tune.report(reports.last(done | {"busy_seconds": time.perf_counter() - began}))
 
 
@@ -172,7 +172,7 @@ def rows_of(report: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def _noted() -> Iterator[list[str]]:
-    """The warnings of `tivae` as they come, to be told where the user sees them: what this process prints is not."""
+    """The warnings of `tivae` as they come, to be logged by the driver: what this process prints is not shown."""
     handler = _Notes()
     logger = logging.getLogger("tivae")
     logger.addHandler(handler)

@@ -18,10 +18,10 @@ from analysis.formats import printable
 from study.jobs import Job
 from study.monitor.progress import Progress, Score, duration, in_words, label
 
-# Seconds between two lines, or two pictures, about the same thing.
+# Seconds between two lines of progress, or two drawings of the table.
 LINE_INTERVAL = 30.0
 REFRESH_INTERVAL = 0.5
-# Of the time, at most, that is spent on pictures.
+# The largest share of the time that is spent on drawing.
 REFRESH_SHARE = 0.01
 # Running jobs of a line; the file status.json has all.
 SHOWN_IN_LINES = 8
@@ -47,13 +47,13 @@ class Display:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._live is not None:
             self._live.stop()
 
     def tick(self) -> None:
-        """Redraws the table, or prints a line about where the study stands, if it is time."""
+        """Redraws the table, or prints a line of progress, if it is time."""
         interval = max(REFRESH_INTERVAL, self._took / REFRESH_SHARE) if self._live is not None else LINE_INTERVAL
         if time.monotonic() - self._shown < interval:
             return
@@ -64,35 +64,35 @@ class Display:
         elif self.progress.running:
             running = list(self.progress.running.values())
             states = [_in_words(job.job, job.row) for job in running[:SHOWN_IN_LINES]]
-            more = [f"and {len(running) - SHOWN_IN_LINES} more"] if len(running) > SHOWN_IN_LINES else []
-            self.say(f"{summary(self.progress)} | {'; '.join(states + more)}")
+            states += [f"and {len(running) - SHOWN_IN_LINES} more"] if len(running) > SHOWN_IN_LINES else []
+            self.log(f"{summary(self.progress)} | {'; '.join(states)}")
 
     def _picture(self) -> _Picture:
-        """The view in its present size: rich would lay it out again at each line that is printed above it."""
+        """The table laid out for the present size: rich would do so again for each line printed above it."""
         view = live_view(self.progress, self.console.width, self.console.height)
         return _Picture(self.console.render_lines(view, pad=False))
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
-        """Says how a job ended."""
+        """Logs how a job ended."""
         if result["status"] == "pruned":
-            self.say(f"pruned {job.key} {label(job)}, after {result['epoch']} of {job.epochs} epochs", "yellow")
+            self.log(f"pruned {job.key} {label(job)}, after {result['epoch']} of {job.epochs} epochs", "yellow")
         elif result["status"] != "finished":
-            self.say(f"FAILED {job.key} {label(job)}: {result['error']}", "bold red")
+            self.log(f"FAILED {job.key} {label(job)}: {result['error']}", "bold red")
         elif job.job_type == "stn":
             aligned, identity = result.get("alignment_loss", 0.0), result.get("identity_loss", 0.0)
-            self.say(f"done {job.key} {label(job)}: test MSE to the base image {identity:.3f} -> {aligned:.3f}")
+            self.log(f"done {job.key} {label(job)}: test MSE to the base image {identity:.3f} -> {aligned:.3f}")
         else:
-            self.say(f"done {job.key} {label(job)}: {_outcome(self.progress.score, result)}")
+            self.log(f"done {job.key} {label(job)}: {_outcome(self.progress.score, result)}")
 
-    def say(self, text: str, style: str = "green") -> None:
-        """A line that stays, above the table; its first word, how a job ended, is in colour."""
+    def log(self, text: str, style: str = "green") -> None:
+        """Prints a line above the table; its first word, how a job ended, is in colour."""
         first, space, rest = text.partition(" ")
         line = Text.assemble((first, style if first in _ENDINGS else ""), space + rest)
         self.console.print(line, soft_wrap=True)
 
 
 class _Picture:
-    """Lines as they have been laid out."""
+    """Lines that are laid out already."""
 
     def __init__(self, lines: list[list[Segment]]):
         self._lines = lines
@@ -128,7 +128,7 @@ def running_table(progress: Progress, width: int = 120, most: int = 1000) -> Tab
     return table
 
 
-# The columns of the live table, and the letters across from which each is shown: what runs and how far it is, always.
+# The columns of the live table, and the width in letters from which each is shown.
 _COLUMNS = {
     "trial": 64,
     "what": 0,

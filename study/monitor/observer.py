@@ -13,51 +13,51 @@ from study.storage.recorder import Recorder
 
 
 class Observer:
-    """Counts, shows and records what becomes of each job.
+    """Counts, shows and records the events of each job.
 
     tick: called at each step, several times a second.
     """
 
     def __init__(self, display: Display, recorder: Recorder, tick: Callable[[], None]):
-        self.say = display.say
+        self.log = display.log
         self._progress, self._display, self._recorder, self._tick = display.progress, display, recorder, tick
 
     def step(self) -> None:
-        """Time has gone by."""
+        """Called at each step of the run."""
         self._display.tick()
         self._tick()
 
     def resized(self, slots: int) -> None:
-        """From now on so many jobs run at once."""
+        """The number of slots has changed."""
         self._progress.resize(slots)
 
     def started(self, job: Job, device: str) -> None:
-        """A worker has the job."""
+        """A worker has started the job."""
         self._progress.start(job, device)
 
     def reported(self, job: Job, rows: list[dict[str, Any]]) -> None:
         """Epochs have ended, in this order, with the worker's warnings as their `notices`."""
         for row in rows:
             for notice in row.pop("notices", ()):
-                self.say(f"note {job.key}: {notice}")
+                self.log(f"note {job.key}: {notice}")
             self._progress.report(job, row)
         self._recorder.reported(job, rows)
 
     def put_back(self, job: Job, reason: str | None = None) -> None:
-        """The job will be given out again; reason: why it lost its worker, to be told."""
+        """The job goes back to the queue; reason: why it lost its worker, which is logged."""
         self._progress.put_back(job)
         if reason is not None:
-            self.say(f"again {job.key} {label(job)}: it continues from its last epoch ({reason})")
+            self.log(f"again {job.key} {label(job)}: it continues from its last epoch ({reason})")
 
     def failed(self, job: Job, reason: str) -> None:
-        """The job has ended, or will never run, and no worker has recorded it."""
+        """The job failed without a record by a worker, or will never run."""
         self.ended(job, {"status": "failed", "error": reason})
 
     def ended(self, job: Job, result: dict[str, Any]) -> None:
-        """The job has ended: its trials each with what their records say or, without these, as the job did.
+        """The job has ended, and its trials as their records have it or, without records, as the job did.
 
-        result: what its worker reported last: `status` (finished, failed or pruned), `error`, `records` where it has
-        written such, and metrics.
+        result: the worker's last report: `status` (finished, failed or pruned), `error`, `records` where it has written
+        any, and metrics.
         """
         found = json.loads(result.get("records", "{}"))
         trials = {key: {**record["metrics"], **record} for key, record in found.items()}

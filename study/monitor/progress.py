@@ -1,4 +1,4 @@
-"""Progress of a study: finished and running trials, and the time left; pure bookkeeping, drawn elsewhere."""
+"""Progress of a study: finished and running trials, and the time left; displayed elsewhere."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from study.jobs import Job
 from study.monitor.utilisation import Utilisation
 from tivae.config import FIELD_NAMES
 
-# The expected costs of different kinds of jobs are good to about a third.
+# Relative error of the expected costs of different sorts of jobs.
 COST_ERROR = 1 / 3
 # Of an epoch, at most, that is taken to be done before it is reported.
 EPOCH_SHARE = 0.9
@@ -66,7 +66,7 @@ class Progress:
     """Counts jobs as they start, report and end.
 
     clock: seconds; slots: how many jobs run at once; finished_before: trials that an earlier run finished;
-    unknown: trials that a search has yet to come upon; score: what tells which trial is the best.
+    unknown: trials that a search has not suggested yet; score: the metric that ranks trials.
     """
 
     def __init__(
@@ -103,12 +103,12 @@ class Progress:
 
     @property
     def waiting(self) -> int:
-        """Jobs that no worker has yet."""
+        """Jobs that wait for a worker."""
         return len(self.jobs) - self.ended_jobs - len(self.running) + self.unknown
 
     @property
     def waiting_trials(self) -> int:
-        """Trials that no worker has yet: with those that run or have ended these are all trials."""
+        """Trials that wait for a worker: neither running nor ended."""
         running = sum(len(running.job.trials) for running in self.running.values())
         return self.trials - self.finished - self.failed - self.pruned - running
 
@@ -118,20 +118,20 @@ class Progress:
         return self._clock() - self._started
 
     def add(self, job: Job) -> None:
-        """A search has come upon a job; a trial is one of the `unknown`."""
+        """A search has suggested a job; a trial is one of the `unknown`."""
         self.jobs.append(job)
         self._cost += job.cost
         self._unfinished_cost += job.cost
         self._operations.add(job.operations)
         self.unknown -= job.job_type == "trial"
 
-    def know(self, left: int) -> None:
-        """A search has `left` trials still to come upon: some that it came upon had been run before."""
+    def set_left(self, left: int) -> None:
+        """A search has `left` trials still to suggest: some that it suggested had been run before."""
         self.finished += self.unknown - left
         self.unknown = left
 
     def start(self, job: Job, device: str) -> None:
-        """A worker has the job."""
+        """A worker has started the job."""
         self.running[job.key] = RunningJob(job, device, heard=self._clock())
         self.utilisation.started()
 
@@ -148,12 +148,12 @@ class Progress:
         self.running.pop(job.key, None)
 
     def resize(self, slots: int) -> None:
-        """From now on so many jobs run at once."""
+        """The number of slots has changed."""
         self._slots = max(1, slots)
         self.utilisation.resize(slots)
 
     def end(self, job: Job, result: dict[str, Any], trials: Mapping[str, dict[str, Any]] | None = None) -> None:
-        """The job ended, and its trials as `trials` says of each by key (`status`, metrics), else as it did."""
+        """The job ended, and its trials as in `trials` (`status` and metrics by key), or else as the job did."""
         self.running.pop(job.key, None)
         self.ended_jobs += 1
         self.utilisation.ended(result.get("busy_seconds", 0.0))
@@ -221,7 +221,7 @@ def in_words(between: tuple[float, float] | None) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def label(job: Job) -> str:
-    """A job in a few words: what distinguishes it within a study, its settings unlike the paper's among it."""
+    """A job in a few words: its cell, seed and settings unlike the paper's."""
     config = job.config
     if job.job_type == "stn":
         return f"STN pretraining, seed {config.seed}"
@@ -233,8 +233,8 @@ def label(job: Job) -> str:
     unusual = [
         f"{name} {_short(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)
     ]
-    more = [f"{len(job.trials)} readouts"] if job.others else []
-    return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}", *more])
+    readouts = [f"{len(job.trials)} readouts"] if job.others else []
+    return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}", *readouts])
 
 
 def _short(value: Any) -> str:

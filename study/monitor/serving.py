@@ -18,16 +18,16 @@ from analysis.report import content, explore, markup
 
 HOST = "127.0.0.1"
 PORT = 8650
-# Seconds between two readings of the records at least, and how much longer than a reading that is.
+# Least seconds between two readings of the records, and least ratio of that time to the time of reading.
 INTERVAL, SHARE = 2.0, 10.0
 
 Status = dict[str, Any]
 
 
 class LivePage:
-    """What the server answers, read anew from the study's folder when it is asked for, and not too often.
+    """The page and its data, read from the study's folder on request, and not too often.
 
-    status: where the study stands now, as `study.status` has it; None if it is not known.
+    status: the study's present status, as `study.status` has it; None if it is not known.
     """
 
     def __init__(self, study: Path, status: Callable[[], Status | None]):
@@ -39,7 +39,7 @@ class LivePage:
         self._page = ""
 
     def data(self) -> str:
-        """All that is explored, with `version`, which changes with it, and `status`, as JSON."""
+        """The explorer's data as JSON, with its `version` and the study's `status`."""
         with self._lock:
             self._refresh()
             return json.dumps((self._explored or {"version": ""}) | {"status": self._shown_status()}, allow_nan=False)
@@ -93,10 +93,10 @@ def server(page: LivePage, port: int = PORT) -> ThreadingHTTPServer:
             else:
                 self.send_error(404)
 
-        def _answer(self, text: str, kind: str) -> None:
+        def _answer(self, text: str, content_type: str) -> None:
             body = text.encode()
             self.send_response(200)
-            self.send_header("Content-Type", f"{kind}; charset=utf-8")
+            self.send_header("Content-Type", f"{content_type}; charset=utf-8")
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")
             self.end_headers()

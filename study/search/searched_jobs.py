@@ -1,4 +1,4 @@
-"""A search as the engine sees it: jobs that are asked for when a slot is free, and trials to be pruned."""
+"""A search as a source of jobs for the engine: asked for one when a slot is free, and whether to prune a trial."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class SearchedJobs:
             jobs = ([stn] if stn is not None else []) + [trial_job([config], self._study)]
         for job in jobs:
             self._progress.add(job)
-        self._progress.know(self._search.left)
+        self._progress.set_left(self._search.left)
         return jobs
 
     def should_prune(self, job: Job, row: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from analysis.inference import looks
+from analysis.inference import interim
 from study.storage.remote import Storage, StorageError
 from tivae.io import files
 from tivae.io.record import RECORD
@@ -16,8 +16,8 @@ from tivae.io.record import RECORD
 class Mirror:
     """Keeps the results folder `study` of this machine up with `storage`; where both are one there is nothing to do.
 
-    Copies while the study goes on, several files at a time. Beside what is recorded it brings and sends the study's
-    looks, by which every machine must judge its claims.
+    Copies while the study runs, several files at a time. Beside records it brings and sends the study's schedule of
+    interim analyses, by which every machine must judge its claims.
     """
 
     def __init__(self, storage: Storage, study: Path):
@@ -35,9 +35,9 @@ class Mirror:
             return
         storage = self._storage
         try:
-            if storage.modified(looks.FILE) is not None:
-                with files.replacing(self._study / looks.FILE) as file:
-                    file.write(storage.read(looks.FILE))
+            if storage.modified(interim.FILE) is not None:
+                with files.replacing(self._study / interim.FILE) as file:
+                    file.write(storage.read(interim.FILE))
             for part, record in storage.recorded():
                 if self._is_newer(part, record):
                     self.bring(part)
@@ -60,12 +60,12 @@ class Mirror:
         if self._needed:
             self._storage.send(part, self._study, *names)
 
-    def send_looks(self) -> None:
-        """Sends the study's looks. Raises `StorageError` where that can't be."""
+    def send_schedule(self) -> None:
+        """Sends the study's schedule of interim analyses. Raises `StorageError` where that can't be."""
         if not self._needed:
             return
         try:
-            self._storage.write(looks.FILE, (self._study / looks.FILE).read_bytes())
+            self._storage.write(interim.FILE, (self._study / interim.FILE).read_bytes())
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"--storage {self._storage.shown} can't be written ({self._storage.without_password(str(error))})"

@@ -63,7 +63,7 @@ class Recorder:
             self.mirror.finish()
             status = "pruned" if result["status"] == "pruned" else "failed"
             # A worker may have died after this one of its trials, or reading out again what had finished.
-            if records.finished_trial(job.config, self._study) is None:
+            if records.finished(self._study / part) is None:
                 # Where something else lies in the place of its folder, its reason says so: the others go on.
                 with contextlib.suppress(FileExistsError, NotADirectoryError):
                     records.write_unfinished(job.config, self._study, status, result["error"])

@@ -23,7 +23,7 @@ from tivae.io.redaction import SECRET, redacted
 
 # Seconds to wait before another attempt, since a network fails now and then.
 PAUSES = (1.0, 4.0)
-# Between two looks for what another machine has written.
+# Between two checks for what another machine has written.
 ARRIVAL_INTERVAL = 0.5
 GCS_SECONDS = 30
 _PROBE = ".probe"
@@ -108,13 +108,13 @@ class Storage:
         """The folder of each record, such as trials/KEY, and what the file system knows of the record."""
         from pyarrow import fs
 
-        for kind in ("trials", "trainings", "stns"):
-            selector = fs.FileSelector(f"{self._root}/{kind}", allow_not_found=True, recursive=True)
+        for stage in ("trials", "trainings", "stns"):
+            selector = fs.FileSelector(f"{self._root}/{stage}", allow_not_found=True, recursive=True)
             for info in self._system.get_file_info(selector):
                 key = info.path.split("/")[-2]
                 # On an object store a folder may have any name, such as `..`.
                 if info.base_name == RECORD and key.isalnum():
-                    yield f"{kind}/{key}", info
+                    yield f"{stage}/{key}", info
 
     def check_from_here(self, token: str, node: str) -> str | None:
         """Whether this machine sees what `lay_out` wrote there, and can write beside it; else why not."""

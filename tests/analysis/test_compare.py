@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from analysis.compare import EXIT_BAD_INPUT, compare, main
+from analysis.command_line import EXIT_BAD_INPUT
+from analysis.compare import compare, main
 from tests.analysis.synthetic import grid, record, write_record, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
@@ -43,11 +44,11 @@ def test_the_same_trial_differs_in_nothing(tmp_path):
 
 
 def test_two_studies_are_paired_by_seed(tmp_path):
-    def figures(gain):
+    def metrics(gain):
         return lambda config, _: {"base_accuracy": 0.7 + 0.01 * config.seed + gain, "augmented_accuracy": 0.6}
 
-    one = write_study(tmp_path / "one", grid(seeds=3), figures(0.0))
-    two = write_study(tmp_path / "two", grid(seeds=3, kl_weight=0.5), figures(0.02))
+    one = write_study(tmp_path / "one", grid(seeds=3), metrics(0.0))
+    two = write_study(tmp_path / "two", grid(seeds=3, kl_weight=0.5), metrics(0.02))
     settings, seeds, _ = compare(one, two)
     assert "kl_weight" in settings.text()
     frame = seeds.blocks[0][1]

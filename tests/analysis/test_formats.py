@@ -1,5 +1,6 @@
 """Frames as text, Markdown, LaTeX and CSV."""
 
+import csv
 import io
 import shutil
 import subprocess
@@ -79,11 +80,11 @@ def test_a_cell_stays_on_one_line_and_steers_no_terminal(render: object) -> None
 def test_csv_comes_back_in_full_precision() -> None:
     frame = pd.DataFrame({("", "a"): [0.1 + 0.2, None], ("g", "b"): ["x,y", None]})
     text = formats.csv(frame)
-    assert text.splitlines()[0] == "a,g b"
-    back = pd.read_csv(io.StringIO(text))
-    assert back["a"][0] == 0.1 + 0.2
-    assert back["g b"].tolist()[0] == "x,y"
-    assert back.iloc[1].isna().all()
+    heading, first, second = csv.reader(io.StringIO(text))
+    assert heading == ["a", "g b"]
+    assert float(first[0]) == 0.1 + 0.2
+    assert first[1] == "x,y"
+    assert second == ["", ""]
 
 
 def test_an_empty_frame_has_its_heading() -> None:

@@ -91,11 +91,11 @@ def test_sentences_are_looked_up_with_the_numbers_of_the_records():
     study = analysis.load(GRID)
     words = [sentence.words for sentence in sentences.of(study, "paper_grid")]
     assert len(words) >= 10
-    assert all(item.where is None for item in verify.said(study, "paper_grid"))
+    assert all(item.where is None for item in verify.sentences_of(study, "paper_grid"))
     changed = study.trials.copy()
     changed["augmented_accuracy"] -= 0.01 * (changed["stn"] == "none").astype(float)
     other = type(study)(changed, study.epochs, study.folders)
-    wrong = [item for item in verify.said(other, "paper_grid") if item.where is not None]
+    wrong = [item for item in verify.sentences_of(other, "paper_grid") if item.where is not None]
     assert any("Transformations cost" in item.name and "the records give" in item.where for item in wrong)
 
 
@@ -130,8 +130,8 @@ def test_the_first_place_that_differs_is_reported(name, published, made, where):
 def test_words_are_found_across_lines_and_the_first_others_are_reported():
     text = "It takes 3.1 points of\naccuracy, and the rest stays."
     assert agreement.missing_words(text, "takes 3.1 points\nof accuracy,") is None
-    told = agreement.missing_words(text, "It takes 3.1 points of accuracy, or more")
-    assert told == "behind '3.1 points of accuracy,' the records give 'or more', it has 'and the rest stays.'"
+    found = agreement.missing_words(text, "It takes 3.1 points of accuracy, or more")
+    assert found == "behind '3.1 points of accuracy,' the records give 'or more', it has 'and the rest stays.'"
     assert agreement.missing_words(text, "Nothing of it") == "nothing begins with 'Nothing of it'"
 
 
@@ -159,15 +159,15 @@ def test_a_number_that_differs_when_trained_again_is_reported_with_what_else_dif
     def last_digit(record):
         record["epochs"][0]["train_loss"] *= 1 + 1e-15 * 4
 
-    assert "epoch 1, train_loss: " in (told := changed(own, last_digit))
-    assert told.endswith("(on the same model of device, kernels and versions, where numbers should be equal)")
+    assert "epoch 1, train_loss: " in (found := changed(own, last_digit))
+    assert found.endswith("(on the same model of device, kernels and versions, where numbers should be equal)")
 
     def machine(record):
         record["provenance"] |= {"device_name": "another", "torch": "2.8.0"}
 
-    told = changed(own, machine)
-    assert "(made with device_name another, here " in told
-    assert told.endswith(": numbers are promised equal only where these are)")
+    found = changed(own, machine)
+    assert "(made with device_name another, here " in found
+    assert found.endswith(": numbers are promised equal only where these are)")
 
 
 def test_flipped_predictions_are_reported(own):

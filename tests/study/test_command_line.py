@@ -19,12 +19,12 @@ def test_help_is_in_groups_and_has_examples(capsys):
     assert max(map(len, shown.splitlines())) <= 79
 
 
-@pytest.mark.parametrize(("option", "told"), [("--quik", "did you mean --quick?"), ("--xyz", "see --help")])
-def test_an_unknown_option_gets_the_nearest_one(option, told, capsys):
+@pytest.mark.parametrize(("option", "expected"), [("--quik", "did you mean --quick?"), ("--xyz", "see --help")])
+def test_an_unknown_option_gets_the_nearest_one(option, expected, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["paper_grid", option])
     assert ended.value.code == 2
-    assert told in capsys.readouterr().err
+    assert expected in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("given", "meant"), [("cvae", "categorical_vae"), ("CVAE", "categorical_vae"), ("vea", "vae")])

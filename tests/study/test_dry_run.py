@@ -47,15 +47,15 @@ def test_many_trials_are_factors_and_levels_and_no_list(monkeypatch, capsys, tmp
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("schedule", "told"), [("cosine", 1), ("constant", 0)])
-def test_it_says_why_more_epochs_can_not_go_on(monkeypatch, capsys, tmp_path, schedule, told):
+@pytest.mark.parametrize(("schedule", "lines"), [("cosine", 1), ("constant", 0)])
+def test_it_explains_why_more_epochs_can_not_go_on(monkeypatch, capsys, tmp_path, schedule, lines):
     monkeypatch.setattr(dry_run, "images_per_second", lambda threads: 1000.0)
     monkeypatch.chdir(tmp_path)
     changes = [f"learning_rate_schedule={schedule}", "epochs=[1,2,5]", "model=vae", "stn=none", "train_dataset=base"]
     assert main(["paper_grid", "--dry-run", *(part for change in changes for part in ("--set", change))]) == 0
     printed = capsys.readouterr().out
-    assert printed.count("cosine, which falls to 0 at the last epoch: each number of epochs is trained") == told
-    assert f"{3 if told else 1} trainings, 3 readouts" in printed
+    assert printed.count("cosine, which falls to 0 at the last epoch: each number of epochs is trained") == lines
+    assert f"{3 if lines else 1} trainings, 3 readouts" in printed
 
 
 def test_a_field_that_follows_from_another_is_no_factor():

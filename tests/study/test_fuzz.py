@@ -117,9 +117,9 @@ def test_a_bomb_ends_in_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.
     path.write_text(text)
     began, before = time.process_time(), _peak_bytes()
     assert main([str(path), "--results-dir", str(tmp_path / "results")]) == EXIT_BAD_INPUT
-    told = capsys.readouterr().err
-    assert told.startswith("error: ")
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert printed.startswith("error: ")
+    assert printed.count("\n") == 1
     assert time.process_time() - began < SECONDS
     assert _peak_bytes() - before < 2**30
     assert not (tmp_path / "results").exists()

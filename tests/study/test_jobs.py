@@ -70,6 +70,17 @@ def test_a_damaged_record_counts_as_unfinished(tmp_path):
     assert [job.key for job in plan([VAE], tmp_path)] == [VAE.key]
 
 
+def test_a_trial_with_a_damaged_file_is_read_out_again_and_one_without_is_not(tmp_path):
+    for config in (VAE, CATEGORICAL):
+        folder = records.trial_folder(tmp_path, config.key)
+        _write(folder, "finished")
+        checkpoint.save(folder / "encodings.pt", {"base": torch.zeros(100)})
+    assert plan([VAE, CATEGORICAL], tmp_path) == []
+    file = records.trial_folder(tmp_path, VAE.key) / "encodings.pt"
+    file.write_bytes(file.read_bytes()[:-100])
+    assert [job.key for job in plan([VAE, CATEGORICAL], tmp_path)] == [VAE.key]
+
+
 def test_the_longest_trials_start_first(tmp_path):
     short, long = TrialConfig(epochs=2, seed=1), TrialConfig(epochs=40, seed=2)
     assert [job.config for job in plan([short, VAE, long], tmp_path)] == [long, VAE, short]

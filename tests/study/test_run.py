@@ -27,7 +27,7 @@ def refused(capsys, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "expected"),
     [
         ([], "no search space is given; it must be one of .*paper_grid"),
         (["papergrid"], "no search space `papergrid`; did you mean `paper_grid`"),
@@ -46,8 +46,8 @@ def refused(capsys, tmp_path):
         (["paper_grid", "--cpus-per-trial", "100000", "--dry-run"], "--cpus-per-trial is 100000, more than"),
     ],
 )
-def test_bad_input_is_reported_in_one_line(refused, arguments, told):
-    assert re.search(told, refused(*arguments))
+def test_bad_input_is_reported_in_one_line(refused, arguments, expected):
+    assert re.search(expected, refused(*arguments))
 
 
 @pytest.mark.parametrize(
@@ -109,9 +109,9 @@ def test_the_command_that_continues_and_errors_show_no_secret(monkeypatch, capsy
 
     monkeypatch.setattr(run, "_run", interrupted)
     assert run.main(arguments) == 130
-    told = capsys.readouterr().err
-    assert "--storage 's3://***@bucket/x' --mlflow 'http://***@host'" in told
-    assert "hunter2" not in told
+    printed = capsys.readouterr().err
+    assert "--storage 's3://***@bucket/x' --mlflow 'http://***@host'" in printed
+    assert "hunter2" not in printed
 
     def refused(*_):
         raise StorageError("s3://me:hunter2@bucket/x is not there")

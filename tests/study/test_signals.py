@@ -83,20 +83,20 @@ def test_sigterm_to_the_process_group_is_a_clean_stop(tmp_path):
     printed = _ended(process, 20)
     assert "Stopped. To continue: " in printed
     study.run()
-    assert {status for status, _, _ in study.figures().values()} == {"finished"}
+    assert {status for status, _, _ in study.metrics().values()} == {"finished"}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "told"), [("gcs_server", "control store"), ("raylet", "node manager")])
-def test_a_killed_process_of_rays_is_reported_and_the_same_command_continues(tmp_path, name, told):
+@pytest.mark.parametrize(("name", "expected"), [("gcs_server", "control store"), ("raylet", "node manager")])
+def test_a_killed_process_of_rays_is_reported_and_the_same_command_continues(tmp_path, name, expected):
     study = Study(tmp_path)
     process = study.start()
     wait(lambda: study.epochs_done(), process)
     (victim,) = (child for child in psutil.Process(process.pid).children() if child.name() == name)
     victim.kill()
     printed = _ended(process, 10)
-    assert f"error: Ray's {told}" in printed
+    assert f"error: Ray's {expected}" in printed
     assert "To continue: " in printed
     assert process.returncode == 1
     study.run()
-    assert {status for status, _, _ in study.figures().values()} == {"finished"}
+    assert {status for status, _, _ in study.metrics().values()} == {"finished"}

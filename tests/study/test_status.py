@@ -74,7 +74,7 @@ def test_an_ended_study_is_shown_without_what_ran(progress, tmp_path, capsys):
 
 @pytest.mark.parametrize("state", ["interrupted", "running"])
 def test_what_ended_without_being_reported_is_counted_once_a_run_is_over(state, progress, tmp_path, capsys):
-    """Two of eight trials were done at Ctrl-C, and the counts said one done and five waiting."""
+    """Two of eight trials were done at Ctrl-C, and the counts were one done and five waiting."""
     StatusFile(tmp_path, progress).write("running")
     content = json.loads((tmp_path / status_file.NAME).read_text()) | {"state": state, "updated_at": 0.0}
     (tmp_path / status_file.NAME).write_text(json.dumps(content))
@@ -95,7 +95,7 @@ def test_an_stn_that_is_pretrained_is_no_trial_that_waits(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("state", "age", "is_held", "told"),
+    ("state", "age", "is_held", "expected"),
     [
         ("ended", 1e6, False, "ended"),
         ("running", 1.0, False, "running on here"),
@@ -103,9 +103,9 @@ def test_an_stn_that_is_pretrained_is_no_trial_that_waits(tmp_path, capsys):
         ("running", 600.0, False, "stopped without a word; the same command continues"),
     ],
 )
-def test_a_run_that_died_is_distinguished_from_one_that_is_silent(state, age, is_held, told):
+def test_a_run_that_died_is_distinguished_from_one_that_is_silent(state, age, is_held, expected):
     written = {"state": state, "updated_at": 1000.0, "host": "here"}
-    assert status.state_of(written, is_held, 1000.0 + age) == told
+    assert status.state_of(written, is_held, 1000.0 + age) == expected
 
 
 def test_the_folders_lock_says_whether_a_run_is_alive(tmp_path):

@@ -1,4 +1,4 @@
-"""Seeds where they decide: which cells get more, what it costs to look early, and what it saves."""
+"""Seeds where they decide: which cells get more, what early analyses cost, and what it saves."""
 
 import itertools
 import math
@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import analysis
-from analysis.inference import looks, power_of
+from analysis.inference import interim, power_of
 from analysis.inference.claims import read_claims
 from study import until_decided
 from study.power import power_lines
@@ -21,7 +21,7 @@ from tests.analysis.synthetic_scores import drawn, first_seeds, grid_study
 DECIDED_AT_ONCE = {"categorical_beats_vae_on_augmented", "categorical_beats_vae_on_base"}
 
 
-def figures(config, _):
+def metrics(config, _):
     """The categorical VAE and the STN are far ahead; training data make no difference, with noise of each trial."""
     draw = random.Random(f"{config.key} of this test")
     found = {"base_accuracy": 0.78, "augmented_accuracy": 0.66 + 0.07 * (config.stn == "pretrained")}
@@ -29,29 +29,29 @@ def figures(config, _):
     return {name: value + gain + draw.gauss(0, 0.002) for name, value in found.items()}
 
 
-def test_looks_are_spread_from_three_to_the_most() -> None:
-    assert looks.planned(10).seeds == (3, 5, 7, 10)
-    assert looks.planned(4).seeds == (3, 4)
-    assert looks.planned(3).seeds == (3,)
-    assert looks.planned(30).seeds == (3, 12, 21, 30)
-    with pytest.raises(ValueError, match="they must ascend from at least 2 seeds"):
-        looks.Looks((5, 3))
+def test_analyses_are_spread_from_three_to_the_most() -> None:
+    assert interim.planned(10).seeds == (3, 5, 7, 10)
+    assert interim.planned(4).seeds == (3, 4)
+    assert interim.planned(3).seeds == (3,)
+    assert interim.planned(30).seeds == (3, 12, 21, 30)
+    with pytest.raises(ValueError, match="must ascend from at least 2"):
+        interim.Schedule((5, 3))
 
 
 def test_rounds_end_when_all_is_decided_and_only_open_cells_get_more(tmp_path):
-    trials, rounds, told = grid(seeds=10), [], []
+    trials, rounds, logged = grid(seeds=10), [], []
     plan = until_decided.planned(tmp_path, 10)
 
     def run_round(chosen):
         rounds.append(list(chosen))
-        write_study(tmp_path, chosen, figures)
+        write_study(tmp_path, chosen, metrics)
         return 0
 
-    assert until_decided.run(trials, tmp_path, plan, run_round, told.append) == 0
+    assert until_decided.run(trials, tmp_path, plan, run_round, logged.append) == 0
     assert {config.seed for config in rounds[0]} == {0, 1, 2}
     assert len(rounds[0]) == 24
     assert all(set(first) <= set(second) for first, second in itertools.pairwise(rounds))
-    decided, _, undecided = told[0].partition("; undecided: ")
+    decided, _, undecided = logged[0].partition("; undecided: ")
     assert decided.startswith("after 3 of at most 10 seeds decided: ")
     assert all(f"{name} (supported)" in decided for name in DECIDED_AT_ONCE)
     assert undecided
@@ -77,7 +77,7 @@ def test_cells_whose_claims_are_decided_get_no_more_seeds(tmp_path, monkeypatch)
     def noisy(config, draw):
         if config.latent_dim == 100:
             return {"base_accuracy": 0.85, "augmented_accuracy": 0.73 + draw.gauss(0, 0.05)}
-        return figures(config, draw)
+        return metrics(config, draw)
 
     def run_round(chosen):
         rounds.append(list(chosen))
@@ -91,8 +91,8 @@ def test_cells_whose_claims_are_decided_get_no_more_seeds(tmp_path, monkeypatch)
 
 def test_what_is_undecided_is_told_of_all_seeds_and_what_is_decided_of_the_look_that_decided(tmp_path):
     plan = until_decided.planned(tmp_path, 5)
-    study = analysis.load(write_study(tmp_path, grid(seeds=5), figures))
-    found = {row.claim: row for row in analysis.inference.verdicts.judge(study, looks=plan) if row.n}
+    study = analysis.load(write_study(tmp_path, grid(seeds=5), metrics))
+    found = {row.claim: row for row in analysis.inference.verdicts.judge(study, schedule=plan) if row.n}
     undecided = [row for row in found.values() if row.verdict == "undecided"]
     assert undecided
     assert {row.n for row in undecided} == {5}
@@ -103,10 +103,10 @@ def test_what_is_undecided_is_told_of_all_seeds_and_what_is_decided_of_the_look_
 
 def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
     until_decided.planned(tmp_path, 10)
-    write_study(tmp_path, grid(seeds=3), figures)
+    write_study(tmp_path, grid(seeds=3), metrics)
     study = analysis.load(tmp_path)
     corrected = analysis.inference.verdicts.judge(study)
-    (tmp_path / looks.FILE).unlink()
+    (tmp_path / interim.FILE).unlink()
     plain = analysis.inference.verdicts.judge(study)
     for one, other in zip(corrected, plain, strict=True):
         if other.verdict != "not tested":
@@ -117,7 +117,7 @@ def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
         until_decided.planned(tmp_path, 12)
     with pytest.raises(FolderError, match="--max-seeds is 2; it must be at least 3"):
         until_decided.planned(tmp_path, 2)
-    (tmp_path / looks.FILE).write_text("{}")
+    (tmp_path / interim.FILE).write_text("{}")
     with pytest.raises(FolderError, match=r"looks\.json can't be read"):
         until_decided.planned(tmp_path, 10)
 
@@ -125,20 +125,20 @@ def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
 def _decided_at(effect: float, draws: int, seed: int) -> list[tuple[str, int]]:
     """Of many studies: the verdict of a claim judged as seeds come, and the seeds that it took, at most 10."""
     (claim,) = [claim for claim in read_claims()[0] if claim.name == "categorical_beats_vae_on_augmented"]
-    plan, source, found = looks.planned(10), np.random.default_rng(seed), []
+    plan, source, found = interim.planned(10), np.random.default_rng(seed), []
     study = grid_study(10)
     for _ in range(draws):
         scores = drawn(source, study, images=60, model=effect)
-        for look in plan.seeds:
-            some = first_seeds(study, look)
-            (result,) = analysis.inference.verdicts.judge(some, [claim], scores=scores, looks=plan)
+        for seeds in plan.seeds:
+            some = first_seeds(study, seeds)
+            (result,) = analysis.inference.verdicts.judge(some, [claim], scores=scores, schedule=plan)
             if result.verdict != "undecided":
                 break
-        found.append((result.verdict, look))
+        found.append((result.verdict, seeds))
     return found
 
 
-def test_looking_early_decides_without_an_effect_no_more_often_than_the_level() -> None:
+def test_analysing_early_decides_without_an_effect_no_more_often_than_the_level() -> None:
     draws = 60
     false = np.mean([verdict != "undecided" for verdict, _ in _decided_at(0.0, draws, seed=0)])
     assert false <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
@@ -155,7 +155,7 @@ def test_rates_and_savings_of_many_studies() -> None:
     draws = 1000
     false = np.mean([verdict != "undecided" for verdict, _ in _decided_at(0.0, draws, seed=2)])
     assert false <= 0.05 + 3 * math.sqrt(0.05 * 0.95 / draws)
-    # Of 10 seeds at once at the level that each look has; eight cells with the weight 1/4, and 60 images.
+    # Of 10 seeds at once at the level of each interim analysis; eight cells with the weight 1/4, and 60 images.
     sd = math.sqrt(8 / 16 * (0.01**2 + (0.7 * 0.3 - 0.15**2) / 60))
     for effect, most_seeds in ((0.05, 8.5), (0.08, 6.5)):
         planted = _decided_at(effect, 300, seed=3)
@@ -188,7 +188,7 @@ def test_the_power_of_a_planned_study_comes_from_its_own_seeds_or_from_the_publi
         shares = [int(part.split()[0]) for part in line.split(": ")[1].split(", ")]
         assert shares == sorted(shares)
         assert 0 <= shares[0] <= shares[-1] <= 100
-    write_study(tmp_path / "mine", grid(seeds=3), figures)
+    write_study(tmp_path / "mine", grid(seeds=3), metrics)
     assert "by the variances of mine's 3 seeds:" in power_lines(grid(seeds=4), tmp_path / "mine")[0]
     other = [replace(config, latent_dim=7) for config in grid(seeds=2)]
     assert power_lines(other, tmp_path / "none") == []

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import logging
+import shutil
 
 import pytest
 import torch
@@ -285,6 +286,20 @@ def cut(file):
     file.write_bytes(file.read_bytes()[:-100])
 
 
+def empty(file):
+    file.write_bytes(b"")
+
+
+def flip(file):
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 4
+    file.write_bytes(content)
+
+
+def contents(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
 def of_another_recipe(file):
     checkpoint.save(file, checkpoint.load(file) | {"key": "0123456789ab"})
 
@@ -347,12 +362,70 @@ def test_a_damaged_trial_record_is_named_and_read_out_again_alone(place, epochs_
     assert untouched.read_bytes() == before
 
 
-def test_a_damaged_training_record_costs_no_training(place, epochs_done):
+BOTH = [EACH["pretrained"], dataclasses.replace(EACH["pretrained"], probe="linear_svm")]
+
+
+@pytest.fixture(scope="module")
+def finished(host, tmp_path_factory):
+    """A study of two trials that share an STN and a training."""
+    study = tmp_path_factory.mktemp("finished")
+    stages.run_trials(BOTH, Place(host, "cpu", study), wanted=Wanted(measures="consistency"))
+    return study
+
+
+@pytest.mark.parametrize("spoil", [cut, empty, flip])
+@pytest.mark.parametrize("name", ["model.pt", "stn.pt", "predictions.pt", "encodings.pt", "measures.json"])
+def test_a_damaged_file_of_a_finished_trial_is_named_and_read_out_again_alone(
+    finished, host, tmp_path, epochs_done, caplog, name, spoil
+):
+    study = shutil.copytree(finished, tmp_path / "study")
+    file, place = records.trial_folder(study, BOTH[0].key) / name, Place(host, "cpu", study)
+    before = contents(study)
+    spoil(file)
+    with caplog.at_level(logging.WARNING, logger="tivae"):
+        found = stages.run_trials(BOTH, place, epochs_done.append, wanted=NONE)
+    assert str(file) in caplog.text
+    assert epochs_done == []
+    assert [record["status"] for record in found] == ["finished"] * 2
+    after = contents(study)
+    # Both say when, and how long it took.
+    timed = {file.with_name("record.json"), file.with_name("measures.json")}
+    assert {path for path in after if after[path] != before[path]} <= timed
+    # The measures that it had are there again, though none were asked for.
+    assert all(records.finished_trial(each, study, "consistency") is not None for each in BOTH)
+
+
+def test_files_of_a_finished_trial_that_were_left_out_are_not_made_again(place):
+    before = stages.run_trials([VAE], place)
+    (records.trial_folder(place.study, VAE.key) / "encodings.pt").unlink()
+    assert stages.run_trials([VAE], place) == before
+    assert not (records.trial_folder(place.study, VAE.key) / "encodings.pt").exists()
+
+
+def test_a_damaged_state_that_a_longer_training_passes_is_made_again(place, epochs_done):
+    short = dataclasses.replace(VAE, epochs=2)
+    stages.run_trials([short], place, wanted=NONE)
+    file = epoch_file(records.training_folder(place.study, VAE.training_key) / "checkpoint.pt", 2)
+    good = checkpoint.load(file)["module"]
+    cut(file)
+    stages.run_trials([VAE], place, epochs_done.append, wanted=NONE)
+    assert [row["epoch"] for row in epochs_done] == [1, 2, 3, 4]
+    assert all(torch.equal(value, good[name]) for name, value in checkpoint.load(file)["module"].items())
+    epochs_done.clear()
+    stages.run_trials([dataclasses.replace(short, probe="linear_svm")], place, epochs_done.append, wanted=NONE)
+    assert epochs_done == []
+
+
+def test_a_damaged_training_record_costs_no_training_and_is_written_again(place, epochs_done):
     stages.run_trials([VAE], place, wanted=NONE)
-    (records.training_folder(place.study, VAE.training_key) / "record.json").write_bytes(b"{")
+    folder = records.training_folder(place.study, VAE.training_key)
+    before = records.read(folder)
+    (folder / "record.json").write_bytes(b"{")
     probed = dataclasses.replace(VAE, probe="linear_svm")
     assert stages.run_trials([probed], place, epochs_done.append, wanted=NONE)[0]["status"] == "finished"
     assert epochs_done == []
+    again = records.read(folder)
+    assert (again["status"], again["epochs"]) == ("finished", before["epochs"])
 
 
 @pytest.mark.parametrize("moment", ["readout", "record"])

@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -50,18 +51,31 @@ def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
 
     Raises `FileNotFoundError`, and `DamagedFile` if the content can't be read.
     """
+    with _whole(path) as file:
+        content = torch.load(file, map_location=device, weights_only=True)
+    if not isinstance(content, dict):
+        raise DamagedFile(f"{path} holds a {type(content).__name__}; it must be a dictionary")
+    return content
+
+
+def check(path: Path) -> None:
+    """Raises as `load` where the file is gone or is not as it was written; loads no tensor."""
+    with _whole(path):
+        pass
+
+
+@contextlib.contextmanager
+def _whole(path: Path) -> Iterator[BinaryIO]:
+    """The file, every part as it was written; whatever else is wrong with it as it is read is raised as by `load`."""
     try:
         with files.opened(path, files.MAXIMUM_TENSOR_BYTES) as file:
             _check_sums(file)
-            content = torch.load(file, map_location=device, weights_only=True)
+            yield file
     except FileNotFoundError:
         raise
     # torch.load documents no errors; a cut or altered file raised UnpicklingError, RuntimeError, EOFError, KeyError ...
     except Exception as error:
         raise DamagedFile(f"{path} can't be read ({_first_line(error)})") from error
-    if not isinstance(content, dict):
-        raise DamagedFile(f"{path} holds a {type(content).__name__}; it must be a dictionary")
-    return content
 
 
 def _check_sums(file: BinaryIO) -> None:

@@ -45,7 +45,8 @@ def read(folder: Path, *, is_own: bool = True) -> Record:
     except OSError as error:
         raise DamagedFile(f"{path} can't be read ({error.strerror})") from error
     _check(found, path, folder.name if is_own else None)
-    return {"recipe": FIRST_RECIPE} | found
+    found.setdefault("recipe", FIRST_RECIPE)
+    return found
 
 
 def _check(record: Mapping[str, Any], path: Path, key: str | None) -> None:

@@ -116,7 +116,8 @@ def train(
         for epoch in range(len(training.rows) + 1, last + 1):
             training.rows.append(_epoch(training, epoch))
             if file is not None:
-                _save(training, file, epoch in asked, keep)
+                # A state that is there was of no use, or the training would have gone on from it.
+                _save(training, file, epoch in asked or epoch_file(file, epoch).exists(), keep)
             if on_epoch is not None:
                 on_epoch(training.rows[-1])
     training.module.eval()
@@ -166,9 +167,9 @@ def _epoch(training: Training, epoch: int) -> EpochRow:
     return row | {"wall_seconds": seconds, "images_per_second": len(images) / training_seconds}
 
 
-def _save(training: Training, file: Path, is_asked: bool, keep: bool) -> None:
+def _save(training: Training, file: Path, stays: bool, keep: bool) -> None:
     state = training.state()
-    if is_asked:
+    if stays:
         left_out = () if keep else ("optimiser", "schedule", "generators")
         # Before the checkpoint: a process that is killed between the two computes this epoch again.
         kept = {name: value for name, value in state.items() if name not in left_out}

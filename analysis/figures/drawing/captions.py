@@ -8,13 +8,13 @@ from analysis.frames.image_sets import images_of
 
 # What intervals of one seed are over.
 ONE_SEED = "test images"
-QUICK = "Quick run: it shows that everything works, its numbers are no results."
+QUICK = "Quick run: it shows that everything works, its numbers are not meaningful."
 
 
 def described(trials: pd.DataFrame) -> str:
     """One to three sentences on the trials of a figure, such as "3 seeds; 60,000 training images, ..., 20 epochs."
 
-    A study of `--quick` is said to be one, by its folder's name; trials that have not finished are counted by status.
+    They name a `--quick` run, known by its folder's name, and count trials that have not finished by status.
     """
     finished = trials[trials["status"] == "finished"]
     shown = finished if len(finished) else trials

@@ -14,8 +14,8 @@ from tivae.data.warps import WarpParameters
 
 
 @dataclass(frozen=True)
-class WarpKind:
-    """One kind of warp. `amounts`: about two and a half times the range of the paper's augmentation."""
+class KnownWarp:
+    """A warp by known amounts, up to two and a half times the range of the paper's augmentation."""
 
     name: str
     axis_label: str
@@ -35,27 +35,26 @@ class WarpKind:
         return self.identity - half[self.name], self.identity + half[self.name]
 
 
-KINDS = (
-    WarpKind("rotation", "Rotation (degrees)", 0.0, (-30, -20, -15, -10, -5, 0, 5, 10, 15, 20, 30)),
-    WarpKind("shift_x", "Shift to the right (pixels)", 0.0, (-8, -6, -4, -2, -1, 0, 1, 2, 4, 6, 8)),
-    WarpKind("scale", "Scale (factor)", 1.0, (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5)),
+KNOWN_WARPS = (
+    KnownWarp("rotation", "Rotation (degrees)", 0.0, (-30, -20, -15, -10, -5, 0, 5, 10, 15, 20, 30)),
+    KnownWarp("shift_x", "Shift to the right (pixels)", 0.0, (-8, -6, -4, -2, -1, 0, 1, 2, 4, 6, 8)),
+    KnownWarp("scale", "Scale (factor)", 1.0, (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3, 1.4, 1.5)),
 )
-KIND_NAMES = tuple(kind.name for kind in KINDS)
 # Shifts in four directions, as a trial measures them itself: how far matters, not whereto.
-SHIFT = WarpKind("shift", "Shift (pixels)", 0.0, (0, 1, 2, 3, 4, 6, 8))
-ALL_KINDS = (KINDS[0], SHIFT, *KINDS[1:])
+SHIFT = KnownWarp("shift", "Shift (pixels)", 0.0, (0, 1, 2, 3, 4, 6, 8))
+ALL_WARPS = (KNOWN_WARPS[0], SHIFT, *KNOWN_WARPS[1:])
 
 
-def warped(images: Tensor, kind: str, amount: float, config: TrialConfig) -> Dataset:
+def warped(images: Tensor, warp: str, amount: float, config: TrialConfig) -> Dataset:
     """uint8 images (N, H, W), all warped by the same `amount` as the trial of `config` warps its own."""
-    count = len(images)
-    if kind not in KIND_NAMES:
-        raise ValueError(f"kind is {kind!r}; it must be one of {', '.join(KIND_NAMES)}")
+    count, names = len(images), [known.name for known in KNOWN_WARPS]
+    if warp not in names:
+        raise ValueError(f"warp is {warp!r}; it must be one of {', '.join(names)}")
     parameters = WarpParameters(
-        rotation_degrees=torch.full((count,), float(amount) if kind == "rotation" else 0.0),
-        shift_x_pixels=torch.full((count,), float(amount) if kind == "shift_x" else 0.0),
+        rotation_degrees=torch.full((count,), float(amount) if warp == "rotation" else 0.0),
+        shift_x_pixels=torch.full((count,), float(amount) if warp == "shift_x" else 0.0),
         shift_y_pixels=torch.zeros(count),
-        scale=torch.full((count,), float(amount) if kind == "scale" else 1.0),
+        scale=torch.full((count,), float(amount) if warp == "scale" else 1.0),
     )
     matrices = warps.sampling_matrices(parameters, config.images.size)
     return datasets.warped(images, matrices, config)

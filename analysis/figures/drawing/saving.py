@@ -74,10 +74,10 @@ def save(drawn: DrawnFigure, folder: Path) -> SavedFigure:
         file.write(formats.csv(drawn.data).encode())
     paths = {}
     with style.applied():
-        for kind, metadata in FORMATS.items():
-            paths[kind] = folder / f"{drawn.name}.{kind}"
-            with replacing(paths[kind]) as file:
-                drawn.figure.savefig(file, format=kind, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
+        for suffix, metadata in FORMATS.items():
+            paths[suffix] = folder / f"{drawn.name}.{suffix}"
+            with replacing(paths[suffix]) as file:
+                drawn.figure.savefig(file, format=suffix, metadata=metadata, bbox_inches="tight", pad_inches=0.03)
             # Laid out once: most of the time of a figure with many panels is its layout.
             drawn.figure.set_layout_engine("none")
         if style.shows_images(drawn.figure):

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
+from numpy.typing import ArrayLike, NDArray
 
 BLACK, GREY = "#000000", "#767676"
 ORANGE, SKY_BLUE, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
@@ -62,7 +64,7 @@ SETTINGS: Mapping[str, Any] = {
 
 
 @dataclass(frozen=True)
-class Transform:
+class Mark:
     """How one series is drawn; no two of a family share colour, marker, line style or hatch."""
 
     colour: str
@@ -71,18 +73,18 @@ class Transform:
     hatch: str
 
     def points(self, *, hollow: bool = False) -> dict[str, Any]:
-        """Arguments for `Axes.plot` that draw markers in this look, without a line."""
+        """Arguments for `Axes.plot` that draw markers without a line."""
         face = "white" if hollow else self.colour
         return {"color": self.colour, "marker": self.marker, "linestyle": "none", "markerfacecolor": face}
 
     def lines(self) -> dict[str, Any]:
-        """Arguments for `Axes.plot` that draw a line with markers in this look."""
+        """Arguments for `Axes.plot` that draw a line with markers."""
         return {"color": self.colour, "marker": self.marker, "linestyle": self.line}
 
 
-TEST_SET_LOOKS = {
-    "base": Transform(BLUE, "o", "-", ""),
-    "augmented": Transform(VERMILLION, "s", (0, (4, 1.5)), "////"),
+TEST_SET_MARKS = {
+    "base": Mark(BLUE, "o", "-", ""),
+    "augmented": Mark(VERMILLION, "s", (0, (4, 1.5)), "////"),
 }
 
 # The dots of single seeds, beside their mean.
@@ -96,24 +98,24 @@ SEED_MARK: Mapping[str, Any] = {
 }
 
 # Other colours than the test sets', so that a colour means one thing in all figures.
-MODEL_LOOKS = {
-    "vae": Transform(GREEN, "^", "-", ""),
-    "categorical_vae": Transform(PURPLE, "D", (0, (4, 1.5)), "////"),
-    "autoencoder": Transform(ORANGE, "v", (0, (1, 1)), "...."),
-    "pixels": Transform(BLACK, "P", (0, (6, 2)), "xxxx"),
-    "pca": Transform(GREY, "X", (0, (3, 1, 1, 1)), "++++"),
-    "untrained": Transform(SKY_BLUE, "*", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
+MODEL_MARKS = {
+    "vae": Mark(GREEN, "^", "-", ""),
+    "categorical_vae": Mark(PURPLE, "D", (0, (4, 1.5)), "////"),
+    "autoencoder": Mark(ORANGE, "v", (0, (1, 1)), "...."),
+    "pixels": Mark(BLACK, "P", (0, (6, 2)), "xxxx"),
+    "pca": Mark(GREY, "X", (0, (3, 1, 1, 1)), "++++"),
+    "untrained": Mark(SKY_BLUE, "*", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
 }
 
-_OTHER_LOOKS = (
-    Transform(BLUE, "o", "-", ""),
-    Transform(VERMILLION, "s", (0, (4, 1.5)), "////"),
-    Transform(GREEN, "^", (0, (1, 1)), "...."),
-    Transform(PURPLE, "D", (0, (3, 1, 1, 1)), "xxxx"),
-    Transform(BLACK, "v", (0, (6, 2)), "++++"),
-    Transform(ORANGE, "P", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
-    Transform(SKY_BLUE, "X", (0, (8, 1.5)), "\\\\\\\\"),
-    Transform(GREY, "*", (0, (1, 2)), "----"),
+_NUMBERED_MARKS = (
+    Mark(BLUE, "o", "-", ""),
+    Mark(VERMILLION, "s", (0, (4, 1.5)), "////"),
+    Mark(GREEN, "^", (0, (1, 1)), "...."),
+    Mark(PURPLE, "D", (0, (3, 1, 1, 1)), "xxxx"),
+    Mark(BLACK, "v", (0, (6, 2)), "++++"),
+    Mark(ORANGE, "P", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
+    Mark(SKY_BLUE, "X", (0, (8, 1.5)), "\\\\\\\\"),
+    Mark(GREY, "*", (0, (1, 2)), "----"),
 )
 
 # By label; after ten classes they repeat, each with the next of the markers.
@@ -131,14 +133,14 @@ def class_points(label: int) -> dict[str, Any]:
     return {"color": CLASS_COLOURS[label % len(CLASS_COLOURS)], "marker": marker}
 
 
-def model_look(model: str) -> Transform:
-    """The look of a model; of one without a fixed look, that of a numbered series, the same wherever it is drawn."""
-    return MODEL_LOOKS.get(model) or numbered_look(zlib.crc32(model.encode()))
+def model_mark(model: str) -> Mark:
+    """The mark of a model: its own, or else that of a numbered series, the same in all figures."""
+    return MODEL_MARKS.get(model) or numbered_mark(zlib.crc32(model.encode()))
 
 
-def numbered_look(number: int) -> Transform:
-    """The look of the series `number`, counted from 0, of a family without fixed looks; repeats after eight."""
-    return _OTHER_LOOKS[number % len(_OTHER_LOOKS)]
+def numbered_mark(number: int) -> Mark:
+    """The mark of series `number`, from 0, of a family without fixed marks; repeats after eight."""
+    return _NUMBERED_MARKS[number % len(_NUMBERED_MARKS)]
 
 
 @contextlib.contextmanager
@@ -160,6 +162,38 @@ def letter_panels(axes: list[Axes]) -> None:
     if len(axes) > 1:
         for number, ax in enumerate(axes):
             ax.set_title(f"({chr(ord('a') + number % 26)})", loc="left", fontweight="bold")
+
+
+def whiskers(middle: ArrayLike, low: ArrayLike, high: ArrayLike) -> NDArray[np.float64]:
+    """Lengths (2, N) of intervals below and above `middle`, as `Axes.errorbar` takes them; 0 where there is none."""
+    middle, low, high = (np.asarray(values, dtype=np.float64) for values in (middle, low, high))
+    return np.asarray(np.nan_to_num(np.clip([middle - low, high - middle], 0, None)), dtype=np.float64)
+
+
+def seed_values(texts: Iterable[str]) -> Iterator[tuple[int, list[float]]]:
+    """Position and values of each point of several seeds, from a column that has the seeds of a point as one text."""
+    for position, text in enumerate(texts):
+        values = [float(value) for value in text.split()]
+        if len(values) > 1:
+            yield position, values
+
+
+def label_rows(ax: Axes, labels: Sequence[str], groups: Sequence[object]) -> None:
+    """A labelled row for each of `labels`, from the top, with lines between them: darker between `groups`."""
+    ax.set_yticks(range(len(labels)), labels)
+    ax.set_ylim(len(labels) - 0.5, -0.5)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x")
+    for row in range(1, len(labels)):
+        colour, width = (GREY, 0.8) if groups[row] != groups[row - 1] else ("#DDDDDD", 0.5)
+        ax.axhline(row - 0.5, color=colour, linewidth=width, zorder=0)
+
+
+def legend_above(figure: Figure, axes: Iterable[Axes], order: Sequence[str] = (), columns: int | None = None) -> None:
+    """One legend for all series of the axes, those of `order` first, in `columns` or else in one row."""
+    entries = {label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    names = list(dict.fromkeys([*filter(entries.__contains__, order), *entries]))
+    figure.legend([entries[name] for name in names], names, loc="outside upper center", ncols=columns or len(names))
 
 
 def shows_images(figure: Figure) -> bool:
@@ -185,4 +219,4 @@ def write_title(figure: Figure, title: str) -> None:
         figure.suptitle(title, fontsize=TITLE_SIZE, fontweight="bold")
 
 
-QUICK_MARK = "; quick run: no result"
+QUICK_MARK = "; quick run: not meaningful"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -132,14 +132,13 @@ def draw_traversal(ax: Axes, frame: pd.DataFrame) -> Axes:
     values = list(dict.fromkeys(frame["value"]))
     is_categorical = pd.api.types.is_integer_dtype(frame["value"])
     latents = list(dict.fromkeys(frame["latent"]))
-    kind = "variable" if is_categorical else "latent"
     images = grids.pixels_of(frame)
     grids.draw_grid(
         ax,
         images,
         len(values),
         column_labels=[f"{value:g}" if is_categorical else f"{value:.1f}".replace("-", "−") for value in values],
-        row_labels=[f"{kind} {latent}" for latent in latents],
+        row_labels=[f"{'variable' if is_categorical else 'latent'} {latent}" for latent in latents],
     )
     size, step = images.shape[1], grids.step(images.shape[1])
     for number in np.flatnonzero(frame["is_own"]):
@@ -197,7 +196,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
 
 
 def _chosen(study: Study) -> dict[str, tuple[Trial, TrainedModel]]:
-    """A trained model of each kind by name; where the study varies the decoder's output, one of each output."""
+    """A trained model of each class by its name; where the study varies the decoder's output, one of each output."""
     outputs = list(study.finished["output_activation"].dropna().unique())
     chosen = {}
     for output in outputs if len(outputs) > 1 else [None]:
@@ -289,8 +288,7 @@ def _alt_of_traversal(title: str, frame: pd.DataFrame) -> str:
     )
 
 
-def _one_axes(height: float, drawing: object, frame: pd.DataFrame) -> Figure:
+def _one_axes(height: float, draw_on: Callable[[Axes, pd.DataFrame], Axes], frame: pd.DataFrame) -> Figure:
     figure = style.new_figure(height)
-    assert callable(drawing)
-    drawing(figure.add_subplot(), frame)
+    draw_on(figure.add_subplot(), frame)
     return figure

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import numpy as np
 import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from scipy import stats
 from torch import Tensor
 
 from analysis.figures.drawing import image_grids as grids
 from analysis.figures.drawing import known_warps, representatives, style
 from analysis.figures.drawing.captions import described
-from analysis.figures.drawing.known_warps import KINDS
+from analysis.figures.drawing.known_warps import KNOWN_WARPS
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import first_of_each_class
 from analysis.frames.labels import percent
 from analysis.frames.trial import Trial
+from analysis.inference import seed_interval
 from tivae.config import TrialConfig
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.image_set import Images
@@ -48,16 +47,16 @@ def numbers(data: Images, config: TrialConfig, stn: SpatialTransformer) -> pd.Da
 
 
 def known_warp_numbers(data: Images, config: TrialConfig, stn: SpatialTransformer, image: int = 0) -> pd.DataFrame:
-    """Test image `image` under each known warp: a row per kind, amount and `row` (input, output), with pixels."""
+    """Test image `image` under each known warp: a row per warp, amount and `row` (input, output), with pixels."""
     original = torch.tensor(data.test_images[image : image + 1])
     parts = []
-    for kind in KINDS:
+    for warp in KNOWN_WARPS:
         for row in ("input", "output"):
             before = torch.cat(
-                [known_warps.warped(original, kind.name, amount, config).batch(slice(None)) for amount in kind.amounts]
+                [known_warps.warped(original, warp.name, amount, config).batch(slice(None)) for amount in warp.amounts]
             )
             shown = before if row == "input" else _transformed(stn, before)
-            columns = {"image": image, "kind": kind.name, "amount": kind.amounts, "row": row}
+            columns = {"image": image, "warp": warp.name, "amount": warp.amounts, "row": row}
             parts.append(grids.image_frame(config.standardisation.pixels(shown).numpy(), columns))
     return pd.concat(parts, ignore_index=True)
 
@@ -65,7 +64,7 @@ def known_warp_numbers(data: Images, config: TrialConfig, stn: SpatialTransforme
 def error_numbers(
     data: Images, config: TrialConfig, stn: SpatialTransformer, count: int = ERROR_IMAGES
 ) -> pd.DataFrame:
-    """Distance to the base image before and after the STN: a row per kind, amount and `row` (input, output).
+    """Distance to the base image before and after the STN: a row per warp, amount and `row` (input, output).
 
     `error`: mean over the first `count` test images of the mean squared error per pixel, in squared standard
     deviations; `low` and `high`: its 95 % interval over these images (Student's t); `images`: their number.
@@ -73,13 +72,14 @@ def error_numbers(
     originals = torch.tensor(data.test_images[:count])
     base = config.standardisation.standardised(originals)
     rows = []
-    for kind in KINDS:
-        for amount in kind.amounts:
-            before = known_warps.warped(originals, kind.name, amount, config).batch(slice(None))
+    for warp in KNOWN_WARPS:
+        for amount in warp.amounts:
+            before = known_warps.warped(originals, warp.name, amount, config).batch(slice(None))
             for row, shown in (("input", before), ("output", _transformed(stn, before))):
                 errors = (shown - base).square().mean(dim=(1, 2, 3)).double().numpy()
-                rows.append([kind.name, float(amount), row, errors.mean(), *_interval(errors), len(errors)])
-    return pd.DataFrame(rows, columns=["kind", "amount", "row", "error", "low", "high", "images"])
+                interval = seed_interval(errors)
+                rows.append([warp.name, float(amount), row, errors.mean(), interval.low, interval.high, len(errors)])
+    return pd.DataFrame(rows, columns=["warp", "amount", "row", "error", "low", "high", "images"])
 
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
@@ -89,27 +89,27 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     return grids.draw_grid(ax, grids.pixels_of(frame), len(classes), column_labels=classes, row_labels=labels)
 
 
-def draw_known_warps(ax: Axes, frame: pd.DataFrame, kind: known_warps.WarpKind) -> Axes:
-    """STN inputs above the outputs for one kind of warp, a column per amount."""
-    part = frame[frame["kind"] == kind.name]
-    labels = [kind.shown(amount) for amount in kind.amounts]
+def draw_known_warps(ax: Axes, frame: pd.DataFrame, warp: known_warps.KnownWarp) -> Axes:
+    """STN inputs above the outputs for one warp, a column per amount."""
+    part = frame[frame["warp"] == warp.name]
+    labels = [warp.shown(amount) for amount in warp.amounts]
     grids.draw_grid(
         ax, grids.pixels_of(part), len(labels), column_labels=labels, row_labels=["STN input", "STN output"]
     )
-    ax.set_title(kind.axis_label.split(" (")[0], loc="left")
+    ax.set_title(warp.axis_label.split(" (")[0], loc="left")
     return ax
 
 
-def draw_error(ax: Axes, frame: pd.DataFrame, kind: known_warps.WarpKind, config: TrialConfig | None = None) -> Axes:
+def draw_error(ax: Axes, frame: pd.DataFrame, warp: known_warps.KnownWarp, config: TrialConfig | None = None) -> Axes:
     """Error before and after the STN against the amount, intervals as bars; the augmentation's range shaded."""
     for number, (row, label) in enumerate((("input", "STN input"), ("output", "STN output"))):
-        part = frame[(frame["kind"] == kind.name) & (frame["row"] == row)]
-        look = style.numbered_look(number)
-        bars = np.abs(part[["low", "high"]].to_numpy().T - part["error"].to_numpy())
-        ax.errorbar(part["amount"], part["error"], yerr=bars, label=label, capsize=2, elinewidth=0.8, **look.lines())
+        part = frame[(frame["warp"] == warp.name) & (frame["row"] == row)]
+        mark = style.numbered_mark(number)
+        bars = style.whiskers(part["error"], part["low"], part["high"])
+        ax.errorbar(part["amount"], part["error"], yerr=bars, label=label, capsize=2, elinewidth=0.8, **mark.lines())
     if config is not None:
-        ax.axvspan(*kind.trained_range(config), color="#EEEEEE", zorder=0, label="range of the augmentation")
-    ax.set_xlabel(kind.axis_label)
+        ax.axvspan(*warp.trained_range(config), color="#EEEEEE", zorder=0, label="range of the augmentation")
+    ax.set_xlabel(warp.axis_label)
     return ax
 
 
@@ -120,13 +120,15 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     row = sources.study.trials[sources.study.trials["key"] == trial.key]
     origin = f"STN of trial {trial.key} (seed {config.seed}). {described(row)}"
     frames = (numbers(data, config, stn), known_warp_numbers(data, config, stn), error_numbers(data, config, stn))
+    images_figure = style.new_figure(grids.grid_height(len(ROWS), frames[0]["label"].nunique()))
+    draw(images_figure.add_subplot(), frames[0])
     return [
         DrawnFigure(
             "stn_images",
             "Inputs and outputs of the spatial transformer",
             f"One image of each class: the base image that the spatial transformer was trained to restore, its "
             f"augmented version that goes in, and what comes out. {origin}",
-            _images_figure(frames[0]),
+            images_figure,
             frames[0],
             _alt(frames[0]),
         ),
@@ -210,34 +212,20 @@ def _transformed(stn: SpatialTransformer, images: Tensor) -> Tensor:
     return Dataset(images).transformed(stn).images
 
 
-def _interval(values: np.ndarray) -> tuple[float, float]:
-    if np.ptp(values) == 0:
-        return float(values[0]), float(values[0])
-    low, high = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
-    return float(low), float(high)
-
-
-def _images_figure(frame: pd.DataFrame) -> Figure:
-    figure = style.new_figure(grids.grid_height(len(ROWS), frame["label"].nunique()))
-    draw(figure.add_subplot(), frame)
-    return figure
-
-
 def _known_warps_figure(frame: pd.DataFrame) -> Figure:
-    figure = style.new_figure(len(KINDS) * grids.grid_height(2, len(KINDS[0].amounts)))
-    for ax, kind in zip(figure.subplots(len(KINDS)), KINDS, strict=True):
-        draw_known_warps(ax, frame, kind)
+    figure = style.new_figure(len(KNOWN_WARPS) * grids.grid_height(2, len(KNOWN_WARPS[0].amounts)))
+    for ax, warp in zip(figure.subplots(len(KNOWN_WARPS)), KNOWN_WARPS, strict=True):
+        draw_known_warps(ax, frame, warp)
     return figure
 
 
 def _error_figure(frame: pd.DataFrame, config: TrialConfig) -> Figure:
     figure = style.new_figure(2.4)
-    axes = figure.subplots(1, len(KINDS), sharey=True)
-    for ax, kind in zip(axes, KINDS, strict=True):
-        draw_error(ax, frame, kind, config)
+    axes = figure.subplots(1, len(KNOWN_WARPS), sharey=True)
+    for ax, warp in zip(axes, KNOWN_WARPS, strict=True):
+        draw_error(ax, frame, warp, config)
     # Only now: a limit that is set stops the shared axis from following the other panels.
     axes[0].set_ylim(bottom=0)
     axes[0].set_ylabel("Squared error per pixel\n(squared standard deviations)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
+    style.legend_above(figure, axes[:1])
     return figure

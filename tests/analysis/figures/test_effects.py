@@ -63,9 +63,9 @@ def test_each_effect_is_drawn_with_its_interval(numbers):
     assert len(labels) == 7
     points, _, bars = ax.containers[0]
     own = frame[frame["test_set"] == "base"]
-    assert points.get_xdata() == pytest.approx(own["effect"].to_numpy())
+    assert points.get_xdata().astype(float) == pytest.approx(own["effect"].to_numpy(dtype=float))
     ends = [segment[:, 0] for segment in bars[0].get_segments()]
-    assert ends == pytest.approx(own[["low", "high"]].to_numpy())
+    assert ends == pytest.approx(own[["low", "high"]].to_numpy(dtype=float))
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_size_counts_as_the_numbers_that_the_probe_reads(tmp_path):
         for size in (10, 50, 100)
         for seed in range(2)
     ]
-    figures = {10: 0.70, 50: 0.75, 100: 0.80}
+    metrics = {10: 0.70, 50: 0.75, 100: 0.80}
     study = analysis.load(
         synthetic.write_study(
             tmp_path,
             configs,
             lambda config, draw: {
-                name: figures[config.encoding_dim] + draw.gauss(0, 1e-4)
+                name: metrics[config.encoding_dim] + draw.gauss(0, 1e-4)
                 for name in ("base_accuracy", "augmented_accuracy")
             },
         )
@@ -153,17 +153,24 @@ def test_what_is_not_crossed_is_held_or_left_out_and_reported(tmp_path):
     assert mixed_note == "over 24 of 30 trials, which are balanced"
 
 
+def test_a_factor_that_is_held_unset_is_reported_as_unset(tmp_path):
+    other = [TrialConfig(stn="pretrained", probe_stn="bypassed", pixel_std=1.0, seed=seed) for seed in range(3)]
+    study = analysis.load(synthetic.write_study(tmp_path, [*synthetic.grid(3), *other], planted))
+    _, note = effects.numbers(study)
+    assert note == "over 24 of 27 trials, which are balanced; held: pixel std unset, STN at the probe unset"
+
+
 def test_a_trial_that_collapsed_is_left_out_and_reported(tmp_path):
     joint = [TrialConfig(stn="joint", seed=seed, alignment_weight=weight) for weight in (0.0, 1.0) for seed in range(3)]
 
-    def figures(config, draw):
+    def metrics(config, draw):
         if config.alignment_weight == 0:
             return {"base_accuracy": 0.1, "augmented_accuracy": 0.1, "stn_target_variance_ratio": 0.0}
         found = {"base_accuracy": 0.8 + draw.gauss(0, 1e-3), "augmented_accuracy": 0.7 + draw.gauss(0, 1e-3)}
         return found | ({} if config.stn == "none" else {"stn_target_variance_ratio": 0.87})
 
     configs = [*(TrialConfig(stn=stn, seed=seed) for stn in ("none", "pretrained") for seed in range(3)), *joint]
-    frame, note = effects.numbers(analysis.load(synthetic.write_study(tmp_path, configs, figures)))
+    frame, note = effects.numbers(analysis.load(synthetic.write_study(tmp_path, configs, metrics)))
     assert note == "3 collapsed trials left out, as the collapse diagnostics say"
     assert frame["effect"].abs().max() < 1
 

@@ -145,7 +145,7 @@ def test_a_quick_run_is_marked_on_the_picture(results, tmp_path, monkeypatch):
     monkeypatch.setattr(figures.style, "write_title", lambda figure, title: titles.append(title))
     figures.write_all(analysis.load(folder), tmp_path / "figures", names=["accuracy_by_cell"])
 
-    assert titles == ["Accuracy by cell (n = 1 seed); quick run: no result"]
+    assert titles == ["Accuracy by cell (n = 1 seed); quick run: not meaningful"]
 
 
 def test_images_that_are_not_here_are_a_reason(study, tmp_path, monkeypatch):

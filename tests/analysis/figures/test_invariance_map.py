@@ -108,8 +108,8 @@ def test_without_a_ceiling_there_is_neither(tmp_path):
 
 
 def test_a_ceiling_is_neither_the_best_nor_on_the_front_and_stands_with_the_controls(study):
-    told = dict(answer.answers(study, []))
-    assert "supervised" not in told["Best on transformed images"]
+    found = dict(answer.answers(study, []))
+    assert "supervised" not in found["Best on transformed images"]
     table = tables.controls(study).table.markdown()
     assert "supervised encoder" in table
     assert "HOG" in table

@@ -76,7 +76,7 @@ def test_encodings_without_a_map_are_reported(encodings, message):
         latent_space.numbers({"base": encodings, "augmented": encodings}, np.zeros(len(encodings), dtype=int), "ab")
 
 
-def test_every_image_is_drawn_in_the_look_of_its_class(space):
+def test_every_image_is_drawn_with_the_mark_of_its_class(space):
     ax = latent_space.draw(Figure().subplots(), space, "augmented", "pca")
 
     assert sum(len(group.get_offsets()) for group in ax.collections) == 40

@@ -84,13 +84,13 @@ def test_a_search_without_complete_trials_is_reported():
         optuna_plots.numbers(search_of([None, None]))
 
 
-def test_the_series_have_our_looks():
+def test_the_series_have_our_marks():
     ax = optuna_plots.draw_history(Figure().add_subplot(), optuna_plots.numbers(search_of([0.1, 0.3, 0.2])), "value")
     trials, best = ax.lines
 
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["each trial", "best so far"]
-    assert (trials.get_color(), trials.get_ydata().tolist()) == (style.numbered_look(0).colour, [0.1, 0.3, 0.2])
-    assert (best.get_color(), best.get_ydata().tolist()) == (style.numbered_look(1).colour, [0.1, 0.3, 0.3])
+    assert (trials.get_color(), trials.get_ydata().tolist()) == (style.numbered_mark(0).colour, [0.1, 0.3, 0.2])
+    assert (best.get_color(), best.get_ydata().tolist()) == (style.numbered_mark(1).colour, [0.1, 0.3, 0.3])
 
 
 def test_bars_have_the_importances_the_most_important_on_top():

@@ -53,7 +53,7 @@ def test_models_are_told_apart(study):
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert len([label for label in labels if label.startswith("VAE")]) == 2
     assert {line.get_color() for line in ax.lines[1:]} == {
-        style.MODEL_LOOKS[model].colour for model in ("vae", "categorical_vae")
+        style.MODEL_MARKS[model].colour for model in ("vae", "categorical_vae")
     }
 
 

@@ -8,11 +8,11 @@ import pytest
 from matplotlib.figure import Figure
 
 import analysis
-from analysis.figures import sweeps
-from analysis.figures.drawing import style
+from analysis.figures import sweep_points, sweeps
+from analysis.figures.drawing import log_axis, style
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.figures.sweeps import BETA, KL_WEIGHT, LATENT_SIZE
+from analysis.figures.sweep_points import BETA, KL_WEIGHT, LATENT_SIZE
 from tests.analysis import synthetic
 from tivae.config import TrialConfig
 
@@ -27,8 +27,8 @@ def by_size(config, draw):
     return {"base_accuracy": accuracy, "augmented_accuracy": accuracy - 0.1}
 
 
-def study_of(results, configs, figures=by_size):
-    return analysis.load(synthetic.write_study(results, configs, figures))
+def study_of(results, configs, metrics=by_size):
+    return analysis.load(synthetic.write_study(results, configs, metrics))
 
 
 def with_control(study, model, latent_dim, accuracy):
@@ -49,7 +49,7 @@ def sizes(tmp_path):
 
 
 def test_each_model_is_a_series_over_the_numbers_that_the_probe_reads(sizes):
-    frame = sweeps.numbers(sizes, LATENT_SIZE)
+    frame = sweep_points.numbers(sizes, LATENT_SIZE)
     found = frame[frame["test_set"] == "base"].groupby("series")["x"].apply(list).to_dict()
 
     assert found == {"VAE": [2, 10, 100], "categorical VAE": [10, 100]}
@@ -58,7 +58,7 @@ def test_each_model_is_a_series_over_the_numbers_that_the_probe_reads(sizes):
 
 
 def test_means_are_over_seeds(sizes):
-    frame = sweeps.numbers(sizes, LATENT_SIZE)
+    frame = sweep_points.numbers(sizes, LATENT_SIZE)
     point = frame[(frame["series"] == "VAE") & (frame["x"] == 100) & (frame["test_set"] == "augmented")].iloc[0]
     own = sizes.where(model="vae", latent_dim=100).trials["augmented_accuracy"]
 
@@ -71,7 +71,7 @@ def test_other_shapes_of_one_size_are_off_the_line(tmp_path):
         TrialConfig(model="categorical_vae", latent_dim=variables, categories=classes)
         for variables, classes in ((1, 10), (5, 20), (10, 10), (20, 5))
     ]
-    frame = sweeps.numbers(study_of(tmp_path, shapes), LATENT_SIZE)
+    frame = sweep_points.numbers(study_of(tmp_path, shapes), LATENT_SIZE)
     base = frame[frame["test_set"] == "base"]
 
     assert base.set_index(["latent_dim", "categories"])["on_line"].to_dict() == {
@@ -82,7 +82,7 @@ def test_other_shapes_of_one_size_are_off_the_line(tmp_path):
 
 def test_trials_with_another_setting_than_the_papers_are_left_out(tmp_path):
     others = [TrialConfig(latent_dim=size, kl_weight=0.1) for size in (2, 10)]
-    frame = sweeps.numbers(study_of(tmp_path, [*SIZES, *others]), LATENT_SIZE)
+    frame = sweep_points.numbers(study_of(tmp_path, [*SIZES, *others]), LATENT_SIZE)
 
     assert (frame.loc[frame["x"] == 2, "n"] == 3).all()
 
@@ -93,7 +93,7 @@ def test_training_data_and_stn_tell_series_apart(tmp_path):
         for size in (2, 10)
         for train, stn in (("base", "none"), ("base", "pretrained"), ("augmented", "none"))
     ]
-    frame = sweeps.numbers(study_of(tmp_path, configs), LATENT_SIZE)
+    frame = sweep_points.numbers(study_of(tmp_path, configs), LATENT_SIZE)
 
     assert set(frame["series"]) == {
         *("VAE, trained on base, no STN", "VAE, trained on base, STN", "VAE, trained on augmented, no STN")
@@ -102,7 +102,7 @@ def test_training_data_and_stn_tell_series_apart(tmp_path):
 
 def test_a_single_size_is_no_sweep(tmp_path):
     with pytest.raises(NotSupported, match="no series of finished trials has two values of the latent size"):
-        sweeps.numbers(study_of(tmp_path, [TrialConfig(seed=seed) for seed in range(3)]), LATENT_SIZE)
+        sweep_points.numbers(study_of(tmp_path, [TrialConfig(seed=seed) for seed in range(3)]), LATENT_SIZE)
 
 
 WEIGHTS = [
@@ -112,7 +112,7 @@ WEIGHTS = [
 
 
 def test_beta_makes_the_weights_of_both_models_comparable(tmp_path):
-    frame = sweeps.numbers(study_of(tmp_path, WEIGHTS), BETA)
+    frame = sweep_points.numbers(study_of(tmp_path, WEIGHTS), BETA)
     found = frame[frame["test_set"] == "base"].groupby("series")["x"].apply(list).to_dict()
 
     # The VAE's reconstruction weight is 1, the categorical VAE's 30.
@@ -121,7 +121,7 @@ def test_beta_makes_the_weights_of_both_models_comparable(tmp_path):
 
 
 def test_weight_zero_stands_at_the_left_and_is_called_so(tmp_path):
-    frame = sweeps.numbers(study_of(tmp_path, WEIGHTS), KL_WEIGHT)
+    frame = sweep_points.numbers(study_of(tmp_path, WEIGHTS), KL_WEIGHT)
     ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], KL_WEIGHT)
     places = ax.containers[0].lines[0].get_xdata()
     ticks = dict(zip(ax.get_xticks(), [text.get_text() for text in ax.get_xticklabels()], strict=True))
@@ -141,11 +141,11 @@ def test_weight_zero_stands_at_the_left_and_is_called_so(tmp_path):
     ],
 )
 def test_the_ticks_of_an_axis_have_one_format(ticks, shown):
-    assert list(map(sweeps._tick_format(ticks), ticks)) == shown
+    assert list(map(log_axis._tick_format(ticks), ticks)) == shown
 
 
 def test_without_zero_the_axis_has_no_break(sizes):
-    frame = sweeps.numbers(sizes, LATENT_SIZE)
+    frame = sweep_points.numbers(sizes, LATENT_SIZE)
     ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], LATENT_SIZE)
 
     assert [text.get_text() for text in ax.get_xticklabels()] == ["2", "10", "100"]
@@ -156,7 +156,7 @@ def test_pixels_are_a_level_and_pca_a_line(sizes):
     study = with_control(sizes, "pixels", None, 0.84)
     for size in (2, 10, 100):
         study = with_control(study, "pca", size, 0.6 + size / 1000)
-    frame = sweeps.numbers(study, LATENT_SIZE)
+    frame = sweep_points.numbers(study, LATENT_SIZE)
     ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], LATENT_SIZE)
     lines = {line.get_label(): line for line in ax.lines}
 
@@ -167,19 +167,19 @@ def test_pixels_are_a_level_and_pca_a_line(sizes):
 
 def test_a_control_is_named_with_its_size_where_the_axis_does_not_say_it(tmp_path):
     study = with_control(study_of(tmp_path, WEIGHTS), "pca", 10, 0.7)
-    frame = sweeps.numbers(study, KL_WEIGHT)
+    frame = sweep_points.numbers(study, KL_WEIGHT)
 
     assert "PCA, 10 latents" in set(frame["series"])
 
 
-def test_models_have_their_own_looks(sizes):
-    frame = sweeps.numbers(sizes, LATENT_SIZE)
+def test_models_have_their_own_marks(sizes):
+    frame = sweep_points.numbers(sizes, LATENT_SIZE)
     ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], LATENT_SIZE)
     colours = {container.get_label(): container.lines[0].get_color() for container in ax.containers}
 
     assert colours == {
-        "VAE": style.MODEL_LOOKS["vae"].colour,
-        "categorical VAE": style.MODEL_LOOKS["categorical_vae"].colour,
+        "VAE": style.MODEL_MARKS["vae"].colour,
+        "categorical VAE": style.MODEL_MARKS["categorical_vae"].colour,
     }
 
 
@@ -204,10 +204,10 @@ def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
     ]
     accuracies = dict(zip([config.key for config in configs], (0.5, 0.7, 0.2, 0.69), strict=True))
 
-    def figures(config, _):
+    def metrics(config, _):
         return {"base_accuracy": accuracies[config.key], "augmented_accuracy": accuracies[config.key]}
 
-    study = analysis.load(synthetic.write_study(tmp_path, configs, figures))
+    study = analysis.load(synthetic.write_study(tmp_path, configs, metrics))
     (drawn,) = sweeps.drawn(Sources(study))
     ax = drawn.figure.axes[3]
     assert ax.lines[0].get_ydata().tolist() == pytest.approx([-30, -1])
@@ -220,13 +220,13 @@ def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
 def test_the_difference_of_seeds_is_theirs_seed_by_seed(tmp_path):
     """What a seed brings to both models cancels: the interval is narrower than either's."""
 
-    def figures(config, _):
+    def metrics(config, _):
         accuracy = 0.7 + 0.02 * config.seed + 0.01 * (config.model == "vae") * (1 + 0.1 * config.seed)
         return {"base_accuracy": accuracy, "augmented_accuracy": accuracy}
 
-    study = study_of(tmp_path, SIZES, figures)
-    frame = sweeps.numbers(study, sweeps.LATENT_SIZE)
-    gaps = sweeps.differences(study, sweeps.LATENT_SIZE, frame, ["VAE", "categorical VAE"])
+    study = study_of(tmp_path, SIZES, metrics)
+    frame = sweep_points.numbers(study, LATENT_SIZE)
+    gaps = sweep_points.differences(study, LATENT_SIZE, frame, ["VAE", "categorical VAE"])
     assert gaps["x"].tolist() == [10, 10, 100, 100]
     assert gaps["n"].tolist() == [3] * 4
     assert gaps["mean"].tolist() == pytest.approx([-1.1] * 4)

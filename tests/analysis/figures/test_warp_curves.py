@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 import analysis
 from analysis.figures import warp_curves
 from analysis.figures.drawing import style
-from analysis.figures.drawing.known_warps import KINDS
+from analysis.figures.drawing.known_warps import KNOWN_WARPS
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.inference import accuracy_interval, at_most
@@ -20,19 +20,19 @@ from tivae.config import TrialConfig
 
 def made_up(seeds=1, models=("vae",)):
     rows = [
-        [model, train, stn, seed, kind.name, amount, 0.8 - 0.01 * abs(amount - kind.identity) + 0.02 * seed, 500]
+        [model, train, stn, seed, warp.name, amount, 0.8 - 0.01 * abs(amount - warp.identity) + 0.02 * seed, 500]
         for model in models
         for train in ("base", "augmented")
         for stn in ("none", "pretrained")
         for seed in range(seeds)
-        for kind in KINDS
-        for amount in kind.amounts
+        for warp in KNOWN_WARPS
+        for amount in warp.amounts
     ]
     return pd.DataFrame(rows, columns=list(warp_curves.COLUMNS))
 
 
 def point(frame, amount):
-    chosen = frame[(frame["kind"] == "rotation") & (frame["amount"] == amount) & (frame["stn"] == "none")]
+    chosen = frame[(frame["warp"] == "rotation") & (frame["amount"] == amount) & (frame["stn"] == "none")]
     return chosen[chosen["train_dataset"] == "base"].iloc[0]
 
 
@@ -54,7 +54,7 @@ def test_one_seed_has_the_interval_over_test_images():
 
 def test_a_line_per_training_data_and_stn_is_drawn():
     frame = warp_curves.numbers(made_up(seeds=2))
-    ax = warp_curves.draw(Figure().subplots(), frame, KINDS[1], TrialConfig())
+    ax = warp_curves.draw(Figure().subplots(), frame, KNOWN_WARPS[1], TrialConfig())
 
     lines = [line for line in ax.lines if not line.get_label().startswith("_")]
     assert [line.get_label() for line in lines] == [
@@ -63,9 +63,9 @@ def test_a_line_per_training_data_and_stn_is_drawn():
         "trained on augmented, no STN",
         "trained on augmented, STN",
     ]
-    assert lines[0].get_xdata().tolist() == list(KINDS[1].amounts)
+    assert lines[0].get_xdata().tolist() == list(KNOWN_WARPS[1].amounts)
     assert len({line.get_marker() for line in lines}) == 4
-    assert len(ax.lines) == 4 * (1 + len(KINDS[1].amounts))  # the seeds of each point
+    assert len(ax.lines) == 4 * (1 + len(KNOWN_WARPS[1].amounts))  # the seeds of each point
 
 
 def test_each_model_has_a_row_of_panels():
@@ -90,29 +90,29 @@ def test_a_frame_without_a_column_is_refused():
 
 def test_an_unknown_kind_is_refused():
     with pytest.raises(ValueError, match="'shear'; it must be one of"):
-        warp_curves.numbers(made_up().assign(kind="shear"))
+        warp_curves.numbers(made_up().assign(warp="shear"))
 
 
 def write_curves(study, key, level=0.7):
     curve = {"values": [0.0, 2.0, 8.0], "accuracy": [level, level - 0.01, level - 0.3]}
-    kinds = ("rotation_degrees", "shift_pixels", "scale")
-    content = {"format": 1, "level": "standard", "curves": dict.fromkeys(kinds, curve)}
+    warps = ("rotation_degrees", "shift_pixels", "scale")
+    content = {"format": 1, "level": "standard", "curves": dict.fromkeys(warps, curve)}
     (study.trial(key).folder / "measures.json").write_text(json.dumps(content))
 
 
 def test_what_the_trials_measured_is_drawn(tmp_path):
     """Of two latent sizes that with the better augmented accuracy; all its seeds."""
     configs = [TrialConfig(latent_dim=size, seed=seed) for size in (5, 10) for seed in (0, 1)]
-    figures = {5: 0.6, 10: 0.7}
-    path = synthetic.write_study(tmp_path, configs, lambda c, _: {"augmented_accuracy": figures[c.latent_dim]})
+    metrics = {5: 0.6, 10: 0.7}
+    path = synthetic.write_study(tmp_path, configs, lambda c, _: {"augmented_accuracy": metrics[c.latent_dim]})
     study = analysis.load(path)
     for config in configs:
-        write_curves(study, config.key, figures[config.latent_dim] + 0.02 * config.seed)
+        write_curves(study, config.key, metrics[config.latent_dim] + 0.02 * config.seed)
     frame = warp_curves.numbers(warp_curves.recorded(study))
     (figure,) = warp_curves.drawn(Sources(study))
 
     assert frame[frame["amount"] == 0]["mean"].tolist() == pytest.approx([0.71] * 3)
-    assert set(frame["kind"]) == {"rotation", "shift", "scale"}
+    assert set(frame["warp"]) == {"rotation", "shift", "scale"}
     assert set(frame["n"]) == {2}
     assert "10,000 test images that are all rotated, shifted (right, down, left and up" in figure.caption
     assert "Of several latents those with the best augmented accuracy." in figure.caption
@@ -142,10 +142,10 @@ def test_without_accuracies_the_figure_is_skipped(tmp_path):
 def test_a_trained_model_is_measured_under_every_warp(study, images):
     trial = study.trial(study.trials["key"].iloc[0])
     frame = warp_curves.measure(trial, images, fit="base", images=100)
-    unwarped = frame[(frame["amount"] == 0) | ((frame["kind"] == "scale") & (frame["amount"] == 1))]
+    unwarped = frame[(frame["amount"] == 0) | ((frame["warp"] == "scale") & (frame["amount"] == 1))]
 
     assert tuple(frame) == warp_curves.COLUMNS
-    assert len(frame) == sum(len(kind.amounts) for kind in KINDS)
+    assert len(frame) == sum(len(warp.amounts) for warp in KNOWN_WARPS)
     # The probe is the one of the trial: the same encodings, the same images.
     assert unwarped["accuracy"].tolist() == pytest.approx([trial.row["base_accuracy_fit_base"]] * 3)
     assert frame["accuracy"].nunique() > 3

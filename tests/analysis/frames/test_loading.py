@@ -16,7 +16,7 @@ import pytest
 
 import analysis
 from analysis.frames.columns import COLUMNS
-from tests.analysis.synthetic import epoch, grid, papers_figures, record, write_record, write_study
+from tests.analysis.synthetic import epoch, grid, papers_metrics, record, write_record, write_study
 from tivae import records
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
@@ -259,7 +259,7 @@ def test_several_folders_join_on_the_key(tmp_path: Path) -> None:
 
 def test_copies_with_different_figures_are_reported(tmp_path: Path) -> None:
     first = write_study(tmp_path / "first", grid(epochs=1))
-    second = write_study(tmp_path / "second", grid(epochs=1), lambda config, draw: papers_figures(config, draw, 0.5))
+    second = write_study(tmp_path / "second", grid(epochs=1), lambda config, draw: papers_metrics(config, draw, 0.5))
     with pytest.warns(UserWarning, match=r"8 trials finished in several of these folders with different numbers"):
         study = analysis.load(first, second)
     pd.testing.assert_frame_equal(study.trials, analysis.load(first).trials)
@@ -276,7 +276,7 @@ def test_trials_of_two_recipes_are_never_in_one_study(tmp_path: Path) -> None:
     for seed in range(2):
         write_record(tmp_path, of_recipe_1(TrialConfig(seed=seed, epochs=1), base_accuracy=0.2))
     write_record(tmp_path, record(TrialConfig(seed=2, epochs=1), base_accuracy=0.8))
-    with pytest.warns(UserWarning, match=r"2 trials of an older recipe are left out, .* recipe 2; give recipe=1 to"):
+    with pytest.warns(UserWarning, match=r"2 trials of recipe 1 are left out, .* recipe 2; .*load\(\.\.\., recipe=1\)"):
         study = analysis.load(tmp_path)
     assert study.trials["recipe"].tolist() == [2]
     assert study.cells()["base_accuracy"].tolist() == [0.8]
@@ -291,7 +291,7 @@ def test_folders_of_two_recipes_are_not_joined_and_a_damaged_record_stays(tmp_pa
     write_record(old, of_recipe_1(TrialConfig(epochs=1)))
     write_record(new, record(TrialConfig(seed=1, epochs=1)))
     write_record(new, b"{", key=KEY)
-    with pytest.warns(UserWarning, match=r"1 trials of an older recipe"):
+    with pytest.warns(UserWarning, match=r"1 trials of recipe 1"):
         study = analysis.load(old, new)
     assert study.trials["status"].tolist() == ["finished", "damaged"]
     assert study.trials["study"].tolist() == ["new", "new"]

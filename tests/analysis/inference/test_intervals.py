@@ -1,4 +1,4 @@
-"""Means and intervals of cells, against published figures and over many draws."""
+"""Means and intervals of cells, against published values and over many draws."""
 
 import math
 from pathlib import Path
@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.inference import accuracy_interval, cell_summaries, seed_interval, summarise
-from tests.analysis.synthetic import grid, trials
+from tests.analysis.synthetic import grid, study_of
 from tivae.config import TrialConfig
 
 # Darwin's Zea mays: cross- minus self-fertilised height, in eighths of an inch (Fisher 1935, section 17).
@@ -91,7 +91,7 @@ def test_what_is_no_list_of_numbers_is_refused(values: list) -> None:
 
 def test_cell_summaries_say_what_the_interval_is_over(tmp_path: Path) -> None:
     configs = [*grid(seeds=3), TrialConfig(seed=0, latent_dim=20)]
-    frame = cell_summaries(trials(tmp_path, configs), by=["train_dataset", "model", "stn", "latent_dim"])
+    frame = cell_summaries(study_of(tmp_path, configs).trials, by=["train_dataset", "model", "stn", "latent_dim"])
     assert len(frame) == 18
     many, single = frame[frame["n"] == 3], frame[frame["n"] == 1]
     assert set(many["over"]) == {"seeds and test images"}
@@ -101,7 +101,7 @@ def test_cell_summaries_say_what_the_interval_is_over(tmp_path: Path) -> None:
 
 
 def test_a_cell_that_mixes_settings_is_refused(tmp_path: Path) -> None:
-    frame = trials(tmp_path, [*grid(), TrialConfig(seed=1, latent_dim=20)])
+    frame = study_of(tmp_path, [*grid(), TrialConfig(seed=1, latent_dim=20)]).trials
     with pytest.raises(ValueError, match=r"mixes trials with latent_dim 10, 20; add `latent_dim` to `by`"):
         cell_summaries(frame)
     with pytest.raises(ValueError, match="holds a seed twice"):
@@ -109,6 +109,6 @@ def test_a_cell_that_mixes_settings_is_refused(tmp_path: Path) -> None:
 
 
 def test_losses_of_one_seed_have_no_interval(tmp_path: Path) -> None:
-    frame = cell_summaries(trials(tmp_path, grid()), metrics=["base_loss"])
+    frame = cell_summaries(study_of(tmp_path, grid()).trials, metrics=["base_loss"])
     assert frame["low"].isna().all()
     assert set(frame["over"]) == {"seeds"}

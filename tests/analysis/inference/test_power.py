@@ -26,6 +26,11 @@ def test_extreme_effects(sd: float, difference: float, seeds: int) -> None:
     assert seeds_for_paired_t(sd, difference) == seeds
 
 
+@pytest.mark.parametrize("effect", [8.0, 9.5, 10.0, 10.166, 10.5, 11.0])  # scipy's lower tail is NaN at some
+def test_two_seeds_that_miss_the_power_are_not_enough(effect: float) -> None:
+    assert seeds_for_paired_t(1.0, effect) == 3
+
+
 @pytest.mark.parametrize(
     "values", [{"sd": -1}, {"sd": math.nan}, {"difference": 0}, {"power": 1}, {"alpha": 0}, {"difference": math.inf}]
 )

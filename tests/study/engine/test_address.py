@@ -21,7 +21,7 @@ def silent():
         yield f"127.0.0.1:{server.getsockname()[1]}"
 
 
-def _told(place):
+def _message(place):
     with pytest.raises(ClusterError) as error:
         address.check(place)
     assert "\n" not in str(error.value)
@@ -33,24 +33,24 @@ def test_where_nothing_listens_it_is_reported_at_once(silent):
         closed.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{closed.getsockname()[1]}"
     assert re.match(
-        rf"no Ray cluster answers at --address {place} \(Connection refused\); start one with", _told(place)
+        rf"no Ray cluster answers at --address {place} \(Connection refused\); start one with", _message(place)
     )
 
 
 def test_what_listens_and_is_no_cluster_is_not_waited_for(silent, monkeypatch):
     monkeypatch.setattr(address, "ANSWER_SECONDS", 2)
     started = time.monotonic()
-    assert f"no Ray cluster answers at --address {silent} within 2 s; start one" in _told(silent)
+    assert f"no Ray cluster answers at --address {silent} within 2 s; start one" in _message(silent)
     assert time.monotonic() - started < 2 + 5 * slowness()
 
 
 @pytest.mark.parametrize("place", ["6379", "head", "head:", ":6379", "head:ray", "head:99999"])
 def test_what_is_no_address_is_reported(place):
-    assert "it must be auto, or host:port such as" in _told(place)
+    assert "it must be auto, or host:port such as" in _message(place)
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "expected"),
     [
         (
             "ConnectionError: Could not find any Ray instance.",
@@ -61,17 +61,17 @@ def test_what_is_no_address_is_reported(place):
         ("", r"no Ray cluster answers at any address .*\(no reason given\)"),
     ],
 )
-def test_each_kind_of_refusal_has_its_remedy(monkeypatch, answer, told):
+def test_each_kind_of_refusal_has_its_remedy(monkeypatch, answer, expected):
     done = subprocess.CompletedProcess([], 1, stdout="", stderr=answer)
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
-    assert re.search(told, _told("auto"))
+    assert re.search(expected, _message("auto"))
 
 
-@pytest.mark.parametrize(("mode", "told"), [(None, "not set"), ("disabled", "disabled"), ("token", "token")])
-def test_the_mode_of_this_process_is_named_where_it_is_refused(monkeypatch, mode, told):
+@pytest.mark.parametrize(("mode", "expected"), [(None, "not set"), ("disabled", "disabled"), ("token", "token")])
+def test_the_mode_of_this_process_is_named_where_it_is_refused(monkeypatch, mode, expected):
     monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
     if mode is not None:
         monkeypatch.setenv("RAY_AUTH_MODE", mode)
     done = subprocess.CompletedProcess([], 1, stdout="", stderr="AuthenticationError")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
-    assert f"(RAY_AUTH_MODE is {told} here)" in _told("auto")
+    assert f"(RAY_AUTH_MODE is {expected} here)" in _message("auto")

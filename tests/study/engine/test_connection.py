@@ -12,7 +12,7 @@ LARGE = Node("2", "second", 2, 1, "cuda")
 
 
 @pytest.mark.parametrize(
-    ("reason", "told"),
+    ("reason", "expected"),
     [
         (
             "No node info found matching attributes",
@@ -21,13 +21,13 @@ LARGE = Node("2", "second", 2, 1, "cuda")
         ("Version mismatch: Python 3.11 and 3.12", r"can't be joined \(Version mismatch.*check that Python and Ray"),
     ],
 )
-def test_a_cluster_that_answers_and_can_not_be_joined_is_reported(monkeypatch, reason, told):
+def test_a_cluster_that_answers_and_can_not_be_joined_is_reported(monkeypatch, reason, expected):
 
     def init(**options):
         raise RuntimeError(reason)
 
     monkeypatch.setattr(cluster.ray, "init", init)
-    with pytest.raises(ClusterError, match=told):
+    with pytest.raises(ClusterError, match=expected):
         cluster.session("head:6379").__enter__()
 
 
@@ -47,14 +47,14 @@ def test_a_dashboard_that_is_not_installed_is_reported(monkeypatch):
 
 @pytest.fixture
 def slots(monkeypatch):
-    """Slots of nodes that the test changes, the time, and what is said."""
-    now, nodes, said = [0.0], [SMALL], []
+    """Slots of nodes that the test changes, the time, and what is logged."""
+    now, nodes, logged = [0.0], [SMALL], []
     monkeypatch.setattr(cluster.time, "monotonic", lambda: now[0])
-    return LiveSlots(SlotOptions(), said.append, look=lambda: list(nodes)), now, nodes, said
+    return LiveSlots(SlotOptions(), logged.append, list_nodes=lambda: list(nodes)), now, nodes, logged
 
 
 def test_slots_follow_the_nodes_and_changes_are_reported_once(slots):
-    live, now, nodes, said = slots
+    live, now, nodes, logged = slots
     assert [pool.slots for pool in live()] == [1]
     nodes.append(LARGE)
     now[0] += 2
@@ -64,23 +64,23 @@ def test_slots_follow_the_nodes_and_changes_are_reported_once(slots):
     assert named(live()) == "1 x cuda, 1 x cpu"
     now[0] += 2
     live()
-    assert said == [
+    assert logged == [
         "second joined: 1 x cpu before, now 1 x cuda, 2 x cpu",
         "first left: 1 x cuda, 2 x cpu before, now 1 x cuda, 1 x cpu",
     ]
     nodes.clear()
     now[0] += 2
     assert live() == []
-    assert said[-1] == "second left: 1 x cuda, 1 x cpu before, now none"
+    assert logged[-1] == "second left: 1 x cuda, 1 x cpu before, now none"
 
 
 def test_gpus_that_torch_does_not_find_are_named_once(slots):
-    live, now, nodes, said = slots
+    live, now, nodes, logged = slots
     nodes.append(Node("3", "blind", 2, 4))
     for _ in range(2):
         now[0] += 2
         live()
-    assert said == [
+    assert logged == [
         "blind: torch there is built without CUDA, so its 4 GPUs are not used",
         "blind joined: 1 x cpu before, now 3 x cpu",
     ]
@@ -121,29 +121,29 @@ def test_a_node_is_asked_once_what_torch_finds_there_and_used_when_it_has_answer
 
 def test_nodes_that_start_late_are_waited_for_with_a_word(asked, monkeypatch):
     answers, _ = asked
-    said, waited = [], []
+    logged, waited = [], []
     answers["to linux"] = None
 
     def wait(references, num_returns, timeout):
         waited.append(timeout)
-        # The Mac's worker starts after the user has been told.
-        answers.update({"to mac": "mps"} if said else {})
+        # The Mac's worker starts after the user has been informed.
+        answers.update({"to mac": "mps"} if logged else {})
         return [it for it in references if it in answers], []
 
     monkeypatch.setattr(cluster.ray, "wait", wait)
-    assert {node.name for node in cluster.awaited(300, said.append)} == {"linux", "mac"}
+    assert {node.name for node in cluster.awaited(300, logged.append)} == {"linux", "mac"}
     assert waited == [cluster.PATIENCE_SECONDS, 300 - cluster.PATIENCE_SECONDS]
-    assert said == ["waiting for a worker to start on mac (--node-timeout: 300 s)"]
+    assert logged == ["waiting for a worker to start on mac (--node-timeout: 300 s)"]
 
 
 def test_of_nodes_that_do_not_start_the_others_are_used_and_none_is_an_error(asked):
     answers, _ = asked
-    said = []
+    logged = []
     with pytest.raises(ClusterError, match=r"no worker has started within 9 s on linux, mac; .*--node-timeout"):
-        cluster.awaited(9, said.append)
+        cluster.awaited(9, logged.append)
     answers["to mac"] = "mps"
-    assert [node.name for node in cluster.awaited(9, said.append)] == ["mac"]
-    assert said[-1] == "linux: no worker has started there within 9 s; used as soon as one has"
+    assert [node.name for node in cluster.awaited(9, logged.append)] == ["mac"]
+    assert logged[-1] == "linux: no worker has started there within 9 s; used as soon as one has"
 
 
 def test_a_node_that_can_not_answer_is_taken_to_have_no_accelerator(asked):
@@ -187,7 +187,7 @@ def test_every_node_that_runs_trials_is_asked_whether_it_can_write(monkeypatch, 
 
 
 @pytest.mark.parametrize(
-    ("answers", "told"),
+    ("answers", "expected"),
     [
         ({"1": None, "2": "Permission denied"}, r"the node second can't use the storage .*grid \(Permission denied\)"),
         (
@@ -196,9 +196,9 @@ def test_every_node_that_runs_trials_is_asked_whether_it_can_write(monkeypatch, 
         ),
     ],
 )
-def test_a_storage_that_a_node_can_not_write_is_reported_with_its_name(monkeypatch, tmp_path, answers, told):
+def test_a_storage_that_a_node_can_not_write_is_reported_with_its_name(monkeypatch, tmp_path, answers, expected):
     _fake_ray(monkeypatch, answers)
-    with pytest.raises(StorageError, match=told):
+    with pytest.raises(StorageError, match=expected):
         cluster.check_storage(of_study(str(tmp_path), tmp_path / "grid"), SlotOptions(), 7)
 
 

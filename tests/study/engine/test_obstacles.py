@@ -51,9 +51,11 @@ def test_a_full_folder_is_reported(monkeypatch, tmp_path):
         subprocess.run(["umount", "-l", str(folder)], check=True)
 
 
-@pytest.mark.parametrize(("cause", "told"), [("it is full; make room", "it is full; make room"), (None, "less busy")])
-def test_ray_that_does_not_start_is_reported_with_the_cause_where_it_is_known(monkeypatch, cause, told):
+@pytest.mark.parametrize(
+    ("cause", "expected"), [("it is full; make room", "it is full; make room"), (None, "less busy")]
+)
+def test_ray_that_does_not_start_is_reported_with_the_cause_where_it_is_known(monkeypatch, cause, expected):
     monkeypatch.setattr(cluster, "obstacle", lambda: cause)
     message = cluster._not_started(None, RuntimeError("Failed to start GCS"))
-    assert told in message
+    assert expected in message
     assert ("less busy" in message) == (cause is None)

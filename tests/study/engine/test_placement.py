@@ -48,7 +48,7 @@ def _stand_in(config, **given):
 
 
 def _run(monkeypatch, folder, trials, **options):
-    """What each trial's worker said, and the labels of the nodes by their ids."""
+    """What each trial's worker reported, and the labels of the nodes by their ids."""
     labels = {node["NodeID"]: node["Labels"].get("ray.io/accelerator-type") for node in ray.nodes()}
     monkeypatch.setattr(cluster, "_ask", lambda node: ray.put(FOUND.get(labels[node])))
     monkeypatch.setattr(tune, "work", _stand_in)

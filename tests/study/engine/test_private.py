@@ -24,8 +24,8 @@ import ray
 from study.engine import cluster
 with cluster.session():
     ray.get(ray.remote(lambda: None).remote())
-    told = {"address": ray.get_runtime_context().gcs_address, "cpus": ray.cluster_resources()["CPU"]}
-    print(json.dumps(told | {"token": os.environ["RAY_AUTH_TOKEN"]}), flush=True)
+    found = {"address": ray.get_runtime_context().gcs_address, "cpus": ray.cluster_resources()["CPU"]}
+    print(json.dumps(found | {"token": os.environ["RAY_AUTH_TOKEN"]}), flush=True)
     sys.stdin.read()
 """
 LISTENING = "0A"

@@ -1,4 +1,4 @@
-"""What is told of a worker that has gone."""
+"""What is reported of a worker that has died."""
 
 from types import SimpleNamespace
 

@@ -145,7 +145,7 @@ def test_a_server_that_fails_later_is_reported_and_tried_once_and_ends_nothing(s
 
 def test_an_address_is_reported_without_its_password():
     pytest.importorskip("mlflow")
-    with pytest.raises(MLflowError) as told:
+    with pytest.raises(MLflowError) as message:
         MLflow("nosuch://me:hunter2@x", "grid")
-    assert "--mlflow nosuch://***@x can't be used" in str(told.value)
-    assert "hunter2" not in str(told.value)
+    assert "--mlflow nosuch://***@x can't be used" in str(message.value)
+    assert "hunter2" not in str(message.value)

@@ -1,4 +1,4 @@
-"""What all that follows a job is told of it."""
+"""Job events, as display, progress and recorder get them."""
 
 import io
 import json
@@ -19,7 +19,7 @@ JOB = Job("trial", ONE, (OTHER,))
 
 @pytest.fixture
 def ended():
-    """What the recorder was told of each trial that ended."""
+    """What the recorder got of each trial that ended."""
     return []
 
 

@@ -323,6 +323,6 @@ def test_lines_above_the_live_table_do_not_lay_it_out_again(crowd, monkeypatch):
     with Display(progress, console) as display:
         display.tick()
         for number in range(50):
-            display.say(f"line {number}")
+            display.log(f"line {number}")
     assert len(drawn) == 1
     assert file.getvalue().count("the table") >= 50

@@ -1,4 +1,4 @@
-"""Optuna is asked and told: nothing lost, nothing told twice, whatever came between."""
+"""Optuna's ask and tell: nothing lost, nothing reported twice, whatever came between."""
 
 import math
 from pathlib import Path

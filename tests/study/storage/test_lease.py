@@ -30,10 +30,10 @@ def studies(tmp_path):
 
 def test_a_second_run_names_who_has_the_storage(place, studies):
     one, other = studies
-    told = rf"being filled by process {os.getpid()} on .*another --name"
+    expected = rf"being filled by process {os.getpid()} on .*another --name"
     with (
         held(of_study(place, one), one),
-        pytest.raises(StorageError, match=told),
+        pytest.raises(StorageError, match=expected),
         held(of_study(place, other), other),
     ):
         pass

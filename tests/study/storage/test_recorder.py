@@ -39,15 +39,15 @@ def storage(tmp_path):
 
 
 @pytest.fixture
-def told():
+def reported():
     return []
 
 
 @pytest.fixture
-def recorder(tmp_path, storage, told):
+def recorder(tmp_path, storage, reported):
     study = tmp_path / "here"
     study.mkdir()
-    return Recorder(study, storage, Frames(study), [Logger()], lambda config, result: told.append(result["status"]))
+    return Recorder(study, storage, Frames(study), [Logger()], lambda config, result: reported.append(result["status"]))
 
 
 def _worker_writes(storage, there, **fields):
@@ -60,12 +60,12 @@ def _error(study):
     return records.read(study / JOB.part)["error"]
 
 
-def test_a_workers_record_is_brought_and_handed_on(recorder, storage, there, told, tmp_path):
+def test_a_workers_record_is_brought_and_handed_on(recorder, storage, there, reported, tmp_path):
     recorder.reported(JOB, [{"epoch": 1}])
     recorder.ended(JOB, _worker_writes(storage, there), is_recorded=True)
     recorder.close()
     assert _error(tmp_path / "here") == "from the worker"
-    assert told == ["failed"]
+    assert reported == ["failed"]
     assert recorder._loggers[0].calls == [
         ("reported", JOB.key, [{"epoch": 1}]),
         ("ended", JOB.key, "failed"),
@@ -79,16 +79,16 @@ def test_without_a_workers_record_there_is_one_with_the_reason_on_both_sides(rec
     assert _error(tmp_path / "bucket" / "here") == "its worker died"
 
 
-def test_a_pruned_trial_is_recorded_as_such_on_both_sides(recorder, told, tmp_path):
+def test_a_pruned_trial_is_recorded_as_such_on_both_sides(recorder, reported, tmp_path):
     recorder.ended(JOB, {"status": "pruned", "error": None, "epoch": 3}, is_recorded=False)
     for study in (tmp_path / "here", tmp_path / "bucket" / "here"):
         assert records.read(study / JOB.part)["status"] == "pruned"
-    assert told == ["pruned"]
+    assert reported == ["pruned"]
 
 
-def test_stns_are_not_reported_to_a_search(recorder, told):
+def test_stns_are_not_reported_to_a_search(recorder, reported):
     recorder.ended(STN, {"status": "failed", "error": "why"}, is_recorded=True)
-    assert told == []
+    assert reported == []
 
 
 def test_what_could_not_be_brought_at_once_is_there_at_the_end(recorder, storage, there, tmp_path, monkeypatch, caplog):

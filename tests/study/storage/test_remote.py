@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from analysis.inference import looks
+from analysis.inference import interim
 from study.storage import remote as storages
 from study.storage.mirror import Mirror
 from study.storage.remote import Storage, StorageError, of_study
@@ -53,9 +53,9 @@ def test_a_password_is_never_shown():
     storage = of_study("s3://user:secret@bucket/path?region=nowhere", Path("grid"))
     assert "secret" in storage.place
     assert storage.shown == "s3://***@bucket/path/grid?region=nowhere"
-    with pytest.raises(StorageError) as told:
+    with pytest.raises(StorageError) as message:
         of_study("nosuch://user:secret@x/y", Path("grid"))
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(message.value)
 
 
 def test_a_worker_finds_what_is_there_and_leaves_what_it_made(remote):
@@ -169,17 +169,17 @@ def test_the_mirror_brings_what_has_changed_and_nothing_twice(remote, tmp_path, 
     assert _content(mine / TRIAL)["record.json"] == "finished"
 
 
-def test_the_looks_of_a_study_are_those_of_the_storage_on_every_machine(remote, tmp_path):
+def test_the_schedule_of_a_study_is_that_of_the_storage_on_every_machine(remote, tmp_path):
     mine, theirs = tmp_path / "mine", tmp_path / "theirs"
     mine.mkdir()
-    looks.write(mine, looks.planned(10))
-    Mirror(remote, mine).send_looks()
+    interim.write(mine, interim.planned(10))
+    Mirror(remote, mine).send_schedule()
     Mirror(remote, theirs).bring_all()
-    assert looks.read({"": theirs}) == looks.planned(10)
+    assert interim.read({"": theirs}) == interim.planned(10)
     here = Mirror(of_study(None, mine), mine)
-    here.send_looks()
+    here.send_schedule()
     here.bring_all()
-    assert looks.read({"": mine}) == looks.planned(10)
+    assert interim.read({"": mine}) == interim.planned(10)
 
 
 def test_what_was_begun_without_the_storage_continues_with_it(remote, tmp_path):

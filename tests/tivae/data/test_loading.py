@@ -386,10 +386,10 @@ class TestProcesses:
         pair = [processes.Process(target=_load_beside_another, args=arguments) for _ in range(2)]
         for process in pair:
             process.start()
-        said = sorted(results.get(timeout=HANG_SECONDS)[0] for _ in range(3))
+        sources = sorted(results.get(timeout=HANG_SECONDS)[0] for _ in range(3))
         for process in pair:
             process.join()
-        assert said == ["cache", "downloaded", "fake"]
+        assert sources == ["cache", "downloaded", "fake"]
         assert [process.exitcode for process in pair] == [0, 0]
         assert results.empty()
 

@@ -35,11 +35,13 @@ SPECIAL = {
 }
 
 
-@pytest.mark.parametrize(("make", "told"), SPECIAL.values(), ids=SPECIAL)
-def test_only_regular_files_are_opened(tmp_path, monkeypatch, make, told):
+@pytest.mark.parametrize(("make", "expected"), SPECIAL.values(), ids=SPECIAL)
+def test_only_regular_files_are_opened(tmp_path, monkeypatch, make, expected):
     monkeypatch.chdir(tmp_path)  # the path of a socket may not be long
     make(tmp_path / "f")
-    with pytest.raises(DamagedFile, match=rf"f is {told}; it must be a regular file$|f is {told}; it must be one$"):
+    with pytest.raises(
+        DamagedFile, match=rf"f is {expected}; it must be a regular file$|f is {expected}; it must be one$"
+    ):
         files.read(tmp_path / "f")
     with pytest.raises(DamagedFile, match=r"f can't be read \(.*/f is "):
         checkpoint.load(tmp_path / "f")

@@ -60,8 +60,8 @@ def test_without_git_there_is_no_commit(monkeypatch, error):
 
 def test_a_copy_of_the_code_is_given_its_commit(monkeypatch):
     monkeypatch.setattr(provenance, "commit", provenance.commit.__wrapped__)
-    for told, known in (("0123456789ab-dirty", "0123456789ab-dirty"), ("", None)):
-        monkeypatch.setenv(provenance.COMMIT_VARIABLE, told)
+    for value, known in (("0123456789ab-dirty", "0123456789ab-dirty"), ("", None)):
+        monkeypatch.setenv(provenance.COMMIT_VARIABLE, value)
         assert describe("cpu")["commit"] == known
 
 

@@ -28,7 +28,9 @@ def test_a_quick_run_is_said_to_be_one(tmp_path):
     trials = trials_of(tmp_path, [TrialConfig(epochs=2)], "paper_grid-quick")
 
     assert captions.is_quick(trials)
-    assert captions.described(trials).endswith("Quick run: it shows that everything works, its numbers are no results.")
+    assert captions.described(trials).endswith(
+        "Quick run: it shows that everything works, its numbers are not meaningful."
+    )
     assert not captions.is_quick(trials_of(tmp_path, [TrialConfig(epochs=2)], "quickly"))
 
 

@@ -7,16 +7,16 @@ from matplotlib.figure import Figure
 from analysis.figures.drawing import style
 
 FAMILIES = {
-    "test sets": tuple(style.TEST_SET_LOOKS.values()),
-    "models": tuple(style.MODEL_LOOKS.values()),
-    "numbered": tuple(style.numbered_look(number) for number in range(8)),
+    "test sets": tuple(style.TEST_SET_MARKS.values()),
+    "models": tuple(style.MODEL_MARKS.values()),
+    "numbered": tuple(style.numbered_mark(number) for number in range(8)),
 }
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("part", ["colour", "marker", "line", "hatch"])
-def test_no_two_looks_of_a_family_share_a_part(family, part):
-    values = [getattr(look, part) for look in FAMILIES[family]]
+def test_no_two_marks_of_a_family_share_a_part(family, part):
+    values = [getattr(mark, part) for mark in FAMILIES[family]]
 
     assert len(set(values)) == len(values)
 
@@ -29,7 +29,7 @@ def test_the_test_sets_differ_in_lightness():
     """In a black and white print the two series that stand in most figures are two greys."""
     greys = [
         sum(weight * value for weight, value in zip((0.299, 0.587, 0.114), matplotlib.colors.to_rgb(c), strict=True))
-        for c in (style.TEST_SET_LOOKS["base"].colour, style.TEST_SET_LOOKS["augmented"].colour)
+        for c in (style.TEST_SET_MARKS["base"].colour, style.TEST_SET_MARKS["augmented"].colour)
     ]
 
     assert abs(greys[0] - greys[1]) > 0.08
@@ -63,5 +63,5 @@ def test_a_single_panel_has_no_letter():
     assert ax.get_title(loc="left") == ""
 
 
-def test_looks_repeat_after_the_eighth():
-    assert style.numbered_look(8) == style.numbered_look(0)
+def test_marks_repeat_after_the_eighth():
+    assert style.numbered_mark(8) == style.numbered_mark(0)

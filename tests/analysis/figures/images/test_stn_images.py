@@ -5,7 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import image_grids as grids
-from analysis.figures.drawing.known_warps import KINDS
+from analysis.figures.drawing.known_warps import KNOWN_WARPS
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import stn_images
@@ -48,14 +48,14 @@ def test_the_stn_is_really_used(images):
 def test_known_warps_hold_every_kind_and_amount(images, identity):
     frame = stn_images.known_warp_numbers(images, CONFIG, identity, image=3)
 
-    assert len(frame) == 2 * sum(len(kind.amounts) for kind in KINDS)
-    unwarped = frame[(frame["row"] == "input") & (frame["kind"] == "shift_x") & (frame["amount"] == 0)]
+    assert len(frame) == 2 * sum(len(warp.amounts) for warp in KNOWN_WARPS)
+    unwarped = frame[(frame["row"] == "input") & (frame["warp"] == "shift_x") & (frame["amount"] == 0)]
     assert np.array_equal(grids.pixels_of(unwarped)[0], images.test_images[3])
 
 
 def test_an_identity_stn_repairs_nothing(images, identity):
     frame = stn_images.error_numbers(images, CONFIG, identity)
-    errors = frame.pivot_table(index=["kind", "amount"], columns="row", values="error")
+    errors = frame.pivot_table(index=["warp", "amount"], columns="row", values="error")
 
     assert np.allclose(errors["input"], errors["output"], rtol=1e-3, atol=1e-6)
     assert (frame["images"] == 100).all()
@@ -63,7 +63,7 @@ def test_an_identity_stn_repairs_nothing(images, identity):
 
 def test_the_error_grows_with_the_warp(images, identity):
     frame = stn_images.error_numbers(images, CONFIG, identity)
-    shifts = frame[(frame["kind"] == "shift_x") & (frame["row"] == "input") & (frame["amount"] >= 0)]
+    shifts = frame[(frame["warp"] == "shift_x") & (frame["row"] == "input") & (frame["amount"] >= 0)]
 
     assert shifts["error"].iloc[0] == pytest.approx(0, abs=1e-9)
     # Beyond that the picture leaves the frame, and what is left of it may fit by chance.
@@ -85,7 +85,7 @@ def test_the_errors_interval_is_over_images(images):
 
 def test_the_error_is_drawn_with_its_intervals_and_the_trained_range(images, identity):
     frame = stn_images.error_numbers(images, CONFIG, identity, count=20)
-    ax = stn_images.draw_error(Figure().subplots(), frame, KINDS[0], CONFIG)
+    ax = stn_images.draw_error(Figure().subplots(), frame, KNOWN_WARPS[0], CONFIG)
 
     assert list(ax.get_legend_handles_labels()[1]) == [*("range of the augmentation", "STN input", "STN output")]
     assert len(ax.containers) == 2

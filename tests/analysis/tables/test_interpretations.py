@@ -1,12 +1,12 @@
-"""The table of readings, on studies that never ran."""
+"""The table of interpretations, on studies that never ran."""
 
 import pytest
 
 import analysis
 from analysis import tables
 from analysis.figures.drawing.saving import NotSupported
-from analysis.tables.readings import STATED, UNSAID
-from tests.analysis.synthetic import grid, papers_figures, write_study
+from analysis.tables.interpretations import OPEN, STATED
+from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import FIELD_NAMES, TrialConfig
 
 GREY = {"fill": "grey", "interpolation": "nearest"}
@@ -15,16 +15,16 @@ COUNTS = ["accuracies_closer", "accuracies_farther", "losses_closer", "losses_fa
 
 
 def _off(points, share):
-    """The paper's figures, accuracies higher by `points` and losses lower by `share`."""
+    """The paper's values, accuracies higher by `points` and losses lower by `share`."""
 
-    def figures(config, draw):
-        exact = papers_figures(config, draw, noise=0)
+    def metrics(config, draw):
+        exact = papers_metrics(config, draw, noise=0)
         return {
             name: value + points / 100 if name.endswith("accuracy") else value * (1 - share)
             for name, value in exact.items()
         }
 
-    return figures
+    return metrics
 
 
 @pytest.fixture
@@ -32,13 +32,13 @@ def study(tmp_path):
     write_study(tmp_path, grid(2), _off(2.0, 0.3))
     write_study(tmp_path, grid(1, **GREY), _off(0.5, 0.1))
     write_study(
-        tmp_path, [TrialConfig(train_dataset=kind, batch_size=128) for kind in ("base", "augmented")], _off(3, 0.4)
+        tmp_path, [TrialConfig(train_dataset=data, batch_size=128) for data in ("base", "augmented")], _off(3, 0.4)
     )
     return analysis.load(tmp_path)
 
 
-def test_each_reading_has_its_distance_from_the_paper(study):
-    frame = tables.readings(study).frame
+def test_each_interpretation_has_its_distance_from_the_paper(study):
+    frame = tables.interpretations(study).frame
     assert frame["reading"].tolist() == [
         "interpolation nearest, fill grey",
         "the default recipe",
@@ -52,8 +52,8 @@ def test_each_reading_has_its_distance_from_the_paper(study):
     assert frame[SUMMARY].iloc[2, 2:].isna().all()
 
 
-def test_figures_closer_than_the_default_recipes_are_counted(study):
-    counts = tables.readings(study).frame[COUNTS]
+def test_values_closer_than_the_default_recipes_are_counted(study):
+    counts = tables.interpretations(study).frame[COUNTS]
     assert counts.iloc[0].tolist() == [16, 0, 16, 0]
     assert counts.iloc[1:].isna().all(axis=None)
 
@@ -61,7 +61,7 @@ def test_figures_closer_than_the_default_recipes_are_counted(study):
 def test_what_is_within_the_noise_of_the_test_images_is_not_closer(tmp_path):
     write_study(tmp_path, grid(), _off(1.0, 0.3))
     write_study(tmp_path, grid(**GREY), _off(0.5, 0.4))
-    frame = tables.readings(analysis.load(tmp_path)).frame.set_index("reading")
+    frame = tables.interpretations(analysis.load(tmp_path)).frame.set_index("reading")
     assert frame.loc["interpolation nearest, fill grey", COUNTS].tolist() == [0, 0, 0, 16]
 
 
@@ -75,17 +75,17 @@ def test_another_probe_of_the_same_trainings_is_a_reading_of_its_own(study, tmp_
     bypassed = [config for config in grid(2, probe_stn="bypassed") if config.stn == "pretrained"]
     write_study(tmp_path, bypassed, of_the_probe)
     study = analysis.load(tmp_path)
-    row = tables.readings(study).frame.set_index("reading").loc["STN at the probe bypassed"]
+    row = tables.interpretations(study).frame.set_index("reading").loc["STN at the probe bypassed"]
     assert row[SUMMARY].tolist() == pytest.approx([2, 30, 1, 30])
     assert row[COUNTS[:2]].tolist() == [8, 0]
     assert row[COUNTS[2:]].isna().all()  # another probe leaves losses as they are
 
 
 def test_one_reading_makes_no_table(tmp_path):
-    with pytest.raises(NotSupported, match="there are not two readings"):
-        tables.readings(analysis.load(write_study(tmp_path, [*grid(), TrialConfig(latent_dim=5)])))
+    with pytest.raises(NotSupported, match="there are not two interpretations"):
+        tables.interpretations(analysis.load(write_study(tmp_path, [*grid(), TrialConfig(latent_dim=5)])))
 
 
 def test_every_field_is_stated_by_the_paper_or_left_unsaid():
-    assert set(STATED) | set(UNSAID) == set(FIELD_NAMES)
+    assert set(STATED) | set(OPEN) == set(FIELD_NAMES)
     assert set(STATED) <= set(FIELD_NAMES)
