@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -113,7 +114,12 @@ def _write_beyond(ax: Axes, x: float, value: float, reach: float) -> None:
     """A value that lies outside of -reach to reach, at the edge and with an arrow."""
     up = 1 if value > 0 else -1
     text = f"{'↑' if up > 0 else '↓'} {value:+.1f}".replace("-", "−")
-    place = {"xytext": (0, -3 * up), "textcoords": "offset points", "ha": "center", "va": "top" if up > 0 else "bottom"}
+    place: dict[str, Any] = {
+        "xytext": (0, -3 * up),
+        "textcoords": "offset points",
+        "ha": "center",
+        "va": "top" if up > 0 else "bottom",
+    }
     ax.annotate(text, (x, up * reach), fontsize=7, **place)
 
 

@@ -169,13 +169,13 @@ def _alt(frame: pd.DataFrame) -> str:
 def _alt_of_known_warps(frame: pd.DataFrame) -> str:
     """How far the image at the strongest warps is from the one that is not warped, before and after."""
     parts = []
-    for kind in KINDS:
-        own = frame[frame["kind"] == kind.name]
-        untouched = own[(own["amount"] == kind.identity) & (own["row"] == "input")]
-        for amount in (kind.amounts[0], kind.amounts[-1]):
+    for warp in KNOWN_WARPS:
+        own = frame[frame["warp"] == warp.name]
+        untouched = own[(own["amount"] == warp.identity) & (own["row"] == "input")]
+        for amount in (warp.amounts[0], warp.amounts[-1]):
             shown = [own[(own["amount"] == amount) & (own["row"] == row)] for row in ("input", "output")]
             ends = " to ".join(percent(grids.difference(untouched, part)) for part in shown)
-            parts.append(f"{kind.shown(amount)} from {ends}")
+            parts.append(f"{warp.shown(amount)} from {ends}")
     return (
         "A pixel's mean difference from the unwarped image, in % of white, before and behind the spatial transformer: "
         f"{'; '.join(parts)}."
@@ -185,10 +185,10 @@ def _alt_of_known_warps(frame: pd.DataFrame) -> str:
 def _alt_of_error(frame: pd.DataFrame) -> str:
     """The errors at the strongest warps, before and after."""
     parts = []
-    for kind in KINDS:
-        for amount in (kind.amounts[0], kind.amounts[-1]):
-            own = frame[(frame["kind"] == kind.name) & (frame["amount"] == amount)].set_index("row")["error"]
-            parts.append(f"{kind.shown(amount)} from {own['input']:.2f} to {own['output']:.2f}")
+    for warp in KNOWN_WARPS:
+        for amount in (warp.amounts[0], warp.amounts[-1]):
+            own = frame[(frame["warp"] == warp.name) & (frame["amount"] == amount)].set_index("row")["error"]
+            parts.append(f"{warp.shown(amount)} from {own['input']:.2f} to {own['output']:.2f}")
     return f"Squared error per pixel, before and behind the spatial transformer: {'; '.join(parts)}."
 
 
