@@ -73,7 +73,7 @@ def html(report: Report, explored: Mapping[str, Any] | None = None, *, live: boo
         data = json.dumps(explored, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
         parts.append(f'<script type="application/json" id="data">{data}</script>')
         parts += [f"<script>{asset(name)}</script>" for name in _SCRIPTS]
-    parts.append("<footer><p class=note>Tables and figures link the files beside this page.</p></footer>")
+    parts.append("<footer><p class=files>Tables and figures link the files beside this page.</p></footer>")
     return "\n".join([*parts, "</body></html>"]) + "\n"
 
 

@@ -88,4 +88,16 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         f"up to ±{config.scale_range:.0%}, each with probability {config.warp_probability:g}. The augmented test set "
         "is the same for all trials. " + described(sources.study.trials)
     )
-    return [DrawnFigure("samples", "Base and augmented test images", caption, figure, frame)]
+    title = "Base and augmented test images"
+    return [DrawnFigure("samples", title, caption, figure, frame, _alt(title, frame))]
+
+
+def _alt(title: str, frame: pd.DataFrame) -> str:
+    """How many images are seen, and how far those shown are warped."""
+    warped = frame[frame["test_set"] == "augmented"]
+    angle, shift = (warped[name].abs().max() for name in ("rotation_degrees", "shift_x_pixels"))
+    return (
+        f"{title}: {len(warped)} images of {', '.join(dict.fromkeys(warped['class']))}, each above its augmented "
+        f"version: rotated by up to {angle:.0f}°, shifted sideways by up to {shift:.1f} pixels, scaled by factors "
+        f"of {warped['scale'].min():.2f} to {warped['scale'].max():.2f}."
+    )
