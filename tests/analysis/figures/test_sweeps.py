@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import analysis
 from analysis.figures import sweep_points, sweeps
-from analysis.figures.drawing import style
+from analysis.figures.drawing import log_axis, style
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.sweep_points import BETA, KL_WEIGHT, LATENT_SIZE
@@ -132,6 +132,18 @@ def test_weight_zero_stands_at_the_left_and_is_called_so(tmp_path):
     assert ticks[places[0]] == "0"
 
 
+@pytest.mark.parametrize(
+    ("ticks", "shown"),
+    [
+        ([1e-5, 1e-3, 0.1], ["$10^{-5}$", "$10^{-3}$", "$10^{-1}$"]),
+        ([0.01, 0.1, 1], ["0.01", "0.1", "1"]),
+        ([2, 10, 50], ["2", "10", "50"]),
+    ],
+)
+def test_the_ticks_of_an_axis_have_one_format(ticks, shown):
+    assert list(map(log_axis._tick_format(ticks), ticks)) == shown
+
+
 def test_without_zero_the_axis_has_no_break(sizes):
     frame = sweep_points.numbers(sizes, LATENT_SIZE)
     ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], LATENT_SIZE)
@@ -200,6 +212,8 @@ def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
     ax = drawn.figure.axes[3]
     assert ax.lines[0].get_ydata().tolist() == pytest.approx([-30, -1])
     assert ax.get_ylim() == (-sweeps.DIFFERENCE_POINTS, sweeps.DIFFERENCE_POINTS)
+    # The one that is not seen is told.
+    assert [text.get_text() for text in ax.texts] == ["↓ −30.0"]
     assert "Below, their difference near 0." in drawn.caption
 
 
