@@ -46,9 +46,7 @@ class Contestant:
     def close(self) -> None:
         """Ends the processes."""
         for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(timeout=60)
+            process.communicate(timeout=60)
 
     def _read(self, process: subprocess.Popen[str], expected: str | None = None) -> str:
         assert process.stdout is not None

@@ -42,7 +42,7 @@ def test_nodes_without_data_and_without_stn_of_different_types_give_the_figures_
     # Nothing here can run on a GPU: the nodes only say that they have one.
     assert "cuda of " in printed
     assert " can't run " in printed
-    assert "go elsewhere" in printed
+    assert "run elsewhere" in printed
     assert _devices(command.study) == {"cpu"}
     assert metrics(command.study) == alone()
     assert {path.name for path in (tmp_path / "bucket" / "small").iterdir()} == {"trials", "stns"}
