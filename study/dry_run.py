@@ -32,7 +32,7 @@ MOST_LISTED = 24
 
 
 def show(trials: Sequence[TrialConfig], study: Path, options: RunOptions, console: Console) -> None:
-    """Prints the factors, a few jobs one by one, the slots, and the time that all should take here; writes nothing."""
+    """Prints the factors, a few jobs one by one, the slots and the expected time; writes nothing."""
     jobs = plan(trials, study, options.measures)
     pools, slots, speed = _here(options)
     log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
@@ -78,7 +78,7 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
 
 
 def show_search(search: Search, trials: int, options: RunOptions, console: Console) -> None:
-    """Prints what is searched for what, the slots, and the time that the search should take here; writes nothing."""
+    """Prints parameters, objectives, slots and the expected time of a search; writes nothing."""
     pools, slots, speed = _here(options)
     log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     costs = [Job("trial", config).cost for config in search.drawn(100)]
