@@ -19,9 +19,6 @@ def command(config: TrialConfig) -> str:
     if values.pop("dataset_facts", None) is not None:
         # The name holds a digest of images that lie elsewhere.
         values["dataset"] = config.images.origin
-    settings = " ".join(f"--set {shlex.quote(f'{name}={_yaml(value)}')}" for name, value in values.items())
+    texts = {name: value if isinstance(value, str) else json.dumps(value) for name, value in values.items()}
+    settings = " ".join(f"--set {shlex.quote(f'{name}={text}')}" for name, text in texts.items())
     return f"uv run python -m study.run paper_grid {settings} --name {config.key}"
-
-
-def _yaml(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

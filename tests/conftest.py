@@ -11,7 +11,7 @@ import torch
 from tests.skips import pytest_runtest_makereport  # noqa: F401 (a hook of pytest's)
 from tivae.data.loading import load
 
-# Tests run beside other work, and figures must not depend on how many cores a machine has.
+# Tests run beside other work, and results must not depend on how many cores a machine has.
 torch.set_num_threads(1)
 
 

@@ -89,6 +89,34 @@ def test_imports_between_folders_run_one_way():
     list(graphlib.TopologicalSorter(graph).static_order())
 
 
+def _imported_modules(statements, modules):
+    """The modules of the repository that run when these statements do; imports for annotations alone are left out."""
+    for node in statements:
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            continue
+        if isinstance(node, ast.ImportFrom):
+            for alias in node.names:
+                whole = f"{node.module}.{alias.name}"
+                yield whole if whole in modules else node.module
+        yield from _imported_modules(getattr(node, "body", ()), modules)
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    """Also within functions: what one module does must not depend on what has been imported before it."""
+    modules = {
+        ".".join(file.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): file
+        for package in ("tivae", "analysis", "study")
+        for file in (REPOSITORY / package).rglob("*.py")
+    }
+    graph = {
+        name: set(_imported_modules(ast.parse(file.read_text()).body, modules)) & modules.keys() - {name}
+        for name, file in modules.items()
+    }
+    assert graph["tivae.config"] >= {"tivae.registry", "tivae.fields"}
+    assert "analysis.figures" in graph["analysis.notebook"], "within a function"
+    list(graphlib.TopologicalSorter(graph).static_order())
+
+
 def test_no_folder_has_more_modules_than_one_takes_in_at_a_glance():
     folders = {file.parent for name in ("tivae", "study", "analysis") for file in (REPOSITORY / name).rglob("*.py")}
     crowded = {

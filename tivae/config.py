@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from tivae import resolution
 from tivae.data import catalogue
-from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
-from tivae.data.standardisation import Standardisation
+from tivae.data.image_set import LEAST_IMAGES, DataError
 from tivae.fields import RECIPE, ConfigError, Keyed, checked, choice, entry, number, other, text
 from tivae.registry import FRONTS, MODELS, PROBES
-from tivae.resolution import WithOwnFields, own_fields
+from tivae.resolution import Derived, WithOwnFields, own_fields
 
 __all__ = ["FIELDS", "FIELD_NAMES", "RECIPE", "ConfigError", "TrialConfig", "check_field_name", "known_fields"]
 
@@ -39,7 +38,7 @@ def _epochs_stage(config: TrialConfig) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrialConfig(Keyed, metaclass=WithOwnFields):
+class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
     """The configuration of one trial: what is trained, on what, and how it is read out.
 
     Two configs with equal fields are the same trial (`key`). Each field declares the first stage that it decides (see
@@ -239,9 +238,9 @@ class TrialConfig(Keyed, metaclass=WithOwnFields):
         unused = resolution.unused(self)
         for item in fields(self):
             value = getattr(self, item.name)
-            if item.name not in unused or not _same(value, unused[item.name]):
+            if item.name not in unused or (type(value), value) != (type(unused[item.name]), unused[item.name]):
                 object.__setattr__(self, item.name, checked(item, value))
-        # Only now, since what is unused follows from fields that are checked above.
+        # Only now, since the unused fields follow from those checked above.
         for name, value in (resolution.defaults(self) | resolution.unused(self)).items():
             object.__setattr__(self, name, value)
         resolution.check(self)
@@ -263,46 +262,6 @@ class TrialConfig(Keyed, metaclass=WithOwnFields):
         made.__dict__.update(self.__dict__, seed=checked(FIELDS["seed"], seed))
         return made
 
-    @property
-    def is_trained(self) -> bool:
-        """Whether gradient steps are made for the model."""
-        return MODELS[self.model].is_trained
-
-    @property
-    def images(self) -> ImageSet:
-        """The data set: its size, classes, counts and files."""
-        return catalogue.named(self.dataset, self.dataset_facts)
-
-    @property
-    def standardisation(self) -> Standardisation:
-        """The standardisation of pixels."""
-        return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
-
-    @property
-    def has_front(self) -> bool:
-        """Whether an STN or a front stands before the model."""
-        return self.stn != "none" or self.front is not None
-
-    @property
-    def has_second_view(self) -> bool:
-        """Whether each training image is encoded in a second view as well, with other warps."""
-        return self.consistency_weight is not None or "second" in MODELS[self.model].wants
-
-    @property
-    def alters_views(self) -> bool:
-        """Whether more is changed in views of training images than that they are warped."""
-        return (self.view_brightness, self.view_noise, self.view_erasing) != (None, None, None)
-
-    @property
-    def read(self) -> tuple[str | int | None, ...]:
-        """What decides, of one training, which encodings of an image the probe reads."""
-        return self.probe_features, self.probe_stn, self.orbit_warps
-
-    @property
-    def encoding_dim(self) -> int:
-        """Numbers per image in the encodings, whichever features are read."""
-        return MODELS[self.model].encoding_dim(self)
-
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
         values = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -315,7 +274,7 @@ class TrialConfig(Keyed, metaclass=WithOwnFields):
         It may be of a stranger: no images are read, and no module is run, that it may name as its data set.
         """
         values = {RENAMED.get(name, name): value for name, value in values.items()}
-        # Their own fields are known from then on.
+        # Model and probe declare fields, which are known from here on.
         for item in (FIELDS["model"], FIELDS["probe"]):
             checked(item, values.get(item.name, item.default))
         for name in values:
@@ -344,7 +303,3 @@ def check_field_name(name: object) -> None:
     near = difflib.get_close_matches(str(name), list(known_fields()), n=1)
     hint = f"did you mean `{near[0]}`?" if near else "see `python -m study.run --fields`"
     raise ConfigError(f"`{name}` is not a field of a trial; {hint}", str(name))
-
-
-def _same(value: Any, other: Any) -> bool:
-    return type(value) is type(other) and value == other

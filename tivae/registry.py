@@ -106,7 +106,8 @@ class Registry(Generic[Entry]):
 
     def _in_repository(self, name: object) -> Entry:
         module = importlib.import_module(self._modules[str(name)])
-        found = [item for item in vars(module).values() if self._is_entry(item) and _is_from(item, module)]
+        own = [item for item in vars(module).values() if getattr(item, "__module__", None) == module.__name__]
+        found = list(filter(self._is_entry, own))
         assert len(found) == 1, f"{module.__name__} must hold one entry, not {len(found)}"
         entry: Entry = found[0]
         return entry
@@ -175,10 +176,6 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
     plain = name.lower().replace("-", "_").replace(" ", "_")
     near = difflib.get_close_matches(plain, known, n=1)
     return shorts.get(plain) or (near[0] if near else None)
-
-
-def _is_from(item: Any, module: ModuleType) -> bool:
-    return getattr(item, "__module__", None) == module.__name__
 
 
 MODELS: Registry[type[Model]] = Registry(

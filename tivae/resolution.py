@@ -1,4 +1,4 @@
-"""Resolution of a config: own fields of its model and probe, defaults, unused fields, and refusals."""
+"""What follows from a config: own fields of its model and probe, defaults, unused fields, refusals, its data set."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 from tivae.data import catalogue
-from tivae.data.image_set import LEAST_IMAGES, DataError
+from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
+from tivae.data.standardisation import Standardisation
 from tivae.fields import ConfigError, type_of
 from tivae.registry import MODELS, PROBES
 
@@ -21,6 +22,50 @@ OF_SOME_MODELS = ("categories", "temperature", "minimum_temperature", "annealing
 NONE_AT_0 = ("residual_blocks", "view_brightness", "view_noise", "view_erasing")
 
 
+class Derived:
+    """What follows from the fields of a config."""
+
+    @property
+    def is_trained(self: Any) -> bool:
+        """Whether gradient steps are made for the model."""
+        return bool(MODELS[self.model].is_trained)
+
+    @property
+    def images(self: Any) -> ImageSet:
+        """The data set: its size, classes, counts and files."""
+        return catalogue.named(self.dataset, self.dataset_facts)
+
+    @property
+    def standardisation(self: Any) -> Standardisation:
+        """The standardisation of pixels."""
+        return Standardisation(self.images.mean, self.images.std if self.pixel_std is None else self.pixel_std)
+
+    @property
+    def has_front(self: Any) -> bool:
+        """Whether an STN or a front stands before the model."""
+        return bool(self.stn != "none" or self.front is not None)
+
+    @property
+    def has_second_view(self: Any) -> bool:
+        """Whether each training image is encoded in a second view as well, with other warps."""
+        return bool(self.consistency_weight is not None or "second" in MODELS[self.model].wants)
+
+    @property
+    def alters_views(self: Any) -> bool:
+        """Whether more is changed in views of training images than that they are warped."""
+        return bool((self.view_brightness, self.view_noise, self.view_erasing) != (None, None, None))
+
+    @property
+    def read(self: Any) -> tuple[str | int | None, ...]:
+        """What decides, of one training, which encodings of an image the probe reads."""
+        return self.probe_features, self.probe_stn, self.orbit_warps
+
+    @property
+    def encoding_dim(self: Any) -> int:
+        """Numbers per image in the encodings, whichever features are read."""
+        return int(MODELS[self.model].encoding_dim(self))
+
+
 class WithOwnFields(type):
     """Makes each config of the class that has the own fields of its model and its probe beside those of all configs.
 
@@ -31,7 +76,7 @@ class WithOwnFields(type):
     """
 
     def __call__(cls, *args: Any, **values: Any) -> Any:
-        base: Any = next(kind for kind in reversed(cls.__mro__) if dataclasses.is_dataclass(kind))
+        base: Any = next(parent for parent in reversed(cls.__mro__) if dataclasses.is_dataclass(parent))
         plain = {item.name: item for item in dataclasses.fields(base)}
         model = MODELS[MODELS.name_of(values.get("model", plain["model"].default))]
         probe = PROBES[PROBES.name_of(values.get("probe")) or PROBES.names[0]]

@@ -63,14 +63,11 @@ class TrainedModel:
     @torch.no_grad()
     def transform(self, images: ArrayLike | Tensor) -> NDArray[np.float32]:
         """The model's input for `images`: the STN's output, or the images themselves without an STN."""
-        return self.config.standardisation.pixels(self._seen(images)).numpy()
+        batch = self._standardised(images)
+        return self.config.standardisation.pixels(batch if self.stn is None else self.stn(batch)).numpy()
 
     def _standardised(self, images: ArrayLike | Tensor) -> Tensor:
         return self.config.standardisation.standardised(_checked(images, self.config.images.size))
-
-    def _seen(self, images: ArrayLike | Tensor) -> Tensor:
-        batch = self._standardised(images)
-        return batch if self.stn is None else self.stn(batch)
 
 
 def load(path: str | Path) -> TrainedModel:

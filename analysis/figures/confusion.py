@@ -29,7 +29,7 @@ def numbers(predictions: Sequence[pd.DataFrame], test_set: str, count_of_classes
     count / images, so that the shares of a true class sum to 1. low, high: its 95 % interval over test images
     (Wilson); with several models the images repeat and it is too narrow.
     """
-    everything = pd.concat(predictions)
+    everything = pd.concat(predictions, ignore_index=True)
     classes = np.arange(count_of_classes)
     counts = pd.crosstab(everything["label"], everything[test_set]).reindex(index=classes, columns=classes)
     counts = counts.fillna(0).astype("int64")

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 from threadpoolctl import threadpool_limits
@@ -22,7 +23,7 @@ from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.image_sets import image_set_of
-from analysis.frames.labels import TEST_SET_NAMES, cell_label, file_name, model_name
+from analysis.frames.labels import TEST_SET_NAMES, cell_label, file_name, model_name, percent
 from analysis.frames.trial import TEST_SETS, Trial
 
 # Images of each test set that t-SNE places: the time grows faster than their number (1,000 take about 8 s on one core).
@@ -173,9 +174,24 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             + described(row)
         )
         figure = draw_all(style.new_figure(7.4), space)
-        name = f"latent_space_{file_name(model)}"
-        figures.append(DrawnFigure(name, f"Latent space of the {model_name(model)}", caption, figure, space.points))
+        name, title = f"latent_space_{file_name(model)}", f"Latent space of the {model_name(model)}"
+        figures.append(DrawnFigure(name, title, caption, figure, space.points, f"{title}. {_alt(space.points)}"))
     return figures
+
+
+def _alt(points: pd.DataFrame) -> str:
+    """How far the classes lie apart in each panel: the images whose nearest neighbour there is of their own class."""
+    parts = []
+    for method, test_set in itertools.product(METHODS, TEST_SETS):
+        part = points[points["test_set"] == test_set]
+        places = part[[f"{method}_x", f"{method}_y"]].to_numpy()
+        nearest = KDTree(places).query(places, k=2)[1][:, 1]
+        is_own = pd.Series(part["label"].to_numpy()[nearest] == part["label"].to_numpy())
+        by_class = is_own.groupby(part["class"].to_numpy(), sort=False).mean()
+        ends = [f"{name} {percent(share, 0)}" for name, share in by_class.sort_values().iloc[[-1, 0]].items()]
+        panel = f"{'PCA' if method == 'pca' else 't-SNE'}, {TEST_SET_NAMES[test_set]}"
+        parts.append(f"{panel}: {percent(float(is_own.mean()), 0)} (from {' down to '.join(ends)})")
+    return f"Images that lie beside one of their own class, by panel. {'; '.join(parts)}."
 
 
 def _read(trial: Trial) -> LatentSpace:

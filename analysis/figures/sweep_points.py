@@ -37,7 +37,7 @@ class Sweep:
 LATENT_SIZE = Sweep(
     "latent_size",
     "latent size",
-    "Numbers that the probe reads (latents, or latents × classes)",
+    "Latent size (latents, or latents × classes)",
     ("latent_dim", "categories"),
     encoding_dim,
 )

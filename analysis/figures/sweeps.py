@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -100,10 +101,26 @@ def draw_difference(ax: Axes, frame: pd.DataFrame, sweep: Sweep, pair: Sequence[
     last = max(abs(float(frame[name].fillna(0).iloc[-1])) for name in ("mean", "low", "high"))
     reach = max(DIFFERENCE_POINTS, 1.2 * last)
     ax.set_ylim(-reach, reach)
+    for beyond, mean in zip(x, frame["mean"], strict=True):
+        if abs(mean) > reach:
+            _write_beyond(ax, beyond, mean, reach)
     ax.set_title(f"{pair[1]} minus {pair[0]}")
     ax.set_xlabel(sweep.axis_label)
     ax.grid(axis="y")
     return ax
+
+
+def _write_beyond(ax: Axes, x: float, value: float, reach: float) -> None:
+    """A value that lies outside of -reach to reach, at the edge and with an arrow."""
+    up = 1 if value > 0 else -1
+    text = f"{'↑' if up > 0 else '↓'} {value:+.1f}".replace("-", "−")
+    place: dict[str, Any] = {
+        "xytext": (0, -3 * up),
+        "textcoords": "offset points",
+        "ha": "center",
+        "va": "top" if up > 0 else "bottom",
+    }
+    ax.annotate(text, (x, up * reach), fontsize=7, **place)
 
 
 def _draw_seeds(ax: Axes, x: np.ndarray, seeds: pd.Series, colour: str, scale: float = 1.0) -> None:

@@ -11,14 +11,6 @@ from analysis.frames.metric_columns import METRICS, PIXELS, TEST_SETS, TIMESTAMP
 from tivae.config import known_fields
 
 
-def _config_columns() -> tuple[Column, ...]:
-    """One column per field, in the config's order, so that a new field needs no second entry here."""
-    return tuple(
-        Column(item.name, _config_dtype(item), CONFIG_UNITS.get(item.name, ""), item.metadata["help"])
-        for item in known_fields().values()
-    )
-
-
 def _config_dtype(item: dataclasses.Field[Any]) -> str:
     for annotation, dtype in (("int", "Int64"), ("float", "float64"), ("bool", "boolean")):
         if str(item.type).startswith(annotation):
@@ -48,7 +40,10 @@ IDENTITY = (
     Column("error", "string", "", "one line where the trial failed or its record is damaged"),
 )
 
-CONFIG = _config_columns()
+CONFIG = tuple(
+    Column(item.name, _config_dtype(item), CONFIG_UNITS.get(item.name, ""), item.metadata["help"])
+    for item in known_fields().values()
+)
 
 PROVENANCE = (
     Column("device", "string", "", "cpu, cuda or mps"),

@@ -90,7 +90,7 @@ def recipe_of(trials: pd.DataFrame, seedless: Seedless, vary: Sequence[str] = PA
     settings = {}
     for name in config_names(trials):
         value = None if name in (*vary, "seed") else _shared_value(known, name)
-        if value is not None and any(_differs(config, name) for config in known):
+        if value is not None and any(getattr(config, name) != getattr(like_papers(config), name) for config in known):
             settings[name] = value
     return Recipe(settings)
 
@@ -121,10 +121,6 @@ def _like_papers(*cell: Any) -> TrialConfig:
     # A control that sees no images has no training data set.
     known = {name: value for name, value in zip(PAPER_FACTORS, cell, strict=True) if value is not None}
     return TrialConfig(**known)
-
-
-def _differs(config: TrialConfig, name: str) -> bool:
-    return bool(getattr(config, name) != getattr(like_papers(config), name))
 
 
 @functools.cache

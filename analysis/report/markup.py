@@ -50,10 +50,13 @@ def html(report: Report, explored: Mapping[str, Any] | None = None, *, live: boo
 
     explored: what `explore.content` gives, for the part that one explores; live: the page asks its server for news.
     """
+    inline = "'unsafe-inline'"
+    policy = f"default-src 'none'; img-src data:; style-src {inline}; script-src {inline}; connect-src "
+    policy += "'self'" if live else "'none'"
     parts = [
         "<!DOCTYPE html>",
         '<html lang="en"><head><meta charset="utf-8">',
-        f'<meta http-equiv="Content-Security-Policy" content="{_policy(live)}">',
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>{escape(report.title)}</title>",
         f"<style>{asset('vendor/tabulator.min.css')}{asset('page.css')}</style></head>",
@@ -70,7 +73,7 @@ def html(report: Report, explored: Mapping[str, Any] | None = None, *, live: boo
         data = json.dumps(explored, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
         parts.append(f'<script type="application/json" id="data">{data}</script>')
         parts += [f"<script>{asset(name)}</script>" for name in _SCRIPTS]
-    parts.append("<footer><p class=note>Tables and figures link the files beside this page.</p></footer>")
+    parts.append("<footer><p class=files>Tables and figures link the files beside this page.</p></footer>")
     return "\n".join([*parts, "</body></html>"]) + "\n"
 
 
@@ -85,12 +88,6 @@ def asset(name: str) -> str:
 def anchor(title: str) -> str:
     """The id of the section with this title."""
     return re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
-
-
-def _policy(live: bool) -> str:
-    connected = "'self'" if live else "'none'"
-    inline = "'unsafe-inline'"
-    return f"default-src 'none'; img-src data:; style-src {inline}; script-src {inline}; connect-src {connected}"
 
 
 def _contents(report: Report, is_explored: bool) -> str:

@@ -184,7 +184,7 @@ class Dispatcher(Searcher):
         self._load.take(pool)
         return {
             "job": job.to_text(),
-            "pool": _as_config(pool),
+            "pool": dataclasses.asdict(pool) | {"place": pool.place},
             "intermediate": None if self._search is None else self._search.intermediate,
             "report_seconds": min(self._load.slots / REPORTS_PER_SECOND, MOST_REPORT_SECONDS),
         }
@@ -225,12 +225,11 @@ class Dispatcher(Searcher):
         self._waiting.remove(job)
         self._waiting_cost -= job.cost
 
-    # Tune saves its searcher; ours has nothing to save, since the trials' records say what is left to do.
+    # Tune saves its searcher; ours has nothing to save: what is left follows from the trials' records.
     def save(self, checkpoint_path: str) -> None:
         """Does nothing."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Does nothing."""
+    restore = save
 
     def get_state(self) -> dict[str, Any]:
         """Nothing."""
@@ -241,7 +240,3 @@ class Dispatcher(Searcher):
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
         """Does nothing."""
-
-
-def _as_config(pool: Pool) -> dict[str, Any]:
-    return dataclasses.asdict(pool) | {"place": pool.place}

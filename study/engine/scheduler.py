@@ -62,7 +62,7 @@ class Scheduler(FIFOScheduler):
         return {}
 
     def on_trial_add(self, tune_controller: Any, trial: Trial) -> None:
-        """Keeps the trial at hand."""
+        """Keeps the trial."""
         self._trials[trial.trial_id] = trial
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
@@ -80,14 +80,8 @@ class Scheduler(FIFOScheduler):
                 tune_controller.stop_trial(trial)
         return None
 
-    def on_trial_complete(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> None:
-        """Lets go of the trial."""
+    def on_trial_complete(self, tune_controller: Any, trial: Trial, *_: Any) -> None:
+        """Drops the trial, however it ended."""
         self._trials.pop(trial.trial_id, None)
 
-    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Lets go of the trial."""
-        self._trials.pop(trial.trial_id, None)
-
-    def on_trial_remove(self, tune_controller: Any, trial: Trial) -> None:
-        """Lets go of the trial."""
-        self._trials.pop(trial.trial_id, None)
+    on_trial_error = on_trial_remove = on_trial_complete

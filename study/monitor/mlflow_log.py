@@ -53,7 +53,11 @@ class MLflow:
         try:
             self._client = MlflowClient(tracking_uri=uri)
             known = self._client.get_experiment_by_name(study.name)
-            self._experiment = known.experiment_id if known is not None else self._create(study.name)
+            self._experiment = (
+                known.experiment_id
+                if known is not None
+                else str(self._client.create_experiment(study.name, tags={_KIND: _TRAINING}))
+            )
         # Each of its stores raises errors of its own.
         except Exception as error:
             reason = " ".join(redacted(str(error)).split())[:300]
@@ -81,9 +85,6 @@ class MLflow:
 
     def close(self) -> None:
         """Nothing is left to write."""
-
-    def _create(self, name: str) -> str:
-        return str(self._client.create_experiment(name, tags={_KIND: _TRAINING}))
 
     def _write(self, job: Job, record: dict[str, Any]) -> None:
         from mlflow.entities import Param

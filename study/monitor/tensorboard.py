@@ -22,6 +22,9 @@ FOLDER = "tensorboard"
 MOST_LETTERS = 100
 # Of an epoch's row, what is no metric of the model.
 _NOT_SHOWN = {"epoch", "step", "wall_seconds"}
+# TensorBoard shows groups by their names: accuracies first, then losses, and speed last.
+_ACCURACIES = [f"{part}{name}_accuracy" for part in ("", "validation_") for name in ("base", "augmented")]
+_GROUPS = {"images_per_second": "speed"}
 
 
 class TensorBoard:
@@ -57,9 +60,11 @@ class TensorBoard:
             shutil.rmtree(self._place(job), ignore_errors=True)
             file = EventFile(self._place(job))
             events += [_of_row(job, row) for row in record["epochs"]]
-        final = {f"final/{name}": value for name, value in _numbers(record["metrics"]).items()}
-        settings = text("config", json.dumps(record["config"]))
-        events += [event_file.scalars(final, last), event_file.of_summary(settings, last)]
+        # The others are one number a trial, for which TensorBoard would draw eighty charts of a point.
+        metrics = _numbers(record["metrics"])
+        accuracies = {f"accuracy/{name}": metrics[name] for name in _ACCURACIES if name in metrics}
+        texts = [text("config", _table(record["config"])), text("metrics", _table(record["metrics"]))]
+        events += [event_file.scalars(accuracies, last), *(event_file.of_summary(one, last) for one in texts)]
         file.write(*events, *(_settings(record) if job.job_type == "trial" else ()))
 
     def close(self) -> None:
@@ -75,20 +80,33 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
     return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
 
 
+def _table(values: dict[str, Any]) -> str:
+    """What is set of `values`, as a table in Markdown."""
+    lines = [f"| {name} | {json.dumps(value)} |" for name, value in values.items() if value is not None]
+    return "\n".join(["| name | value |", "| --- | --- |", *lines])
+
+
 def _of_row(job: Job, row: dict[str, Any]) -> Event:
     # Weighted losses of the models differ fifty-fold: on one axis those of the VAE would be a line at 0.
-    losses = f"loss_{job.config.model}"
+    losses = f"loss_{job.config.model if job.job_type == 'trial' else job.job_type}"
     shown = {name: value for name, value in _numbers(row).items() if name not in _NOT_SHOWN}
-    tagged = {f"{losses if name.endswith('_loss') else 'epoch'}/{name}": value for name, value in shown.items()}
+    tagged = {
+        f"{_GROUPS.get(name, losses if name.endswith('_loss') else 'epoch')}/{name}": value
+        for name, value in shown.items()
+    }
     return event_file.scalars(tagged, int(row["epoch"]))
 
 
 def _settings(record: dict[str, Any]) -> list[Event]:
-    """The content of the HParams tab: the settings, and the two accuracies, which are scalars of the same file."""
+    """What the HParams tab shows a trial's settings by, beside the scalars of the same file.
+
+    Without an experiment of their own, of which TensorBoard takes the first trial's for all: from the trials alone it
+    finds every setting, and shows those first that differ.
+    """
     settings = {
         name: value if isinstance(value, int | float | str) else str(value)
         for name, value in record["config"].items()
         if value is not None
     }
-    accuracies = [f"final/{name}" for name in ("base_accuracy", "augmented_accuracy") if name in record["metrics"]]
-    return [event_file.of_summary(summary) for summary in hparams(settings, dict.fromkeys(accuracies, 0.0))]
+    _, start, end = hparams(settings, {})
+    return [event_file.of_summary(summary) for summary in (start, end)]

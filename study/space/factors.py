@@ -62,7 +62,9 @@ def factor(name: str, node: Node, *, searched: bool = False) -> Factor:
         if word == "values":
             nodes += listed(name, part, searched=searched)
         else:
-            nodes += (Node(_fitting(name, number), part.place) for number in spelled_out(name, word, part))
+            # Rounded where the field is a whole number, so that sizes can be spaced evenly too.
+            numbers = (round(n) if is_whole(name) else n for n in spelled_out(name, word, part))
+            nodes += (Node(number, part.place) for number in numbers)
     return Factor(name, Choices(tuple(nodes)), where, node.place)
 
 
@@ -186,11 +188,6 @@ def _hashable(name: str, node: Node) -> Node:
         return tuple(map(of, part.value)) if isinstance(part.value, list) else part.value
 
     return Node(of(node), node.place)
-
-
-def _fitting(name: str, number: float) -> int | float:
-    """Rounded to a whole number where the field is one, so that sizes can be spaced evenly too."""
-    return round(number) if is_whole(name) else number
 
 
 def _check(name: str, value: Any, place: str) -> None:

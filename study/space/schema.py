@@ -61,7 +61,10 @@ def schema() -> Schema:
         | _grid_keys()
         | {f"listed_{name}": _factor(name, LISTED) for name in FIELDS}
         | {f"searched_{name}": _factor(name, SEARCHED, single=True) for name in _searchable()}
-        | {"where": _closed({name: _one_or_more(name) for name in FIELDS}) | {"minProperties": 1}}
+        | {
+            "where": _closed({name: {"anyOf": [_ref(name), _list_of(_ref(name))]} for name in FIELDS})
+            | {"minProperties": 1}
+        }
         | {f"range_{word}": _range(word) for word in SHAPES},
     }
 
@@ -137,10 +140,6 @@ def _factor(name: str, ranges: Iterable[str], *, single: bool = False) -> Schema
 def _range(word: str) -> Schema:
     shape, lengths = SHAPES[word]
     return _list_of(_NUMBER) | {"minItems": min(lengths), "maxItems": max(lengths), "description": shape}
-
-
-def _one_or_more(name: str) -> Schema:
-    return {"anyOf": [_ref(name), _list_of(_ref(name))]}
 
 
 def _grid_keys() -> Schema:

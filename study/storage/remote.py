@@ -75,7 +75,7 @@ class Storage:
         Raises `OSError` where the storage does not answer.
         """
         if self.folder is not None:
-            yield self.folder, _nothing
+            yield self.folder, lambda *_: None
             return
         with tempfile.TemporaryDirectory(prefix="tivae-", ignore_cleanup_errors=True) as scratch:
             study = Path(scratch)
@@ -92,7 +92,8 @@ class Storage:
 
     def send(self, part: str, study: Path, *names: str) -> None:
         """Sends the files of `study`/`part`, all or those named, the record last."""
-        files = _record_last(path for path in (study / part).glob("*") if path.is_file() and path.name[0] != ".")
+        files = [path for path in (study / part).glob("*") if path.is_file() and path.name[0] != "."]
+        files.sort(key=lambda path: (path.name == RECORD, path.name))
         for path in files:
             if not names or path.name in names:
                 _patiently(functools.partial(self.write, f"{part}/{path.name}", path.read_bytes()))
@@ -250,14 +251,6 @@ def of_study(given: str | None, study: Path) -> Storage:
             "it must be a folder, or a URL such as s3://bucket/path, gs://bucket/path or file:///path"
         ) from error
     return storage
-
-
-def _nothing(*names: str) -> None:
-    """Does nothing."""
-
-
-def _record_last(files: Iterator[Path]) -> list[Path]:
-    return sorted(files, key=lambda path: (path.name == RECORD, path.name))
 
 
 def _patiently(action: Callable[[], _T]) -> _T:

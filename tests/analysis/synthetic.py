@@ -15,11 +15,11 @@ from tivae.config import RECIPE, TrialConfig
 PARTS = [f"{part}_{kind}" for part in ("train", "base", "augmented") for kind in ("loss", "reconstruction", "kl")]
 FITS = [f"{test}_accuracy_fit_{fit}" for test in ("base", "augmented") for fit in ("base", "augmented")]
 
-Figures = Callable[[TrialConfig, random.Random], dict[str, float]]
+Metrics = Callable[[TrialConfig, random.Random], dict[str, float]]
 
 
 def record(config: TrialConfig, status: str = "finished", error: str | None = None, **metrics: Any) -> dict[str, Any]:
-    """A complete record as `tivae` writes it; figures that are not given are drawn from the config."""
+    """A complete record as `tivae` writes it; metrics that are not given are drawn from the config."""
     draw = random.Random(config.key)
     names = [*PARTS, *FITS, "base_accuracy", "augmented_accuracy"]
     drawn = {name: draw.random() for name in names} | {"probe_iterations": 88, "probe_converged": True}
@@ -77,8 +77,8 @@ def write_record(results: Path, content: dict[str, Any] | bytes, key: str | None
     return folder
 
 
-def papers_figures(config: TrialConfig, draw: random.Random, noise: float = 0.003) -> dict[str, float]:
-    """The paper's figures of the config's cell, with noise."""
+def papers_metrics(config: TrialConfig, draw: random.Random, noise: float = 0.003) -> dict[str, float]:
+    """The paper's values of the config's cell, with noise."""
     names = ("base_accuracy", "augmented_accuracy", "base_loss", "augmented_loss")
     for cell in TABLE_1:
         if all(getattr(config, name) == value for name, value in cell.factors.items()):
@@ -92,13 +92,13 @@ def grid(seeds: int | Iterable[int] = 1, **settings: Any) -> list[TrialConfig]:
     return [TrialConfig(**cell.factors, seed=seed, **settings) for cell in TABLE_1 for seed in numbers]
 
 
-def write_study(results: Path, configs: Iterable[TrialConfig], figures: Figures = papers_figures) -> Path:
+def write_study(results: Path, configs: Iterable[TrialConfig], metrics: Metrics = papers_metrics) -> Path:
     """Finished records of `configs`; returns the results folder."""
     for config in configs:
-        write_record(results, record(config, **figures(config, random.Random(config.key))))
+        write_record(results, record(config, **metrics(config, random.Random(config.key))))
     return results
 
 
-def study_of(results: Path, configs: Iterable[TrialConfig], figures: Figures = papers_figures) -> analysis.Study:
+def study_of(results: Path, configs: Iterable[TrialConfig], metrics: Metrics = papers_metrics) -> analysis.Study:
     """Such a study, loaded."""
-    return analysis.load(write_study(results, configs, figures))
+    return analysis.load(write_study(results, configs, metrics))

@@ -44,11 +44,11 @@ def test_the_same_trial_differs_in_nothing(tmp_path):
 
 
 def test_two_studies_are_paired_by_seed(tmp_path):
-    def figures(gain):
+    def metrics(gain):
         return lambda config, _: {"base_accuracy": 0.7 + 0.01 * config.seed + gain, "augmented_accuracy": 0.6}
 
-    one = write_study(tmp_path / "one", grid(seeds=3), figures(0.0))
-    two = write_study(tmp_path / "two", grid(seeds=3, kl_weight=0.5), figures(0.02))
+    one = write_study(tmp_path / "one", grid(seeds=3), metrics(0.0))
+    two = write_study(tmp_path / "two", grid(seeds=3, kl_weight=0.5), metrics(0.02))
     settings, seeds, _ = compare(one, two)
     assert "kl_weight" in settings.text()
     frame = seeds.blocks[0][1]

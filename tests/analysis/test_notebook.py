@@ -81,10 +81,10 @@ def test_the_best_trial_is_a_usual_seed_of_the_best_cell(tmp_path):
     known = {10: (0.70, 0.90, 0.71), 20: (0.84, 0.83, 0.80)}
     configs = [TrialConfig(latent_dim=size, seed=seed) for size in known for seed in range(3)]
 
-    def figures(config, _):
+    def metrics(config, _):
         return dict.fromkeys(("base_accuracy", "augmented_accuracy"), known[config.latent_dim][config.seed])
 
-    best = analysis.load(write_study(tmp_path, configs, figures)).best()
+    best = analysis.load(write_study(tmp_path, configs, metrics)).best()
     assert (best.row["latent_dim"], best.row["seed"]) == (20, 1)
 
 

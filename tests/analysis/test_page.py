@@ -195,8 +195,8 @@ def test_hostile_texts_are_shown_and_not_run(tmp_path, show):
 
 def test_a_thousand_trials_are_there_within_a_second(tmp_path, show):
     configs = [TrialConfig(latent_dim=size, seed=seed, epochs=1) for size in range(2, 102, 4) for seed in range(40)]
-    figures = lambda _, draw: {"base_accuracy": draw.random(), "augmented_accuracy": draw.random()}  # noqa: E731
-    page = show(write(write_study(tmp_path / "many", configs, figures), figures=False))
+    metrics = lambda _, draw: {"base_accuracy": draw.random(), "augmented_accuracy": draw.random()}  # noqa: E731
+    page = show(write(write_study(tmp_path / "many", configs, metrics), figures=False))
     assert page.locator("#count").inner_text() == "1000 of 1000 trials"
     # Of the processor, which other work may keep busy at the same time.
     seconds = page.evaluate(

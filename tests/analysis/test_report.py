@@ -12,7 +12,7 @@ from analysis.figures.drawing import saving
 from analysis.report import explore, write
 from analysis.report.__main__ import main
 from tests.analysis.frames.test_search import write_search
-from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
+from tests.analysis.synthetic import grid, papers_metrics, record, write_record, write_study
 from tivae.config import RECIPE, TrialConfig
 from tivae.io import checkpoint
 
@@ -117,8 +117,8 @@ def test_effects_and_the_seeds_they_need_are_in_the_report(grid_page):
 
 def test_controls_are_in_the_report(tmp_path):
     controls = [TrialConfig(model=model) for model in ("pixels", "pca", "untrained")]
-    figures = {"base_accuracy": 0.5, "augmented_accuracy": 0.4, "base_loss": 1.0, "augmented_loss": 1.0}
-    text = read(write(write_study(tmp_path, [*grid()[:1], *controls], lambda *_: figures), figures=False))
+    metrics = {"base_accuracy": 0.5, "augmented_accuracy": 0.4, "base_loss": 1.0, "augmented_loss": 1.0}
+    text = read(write(write_study(tmp_path, [*grid()[:1], *controls], lambda *_: metrics), figures=False))
     message = text[text.index("Controls reach") : text.index("Best on transformed images")]
     for name in ("raw pixels", "PCA, 10 latents", "untrained encoder, 10 latents"):
         assert text.count(name) >= 2  # in the answer, and in Table 1
@@ -214,7 +214,7 @@ def test_nothing_to_report_is_one_line_and_exit_code_2(case, tmp_path, capsys):
 
 
 def test_the_command_prints_where_the_report_is(tmp_path, capsys):
-    results = write_study(tmp_path / "grid", grid(), papers_figures)
+    results = write_study(tmp_path / "grid", grid(), papers_metrics)
     assert main([str(results), "--no-figures", "--output", str(tmp_path / "out")]) == 0
     assert capsys.readouterr().out == f"{tmp_path / 'out' / 'report.html'}\n"
 

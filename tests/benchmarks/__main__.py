@@ -1,6 +1,6 @@
 """`uv run --group benchmarks python -m tests.benchmarks`: how fast this is here, beside what else one would run.
 
-About 10 minutes on two cores. Close other programs: figures are ratios of ways that take turns, but turns are short.
+About 10 minutes on two cores. Close other programs: ratios are of ways that take turns, but turns are short.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.benchmarks import driver, gpu, hardware, makespan, one_core, parts_of_a_trial, reading, starting, throughput
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.measurements import Measurement
 from tests.benchmarks.scale import FULL, QUICK, Scale
 from tivae.data.loading import load
 
@@ -22,18 +22,18 @@ DEFAULT_FILE = Path("results/benchmarks.json")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prints and writes all figures; 0 whether or not aims are met."""
+    """Prints and writes all measurements; 0 whether or not aims are met."""
     options = _parser().parse_args(arguments)
     scale = QUICK if options.quick else FULL
     machine = hardware.describe()
     print("\n".join(f"{name:15s} {value}" for name, value in machine.items()), flush=True)
     if options.quick:
-        print("QUICK VERSION: goes through every step; its figures mean nothing")
-    content = {"format": 1, "quick": scale.is_quick, "hardware": machine, "figures": []}
+        print("QUICK VERSION: goes through every step; its numbers are not meaningful")
+    content = {"format": 1, "quick": scale.is_quick, "hardware": machine, "measurements": []}
     options.out.parent.mkdir(parents=True, exist_ok=True)
-    for figure in _figures(options.only or PARTS, scale):
-        print(figure.as_line(), flush=True)
-        content["figures"].append(figure.as_json())
+    for measurement in _measurements(options.only or PARTS, scale):
+        print(measurement.as_line(), flush=True)
+        content["measurements"].append(measurement.as_json())
         # At once: a part that fails later takes none of them away.
         options.out.write_text(json.dumps(content, indent=1) + "\n")
     print(f"written to {options.out}")
@@ -42,19 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--quick", action="store_true", help="go through every step in seconds; no figures")
+    parser.add_argument(
+        "--quick", action="store_true", help="go through every step in seconds; numbers are not meaningful"
+    )
     parser.add_argument("--only", nargs="+", choices=(*PARTS, *LARGE), help="some parts only (makespan needs one_core)")
     parser.add_argument("--out", type=Path, default=DEFAULT_FILE, help=f"JSON file; default: {DEFAULT_FILE}")
     return parser
 
 
-def _figures(parts: Sequence[str], scale: Scale) -> Iterator[Figure]:
+def _measurements(parts: Sequence[str], scale: Scale) -> Iterator[Measurement]:
     rates: dict[str, float] = {}
     if "one_core" in parts:
-        for figure in one_core.measure(scale):
-            yield figure
-            if "study" in figure.parts:
-                rates[figure.name.removeprefix("one core, ").partition(":")[0]] = figure.parts["study"]
+        for measurement in one_core.measure(scale):
+            yield measurement
+            if "study" in measurement.parts:
+                rates[measurement.name.removeprefix("one core, ").partition(":")[0]] = measurement.parts["study"]
     if "makespan" in parts and rates:
         yield from makespan.measure(rates)
     if "throughput" in parts:

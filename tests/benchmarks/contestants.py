@@ -1,4 +1,4 @@
-"""Processes that train until a given time when told to, so that several ways of training can take turns.
+"""Processes that train until a given time on request, so that several ways of training can take turns.
 
 A contestant is started with its name and its number of threads, says `ready`, and then answers each line `SECONDS` on
 its standard input with a line of JSON: images trained on, seconds on the clock and seconds of CPU time.
@@ -46,16 +46,14 @@ class Contestant:
     def close(self) -> None:
         """Ends the processes."""
         for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.wait(timeout=60)
+            process.communicate(timeout=60)
 
     def _read(self, process: subprocess.Popen[str], expected: str | None = None) -> str:
         assert process.stdout is not None
         line = process.stdout.readline().strip()
         if not line or (expected is not None and line != expected):
             process.wait(timeout=60)
-            raise RuntimeError(f"the contestant {self.name} ended (exit code {process.returncode}, said {line!r})")
+            raise RuntimeError(f"the contestant {self.name} ended (exit code {process.returncode}; its line: {line!r})")
         return line
 
 

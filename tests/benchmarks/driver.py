@@ -49,7 +49,7 @@ from study.monitor.tensorboard import TensorBoard
 from study.storage.folder import Frames
 from study.storage.recorder import Recorder
 from study.storage.remote import Storage
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.measurements import Measurement
 from tivae import records
 from tivae.config import TrialConfig
 
@@ -61,21 +61,21 @@ WARM_UP = 0.2
 FOR_EVER = 100_000
 
 
-def measure(slots: Sequence[int] = SLOTS, seconds: float = 40.0, trials: int = 2000) -> Iterator[Figure]:
+def measure(slots: Sequence[int] = SLOTS, seconds: float = 40.0, trials: int = 2000) -> Iterator[Measurement]:
     """The driver's CPU time of an epoch and of a trial, and its memory."""
     for count in slots:
         found = _measured("epochs", count, seconds)
         how = f"{found['events']} epochs in {found['wall']:.0f} s; of {EPOCH_SECONDS:g} s each"
         aim = {"aim": AIM_EPOCH_SECONDS, "smaller_is_better": True, "parts": found, "how": how}
-        yield Figure(f"driver: CPU time of an epoch, {count} slots", found["each"], "s", **aim)
-        yield Figure(f"driver: epochs a second that fill a core, {count} slots", 1 / found["each"], "/s", how=how)
+        yield Measurement(f"driver: CPU time of an epoch, {count} slots", found["each"], "s", **aim)
+        yield Measurement(f"driver: epochs a second that fill a core, {count} slots", 1 / found["each"], "/s", how=how)
     for count in slots:
         found = _measured("trials", count, trials)
         how = f"{found['events']} trials of one epoch in {found['wall']:.0f} s"
         aim = {"aim": AIM_TRIAL_SECONDS, "smaller_is_better": True, "parts": found, "how": how}
-        yield Figure(f"driver: CPU time of a trial, {count} slots", found["each"], "s", **aim)
-        yield Figure(f"driver: trials a second that fill a core, {count} slots", 1 / found["each"], "/s", how=how)
-        yield Figure(
+        yield Measurement(f"driver: CPU time of a trial, {count} slots", found["each"], "s", **aim)
+        yield Measurement(f"driver: trials a second that fill a core, {count} slots", 1 / found["each"], "/s", how=how)
+        yield Measurement(
             f"driver: memory after {trials} trials, {count} slots",
             found["memory_gib"],
             "GiB",
@@ -300,8 +300,8 @@ class Simulated(Trainable):
         metrics |= {"base_accuracy": random.random(), "augmented_accuracy": random.random()}
         rows = [_row(epoch + 1) for epoch in range(self._epoch)]
         record = records.write_record(folder, "trial", self._job.config, metrics, rows, {"device": "cpu"})
-        told = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")}}
-        done = {"status": "finished", "error": None, "records": json.dumps(told), "busy_seconds": 1.0}
+        reported = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")}}
+        done = {"status": "finished", "error": None, "records": json.dumps(reported), "busy_seconds": 1.0}
         return self._reports.last(done)
 
     def _setup_logdir(self) -> None:
@@ -317,7 +317,7 @@ def _row(epoch: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Prints the measurements."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.driver")
     parser.add_argument("--slots", type=int, nargs="+", default=SLOTS)
     parser.add_argument("--seconds", type=float, default=40.0, help="of epochs")
@@ -327,8 +327,8 @@ def main() -> None:
     options = parser.parse_args()
     if options.one:
         _one(options.one[0], int(options.one[1]), float(options.one[2]), options.profile)
-    for figure in measure(options.slots, options.seconds, options.trials):
-        print(figure.as_line(), flush=True)
+    for measurement in measure(options.slots, options.seconds, options.trials):
+        print(measurement.as_line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 import torch
 
 from tests.benchmarks.contestants import Contestant, take_turns
-from tests.benchmarks.figures import Figure, of
+from tests.benchmarks.measurements import Measurement, of
 from tests.benchmarks.scale import Scale
 
 SHARING = (1, 2, 4)
 
 
-def measure(scale: Scale) -> Iterator[Figure]:
+def measure(scale: Scale) -> Iterator[Measurement]:
     """Nothing where there is no GPU."""
     if not torch.cuda.is_available():
         print("no GPU here: the GPU path is not measured")

@@ -13,12 +13,12 @@ from study.engine.dispatcher import Dispatcher
 from study.jobs import Job, plan
 from study.space import search_space
 from tests.benchmarks import hardware
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.measurements import Measurement
 
 AIM = 1.15
 
 
-def measure(rates: dict[str, float]) -> Iterator[Figure]:
+def measure(rates: dict[str, float]) -> Iterator[Measurement]:
     """Of the paper's grid and of five seeds of it, at `rates`: images per second and core by cell, as measured here.
 
     rates: of `vae`, `categorical_vae`, `vae_behind_stn` and `stn`.
@@ -39,7 +39,7 @@ def measure(rates: dict[str, float]) -> Iterator[Figure]:
             "least_hours": round(least / 3600, 2),
         }
         how = "simulated: the study's dispatcher at the rates of this run; least: even shares, critical path"
-        yield Figure(
+        yield Measurement(
             f"paper_grid, {seeds} seed{'s' if seeds > 1 else ''}: makespan / least",
             found / least,
             "x",

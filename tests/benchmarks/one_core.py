@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import torch
 
 from tests.benchmarks import hardware, ways
-from tests.benchmarks.figures import Figure, of
+from tests.benchmarks.measurements import Measurement, of
 from tests.benchmarks.scale import Scale
 from tivae import models
 from tivae.config import TrialConfig
@@ -20,7 +20,7 @@ AIM_SHARE = 0.4
 MODELS = ("vae", "categorical_vae")
 
 
-def measure(scale: Scale) -> Iterator[Figure]:
+def measure(scale: Scale) -> Iterator[Measurement]:
     """Images per second of CPU time, one thread, in turns of steps; CPU time does not count what other work takes."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -30,7 +30,7 @@ def measure(scale: Scale) -> Iterator[Figure]:
         torch.set_num_threads(threads)
 
 
-def _measured(scale: Scale) -> Iterator[Figure]:
+def _measured(scale: Scale) -> Iterator[Measurement]:
     peak = hardware.Peak()
     for cell in ("vae", "categorical_vae", "vae_behind_stn", "joint", "inverse"):
         ours, eager = ways.our_steps(cell), ways.eager_steps(cell)

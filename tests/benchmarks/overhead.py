@@ -102,7 +102,7 @@ def _per_trial(marks: list[tuple[float, float]], number: int) -> float:
 
 
 def main() -> None:
-    """Prints the figures as JSON."""
+    """Prints the measurements as JSON."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.overhead")
     parser.add_argument("--few", type=int, default=200)
     parser.add_argument("--many", type=int, default=2000)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from tests.benchmarks import ways
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.measurements import Measurement
 from tests.benchmarks.scale import Scale
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
@@ -25,18 +25,18 @@ AIM = 0.1
 EPOCHS = 20
 
 
-def measure(scale: Scale, host: Images) -> Iterator[Figure]:
+def measure(scale: Scale, host: Images) -> Iterator[Measurement]:
     """Of trials that are trained for one epoch on all images, all else measured as it is; 20 epochs by calculation."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         for cell in ("vae", "categorical_vae", "vae_behind_stn"):
-            yield _figure(cell, scale, host)
+            yield _measurement(cell, scale, host)
     finally:
         torch.set_num_threads(threads)
 
 
-def _figure(cell: str, scale: Scale, host: Images) -> Figure:
+def _measurement(cell: str, scale: Scale, host: Images) -> Measurement:
     images = {"train_images": scale.images, "test_images": scale.test_images}
     config = TrialConfig(train_dataset="augmented", epochs=1, **ways.CELLS[cell], **images)
     seconds: dict[str, float] = {}
@@ -52,14 +52,14 @@ def _figure(cell: str, scale: Scale, host: Images) -> Figure:
     training: ModelTraining = timed("start", lambda: ModelTraining(config, data, frozen))
     timed("epoch", lambda: train(training))
     timed("evaluation of an epoch", lambda: training.measure(1))
-    timed("closing figures", lambda: final_metrics.of_model(training.evaluation, training.stn, True, training.rows[-1]))
+    timed("final metrics", lambda: final_metrics.of_model(training.evaluation, training.stn, True, training.rows[-1]))
     read = timed("encodings and probe", lambda: readout.read_out(config, data, training.model, training.stn))
     timed("measures", lambda: measures.measure(config, data, training.model, training.stn, read, "standard"))
     training_seconds = seconds["epoch"] - seconds["evaluation of an epoch"]
-    after = sum(seconds[name] for name in ("closing figures", "encodings and probe", "measures"))
+    after = sum(seconds[name] for name in ("final metrics", "encodings and probe", "measures"))
     evaluation = EPOCHS * seconds["evaluation of an epoch"]
     whole = seconds["start"] + EPOCHS * training_seconds + evaluation + after
-    return Figure(
+    return Measurement(
         f"one trial, {cell}: probe, evaluation and measures",
         (evaluation + after) / whole,
         "of 20 epochs' CPU time",

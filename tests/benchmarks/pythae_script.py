@@ -29,7 +29,7 @@ def steps() -> Iterator[int]:
     Raises `ImportError` if pythae is not installed.
     """
     os.environ[native.VARIABLE] = "torch"
-    # Its progress bars, which would be mixed with the figures.
+    # Its progress bars, which would be mixed with the measurements.
     os.environ["TQDM_DISABLE"] = "1"
     from pythae.data.datasets import BaseDataset
     from pythae.models import VAE, VAEConfig

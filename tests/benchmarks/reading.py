@@ -20,14 +20,14 @@ from analysis.frames.records import write_index
 from analysis.report import explore
 from study.monitor.serving import LivePage
 from tests.analysis.synthetic import record, write_record
-from tests.benchmarks.figures import Figure
+from tests.benchmarks.measurements import Measurement
 from tivae.config import TrialConfig
 from tivae.io import record_index
 
 AIM_LOAD_SECONDS, AIM_PAGE_SECONDS = 2.0, 10.0
 
 
-def measure(loaded: int = 10_000, shown: int = 1_000) -> Iterator[Figure]:
+def measure(loaded: int = 10_000, shown: int = 1_000) -> Iterator[Measurement]:
     """Of `analysis.load` with and without the index that a run leaves, and of the live page."""
     for count, parts in ((loaded, ("load", "load, first time")), (shown, ("page",))):
         with tempfile.TemporaryDirectory() as folder:
@@ -45,7 +45,7 @@ def measure(loaded: int = 10_000, shown: int = 1_000) -> Iterator[Figure]:
                 done = subprocess.run(command, capture_output=True, text=True, check=True)
                 aims = {"load": AIM_LOAD_SECONDS, "page": AIM_PAGE_SECONDS}
                 seconds = json.loads(done.stdout.splitlines()[-1])
-                yield Figure(
+                yield Measurement(
                     f"{part}: {count} trials", seconds, "s", aim=aims.get(part), smaller_is_better=True, how="CPU"
                 )
 
@@ -63,7 +63,7 @@ def _one(part: str, study: Path) -> float:
 
 
 def main() -> None:
-    """Prints the figures."""
+    """Prints the measurements."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.reading")
     parser.add_argument("--loaded", type=int, default=10_000)
     parser.add_argument("--shown", type=int, default=1_000)
@@ -72,8 +72,8 @@ def main() -> None:
     if options.one:
         print(json.dumps(_one(options.one[0], Path(options.one[1]))))
         return
-    for figure in measure(options.loaded, options.shown):
-        print(figure.as_line(), flush=True)
+    for measurement in measure(options.loaded, options.shown):
+        print(measurement.as_line(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The script that a researcher would write: torchvision's data set and transforms, DataLoader workers, eager torch.
 
-Written with care and without tricks: pinned defaults, persistent workers, one optimiser, no figure read in each step.
+Written with care and without tricks: pinned defaults, persistent workers, one optimiser, no metric read in each step.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How much is measured: enough for figures, or just enough to go through every step."""
+"""How much is measured: enough for reliable numbers, or just enough to go through every step."""
 
 from __future__ import annotations
 

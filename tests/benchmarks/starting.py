@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 
 from tests.benchmarks.contestants import REPOSITORY
-from tests.benchmarks.figures import Figure, of
+from tests.benchmarks.measurements import Measurement, of
 from tests.benchmarks.scale import Scale
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
@@ -31,7 +31,7 @@ seeds: 1
 """
 
 
-def measure(scale: Scale, host: Images) -> Iterator[Figure]:
+def measure(scale: Scale, host: Images) -> Iterator[Measurement]:
     """Seconds on the clock, with everything in the caches that an earlier run leaves there."""
     repetitions = 1 if scale.is_quick else 3
     how = "from the command to the start of the first trial; data, bytecode and kernels in their caches"

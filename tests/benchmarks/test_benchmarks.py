@@ -11,7 +11,7 @@ from torchvision.transforms import v2
 
 from study.jobs import Job, plan
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import figures, hardware, makespan, researcher_script, ways
+from tests.benchmarks import hardware, makespan, measurements, researcher_script, ways
 from tests.benchmarks.contestants import take_turns
 from tests.small import small
 from tivae import models, native
@@ -21,12 +21,12 @@ from tivae.models.networks import kernels_of
 
 
 def test_a_figure_is_a_median_with_its_extremes_and_an_aim():
-    figure = figures.of("ratio", [3.0, 1.0, 2.5], "x", aim=2.0)
-    assert (figure.value, figure.low, figure.high, figure.is_met) == (2.5, 1.0, 3.0, True)
-    assert figures.of("share", [0.2], "", aim=0.1, smaller_is_better=True).is_met is False
-    assert figures.of("told", [0.2], "").is_met is None
-    assert json.loads(json.dumps(figure.as_json()))["is_met"] is True
-    assert "aim: at least 2, met" in figure.as_line()
+    measurement = measurements.of("ratio", [3.0, 1.0, 2.5], "x", aim=2.0)
+    assert (measurement.value, measurement.low, measurement.high, measurement.is_met) == (2.5, 1.0, 3.0, True)
+    assert measurements.of("share", [0.2], "", aim=0.1, smaller_is_better=True).is_met is False
+    assert measurements.of("reported", [0.2], "").is_met is None
+    assert json.loads(json.dumps(measurement.as_json()))["is_met"] is True
+    assert "aim: at least 2, met" in measurement.as_line()
 
 
 def test_the_arithmetic_of_a_training_image_is_counted_from_its_layers():
@@ -116,24 +116,24 @@ def test_a_trial_waits_for_its_stn(tmp_path):
 
 
 def test_every_step_can_be_gone_through(tmp_path, capsys):
-    file = tmp_path / "figures.json"
+    file = tmp_path / "measurements.json"
     assert command.main(["--quick", "--only", "one_core", "makespan", "starting", "gpu", "--out", str(file)]) == 0
     content = json.loads(file.read_text())
     printed = capsys.readouterr().out
     assert content["quick"] is True
     assert content["hardware"]["cores"] == hardware.usable_cores()
-    names = [figure["name"] for figure in content["figures"]]
+    names = [measurement["name"] for measurement in content["measurements"]]
     assert all(name in printed for name in names)
     assert "one core, vae: study / eager" in names
     assert "paper_grid, 1 seed: makespan / least" in names
-    assert all(math.isfinite(figure["value"]) for figure in content["figures"])
+    assert all(math.isfinite(measurement["value"]) for measurement in content["measurements"])
 
 
 @pytest.mark.slow
 def test_the_whole_benchmark_can_be_gone_through(tmp_path):
-    file = tmp_path / "figures.json"
+    file = tmp_path / "measurements.json"
     assert command.main(["--quick", "--out", str(file)]) == 0
-    names = [figure["name"] for figure in json.loads(file.read_text())["figures"]]
+    names = [measurement["name"] for measurement in json.loads(file.read_text())["measurements"]]
     assert "whole machine, vae: study / script" in names
     assert "one trial, vae: probe, evaluation and measures" in names
 

@@ -1,4 +1,4 @@
-"""The benchmark of shared stages goes through its steps; its numbers are no results here."""
+"""The benchmark of shared stages goes through its steps; its numbers are not meaningful."""
 
 from tests.benchmarks import shared_stages
 from tests.small import small

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from tests.benchmarks import hardware
 from tests.benchmarks.contestants import Contestant, take_turns
-from tests.benchmarks.figures import Figure, of
+from tests.benchmarks.measurements import Measurement, of
 from tests.benchmarks.scale import Scale
 
 AIM_SCRIPT = 3.0
 AIM_PYTHAE = 2.0
 
 
-def measure(scale: Scale) -> Iterator[Figure]:
+def measure(scale: Scale) -> Iterator[Measurement]:
     """Images per second on the clock, batch size 64, augmented training (pythae: without any augmentation)."""
     cores = hardware.usable_cores()
     with contextlib.ExitStack() as stack:

@@ -61,7 +61,7 @@ class Study:
         assert tracebacks or "Traceback" not in printed, printed
         return printed
 
-    def figures(self):
+    def metrics(self):
         """Status, metrics and epochs of each trial that has a record, without what depends on time and place."""
         found = {}
         for path in sorted(self.folder.glob("trials/*/record.json")):

@@ -39,7 +39,7 @@ def run(folder, *arguments, code=0, report=False):
     return done.stdout
 
 
-def figures(study):
+def metrics(study):
     """Metrics and epochs of each trial, without what depends on time and place."""
     found = {}
     for path in sorted((study / "trials").glob("*/record.json")):
@@ -107,14 +107,14 @@ def test_killed_half_way_and_continued_equals_undisturbed_and_two_workers_equal_
         printed, _ = process.communicate(timeout=HANG_SECONDS)
     finally:
         process.kill()
-    interrupted = figures(study)
+    interrupted = metrics(study)
     if process.returncode != 0:
         assert process.returncode == 130, printed
         assert "python -m study.run" in printed.partition("To continue: ")[2]
         assert "Traceback" not in printed
     printed = run(tmp_path)
-    assert figures(study) == figures(undisturbed[0] / "results" / "small")
-    assert interrupted.items() <= figures(study).items()
+    assert metrics(study) == metrics(undisturbed[0] / "results" / "small")
+    assert interrupted.items() <= metrics(study).items()
 
 
 def test_more_seeds_run_only_the_difference(undisturbed):
@@ -132,9 +132,9 @@ def test_a_trial_that_fails_is_a_row_and_the_others_finish(undisturbed, tmp_path
     assert sorted(trials["status"]) == ["failed", "failed", "finished", "finished"]
     assert trials.loc[trials["status"] == "failed", "error"].str.contains("at step").all()
     assert (
-        figures(undisturbed[0] / "results" / "small").items()
+        metrics(undisturbed[0] / "results" / "small").items()
         >= {
-            key: value for key, value in figures(tmp_path / "results" / "odd").items() if value[0] == "finished"
+            key: value for key, value in metrics(tmp_path / "results" / "odd").items() if value[0] == "finished"
         }.items()
     )
 
@@ -161,7 +161,7 @@ def test_a_killed_worker_is_replaced_and_the_figures_are_those_of_the_trial_alon
     assert record["provenance"]["resumed"] == 1
     alone = tmp_path / "alone"
     stages.run_trial(TrialConfig.from_dict(record["config"]), host, "cpu", alone)
-    assert figures(study) == figures(alone)
+    assert metrics(study) == metrics(alone)
 
 
 def _table(printed):

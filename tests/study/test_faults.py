@@ -1,4 +1,4 @@
-"""Faults survived, with the figures of an undisturbed run, bit for bit. `uv run pytest -m slow` runs them all."""
+"""Faults survived, with the metrics of an undisturbed run, bit for bit. `uv run pytest -m slow` runs them all."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def undisturbed(tmp_path_factory):
     """A study that ran through, to copy and to compare with."""
     study = Study(tmp_path_factory.mktemp("undisturbed"))
     study.run()
-    assert {status for status, _, _ in study.figures().values()} == {"finished"}
+    assert {status for status, _, _ in study.metrics().values()} == {"finished"}
     return study
 
 
@@ -54,7 +54,7 @@ def test_a_worker_killed_at_any_moment(undisturbed, study, moment):
     finally:
         process.kill()
     assert process.returncode == 0, printed
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()
 
 
 @pytest.mark.parametrize("kill", [kill_driver, kill_everything])
@@ -65,7 +65,7 @@ def test_the_driver_killed_alone_or_with_its_workers(undisturbed, study, moment,
     time.sleep(moment)
     kill(process)
     study.run()
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()
 
 
 def test_the_stn_stage_killed(undisturbed, study):
@@ -74,7 +74,7 @@ def test_the_stn_stage_killed(undisturbed, study):
     kill_everything(process)
     assert not list(study.folder.glob("stns/*/record.json"))
     study.run()
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()
 
 
 def test_a_hundred_restarts(study, tmp_path):
@@ -91,13 +91,13 @@ def test_a_hundred_restarts(study, tmp_path):
     (tmp_path / "other").mkdir()
     through = Study(tmp_path / "other")
     through.run(*long)
-    assert study.figures() == through.figures()
+    assert study.metrics() == through.metrics()
 
 
 def test_a_trial_that_hangs_is_ended_tried_again_and_recorded_with_its_reason(study):
     printed = study.run("--set", "stn=none", "--set", "model=vae", "--set", "train_images=60000", *LIMIT, code=1)
     assert printed.count("it continues from its last epoch (no epoch ended within 6 s; see --time-limit)") == 3
-    ((status, metrics, epochs),) = study.figures().values()
+    ((status, metrics, epochs),) = study.metrics().values()
     assert (status, metrics, epochs) == ("failed", {}, [])
     (path,) = study.folder.glob("trials/*/record.json")
     assert json.loads(path.read_text())["error"] == "no epoch ended within 6 s; see --time-limit"
@@ -111,7 +111,7 @@ def test_trials_killed_for_memory_are_tried_again_and_recorded_with_that_reason(
     (path,) = study.folder.glob("trials/*/record.json")
     assert "memory" in json.loads(path.read_text())["error"]
     study.run()
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -126,7 +126,7 @@ def test_a_signal_ends_it_cleanly_within_20_seconds(undisturbed, study, number):
     assert "To continue: python -m study.run" in printed
     assert "Traceback" not in printed
     study.run()
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()
 
 
 def test_two_runs_of_one_study_at_once(undisturbed, study):
@@ -139,7 +139,7 @@ def test_two_runs_of_one_study_at_once(undisturbed, study):
     finally:
         first.kill()
     assert first.returncode == 0, output
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()
 
 
 def _cut(path):
@@ -165,7 +165,7 @@ def test_a_damaged_record_is_named_and_its_trial_alone_run_again(undisturbed, fi
     assert str(records[0]) in printed
     assert "3 of 4 trials are already finished" in printed
     assert {path: path.stat().st_mtime_ns for path in records[1:]} == before
-    assert finished.figures() == undisturbed.figures()
+    assert finished.metrics() == undisturbed.metrics()
 
 
 def test_a_trial_whose_folder_is_a_file_fails_alone(study):
@@ -176,7 +176,7 @@ def test_a_trial_whose_folder_is_a_file_fails_alone(study):
     printed = study.run("--set", "stn=none", code=1)
     assert f"FAILED {first}" in printed
     assert "remove what lies in the place of a folder" in printed
-    assert {key: status for key, (status, _, _) in study.figures().items()} == dict.fromkeys(others, "finished")
+    assert {key: status for key, (status, _, _) in study.metrics().items()} == dict.fromkeys(others, "finished")
     assert path.read_text() == "mine"
 
 
@@ -192,7 +192,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(undisturbed, s
     printed = study.run()
     for path in checkpoints:
         assert f"{path} is not used" in printed
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()
 
 
 @pytest.mark.parametrize("damage", [_cut, _empty, _flip])
@@ -207,7 +207,7 @@ def test_a_damaged_stn_is_pretrained_again(undisturbed, finished, damage):
     shutil.rmtree(vae)
     printed = finished.run()
     assert str(stn) in printed
-    assert finished.figures() == undisturbed.figures()
+    assert finished.metrics() == undisturbed.metrics()
 
 
 @pytest.mark.parametrize("name", ["model.pt", "predictions.pt", "encodings.pt"])
@@ -253,7 +253,7 @@ def test_a_full_disk_is_reported_and_room_made_lets_it_continue(undisturbed, tmp
     assert "study/run.py" not in printed
     ballast.unlink()
     study.run()
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()
 
 
 def test_a_results_folder_turned_read_only_is_reported(undisturbed, tmp_path):
@@ -274,4 +274,4 @@ def test_a_results_folder_turned_read_only_is_reported(undisturbed, tmp_path):
     for folder in folders:
         folder.chmod(0o700)
     study.run()
-    assert study.figures() == undisturbed.figures()
+    assert study.metrics() == undisturbed.metrics()

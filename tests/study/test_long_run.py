@@ -55,7 +55,7 @@ def course(tmp_path_factory):
                     memory = _resident([driver]), _resident(busy) / max(len(busy), 1)
                     found[ended] = (*memory, _size(study.folder / "tune"))
     assert process.returncode == 0, "".join(printed)[-3000:]
-    assert len(study.figures()) == TRIALS
+    assert len(study.metrics()) == TRIALS
     return found
 
 

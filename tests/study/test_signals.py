@@ -83,7 +83,7 @@ def test_sigterm_to_the_process_group_is_a_clean_stop(tmp_path):
     printed = _ended(process, 20)
     assert "Stopped. To continue: " in printed
     study.run()
-    assert {status for status, _, _ in study.figures().values()} == {"finished"}
+    assert {status for status, _, _ in study.metrics().values()} == {"finished"}
 
 
 @pytest.mark.slow
@@ -99,4 +99,4 @@ def test_a_killed_process_of_rays_is_reported_and_the_same_command_continues(tmp
     assert "To continue: " in printed
     assert process.returncode == 1
     study.run()
-    assert {status for status, _, _ in study.figures().values()} == {"finished"}
+    assert {status for status, _, _ in study.metrics().values()} == {"finished"}

@@ -21,7 +21,7 @@ from tests.analysis.synthetic_scores import drawn, first_seeds, grid_study
 DECIDED_AT_ONCE = {"categorical_beats_vae_on_augmented", "categorical_beats_vae_on_base"}
 
 
-def figures(config, _):
+def metrics(config, _):
     """The categorical VAE and the STN are far ahead; training data make no difference, with noise of each trial."""
     draw = random.Random(f"{config.key} of this test")
     found = {"base_accuracy": 0.78, "augmented_accuracy": 0.66 + 0.07 * (config.stn == "pretrained")}
@@ -44,7 +44,7 @@ def test_rounds_end_when_all_is_decided_and_only_open_cells_get_more(tmp_path):
 
     def run_round(chosen):
         rounds.append(list(chosen))
-        write_study(tmp_path, chosen, figures)
+        write_study(tmp_path, chosen, metrics)
         return 0
 
     assert until_decided.run(trials, tmp_path, plan, run_round, logged.append) == 0
@@ -77,7 +77,7 @@ def test_cells_whose_claims_are_decided_get_no_more_seeds(tmp_path, monkeypatch)
     def noisy(config, draw):
         if config.latent_dim == 100:
             return {"base_accuracy": 0.85, "augmented_accuracy": 0.73 + draw.gauss(0, 0.05)}
-        return figures(config, draw)
+        return metrics(config, draw)
 
     def run_round(chosen):
         rounds.append(list(chosen))
@@ -91,7 +91,7 @@ def test_cells_whose_claims_are_decided_get_no_more_seeds(tmp_path, monkeypatch)
 
 def test_what_is_undecided_is_told_of_all_seeds_and_what_is_decided_of_the_look_that_decided(tmp_path):
     plan = until_decided.planned(tmp_path, 5)
-    study = analysis.load(write_study(tmp_path, grid(seeds=5), figures))
+    study = analysis.load(write_study(tmp_path, grid(seeds=5), metrics))
     found = {row.claim: row for row in analysis.inference.verdicts.judge(study, schedule=plan) if row.n}
     undecided = [row for row in found.values() if row.verdict == "undecided"]
     assert undecided
@@ -103,7 +103,7 @@ def test_what_is_undecided_is_told_of_all_seeds_and_what_is_decided_of_the_look_
 
 def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
     until_decided.planned(tmp_path, 10)
-    write_study(tmp_path, grid(seeds=3), figures)
+    write_study(tmp_path, grid(seeds=3), metrics)
     study = analysis.load(tmp_path)
     corrected = analysis.inference.verdicts.judge(study)
     (tmp_path / interim.FILE).unlink()
@@ -188,7 +188,7 @@ def test_the_power_of_a_planned_study_comes_from_its_own_seeds_or_from_the_publi
         shares = [int(part.split()[0]) for part in line.split(": ")[1].split(", ")]
         assert shares == sorted(shares)
         assert 0 <= shares[0] <= shares[-1] <= 100
-    write_study(tmp_path / "mine", grid(seeds=3), figures)
+    write_study(tmp_path / "mine", grid(seeds=3), metrics)
     assert "by the variances of mine's 3 seeds:" in power_lines(grid(seeds=4), tmp_path / "mine")[0]
     other = [replace(config, latent_dim=7) for config in grid(seeds=2)]
     assert power_lines(other, tmp_path / "none") == []

@@ -33,7 +33,7 @@ def run(config, host, **options):
     return experiment.run(config, host, measures="none", **options)
 
 
-def figures(result):
+def metrics(result):
     """Everything in a result that must not depend on when and beside what it was computed."""
     rows = [{name: value for name, value in row.items() if name not in TIMES} for row in result.epochs]
     tensors = [*result.encodings.values(), *result.predictions.values(), *result.model.state_dict().values()]
@@ -167,8 +167,8 @@ def test_the_order_and_the_company_of_trials_make_no_difference(host):
     forwards = [run(config, host) for config in configs]
     backwards = [run(config, host) for config in reversed(configs)]
     for one, other in zip(forwards, reversed(backwards), strict=True):
-        assert figures(one) == figures(other)
-    assert figures(forwards[0]) != figures(forwards[1])
+        assert metrics(one) == metrics(other)
+    assert metrics(forwards[0]) != metrics(forwards[1])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_the_global_generators_are_not_used(host, config):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             np.random.seed(seed)  # noqa: NPY002
-            results.append(figures(run(config, host)))
+            results.append(metrics(run(config, host)))
     assert results[0] == results[1]
 
 
@@ -212,7 +212,7 @@ def test_what_is_configured_reaches_the_figures(host, changes):
 def test_an_stn_given_equals_one_pretrained_on_the_way(host, result):
     config = CONFIGS["stn"]
     given = experiment.run(config, host, stn=experiment.pretrain(config, host).stn)
-    assert figures(given) == figures(result("stn"))
+    assert metrics(given) == metrics(result("stn"))
 
 
 def test_a_pretrained_stn_does_not_depend_on_the_model_behind_it(host):

@@ -1,4 +1,4 @@
-"""Number formats: the default key and the CPU's figures stay, a GPU's switches are set and put back."""
+"""Number formats: the default key and the CPU's numbers stay, a GPU's switches are set and put back."""
 
 import dataclasses
 

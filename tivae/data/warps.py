@@ -146,7 +146,9 @@ def with_corners(matrices: Tensor, size: int, *, in_grid: bool, in_sample: bool)
 
 def sampling_grid(matrices: Tensor, height: int, width: int) -> Tensor:
     """Where each output pixel is read, (N, height, width, 2): as `affine_grid`, which costs more on a CPU."""
-    x, y = (_centres(count, matrices) for count in (width, height))
+    # The middles of pixels that together reach from -1 to 1.
+    counts = (torch.arange(count, dtype=matrices.dtype, device=matrices.device) for count in (width, height))
+    x, y = ((2 * pixels + 1) / len(pixels) - 1 for pixels in counts)
     rows = torch.addcmul(matrices[:, None, :, 2], matrices[:, None, :, 1], y[:, None])
     return torch.addcmul(rows[:, :, None], matrices[:, None, None, :, 0], x[:, None])
 
@@ -179,8 +181,3 @@ def compose(outer: Tensor, inner: Tensor) -> Tensor:
     """(N, 2, 3) matrices of p -> outer(inner(p))."""
     linear = outer[:, :, :2] @ inner
     return torch.cat([linear[:, :, :2], linear[:, :, 2:] + outer[:, :, 2:]], dim=2)
-
-
-def _centres(count: int, like: Tensor) -> Tensor:
-    """The middles of `count` pixels that together reach from -1 to 1."""
-    return (2 * torch.arange(count, dtype=like.dtype, device=like.device) + 1) / count - 1

@@ -15,7 +15,8 @@ def scores(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str,
     The accuracy of a class is the share of its images that are given it (its recall); None if it has no image,
     and such a class does not count in the mean.
     """
-    by_class = [_share(predicted[labels == label] == label) for label in range(CLASSES)]
+    right = [predicted[labels == label] == label for label in range(CLASSES)]
+    by_class = [float(own.mean()) if len(own) else None for own in right]
     present = [value for value in by_class if value is not None]
     found: dict[str, float | None] = {"balanced_accuracy": float(np.mean(present))}
     return found | {f"accuracy_class_{label}": value for label, value in enumerate(by_class)}
@@ -38,7 +39,3 @@ def calibration_error(probabilities: NDArray[np.float64], labels: NDArray[np.int
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(labels))
-
-
-def _share(right: NDArray[np.bool_]) -> float | None:
-    return float(right.mean()) if len(right) else None

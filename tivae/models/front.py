@@ -28,11 +28,11 @@ class Front(SpatialTransformer):
         """Takes what the front needs from the base training images."""
 
     @abstractmethod
-    def readings(self, images: Tensor) -> WarpParameters:
+    def estimated_warps(self, images: Tensor) -> WarpParameters:
         """The warp that each image (B, 1, H, W) is taken to have undergone, whatever its size."""
 
     def matrices(self, images: Tensor) -> Tensor:
-        found, (degrees, pixels, share) = self.readings(images), self.ranges
+        found, (degrees, pixels, share) = self.estimated_warps(images), self.ranges
         bounded = WarpParameters(
             rotation_degrees=found.rotation_degrees.clamp(-degrees, degrees),
             shift_x_pixels=found.shift_x_pixels.clamp(-pixels, pixels),

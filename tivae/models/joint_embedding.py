@@ -49,7 +49,10 @@ class JointEmbedding(Trainable):
 
     @classmethod
     def unused(cls, config: TrialConfig) -> Collection[str]:
-        return ("kl_weight", *(("reconstruction_target", "output_activation") if _decodes_nothing(config) else ()))
+        return (
+            "kl_weight",
+            *(("reconstruction_target", "output_activation") if config.reconstruction_weight is None else ()),
+        )
 
     @classmethod
     def check(cls, config: TrialConfig) -> None:
@@ -78,7 +81,3 @@ def centred(projections: Tensor) -> Tensor:
 def off_diagonal_squares(matrix: Tensor) -> Tensor:
     """The sum of the squares of all elements of `matrix` (D, D) off its diagonal."""
     return matrix.square().sum() - matrix.diagonal().square().sum()
-
-
-def _decodes_nothing(config: TrialConfig) -> bool:
-    return config.reconstruction_weight is None

@@ -38,6 +38,11 @@ def pixels_of(frame: pd.DataFrame) -> NDArray[np.uint8]:
     return values.reshape(-1, size, size)
 
 
+def difference(first: pd.DataFrame, second: pd.DataFrame) -> float:
+    """How far the images of two such frames are apart: their pixels' mean absolute difference, a share of white."""
+    return float(np.abs(pixels_of(first).astype(float) - pixels_of(second)).mean()) / 255
+
+
 def draw_grid(
     ax: Axes,
     images: NDArray[np.uint8],

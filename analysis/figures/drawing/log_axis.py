@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,19 +32,20 @@ def log_axis(ax: Axes, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]
         ax.plot([middle / 1.06, middle * 1.06], [0, 0], transform=ax.get_xaxis_transform(), **mark)
     ax.xaxis.set_major_locator(FixedLocator(ticks))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(
-        FuncFormatter(lambda value, _: "0" if has_zero and value == zero else _tick_label(value))
-    )
+    label = _tick_format(ticks[has_zero:])
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: "0" if has_zero and value == zero else label(value)))
     lowest = zero if has_zero else smallest
     margin = (positive.max() / lowest) ** 0.05
     ax.set_xlim(lowest / margin, positive.max() * margin)
     return lambda x: np.where(x == 0, zero, x)
 
 
-def _tick_label(value: float) -> str:
-    power = round(np.log10(value))
-    is_small_power = abs(np.log10(value) - power) < 1e-9 and power < -2
-    return f"$10^{{{power}}}$" if is_small_power else f"{value:g}"
+def _tick_format(ticks: Sequence[float]) -> Callable[[float], str]:
+    """One format for all: powers of ten where one of them would be a long decimal."""
+    powers = np.log10(ticks)
+    if min(powers) < -2 and np.allclose(powers, powers.round()):
+        return lambda value: f"$10^{{{round(np.log10(value))}}}$"
+    return lambda value: f"{value:g}"
 
 
 def _ticks(positive: np.ndarray) -> list[float]:

@@ -20,6 +20,8 @@ from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
 
 COLUMNS, ROWS = 8, 4
+# Mistakes that the alternative text names.
+MOST_TOLD = 3
 
 
 def numbers(
@@ -91,7 +93,14 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             f"{cell_label(trial.row)}, seed {trial.row['seed']}. {described(row)}"
         )
         title = f"Misclassified images of the {TEST_SET_NAMES[test_set]}"
-        figures.append(DrawnFigure(f"misclassified_{test_set}", title, caption, figure, frame))
+        figures.append(DrawnFigure(f"misclassified_{test_set}", title, caption, figure, frame, _alt(title, frame)))
     if not figures:
         raise NotSupported("every image of both test sets is classified correctly")
     return figures
+
+
+def _alt(title: str, frame: pd.DataFrame) -> str:
+    """The mistakes that are seen most often."""
+    counts = frame[["true", "predicted"]].value_counts().head(MOST_TOLD)
+    told = [f"{true} taken for {predicted} ({count})" for (true, predicted), count in counts.items()]
+    return f"{title}: {len(frame)} images, most often {', '.join(told)}."

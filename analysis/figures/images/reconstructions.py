@@ -16,7 +16,7 @@ from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import first_of_each_class
-from analysis.frames.labels import cell_label, file_name, model_name
+from analysis.frames.labels import cell_label, file_name, model_name, percent
 from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS, Trial
 from tivae import TrainedModel
@@ -175,6 +175,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             f"model with a spatial transformer reconstructs that one's output. {_brightest(models)}{origin}",
             _one_axes(height, draw, reconstructed),
             reconstructed,
+            _alt(reconstructed),
         )
     ]
     if not with_prior:
@@ -188,6 +189,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             f"Images decoded from samples of each model's prior. {_brightest(models)}{origin}",
             _one_axes(height, draw_samples, sampled),
             sampled,
+            _alt_of_samples(sampled),
         )
     )
     return figures + [_traversal(data, *pair, rows) for pair in chosen.values() if pair[1].model.has_posterior]
@@ -241,8 +243,48 @@ def _traversal(data: Images, trial: Trial, model: TrainedModel, rows: pd.DataFra
         f"{trial.row['seed']}. {described(rows[rows['key'] == trial.key])}"
     )
     figure = _one_axes(grids.grid_height(latents, columns) + 0.2, draw_traversal, frame)
-    return DrawnFigure(
-        f"traversal_{file_name(model.config.model)}", f"Latent traversal of the {name}", caption, figure, frame
+    title = f"Latent traversal of the {name}"
+    alt = _alt_of_traversal(title, frame)
+    return DrawnFigure(f"traversal_{file_name(model.config.model)}", title, caption, figure, frame, alt)
+
+
+def _alt(frame: pd.DataFrame) -> str:
+    """The rows from above, and how far each model's are from what it was given."""
+    parts = []
+    for test_set, part in frame.groupby("test_set", sort=False):
+        given = part[part["row"] == "input"]
+        told = [
+            f"{row} {percent(grids.difference(given, shown))}"
+            for row, shown in part[part["row"] != "input"].groupby("row", sort=False)
+        ]
+        parts.append(f"{len(given)} {test_set} images, then their reconstructions: {', '.join(told)}")
+    return f"Rows from above, with the mean difference of a pixel from its image in % of white. {'; '.join(parts)}."
+
+
+def _alt_of_samples(frame: pd.DataFrame) -> str:
+    """How bright the samples are, and how far from one another."""
+    parts = []
+    for model, part in frame.groupby("model", sort=False):
+        images = grids.pixels_of(part) / 255
+        apart = float(np.abs(images - images.mean(axis=0)).mean())
+        parts.append(f"{len(part)} of the {model}, {percent(float(images.mean()))} and {percent(apart)}")
+    return (
+        "Samples from the prior, with their mean brightness and a pixel's mean distance from that of all samples, in "
+        f"% of white: {'; '.join(parts)}."
+    )
+
+
+def _alt_of_traversal(title: str, frame: pd.DataFrame) -> str:
+    """Which rows change most and least from left to right."""
+    changes = {
+        f"row {latent}": float(np.ptp(grids.pixels_of(part).astype(float), axis=0).mean()) / 255
+        for latent, part in frame.groupby("latent", sort=False)
+    }
+    ends = sorted(changes, key=changes.__getitem__)
+    least, most = (f"{percent(changes[name])} of white ({name})" for name in (ends[0], ends[-1]))
+    return (
+        f"{title}: {len(changes)} rows of {frame['value'].nunique()} images; along a row a pixel changes by "
+        f"{least} to {most} in the mean."
     )
 
 

@@ -15,6 +15,7 @@ from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
 from tivae.config import TrialConfig
+from tivae.data import warps
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
 
@@ -51,14 +52,9 @@ def first_of_each_class(labels: NDArray[np.int64], count: int = 1) -> NDArray[np
 
 
 def warps_of(matrices: Tensor, size: int) -> pd.DataFrame:
-    """Rotation, shifts and scale of warps from their (N, 2, 3) sampling matrices of images `size` pixels
-    wide, the inverse of `tivae.data.warps.sampling_matrices`."""
-    linear, offset = matrices[:, :, :2].double(), matrices[:, :, 2:].double()
-    scale = 1 / torch.hypot(linear[:, 0, 0], linear[:, 0, 1])
-    shift = -torch.linalg.solve(linear, offset)[:, :, 0] * size / 2
-    angle = torch.rad2deg(torch.atan2(linear[:, 0, 1], linear[:, 0, 0]))
-    columns = {"rotation_degrees": angle, "shift_x_pixels": shift[:, 0], "shift_y_pixels": shift[:, 1], "scale": scale}
-    return pd.DataFrame({name: values.numpy().round(6) + 0.0 for name, values in columns.items()})
+    """Rotation, shifts and scale of warps from their (N, 2, 3) sampling matrices of images `size` pixels wide."""
+    found = vars(warps.parameters(matrices.double(), size))
+    return pd.DataFrame({name: values.numpy().round(6) + 0.0 for name, values in found.items()})
 
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
@@ -92,4 +88,16 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         f"up to ±{config.scale_range:.0%}, each with probability {config.warp_probability:g}. The augmented test set "
         "is the same for all trials. " + described(sources.study.trials)
     )
-    return [DrawnFigure("samples", "Base and augmented test images", caption, figure, frame)]
+    title = "Base and augmented test images"
+    return [DrawnFigure("samples", title, caption, figure, frame, _alt(title, frame))]
+
+
+def _alt(title: str, frame: pd.DataFrame) -> str:
+    """How many images are seen, and how far those shown are warped."""
+    warped = frame[frame["test_set"] == "augmented"]
+    angle, shift = (warped[name].abs().max() for name in ("rotation_degrees", "shift_x_pixels"))
+    return (
+        f"{title}: {len(warped)} images of {', '.join(dict.fromkeys(warped['class']))}, each above its augmented "
+        f"version: rotated by up to {angle:.0f}°, shifted sideways by up to {shift:.1f} pixels, scaled by factors "
+        f"of {warped['scale'].min():.2f} to {warped['scale'].max():.2f}."
+    )

@@ -17,6 +17,7 @@ from analysis.figures.drawing.known_warps import KNOWN_WARPS
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import first_of_each_class
+from analysis.frames.labels import percent
 from analysis.frames.trial import Trial
 from analysis.inference import seed_interval
 from tivae.config import TrialConfig
@@ -129,6 +130,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             f"augmented version that goes in, and what comes out. {origin}",
             images_figure,
             frames[0],
+            _alt(frames[0]),
         ),
         DrawnFigure(
             "stn_known_warps",
@@ -138,6 +140,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             f"up to ±{config.scale_range:.0%}. {origin}",
             _known_warps_figure(frames[1]),
             frames[1],
+            _alt_of_known_warps(frames[1]),
         ),
         DrawnFigure(
             "stn_error",
@@ -148,8 +151,45 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             f"blurs. {origin}",
             _error_figure(frames[2], config),
             frames[2],
+            _alt_of_error(frames[2]),
         ),
     ]
+
+
+def _alt(frame: pd.DataFrame) -> str:
+    """How far the images are from the base images before and after."""
+    base, before, after = (frame[frame["row"] == row] for row in ROWS)
+    ends = [percent(grids.difference(base, shown)) for shown in (before, after)]
+    return (
+        f"{len(base)} base images, below them their augmented versions, below these the transformer's output: a "
+        f"pixel differs from the base image's by {ends[0]} of white in the mean before it and {ends[1]} behind it."
+    )
+
+
+def _alt_of_known_warps(frame: pd.DataFrame) -> str:
+    """How far the image at the strongest warps is from the one that is not warped, before and after."""
+    parts = []
+    for warp in KNOWN_WARPS:
+        own = frame[frame["warp"] == warp.name]
+        untouched = own[(own["amount"] == warp.identity) & (own["row"] == "input")]
+        for amount in (warp.amounts[0], warp.amounts[-1]):
+            shown = [own[(own["amount"] == amount) & (own["row"] == row)] for row in ("input", "output")]
+            ends = " to ".join(percent(grids.difference(untouched, part)) for part in shown)
+            parts.append(f"{warp.shown(amount)} from {ends}")
+    return (
+        "A pixel's mean difference from the unwarped image, in % of white, before and behind the spatial transformer: "
+        f"{'; '.join(parts)}."
+    )
+
+
+def _alt_of_error(frame: pd.DataFrame) -> str:
+    """The errors at the strongest warps, before and after."""
+    parts = []
+    for warp in KNOWN_WARPS:
+        for amount in (warp.amounts[0], warp.amounts[-1]):
+            own = frame[(frame["warp"] == warp.name) & (frame["amount"] == amount)].set_index("row")["error"]
+            parts.append(f"{warp.shown(amount)} from {own['input']:.2f} to {own['output']:.2f}")
+    return f"Squared error per pixel, before and behind the spatial transformer: {'; '.join(parts)}."
 
 
 def _with_stn(sources: Sources) -> Iterable[Trial]:

@@ -35,9 +35,10 @@ function makeRows() {
 
 // ---- the table
 
-function makeTable() {
-  const names = [...data.factors, ...data.scores, "status", "key"];
-  const columns = names.map((name) => {
+function columnNames() { return [...data.factors, ...data.scores, "status", "key"]; }
+
+function columnsOf() {
+  return columnNames().map((name) => {
     const numeric = isNumber(name);
     return {
       field: name, title: titleOf(name), hozAlign: numeric ? "right" : "left",
@@ -48,8 +49,13 @@ function makeTable() {
       headerFilterPlaceholder: numeric ? "e.g. >70" : "contains", headerFilterParams: { elementAttributes: { "aria-label": `filter ${titleOf(name)}` } },
     };
   });
+}
+
+const heightOf = () => Math.min(460, 75 + 30 * rows.length);
+
+function makeTable() {
   table = new Tabulator("#table", {
-    data: rows, columns, height: Math.min(460, 75 + 30 * rows.length), layout: "fitDataStretch", selectableRows: 1,
+    data: rows, columns: columnsOf(), height: heightOf(), layout: "fitDataStretch", selectableRows: 1,
     placeholder: "No trial matches", initialSort: data.scores.length ? [{ column: data.scores.at(-1), dir: "desc" }] : [],
     rowFormatter: (row) => {
       const place = row.getElement();
@@ -62,13 +68,15 @@ function makeTable() {
   table.on("rowMouseEnter", (_, row) => highlight(row.getData().key));
   table.on("rowMouseLeave", () => highlight(opened));
   table.on("dataFiltered", (_, found) => showOnly(found.map((row) => row.getData().key)));
-  table.on("tableBuilt", () => {
-    for (const head of document.querySelectorAll("#table .tabulator-col-sorter")) {
-      const title = head.closest(".tabulator-col");
-      title.querySelector(".tabulator-col-title").tabIndex = 0;
-      title.querySelector(".tabulator-col-title").onkeydown = (event) => { if (event.key === "Enter") title.querySelector(".tabulator-col-content").click(); };
-    }
-  });
+  table.on("tableBuilt", makeHeadingsKeys);
+}
+
+function makeHeadingsKeys() {
+  for (const head of document.querySelectorAll("#table .tabulator-col-sorter")) {
+    const column = head.closest(".tabulator-col"), title = column.querySelector(".tabulator-col-title");
+    title.tabIndex = 0;
+    title.onkeydown = (event) => { if (event.key === "Enter") column.querySelector(".tabulator-col-content").click(); };
+  }
 }
 
 function matchesText(wanted, value) { return String(value ?? "").toLowerCase().includes(wanted.toLowerCase()); }
@@ -296,15 +304,39 @@ function showProgress(status) {
   }
 }
 
+// The sections of the fresh page take the place of those here, and those that are new their own.
+function refreshSections(page) {
+  const fresh = [...page.querySelectorAll("main > section")];
+  for (const gone of document.querySelectorAll("section[data-static]")) if (!fresh.some((part) => part.id === gone.id)) gone.remove();
+  let last = null;
+  for (const part of fresh) {
+    const here = byId(part.id), isOpen = here?.querySelector("details")?.open;
+    if (!here) last ? last.after(part) : byId("content").prepend(part);
+    else if (part.hasAttribute("data-static")) here.replaceChildren(...part.childNodes);
+    last = byId(part.id);
+    if (isOpen) last.querySelector("details").open = true;
+  }
+  document.querySelector("nav").replaceChildren(...page.querySelector("nav").childNodes);
+}
+
 async function follow() {
   try {
     const fresh = await (await fetch("data.json")).json();
     showProgress(fresh.status);
     if (fresh.version !== data.version) {
       const page = new DOMParser().parseFromString(await (await fetch("page.html")).text(), "text/html");
-      for (const part of page.querySelectorAll("section[data-static]")) byId(part.id)?.replaceChildren(...part.childNodes);
+      refreshSections(page);
+      const before = columnNames().join();
       data = fresh;
       makeRows();
+      // A first trial that ends brings the accuracies, a second cell its factor.
+      if (columnNames().join() !== before) {
+        fillChoices();
+        table.setColumns(columnsOf());
+        makeHeadingsKeys();
+        if (data.scores.length) table.setSort(data.scores.at(-1), "desc");
+      }
+      table.setHeight(heightOf());
       await table.replaceData(rows);
       showOnly(table.getData("active").map((row) => row.key));
       if (opened) open(opened, false);
@@ -316,21 +348,34 @@ async function follow() {
 
 function redraw() { drawScatter(); drawParallel(); if (opened) open(opened, false); }
 
+// What the charts can show; what was chosen stays where it is still there.
+function fillChoices() {
+  const numeric = [...new Set([...data.scores, ...data.metrics, ...data.factors.filter(isNumber)])];
+  const colours = [...data.factors, "status"];
+  const fill = (id, names, wanted) => {
+    const choice = byId(id), chosen = choice.dataset.chosen;
+    choice.replaceChildren(...names.map((name) => element("option", titleOf(name), { value: name })));
+    choice.value = names.includes(chosen) ? chosen : wanted;
+  };
+  fill("x", numeric, data.scores[0] ?? numeric[0]);
+  fill("y", numeric, data.scores[1] ?? data.scores[0] ?? numeric[0]);
+  fill("colour", colours, data.factors.includes("model") ? "model" : data.factors[0]);
+  byId("charts").hidden = !data.scores.length;
+}
+
 function start() {
   makeRows();
   chosen = new Set(rows.map((row) => row.key));
-  const numeric = [...new Set([...data.scores, ...data.metrics, ...data.factors.filter(isNumber)])];
-  for (const [id, wanted] of [["x", data.scores[0]], ["y", data.scores[1] ?? data.scores[0]]]) {
-    byId(id).append(...numeric.map((name) => element("option", titleOf(name), { value: name })));
-    byId(id).value = wanted ?? numeric[0];
-    byId(id).onchange = drawScatter;
+  fillChoices();
+  for (const id of ["x", "y", "colour"]) {
+    byId(id).onchange = (event) => {
+      event.target.dataset.chosen = event.target.value;
+      drawScatter();
+      if (id === "colour") drawParallel();
+    };
   }
-  byId("colour").append(...[...data.factors, "status"].map((name) => element("option", titleOf(name), { value: name })));
-  byId("colour").value = data.factors.includes("model") ? "model" : data.factors[0];
-  byId("colour").onchange = () => { drawScatter(); drawParallel(); };
   byId("reset").onclick = () => { table.clearFilter(true); drawParallel(); };
   makeTable();
-  if (!numeric.length) byId("charts").hidden = true;
   dark.addEventListener("change", redraw);
   addEventListener("beforeprint", () => { for (const part of document.querySelectorAll("details")) part.open = true; });
   const linked = location.hash.match(/^#trial-(\w+)$/);

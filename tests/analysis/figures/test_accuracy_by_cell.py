@@ -13,8 +13,8 @@ from tests.analysis import synthetic
 from tivae.config import TrialConfig
 
 
-def study_of(results, configs, figures=synthetic.papers_figures):
-    return analysis.load(synthetic.write_study(results, configs, figures))
+def study_of(results, configs, metrics=synthetic.papers_metrics):
+    return analysis.load(synthetic.write_study(results, configs, metrics))
 
 
 def by_seed(config, _):

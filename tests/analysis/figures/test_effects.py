@@ -88,13 +88,13 @@ def test_size_counts_as_the_numbers_that_the_probe_reads(tmp_path):
         for size in (10, 50, 100)
         for seed in range(2)
     ]
-    figures = {10: 0.70, 50: 0.75, 100: 0.80}
+    metrics = {10: 0.70, 50: 0.75, 100: 0.80}
     study = analysis.load(
         synthetic.write_study(
             tmp_path,
             configs,
             lambda config, draw: {
-                name: figures[config.encoding_dim] + draw.gauss(0, 1e-4)
+                name: metrics[config.encoding_dim] + draw.gauss(0, 1e-4)
                 for name in ("base_accuracy", "augmented_accuracy")
             },
         )
@@ -163,14 +163,14 @@ def test_a_factor_that_is_held_unset_is_reported_as_unset(tmp_path):
 def test_a_trial_that_collapsed_is_left_out_and_reported(tmp_path):
     joint = [TrialConfig(stn="joint", seed=seed, alignment_weight=weight) for weight in (0.0, 1.0) for seed in range(3)]
 
-    def figures(config, draw):
+    def metrics(config, draw):
         if config.alignment_weight == 0:
             return {"base_accuracy": 0.1, "augmented_accuracy": 0.1, "stn_target_variance_ratio": 0.0}
         found = {"base_accuracy": 0.8 + draw.gauss(0, 1e-3), "augmented_accuracy": 0.7 + draw.gauss(0, 1e-3)}
         return found | ({} if config.stn == "none" else {"stn_target_variance_ratio": 0.87})
 
     configs = [*(TrialConfig(stn=stn, seed=seed) for stn in ("none", "pretrained") for seed in range(3)), *joint]
-    frame, note = effects.numbers(analysis.load(synthetic.write_study(tmp_path, configs, figures)))
+    frame, note = effects.numbers(analysis.load(synthetic.write_study(tmp_path, configs, metrics)))
     assert note == "3 collapsed trials left out, as the collapse diagnostics say"
     assert frame["effect"].abs().max() < 1
 

@@ -53,6 +53,9 @@ def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_pat
         assert len(pd.read_csv(figure.data_path)), figure.name
         assert figure.title
         assert "1 seed; 60,000 training images" in figure.caption
+        # What is seen, in numbers: not the caption again.
+        assert figure.alt not in (figure.title, f"{figure.title}. {figure.caption}"), figure.name
+        assert any(letter.isdigit() for letter in figure.alt), figure.name
     assert len(list(tmp_path.iterdir())) == 2 * len(written) + sum("dark" in figure.paths for figure in written)
 
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 import analysis
 from analysis.figures import sweep_points, sweeps
-from analysis.figures.drawing import style
+from analysis.figures.drawing import log_axis, style
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.sweep_points import BETA, KL_WEIGHT, LATENT_SIZE
@@ -27,8 +27,8 @@ def by_size(config, draw):
     return {"base_accuracy": accuracy, "augmented_accuracy": accuracy - 0.1}
 
 
-def study_of(results, configs, figures=by_size):
-    return analysis.load(synthetic.write_study(results, configs, figures))
+def study_of(results, configs, metrics=by_size):
+    return analysis.load(synthetic.write_study(results, configs, metrics))
 
 
 def with_control(study, model, latent_dim, accuracy):
@@ -132,6 +132,18 @@ def test_weight_zero_stands_at_the_left_and_is_called_so(tmp_path):
     assert ticks[places[0]] == "0"
 
 
+@pytest.mark.parametrize(
+    ("ticks", "shown"),
+    [
+        ([1e-5, 1e-3, 0.1], ["$10^{-5}$", "$10^{-3}$", "$10^{-1}$"]),
+        ([0.01, 0.1, 1], ["0.01", "0.1", "1"]),
+        ([2, 10, 50], ["2", "10", "50"]),
+    ],
+)
+def test_the_ticks_of_an_axis_have_one_format(ticks, shown):
+    assert list(map(log_axis._tick_format(ticks), ticks)) == shown
+
+
 def test_without_zero_the_axis_has_no_break(sizes):
     frame = sweep_points.numbers(sizes, LATENT_SIZE)
     ax = sweeps.draw(Figure().subplots(), frame[frame["test_set"] == "base"], LATENT_SIZE)
@@ -192,25 +204,27 @@ def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
     ]
     accuracies = dict(zip([config.key for config in configs], (0.5, 0.7, 0.2, 0.69), strict=True))
 
-    def figures(config, _):
+    def metrics(config, _):
         return {"base_accuracy": accuracies[config.key], "augmented_accuracy": accuracies[config.key]}
 
-    study = analysis.load(synthetic.write_study(tmp_path, configs, figures))
+    study = analysis.load(synthetic.write_study(tmp_path, configs, metrics))
     (drawn,) = sweeps.drawn(Sources(study))
     ax = drawn.figure.axes[3]
     assert ax.lines[0].get_ydata().tolist() == pytest.approx([-30, -1])
     assert ax.get_ylim() == (-sweeps.DIFFERENCE_POINTS, sweeps.DIFFERENCE_POINTS)
+    # The one that is not seen is told.
+    assert [text.get_text() for text in ax.texts] == ["↓ −30.0"]
     assert "Below, their difference near 0." in drawn.caption
 
 
 def test_the_difference_of_seeds_is_theirs_seed_by_seed(tmp_path):
     """What a seed brings to both models cancels: the interval is narrower than either's."""
 
-    def figures(config, _):
+    def metrics(config, _):
         accuracy = 0.7 + 0.02 * config.seed + 0.01 * (config.model == "vae") * (1 + 0.1 * config.seed)
         return {"base_accuracy": accuracy, "augmented_accuracy": accuracy}
 
-    study = study_of(tmp_path, SIZES, figures)
+    study = study_of(tmp_path, SIZES, metrics)
     frame = sweep_points.numbers(study, LATENT_SIZE)
     gaps = sweep_points.differences(study, LATENT_SIZE, frame, ["VAE", "categorical VAE"])
     assert gaps["x"].tolist() == [10, 10, 100, 100]

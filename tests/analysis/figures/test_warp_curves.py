@@ -103,11 +103,11 @@ def write_curves(study, key, level=0.7):
 def test_what_the_trials_measured_is_drawn(tmp_path):
     """Of two latent sizes that with the better augmented accuracy; all its seeds."""
     configs = [TrialConfig(latent_dim=size, seed=seed) for size in (5, 10) for seed in (0, 1)]
-    figures = {5: 0.6, 10: 0.7}
-    path = synthetic.write_study(tmp_path, configs, lambda c, _: {"augmented_accuracy": figures[c.latent_dim]})
+    metrics = {5: 0.6, 10: 0.7}
+    path = synthetic.write_study(tmp_path, configs, lambda c, _: {"augmented_accuracy": metrics[c.latent_dim]})
     study = analysis.load(path)
     for config in configs:
-        write_curves(study, config.key, figures[config.latent_dim] + 0.02 * config.seed)
+        write_curves(study, config.key, metrics[config.latent_dim] + 0.02 * config.seed)
     frame = warp_curves.numbers(warp_curves.recorded(study))
     (figure,) = warp_curves.drawn(Sources(study))
 

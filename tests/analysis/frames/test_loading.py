@@ -16,7 +16,7 @@ import pytest
 
 import analysis
 from analysis.frames.columns import COLUMNS
-from tests.analysis.synthetic import epoch, grid, papers_figures, record, write_record, write_study
+from tests.analysis.synthetic import epoch, grid, papers_metrics, record, write_record, write_study
 from tivae import records
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
@@ -259,7 +259,7 @@ def test_several_folders_join_on_the_key(tmp_path: Path) -> None:
 
 def test_copies_with_different_figures_are_reported(tmp_path: Path) -> None:
     first = write_study(tmp_path / "first", grid(epochs=1))
-    second = write_study(tmp_path / "second", grid(epochs=1), lambda config, draw: papers_figures(config, draw, 0.5))
+    second = write_study(tmp_path / "second", grid(epochs=1), lambda config, draw: papers_metrics(config, draw, 0.5))
     with pytest.warns(UserWarning, match=r"8 trials finished in several of these folders with different numbers"):
         study = analysis.load(first, second)
     pd.testing.assert_frame_equal(study.trials, analysis.load(first).trials)

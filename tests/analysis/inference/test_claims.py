@@ -15,7 +15,7 @@ import torch
 import analysis
 from analysis.inference.claims import Claim, cells_of, paper_value, read_claims
 from analysis.inference.verdicts import Judgement, judge, verdicts_frame
-from tests.analysis.synthetic import grid, papers_figures, write_study
+from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
 
@@ -135,10 +135,10 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path, text: str, message:
 
 
 def with_sizes(config: TrialConfig, draw: random.Random) -> dict[str, float]:
-    """The paper's figures; a VAE of 100 latents reads as well as the categorical one."""
+    """The paper's values; a VAE of 100 latents reads as well as the categorical one."""
     if config.latent_dim == 100:
         return {"base_accuracy": 0.857 + draw.gauss(0, 0.001), "augmented_accuracy": 0.761 + draw.gauss(0, 0.001)}
-    return papers_figures(config, draw, noise=0.001)
+    return papers_metrics(config, draw, noise=0.001)
 
 
 def test_verdicts_on_a_study_that_has_the_papers_figures(tmp_path: Path) -> None:
@@ -175,8 +175,8 @@ def test_verdicts_on_a_study_that_has_the_papers_figures(tmp_path: Path) -> None
     assert math.isnan(joint.adjusted_p_value)
 
 
-def shifted(study: analysis.Study, figures: Callable[[pd.DataFrame], pd.DataFrame]) -> analysis.Study:
-    return analysis.Study(figures(study.trials.copy()), study.epochs, study.folders)
+def shifted(study: analysis.Study, metrics: Callable[[pd.DataFrame], pd.DataFrame]) -> analysis.Study:
+    return analysis.Study(metrics(study.trials.copy()), study.epochs, study.folders)
 
 
 def test_claims_without_an_effect_are_decided_no_more_often_than_the_level(tmp_path: Path) -> None:
@@ -196,8 +196,8 @@ def test_equivalence_needs_more_than_no_difference(tmp_path: Path) -> None:
     study = analysis.load(write_study(tmp_path, grid(seeds=3, epochs=1)))
     draw = np.random.default_rng(0)
     for noise, verdict in ((0.001, "supported"), (0.2, "undecided")):
-        figures = {"augmented_accuracy": 0.7 + draw.normal(0, noise, 24)}
-        null = shifted(study, lambda trials, figures=figures: trials.assign(**figures))
+        metrics = {"augmented_accuracy": 0.7 + draw.normal(0, noise, 24)}
+        null = shifted(study, lambda trials, metrics=metrics: trials.assign(**metrics))
         (result,) = judge(null, [CLAIMS["stn_has_no_pronounced_effect"]])
         assert result.verdict == verdict
 
@@ -214,7 +214,7 @@ def write_predictions(results: Path, images: int) -> None:
 
 
 def test_one_seed_judges_nothing_and_has_an_interval_over_test_images(tmp_path: Path) -> None:
-    results = write_study(tmp_path, grid(), lambda config, draw: papers_figures(config, draw, noise=0))
+    results = write_study(tmp_path, grid(), lambda config, draw: papers_metrics(config, draw, noise=0))
     write_predictions(results, images=10_000)
     judgements = judged(analysis.load(results))
     result = judgements["categorical_beats_vae_on_augmented"]
@@ -236,7 +236,7 @@ def test_one_seed_without_predictions_has_no_interval(tmp_path: Path) -> None:
 
 
 def test_seeds_and_images_both_count(tmp_path: Path) -> None:
-    results = write_study(tmp_path, grid(seeds=3), lambda config, draw: papers_figures(config, draw, noise=0.001))
+    results = write_study(tmp_path, grid(seeds=3), lambda config, draw: papers_metrics(config, draw, noise=0.001))
     over_seeds = judged(analysis.load(results))["categorical_beats_vae_on_augmented"]
     write_predictions(results, images=500)
     both = judged(analysis.load(results))["categorical_beats_vae_on_augmented"]
@@ -286,10 +286,10 @@ def test_other_settings_are_named_and_kept_apart(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("equal", [0.7, 0.72])
 def test_figures_without_any_spread_decide_by_themselves(tmp_path: Path, equal: float) -> None:
-    def figures(config: TrialConfig, _: random.Random) -> dict[str, float]:
+    def metrics(config: TrialConfig, _: random.Random) -> dict[str, float]:
         return {"base_accuracy": 0.8, "augmented_accuracy": equal if config.model == "vae" else 0.7}
 
-    result = judged(analysis.load(write_study(tmp_path, grid(seeds=2), figures)))["categorical_beats_vae_on_augmented"]
+    result = judged(analysis.load(write_study(tmp_path, grid(seeds=2), metrics)))["categorical_beats_vae_on_augmented"]
     assert result.verdict == ("undecided" if equal == 0.7 else "refuted")
     assert result.low == result.effect == result.high
 

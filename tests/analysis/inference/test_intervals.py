@@ -1,4 +1,4 @@
-"""Means and intervals of cells, against published figures and over many draws."""
+"""Means and intervals of cells, against published values and over many draws."""
 
 import math
 from pathlib import Path

@@ -107,11 +107,11 @@ def test_a_front_is_chosen_on_validation_images_where_there_are_any(tmp_path):
     test, validation = {2: 0.5, 10: 0.9, 50: 0.8}, {2: 0.5, 10: 0.7, 50: 0.8}
     configs = [TrialConfig(latent_dim=size, validation_images=100) for size in test]
 
-    def figures(config, _):
+    def metrics(config, _):
         found = dict.fromkeys(("base_accuracy", "augmented_accuracy"), test[config.latent_dim])
         return found | {"validation_augmented_accuracy": validation[config.latent_dim]}
 
-    made = tables.pareto_front(analysis.load(write_study(tmp_path, configs, figures)))
+    made = tables.pareto_front(analysis.load(write_study(tmp_path, configs, metrics)))
     assert made.frame["latent_dim"].tolist() == [2, 10, 50]
     assert any("means on validation images" in note for note in made.table.notes)
 

@@ -7,7 +7,7 @@ import analysis
 from analysis import tables
 from analysis.inference import plan_seeds
 from analysis.tables.pilot import seed_plans
-from tests.analysis.synthetic import grid, papers_figures, write_study
+from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import TrialConfig
 
 SECONDS = 900.0  # of every made-up trial
@@ -92,13 +92,13 @@ def test_verdicts_say_what_they_rest_on(study):
 def test_verdicts_stand_beside_the_controls_and_what_another_probe_says(tmp_path):
     pixels = TrialConfig(model="pixels")
 
-    def figures(config, draw):
+    def metrics(config, draw):
         if config == pixels:
             return {"base_accuracy": 0.83, "augmented_accuracy": 0.69}
         gain = 0.1 * (config.stn == "pretrained")
         return planted(config, draw) | {"augmented_accuracy_fit_base": 0.5 + gain + draw.gauss(0, 0.001)}
 
-    made = tables.verdicts(analysis.load(write_study(tmp_path, [*grid(seeds=3), pixels], figures)))
+    made = tables.verdicts(analysis.load(write_study(tmp_path, [*grid(seeds=3), pixels], metrics)))
     stn = made.frame.set_index("claim").loc["stn_has_no_pronounced_effect"]
     assert stn["effect"] == pytest.approx(3, abs=1)
     assert stn["effect_base_probe"] == pytest.approx(10, abs=0.2)
@@ -119,14 +119,14 @@ def test_on_other_images_the_papers_numbers_are_no_part_of_a_verdict(tmp_path):
 def test_table_1_has_intervals_and_controls(tmp_path):
     controls = [TrialConfig(model="pixels"), TrialConfig(model="pca"), TrialConfig(model="pca", latent_dim=100)]
 
-    def figures(config, draw):
+    def metrics(config, draw):
         return (
-            papers_figures(config, draw)
+            papers_metrics(config, draw)
             if config not in controls
             else {"base_accuracy": 0.55, "augmented_accuracy": 0.5}
         )
 
-    made = tables.paper(analysis.load(write_study(tmp_path, [*grid(), *controls], figures)))
+    made = tables.paper(analysis.load(write_study(tmp_path, [*grid(), *controls], metrics)))
     shown = rows(made, "Accuracy (%) of controls")
     assert shown.index.tolist() == ["raw pixels", "PCA, 10 latents", "PCA, 100 latents"]
     assert shown["base test set", "ours"].tolist() == ["55.0 ± 1.0"] * 3

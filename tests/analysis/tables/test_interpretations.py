@@ -6,7 +6,7 @@ import analysis
 from analysis import tables
 from analysis.figures.drawing.saving import NotSupported
 from analysis.tables.interpretations import OPEN, STATED
-from tests.analysis.synthetic import grid, papers_figures, write_study
+from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import FIELD_NAMES, TrialConfig
 
 GREY = {"fill": "grey", "interpolation": "nearest"}
@@ -17,14 +17,14 @@ COUNTS = ["accuracies_closer", "accuracies_farther", "losses_closer", "losses_fa
 def _off(points, share):
     """The paper's values, accuracies higher by `points` and losses lower by `share`."""
 
-    def figures(config, draw):
-        exact = papers_figures(config, draw, noise=0)
+    def metrics(config, draw):
+        exact = papers_metrics(config, draw, noise=0)
         return {
             name: value + points / 100 if name.endswith("accuracy") else value * (1 - share)
             for name, value in exact.items()
         }
 
-    return figures
+    return metrics
 
 
 @pytest.fixture

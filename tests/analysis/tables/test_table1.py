@@ -12,7 +12,7 @@ from analysis.frames.recipe import Recipe, recipe_of
 from analysis.inference import at_most
 from analysis.paper import TABLE_1
 from analysis.tables.table1 import paper_table, table1
-from tests.analysis.synthetic import Figures, grid, record, study_of, write_record, write_study
+from tests.analysis.synthetic import Metrics, grid, record, study_of, write_record, write_study
 from tivae.config import TrialConfig
 from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
 
@@ -30,7 +30,7 @@ PRINTED = """
 METRICS = ("base_accuracy", "augmented_accuracy", "base_loss", "augmented_loss")
 
 
-def constant(value: float) -> Figures:
+def constant(value: float) -> Metrics:
     return lambda *_: dict.fromkeys(METRICS, value)
 
 

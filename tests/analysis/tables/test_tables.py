@@ -8,7 +8,7 @@ import pytest
 
 import analysis
 from analysis import publish, tables
-from tests.analysis.synthetic import grid, papers_figures, record, write_record, write_study
+from tests.analysis.synthetic import grid, papers_metrics, record, write_record, write_study
 from tivae.config import TrialConfig
 
 # Its line has 345 points.
@@ -16,7 +16,7 @@ PAGE = r"\documentclass{article}\usepackage{booktabs,graphicx}"
 
 
 def some(config, draw):
-    return papers_figures(config, draw) if config.model in ("vae", "categorical_vae") else {"base_accuracy": 0.7}
+    return papers_metrics(config, draw) if config.model in ("vae", "categorical_vae") else {"base_accuracy": 0.7}
 
 
 @pytest.fixture(scope="module")

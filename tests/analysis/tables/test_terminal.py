@@ -5,7 +5,7 @@ import pytest
 import analysis
 from analysis.tables.table1 import table1
 from analysis.tables.terminal import NARROW, WIDTH, table1_terminal
-from tests.analysis.synthetic import grid, papers_figures, write_study
+from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import TrialConfig
 
 
@@ -13,11 +13,11 @@ from tivae.config import TrialConfig
 def study(tmp_path):
     controls = [TrialConfig(model=model) for model in ("pixels", "pca")]
 
-    def figures(config, draw):
+    def metrics(config, draw):
         known = {"base_accuracy": 0.5, "augmented_accuracy": 0.4, "base_loss": 1.0, "augmented_loss": 1.0}
-        return known if config.model in ("pixels", "pca") else papers_figures(config, draw)
+        return known if config.model in ("pixels", "pca") else papers_metrics(config, draw)
 
-    return analysis.load(write_study(tmp_path, [*grid(seeds=3), *controls], figures))
+    return analysis.load(write_study(tmp_path, [*grid(seeds=3), *controls], metrics))
 
 
 @pytest.mark.parametrize("width", [WIDTH, NARROW - 1, 54])

@@ -1,4 +1,4 @@
-"""The command on clusters of several nodes: the same figures, whatever happens to the nodes."""
+"""The command on clusters of several nodes: the same metrics, whatever happens to the nodes."""
 
 import json
 
@@ -7,7 +7,7 @@ import torch
 
 from study.space import search_space
 from tests.study.clusters import SPACE, Command, add_node, cluster_of
-from tests.study.test_command import figures
+from tests.study.test_command import metrics
 from tivae import stages
 
 pytestmark = pytest.mark.slow
@@ -15,14 +15,14 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(scope="module")
 def alone(host, tmp_path_factory):
-    """The figures of the space's trials, one after the other in this process, without Ray."""
+    """The metrics of the space's trials, one after the other in this process, without Ray."""
 
     def run(seeds=1, **changes):
         folder = tmp_path_factory.mktemp("alone")
         (folder / "small.yaml").write_text(SPACE)
         for config in search_space.read(folder / "small.yaml", overrides=changes, seeds=seeds).trials:
             stages.run_trial(config, host, "cpu", folder)
-        return figures(folder)
+        return metrics(folder)
 
     return run
 
@@ -42,9 +42,9 @@ def test_nodes_without_data_and_without_stn_of_different_types_give_the_figures_
     # Nothing here can run on a GPU: the nodes only say that they have one.
     assert "cuda of " in printed
     assert " can't run " in printed
-    assert "go elsewhere" in printed
+    assert "run elsewhere" in printed
     assert _devices(command.study) == {"cpu"}
-    assert figures(command.study) == alone()
+    assert metrics(command.study) == alone()
     assert {path.name for path in (tmp_path / "bucket" / "small").iterdir()} == {"trials", "stns"}
     assert not list((tmp_path / "bucket").rglob("checkpoint.pt"))
 
@@ -64,7 +64,7 @@ def test_a_node_that_joins_is_used_and_one_that_dies_is_replaced(alone, tmp_path
     assert "joined: 1 x cpu before, now 2 x cpu" in printed
     assert "left: 2 x cpu before, now 1 x cpu" in printed
     assert "it continues from its last epoch (" in printed
-    assert figures(command.study) == alone(seeds=3, stn=["none"], epochs=150)
+    assert metrics(command.study) == alone(seeds=3, stn=["none"], epochs=150)
     resumed = [
         json.loads(path.read_text())["provenance"]["resumed"] for path in command.study.glob("trials/*/record.json")
     ]
@@ -85,4 +85,4 @@ def test_without_any_node_left_the_study_ends_in_good_order_and_continues_later(
         add_node(cluster, num_cpus=1)
         with Command(tmp_path, "--address", cluster.address, *changes) as command:
             command.end()
-    assert figures(command.study) == alone(stn=["none"], epochs=150)
+    assert metrics(command.study) == alone(stn=["none"], epochs=150)

@@ -1,5 +1,6 @@
 """The live page: what the server answers, to whom, and that it follows a study."""
 
+import contextlib
 import http.client
 import json
 import shutil
@@ -99,34 +100,64 @@ def test_a_failed_trial_is_there_with_its_reason(ask, tmp_path):
     assert json.loads(ask("/data.json")[1])["columns"]["error"] == ["</script><b>"]
 
 
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
-def test_a_browser_shows_what_has_ended_since(tmp_path):
+@contextlib.contextmanager
+def _opened(results, status=STATUS):
+    """The live page of a study in a browser; what goes wrong and what it asks for are collected on it."""
     driver = pytest.importorskip("playwright.sync_api")
-    results = write_study(tmp_path / "grid", grid()[:3])
-    job = {"key": "abc", "label": "base vae <b>10</b>", "device": "cpu", "epochs": 20, "row": {"epoch": 5}}
-    status = STATUS | {"running": [job], "left": "1 to 2 min"}
     running = serving.server(LivePage(results, lambda: status), 0)
     thread = threading.Thread(target=running.serve_forever)
     thread.start()
-    with driver.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page()
-        page.set_default_timeout(1000 * HANG_SECONDS)
-        wrong, asked = [], []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(f"http://127.0.0.1:{running.server_port}/")
-        driver.expect(page.locator("#count")).to_have_text("3 of 3 trials")
-        driver.expect(page.locator("#progress")).to_contain_text(
-            "1 of 3 trials done, 1 running, 1 waiting, 1 to 2 min left"
-        )
-        driver.expect(page.locator("#progress")).to_contain_text("base vae <b>10</b>: epoch 5 of 20")
+    try:
+        with driver.sync_playwright() as started:
+            browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+            page = browser.new_page()
+            page.set_default_timeout(1000 * HANG_SECONDS)
+            page.wrong, page.asked = [], []
+            page.on("pageerror", lambda error: page.wrong.append(str(error)))
+            page.on("request", lambda request: page.asked.append(request.url))
+            page.goto(f"http://127.0.0.1:{running.server_port}/")
+            yield page, driver.expect
+            browser.close()
+    finally:
+        running.shutdown()
+        thread.join()
+        running.server_close()
+    assert page.wrong == []
+    assert {url.split("/")[2] for url in page.asked} == {f"127.0.0.1:{running.server_port}"}
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+def test_a_browser_shows_what_has_ended_since(tmp_path):
+    results = write_study(tmp_path / "grid", grid()[:3])
+    job = {"key": "abc", "label": "base vae <b>10</b>", "device": "cpu", "epochs": 20, "row": {"epoch": 5}}
+    with _opened(results, STATUS | {"running": [job], "left": "1 to 2 min"}) as (page, expect):
+        expect(page.locator("#count")).to_have_text("3 of 3 trials")
+        expect(page.locator("#progress")).to_contain_text("1 of 3 trials done, 1 running, 1 waiting, 1 to 2 min left")
+        expect(page.locator("#progress")).to_contain_text("base vae <b>10</b>: epoch 5 of 20")
         write_study(results, grid()[3:5])
-        driver.expect(page.locator("#count")).to_have_text("5 of 5 trials", timeout=1000 * HANG_SECONDS)
-        driver.expect(page.locator("#in-short")).to_contain_text("5 trials: 5 finished")
-        browser.close()
-    running.shutdown()
-    thread.join()
-    running.server_close()
-    assert wrong == []
-    assert {url.split("/")[2] for url in asked} == {f"127.0.0.1:{running.server_port}"}
+        expect(page.locator("#count")).to_have_text("5 of 5 trials", timeout=1000 * HANG_SECONDS)
+        expect(page.locator("#in-short")).to_contain_text("5 trials: 5 finished")
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+def test_a_page_opened_before_the_first_result_gets_its_columns_charts_and_sections(tmp_path):
+    write_record(tmp_path / "grid", record(TrialConfig(), "failed", "why"))
+    with _opened(tmp_path / "grid") as (page, expect):
+        expect(page.locator("#count")).to_have_text("1 of 1 trials")
+        expect(page.locator("#charts")).to_be_hidden()
+        page.locator("#trials-and-how-to-run-each-again summary").click()
+        write_study(tmp_path / "grid", grid()[1:])
+        expect(page.locator("#count")).to_have_text(
+            f"{len(grid())} of {len(grid())} trials", timeout=1000 * HANG_SECONDS
+        )
+        shown = page.locator('#table .tabulator-cell[tabulator-field="augmented_accuracy"]').all_inner_texts()
+        assert shown[:3] == sorted(shown[:3], key=float, reverse=True)
+        expect(page.locator("#y")).to_have_value("augmented_accuracy")
+        expect(page.locator("#charts")).to_be_visible()
+        expect(page.locator("nav")).to_contain_text("Table 1")
+        order = page.locator("main > section").evaluate_all("(all) => all.map((one) => one.id)")
+        assert order[:2] == ["in-short", "explore"]
+        assert order.index("table-1") < order.index("what-was-run")
+        # The files are beside a report alone, and what was open stays so.
+        expect(page.locator("#table-1 .files").first).to_be_hidden()
+        expect(page.locator("#trials-and-how-to-run-each-again details")).to_have_attribute("open", "")

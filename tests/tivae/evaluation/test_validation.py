@@ -42,7 +42,7 @@ def test_validation_warps_belong_to_the_image_whatever_the_seed_and_the_split(ho
 
 @pytest.mark.parametrize("changes", [{}, {"stn": "pretrained", "stn_epochs": 1, "train_dataset": "augmented"}])
 def test_held_out_images_reach_no_weight_and_no_test_figure(host, changes):
-    """The same trial on the remaining images alone, without a validation set, has the same figures."""
+    """The same trial on the remaining images alone, without a validation set, has the same metrics."""
     split = experiment.run(dataclasses.replace(SPLIT, **changes), host, measures="none")
     without = dataclasses.replace(SPLIT, **changes, train_images=200, validation_images=None)
     alone = experiment.run(without, host, measures="none")

@@ -43,20 +43,20 @@ def on_the_cpu(monkeypatch):
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
 def test_compiled_networks_train_as_plain_ones_and_keep_their_names(host, on_the_cpu, monkeypatch):
     data = TrialData(host, CONFIG, "cpu")
-    figures, weights = [], []
+    metrics, weights = [], []
     for is_compiled in (True, False):
         if not is_compiled:
             monkeypatch.setattr(compilation, "wanted", lambda _: False)
         training = ModelTraining(CONFIG, data)
         training.module.train()
         images = training.images()
-        figures.append([take_step(training, images, torch.arange(20), step).tolist() for step in range(3)])
+        metrics.append([take_step(training, images, torch.arange(20), step).tolist() for step in range(3)])
         weights.append(training.module.state_dict())
         assert (training.model.encoder.layers._compiled_call_impl is not None) == is_compiled
         assert kernels_of(training.model) == ("compiled" if is_compiled else "torch")
     assert len(on_the_cpu) == 3
     assert weights[0].keys() == weights[1].keys()
-    for compiled, plain in zip(*figures, strict=True):
+    for compiled, plain in zip(*metrics, strict=True):
         assert compiled == pytest.approx(plain, rel=1e-4)
 
 

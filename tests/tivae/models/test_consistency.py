@@ -24,12 +24,12 @@ def random(*shape, seed=0):
 
 
 def first_loss(host, config, stn=None):
-    """The training's first batch: its figures by name, and its gradient with respect to the module's parameters."""
+    """The training's first batch: its metrics by name, and its gradient with respect to the module's parameters."""
     training = ModelTraining(config, TrialData(host, config, "cpu"), stn)
     images = training.images()
-    loss, figures = training.loss(images, torch.arange(32), 0)
+    loss, metrics = training.loss(images, torch.arange(32), 0)
     loss.backward()
-    return training, dict(zip(training.metric_names, figures.tolist(), strict=True))
+    return training, dict(zip(training.metric_names, metrics.tolist(), strict=True))
 
 
 class TestDistance:
@@ -112,11 +112,11 @@ def test_the_term_joins_the_loss_with_its_weight(host, model, train_dataset):
         probe_features=None,
         consistency_weight=0.3,
     )
-    _, figures = first_loss(host, config)
-    kl = 1e-3 * figures["train_kl"] if model != "autoencoder" else 0
-    expected = config.reconstruction_weight * figures["train_reconstruction"] + kl
-    assert figures["train_consistency"] > 0.01
-    assert figures["train_loss"] == pytest.approx(expected + 0.3 * figures["train_consistency"], rel=1e-5)
+    _, metrics = first_loss(host, config)
+    kl = 1e-3 * metrics["train_kl"] if model != "autoencoder" else 0
+    expected = config.reconstruction_weight * metrics["train_reconstruction"] + kl
+    assert metrics["train_consistency"] > 0.01
+    assert metrics["train_loss"] == pytest.approx(expected + 0.3 * metrics["train_consistency"], rel=1e-5)
 
 
 def test_a_second_view_moves_neither_the_first_nor_its_noise(host):
@@ -161,8 +161,8 @@ def test_both_views_pass_a_frozen_stn(host):
     stn = freeze(LearntTransformer(config))
     with torch.no_grad():
         stn.affine.bias.copy_(torch.tensor([1.0, 0, 9, 0, 1, 0]))  # everything out of sight: all views are black
-    _, figures = first_loss(host, config, stn)
-    assert figures["train_consistency"] == pytest.approx(0, abs=1e-6)
+    _, metrics = first_loss(host, config, stn)
+    assert metrics["train_consistency"] == pytest.approx(0, abs=1e-6)
 
 
 def test_consistency_brings_views_together(host):
@@ -185,12 +185,12 @@ def test_the_target_base_is_the_base_image_of_each_augmented_one(host):
     noise = training.model.noise(3, generator(0, "noise"))
     training.model.eval()
     with torch.no_grad():
-        _, figures = training.loss(images, index, 0)
+        _, metrics = training.loss(images, index, 0)
         parameters = training.model.encode(images.batch(index))
         decoded = training.model.decode(training.model.latents(parameters, noise, 0))
         base = training.data.base_train().batch(index)
-    assert float(figures[1]) == pytest.approx(float((decoded - base).square().mean()), rel=1e-5)
-    assert float(figures[1]) != pytest.approx(float((decoded - images.batch(index)).square().mean()), rel=1e-3)
+    assert float(metrics[1]) == pytest.approx(float((decoded - base).square().mean()), rel=1e-5)
+    assert float(metrics[1]) != pytest.approx(float((decoded - images.batch(index)).square().mean()), rel=1e-3)
 
 
 def test_test_losses_with_the_target_base_compare_with_base_images(host):

@@ -50,9 +50,9 @@ def front_for(images, **changes):
 )
 def test_it_undoes_the_warp_of_an_image_whose_axis_is_clear(drawn):
     front, warped = front_for(ellipse()), ellipse(**drawn)
-    found = front.readings(warped)
+    found = front.estimated_warps(warped)
     expected = {"rotation_degrees": 0.0, "shift_x_pixels": 0.0, "shift_y_pixels": 0.0, "scale": 1.0} | drawn
-    # Moments are blurred by the two bilinear readings.
+    # Moments are blurred by the two bilinear samplings.
     for name, tolerance in (
         ("rotation_degrees", 0.2),
         ("shift_x_pixels", 0.02),
@@ -70,7 +70,7 @@ def test_a_centre_that_is_not_the_frames_is_kept():
     front = front_for(off)
     torch.testing.assert_close(front.matrices(off), torch.eye(2, 3)[None], rtol=0, atol=1e-4)
     both = {"shift_x_pixels": 2.0, "shift_y_pixels": 1.0}
-    turned = front.readings(warps.warp(off, _turn(7.0), fill=BLACK))
+    turned = front.estimated_warps(warps.warp(off, _turn(7.0), fill=BLACK))
     assert float(turned.rotation_degrees) == pytest.approx(7.0, abs=0.2)
     assert float(turned.shift_x_pixels) == pytest.approx(0, abs=0.03), both
 

@@ -83,9 +83,9 @@ def test_views_that_agree_and_correlate_are_distinguished_from_white_ones():
 def test_the_terms_join_the_loss_and_reach_the_whole_encoder(host, name, decoded):
     config = small(model=name, **(AUGMENTED | decoded))
     training = ModelTraining(config, TrialData(host, config, "cpu"))
-    loss, figures = training.loss(training.images(), torch.arange(32), 0)
+    loss, metrics = training.loss(training.images(), torch.arange(32), 0)
     loss.backward()
-    named = dict(zip(training.metric_names, figures.tolist(), strict=True))
+    named = dict(zip(training.metric_names, metrics.tolist(), strict=True))
     weights = {"vicreg": (25, 25, 1), "barlow_twins": (1, 0.005)}[name]
     terms = [named[f"train_{term.name}"] for term in training.model.step_terms]
     expected = sum(weight * term for weight, term in zip(weights, terms, strict=True))

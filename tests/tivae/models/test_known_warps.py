@@ -76,9 +76,9 @@ def test_aeae_moves_the_last_four_numbers_of_the_code_alone():
 def test_the_terms_of_aeae_have_the_weight_of_the_reconstruction(host):
     config = small(model="aeae", reconstruction_weight=2.0, equivariance_weight=0.5, **AUGMENTED)
     training = ModelTraining(config, TrialData(host, config, "cpu"))
-    loss, figures = training.loss(training.images(), torch.arange(32), 0)
+    loss, metrics = training.loss(training.images(), torch.arange(32), 0)
     loss.backward()
-    named = dict(zip(training.metric_names, figures.tolist(), strict=True))
+    named = dict(zip(training.metric_names, metrics.tolist(), strict=True))
     errors = named["train_reconstruction"] + named["train_base_error"] + 0.5 * named["train_equivariance_error"]
     assert named["train_loss"] == pytest.approx(2 * errors, rel=1e-5)
     assert training.model.factors.grad.abs().sum() > 0

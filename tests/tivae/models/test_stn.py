@@ -100,10 +100,10 @@ def test_pretraining_takes_augmented_images_to_the_base_images_of_the_same_index
     data = TrialData(host, CONFIG, "cpu")
     training, index = StnTraining(CONFIG, data), torch.tensor([3, 150, 7])
     images = training.images()
-    loss, figures = training.loss(images, index, step=0)
+    loss, metrics = training.loss(images, index, step=0)
     expected = (training.stn(images.batch(index)) - data.base_train().batch(index)).square().mean()
     assert loss.item() == pytest.approx(expected.item())
-    assert figures.tolist() == [loss.item()]
+    assert metrics.tolist() == [loss.item()]
 
 
 @pytest.mark.parametrize(

@@ -18,13 +18,13 @@ def test_its_loss_is_the_cross_entropy_of_the_batchs_own_labels(host):
     images, index = training.images(), torch.tensor([7, 3, 150, 20])
     training.module.eval()
     with torch.no_grad():
-        loss, figures = training.loss(images, index, 0)
+        loss, metrics = training.loss(images, index, 0)
         scores = training.model.head(training.model.encode(images.batch(index)))
     labels = torch.tensor(host.train_labels[:200].astype("int64"))[index]
     expected = -torch.log_softmax(scores, dim=1)[torch.arange(4), labels].mean()
     torch.testing.assert_close(loss, expected)
     assert training.metric_names == ("train_loss", "train_cross_entropy")
-    assert figures.tolist() == pytest.approx([float(expected)] * 2)
+    assert metrics.tolist() == pytest.approx([float(expected)] * 2)
 
 
 def test_it_reads_better_than_the_same_encoder_without_labels(host):

@@ -173,9 +173,9 @@ def test_an_epoch_has_the_losses_of_torchs_layers(host, monkeypatch, name):
     # Measured: 5e-5 apart in training. On test images 1e-3, since torch's rounding moves the biases in front of the
     # norms at random, and running means lag behind. Adam magnifies both with its learning rate, here a small one.
     for images, tolerance in (("train", 3e-4), ("base", 5e-3), ("augmented", 5e-3)):
-        figures = [f"{images}_{figure}" for figure in ("loss", "reconstruction", "kl")]
-        expected = [rows[1][figure] for figure in figures]
-        assert [rows[0][figure] for figure in figures] == pytest.approx(expected, rel=tolerance)
+        metrics = [f"{images}_{metric}" for metric in ("loss", "reconstruction", "kl")]
+        expected = [rows[1][metric] for metric in metrics]
+        assert [rows[0][metric] for metric in metrics] == pytest.approx(expected, rel=tolerance)
 
 
 def test_freshly_compiled_and_cached_kernels_give_the_same_trial(host, monkeypatch, tmp_path):

@@ -185,8 +185,8 @@ def test_a_base_trained_joint_stn_is_aligned_on_augmented_images(host):
     training = ModelTraining(config, TrialData(host, config, "cpu"))
     images = training.images()
     assert images.matrices is None
-    _, figures = training.loss(images, torch.arange(32), 0)
-    alignment = dict(zip(training.metric_names, figures, strict=True))["train_alignment"]
+    _, metrics = training.loss(images, torch.arange(32), 0)
+    alignment = dict(zip(training.metric_names, metrics, strict=True))["train_alignment"]
     assert alignment > 0.05
 
 

@@ -43,7 +43,8 @@ def chosen(measures: str) -> dict[str, Measure]:
     found: dict[str, Measure] = {}
     for name in filter(None, map(str.strip, measures.split(","))):
         if name in LEVELS:
-            found |= {other: MEASURES[other] for other in MEASURES if name == "all" or _is_standard(name, other)}
+            standard = [other for other in MEASURES if MEASURES[other].standard]
+            found |= {other: MEASURES[other] for other in {"all": list(MEASURES), "standard": standard}.get(name, [])}
         elif name in MEASURES:
             found[name] = MEASURES[name]
         else:
@@ -83,7 +84,3 @@ def measure(
         columns |= entry(subject)
     details = {"format": 1, "level": measures, "measures": list(wanted), "curves": {}, **subject.details}
     return Measured(columns, details | {"wall_seconds": time.perf_counter() - started})
-
-
-def _is_standard(level: str, name: str) -> bool:
-    return level == "standard" and MEASURES[name].standard

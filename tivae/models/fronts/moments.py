@@ -36,7 +36,7 @@ class Moments(Front):
         mean = described[has_mass].cpu().double().mean(0) if has_mass.any() else self.reference.cpu().double()
         self.reference.copy_(mean)
 
-    def readings(self, images: Tensor) -> WarpParameters:
+    def estimated_warps(self, images: Tensor) -> WarpParameters:
         x, y, size, turn = self._moments(images).unbind(1)
         has_mass = size > 0
         angle = torch.where(has_mass, turn, 0.0)

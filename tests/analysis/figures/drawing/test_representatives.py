@@ -17,12 +17,12 @@ def study(tmp_path):
     configs = [TrialConfig(latent_dim=size, seed=seed) for size, seed in ACCURACIES]
     configs.append(TrialConfig(model="categorical_vae"))
 
-    def figures(config, _):
+    def metrics(config, _):
         return {
             "augmented_accuracy": ACCURACIES.get((config.latent_dim, config.seed), 0.1) - 0.5 * (config.model != "vae")
         }
 
-    return analysis.load(synthetic.write_study(tmp_path, configs, figures))
+    return analysis.load(synthetic.write_study(tmp_path, configs, metrics))
 
 
 def test_the_best_cell_has_the_best_mean(study):

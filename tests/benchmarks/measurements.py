@@ -1,4 +1,4 @@
-"""What a benchmark finds: figures with their aim, spread and origin."""
+"""Measurements of a benchmark, with their aim, spread and origin."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One number; `low` and `high` are the extremes of its repetitions, `value` their median.
 
-    aim: the least it should be, or with `smaller_is_better` the most; None for a figure that is only told.
+    aim: the least it should be, or with `smaller_is_better` the most; None where it is only reported.
     """
 
     name: str
@@ -46,6 +46,6 @@ class Figure:
         return f"{self.name:58s} {self.value:9.3g} {self.unit}{spread}{aim}"
 
 
-def of(name: str, values: Sequence[float], unit: str, **more: Any) -> Figure:
-    """The figure of repeated measurements: median and extremes."""
-    return Figure(name, statistics.median(values), unit, min(values), max(values), **more)
+def of(name: str, values: Sequence[float], unit: str, **more: Any) -> Measurement:
+    """The measurement of repetitions: median and extremes."""
+    return Measurement(name, statistics.median(values), unit, min(values), max(values), **more)
