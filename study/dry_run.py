@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ from analysis.frames.recipe import shown
 from analysis.frames.study import PAPER_FACTORS
 from study.engine import devices
 from study.engine.devices import Pool
-from study.jobs import Job, plan, why_trained_apart
+from study.jobs import Job, Planned
 from study.monitor.progress import duration, label
 from study.options import RunOptions
 from study.power import power_lines
 from study.space.search import Search
+from study.space.search_space import SearchSpace
 from tivae import models
 from tivae.config import FIELD_NAMES, TrialConfig
 from tivae.data.randomness import generator
@@ -29,23 +30,32 @@ from tivae.data.randomness import generator
 TIMED_STEPS = 12
 # Jobs, and levels of a factor, that are listed one by one.
 MOST_LISTED = 24
+Log = Callable[[str], None]
 
 
-def show(trials: Sequence[TrialConfig], study: Path, options: RunOptions, console: Console) -> None:
-    """Prints the factors, a few jobs one by one, the slots and the expected time; writes nothing."""
-    jobs = plan(trials, study, options.measures)
-    pools, slots, speed = _here(options)
+def show(space: SearchSpace, options: RunOptions, console: Console) -> None:
+    """Prints what is run, the slots and the expected time; writes nothing."""
     log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
+    if space.search is not None:
+        _show_search(space.search, options, log)
+    else:
+        _show_grid(space.trials, options.results_dir / space.name, options, log)
+
+
+def _show_grid(trials: Sequence[TrialConfig], study: Path, options: RunOptions, log: Log) -> None:
+    """The factors, a few jobs one by one, and the power to decide claims."""
+    planned = Planned(trials, study, options.measures)
+    jobs = planned.jobs
+    pools, slots, speed = _here(options)
     for line in _levels(trials):
         log(line)
     for job in jobs if len(jobs) <= MOST_LISTED else ():
         log(f"{job.key}  {label(job)}, {_epochs(job)}, about {duration(job.cost / speed)}")
-    finished = len(trials) - sum(len(job.trials) for job in jobs)
     trainings = sum(job.job_type == "trial" and job.trained < job.epochs for job in jobs)
     stns = sum(job.job_type == "stn" for job in jobs)
-    log(f"{len(trials)} trials, {finished} of them already finished")
-    log(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - finished} readouts")
-    if why := why_trained_apart(job.config for job in jobs):
+    log(f"{len(trials)} trials, {planned.ended} of them already finished")
+    log(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - planned.ended} readouts")
+    if why := planned.why_trained_apart:
         log(why)
     log(f"devices: {devices.named(pools)}")
     expected = makespan(jobs, slots)
@@ -77,10 +87,9 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
         yield f"{' x '.join(counts)}: {len(trials)} trials{rest}"
 
 
-def show_search(search: Search, trials: int, options: RunOptions, console: Console) -> None:
-    """Prints parameters, objectives, slots and the expected time of a search; writes nothing."""
+def _show_search(search: Search, options: RunOptions, log: Log) -> None:
+    """Parameters, objectives and the expected time of a search."""
     pools, slots, speed = _here(options)
-    log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     costs = [Job("trial", config).cost for config in search.drawn(100)]
     for item in search.parameters:
         condition = " and ".join(f"{name} is {' or '.join(map(str, wanted))}" for name, wanted in item.where.items())
@@ -88,12 +97,12 @@ def show_search(search: Search, trials: int, options: RunOptions, console: Conso
     for name, direction in search.objectives.items():
         log(f"objective: {direction} {name}")
     pruned = f", pruned by {search.pruner.name}" if search.pruner.name != "none" else ""
-    log(f"{trials} trials by {search.sampler.name}{pruned}, {len(search.start)} of them given")
+    log(f"{search.trials} trials by {search.sampler.name}{pruned}, {len(search.start)} of them given")
     log(f"devices: {devices.named(pools)}")
     each = sum(costs) / len(costs) / speed
     least, most = min(costs) / speed, max(costs) / speed
     log(
-        f"expected time: {duration(each * trials / slots)}, {duration(least)} to {duration(most)} a trial "
+        f"expected time: {duration(each * search.trials / slots)}, {duration(least)} to {duration(most)} a trial "
         f"({_speed_in_words(speed)}), pruning and pretraining of STNs left out"
     )
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tivae import records, registry
 from tivae.config import TrialConfig
+from tivae.data.image_set import ImageSet
 from tivae.registry import MODELS
 
 # Forward and backward passes over one image, in units of a forward pass.
@@ -91,7 +92,7 @@ class Job:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """The settings that decide which device operations the job uses: jobs with equal ones run on the same devices."""
+        """Settings that decide which device operations the job uses: jobs with equal ones run on the same devices."""
         if self.job_type == "stn":
             return ("stn",)
         config = self.config
@@ -163,6 +164,40 @@ class Job:
         return 1 / _TRAINING_PASSES if config.stn == "pretrained" and redrawn else 0.0
 
 
+class Planned:
+    """Trials that are known beforehand: the jobs that are left of them, and those that an earlier run finished.
+
+    It has what a session needs of any work, a search included: `left` trials that are not known yet, their `score`, and
+    `tell`, which hears of each that has ended.
+    """
+
+    left, score = 0, None
+
+    def __init__(self, trials: Sequence[TrialConfig], study: Path, measures: str):
+        self.jobs = plan(trials, study, measures)
+        waiting = {trial.key for job in self.jobs for trial in job.trials}
+        self.finished = [config for config in trials if config.key not in waiting]
+        self.ended = len(self.finished)
+
+    @property
+    def image_sets(self) -> list[ImageSet]:
+        """The data sets of the jobs."""
+        return [job.config.images for job in self.jobs]
+
+    @property
+    def why_trained_apart(self) -> str | None:
+        """A line on the trainings that differ in `epochs` alone and are not shared; None where there are none."""
+        if any(job.config.is_trained and job.config.learning_rate_schedule == "cosine" for job in self.jobs):
+            return (
+                "learning_rate_schedule is cosine, which falls to 0 at the last epoch: each number of epochs is "
+                "trained from the start, where constant would continue from fewer"
+            )
+        return None
+
+    def tell(self, config: TrialConfig, result: dict[str, Any]) -> None:
+        """Does nothing: these trials do not depend on each other."""
+
+
 def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none") -> list[Job]:
     """The unfinished work, in the order in which it should start: STNs first, then the longest trainings.
 
@@ -191,16 +226,6 @@ def trial_job(trials: Iterable[TrialConfig], study: Path) -> Job:
     """The training that the trials share, with their readouts; of what is trained already only the rest is counted."""
     config, *others = sorted(trials, key=lambda config: -config.epochs)
     return Job("trial", config, tuple(others), _trained([config, *others], study))
-
-
-def why_trained_apart(trials: Iterable[TrialConfig]) -> str | None:
-    """A line on the trainings that differ in `epochs` alone and are not shared; None where there are none."""
-    if any(config.is_trained and config.learning_rate_schedule == "cosine" for config in trials):
-        return (
-            "learning_rate_schedule is cosine, which falls to 0 at the last epoch: each number of epochs is trained "
-            "from the start, where constant would continue from fewer"
-        )
-    return None
 
 
 def _trained(group: list[TrialConfig], study: Path) -> int:

@@ -117,6 +117,18 @@ class RunOptions:
         return Wanted(measures=self.measures, keep=self.checkpoints)
 
     @property
+    def overrides(self) -> dict[str, Any]:
+        """The settings and factors that replace those of the search space. Raises `SpaceError`."""
+        from study.space.search_space import parse_override
+
+        return dict(parse_override(text) for text in self.set)
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The fields that the command line sets."""
+        return frozenset(self.overrides) | frozenset(() if self.seeds is None else ("seed",))
+
+    @property
     def time_limit_seconds(self) -> float | None:
         """The time limit of an epoch."""
         return None if self.time_limit is None else 60 * self.time_limit

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray
-from rich.console import Console
 
 from study.engine import cluster, devices, tune
 from study.engine.dispatcher import Dispatcher
 from study.engine.worker import Supplies
-from study.jobs import Job
+from study.jobs import Job, Planned
 from study.monitor.display import Display
 from study.monitor.mlflow_log import MLflow
 from study.monitor.observer import Observer
@@ -22,86 +21,67 @@ from study.monitor.progress import Progress, duration
 from study.monitor.status_file import StatusFile
 from study.monitor.tensorboard import TensorBoard
 from study.options import RunOptions
-from study.search.optuna_search import OptunaSearch
 from study.search.searched_jobs import SearchedJobs
-from study.storage.folder import StudyPaths
 from study.storage.recorder import Logger, Recorder
 from tivae import records
-from tivae.config import TrialConfig
-from tivae.data.image_set import ImageSet
 from tivae.data.loading import load
 
+if TYPE_CHECKING:
+    from study.running import Run
+    from study.search.optuna_search import OptunaSearch
 
-def work(
-    jobs: Sequence[Job],
-    finished: Sequence[TrialConfig],
-    place: StudyPaths,
-    options: RunOptions,
-    console: Console,
-    search: OptunaSearch | None = None,
-) -> Progress:
-    """Runs the jobs, or those of the search, and returns their progress, which is incomplete after an interruption.
 
-    finished: trials that an earlier run finished.
+def work(work: Planned | OptunaSearch, run: Run) -> Progress:
+    """Does the work and returns its progress, which is incomplete after an interruption.
 
     Raises `ClusterError`, `DeviceError`, `StorageError`, `MLflowError` and `DataError` before anything runs.
     """
+    place, options = run.place, run.options
     wanted = devices.SlotOptions.of(options)
     # All of them before anything runs: one that is missing is bad input.
-    data = {images.name: load(images, options.data) for images in _image_sets(jobs, search)}
+    image_sets = {images.name: images for images in work.image_sets}
+    data = {name: load(images, options.data) for name, images in image_sets.items()}
     with contextlib.ExitStack() as stack:
         loggers = _loggers(place.study, options)
-        with console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
+        with run.console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
             dashboard = stack.enter_context(
                 cluster.session(options.address, dashboard=options.dashboard, again=options.again)
             )
-        log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
-        wanted.pools(cluster.awaited(options.node_timeout, log))
+        wanted.pools(cluster.awaited(options.node_timeout, run.log))
         if options.address is not None:
             cluster.check_storage(place.storage, wanted, options.node_timeout)
-        display = Display(_progress(jobs, finished, place.study, search), console)
+        display = Display(_progress(work, place.study), run.console)
         progress = display.progress
         slots = cluster.LiveSlots(wanted, display.log)
         progress.resize(sum(pool.slots for pool in slots()))
-        what = f"{progress.unknown} trials" if search else f"{len(jobs)} jobs"
-        log(f"{what} on {devices.named(slots())}; results in {place.study}")
+        what = f"{progress.unknown} trials" if progress.unknown else f"{len(work.jobs)} jobs"
+        run.log(f"{what} on {devices.named(slots())}; results in {place.study}")
         if options.dashboard and dashboard is not None:
-            log(f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)")
+            run.log(f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)")
         # Ray keeps copies; those of this process would take another 55 MB each.
         shared = {name: ray.put(images) for name, images in data.items()}
         del data
         supplies = Supplies(
             data=shared, storage=place.storage, wanted=options.wanted, time_limit=options.time_limit_seconds
         )
-        recorder = Recorder(place.study, place.storage, place.frames, loggers, None if search is None else search.tell)
-        recorder.mirror.send_unfinished([part for job in jobs for part in job.parts])
-        dispatcher = Dispatcher(jobs, slots(), None if search is None else SearchedJobs(search, place.study, progress))
+        recorder = Recorder(place.study, place.storage, place.frames, loggers, work.tell)
+        recorder.mirror.send_unfinished([part for job in work.jobs for part in job.parts])
+        searched = None if isinstance(work, Planned) else SearchedJobs(work, place.study, progress)
+        dispatcher = Dispatcher(work.jobs, slots(), searched)
         with _status(place.study, progress) as status, contextlib.closing(recorder), display:
             tune.run(dispatcher, slots, supplies, Observer(display, recorder, status.update), place.study)
             progress.lost_nodes = progress.waiting > 0 and not slots()
-    log(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}")
+    run.log(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}")
     return progress
 
 
-def _progress(
-    jobs: Sequence[Job], finished: Sequence[TrialConfig], study: Path, search: OptunaSearch | None
-) -> Progress:
+def _progress(work: Planned | OptunaSearch, study: Path) -> Progress:
     """At the start of a run, on one slot; the best of an earlier run is the best so far."""
-    if search is None:
-        progress = Progress(jobs, 1, len(finished), time.monotonic)
-    else:
-        progress = Progress(jobs, 1, search.ended, time.monotonic, search.left, search.score)
-        finished = search.finished()
-    for config in finished:
+    progress = Progress(work.jobs, 1, work.ended, time.monotonic, work.left, work.score)
+    for config in work.finished:
         record = records.read(records.trial_folder(study, config.key)) or {}
         progress.consider(Job("trial", config), record.get("metrics", {}).get(progress.score.metric))
     return progress
-
-
-def _image_sets(jobs: Sequence[Job], search: OptunaSearch | None) -> list[ImageSet]:
-    """The data sets of all trials of the run."""
-    known = [job.config.images for job in jobs] if search is None else search.search.image_sets
-    return list({images.name: images for images in known}.values())
 
 
 def _loggers(study: Path, options: RunOptions) -> list[Logger]:
@@ -115,7 +95,7 @@ def _status(study: Path, progress: Progress) -> Iterator[StatusFile]:
     state = "interrupted"
     try:
         yield status
-        state = "interrupted" if progress.waiting or progress.running else "ended"
+        state = "ended" if progress.is_over else "interrupted"
     finally:
         status.write(state)
 

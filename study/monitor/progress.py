@@ -107,6 +107,11 @@ class Progress:
         return len(self.jobs) - self.ended_jobs - len(self.running) + self.unknown
 
     @property
+    def is_over(self) -> bool:
+        """Whether every job has ended."""
+        return not (self.waiting or self.running)
+
+    @property
     def waiting_trials(self) -> int:
         """Trials that wait for a worker: neither running nor ended."""
         running = sum(len(running.job.trials) for running in self.running.values())

@@ -19,6 +19,7 @@ from study.search import optuna_storage
 from study.space.search import SIZES, Search
 from tivae import records
 from tivae.config import ConfigError, TrialConfig
+from tivae.data.image_set import ImageSet
 
 Result = Mapping[str, Any]
 
@@ -32,7 +33,7 @@ class OptunaSearch:
     running is handed out again first and continues from its checkpoint; one that has a record already is reported
     from that. A trial that Optuna suggests twice is run once, and reported twice.
 
-    trials: in place of the search's own number. small: makes the small version of a trial, for `--quick`.
+    small: makes the small version of a trial, for `--quick`.
 
     Raises `FolderError` if the folder holds a search for something else, or a journal that can't be read.
     """
@@ -41,10 +42,9 @@ class OptunaSearch:
         self,
         search: Search,
         study: Path,
-        trials: int | None = None,
         small: Callable[[TrialConfig], TrialConfig] | None = None,
     ):
-        self.search, self.budget = search, trials or search.trials
+        self.search, self.jobs = search, ()
         self._folder, self._small = study, small
         self._running: dict[str, list[Trial]] = {}
         self._ended: dict[str, Result] = {}
@@ -66,7 +66,7 @@ class OptunaSearch:
     @property
     def left(self) -> int:
         """Optuna trials that have not been asked for, those left by an interruption included."""
-        return self.budget - self.ended - sum(len(trials) for trials in self._running.values())
+        return self.search.trials - self.ended - sum(len(trials) for trials in self._running.values())
 
     @property
     def score(self) -> Score:
@@ -75,6 +75,12 @@ class OptunaSearch:
         metric = next((name for name in names if name not in SIZES), names[0])
         return Score(metric, self.search.objectives[metric] == "maximize")
 
+    @property
+    def image_sets(self) -> list[ImageSet]:
+        """The data sets of all trials that it may come to."""
+        return self.search.image_sets
+
+    @property
     def finished(self) -> list[TrialConfig]:
         """The trials of the search that an earlier run finished."""
         keys = {trial.user_attrs.get("key") for trial in self._trials() if trial.state is TrialState.COMPLETE}
@@ -122,7 +128,7 @@ class OptunaSearch:
         if self._left_running:
             return Trial(self.optuna_study, self._left_running.pop(0)._trial_id)
         asked = sum(trial.state is not TrialState.WAITING for trial in self._trials())
-        return self.optuna_study.ask() if asked < self.budget else None
+        return self.optuna_study.ask() if asked < self.search.trials else None
 
     def _config(self, trial: Trial) -> TrialConfig:
         # A trial that an interruption left has its values; suggesting again gives the same ones.

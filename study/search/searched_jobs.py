@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from study.jobs import Job, stn_job, trial_job
 from study.monitor.progress import Progress
-from study.search.optuna_search import OptunaSearch
+
+if TYPE_CHECKING:
+    # Optuna takes a second to import, and grids need none of it.
+    from study.search.optuna_search import OptunaSearch
 
 
 class SearchedJobs:

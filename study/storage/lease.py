@@ -33,7 +33,7 @@ def held(storage: Storage, study: Path) -> Iterator[None]:
 
     Raises `StorageError` if the storage can't be written or does not answer, or another run has the study.
     """
-    if storage.folder is not None and storage.folder.resolve() == study.resolve():
+    if storage.is_at(study):
         yield
         return
     mine = {"host": socket.gethostname(), "process": os.getpid(), "results": str(study.resolve())}

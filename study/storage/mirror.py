@@ -24,7 +24,7 @@ class Mirror:
         self._storage, self._study = storage, study
         self._pool = ThreadPoolExecutor(4, thread_name_prefix="mirror")
         self._pending: list[Future[None]] = []
-        self._needed = storage.folder is None or storage.folder.resolve() != study.resolve()
+        self._needed = not storage.is_at(study)
 
     def bring_all(self) -> None:
         """Brings the records that are new or have changed since they were brought, with the files beside them.

@@ -50,6 +50,10 @@ class Storage:
         """The folder that all nodes share; None for a URL."""
         return None if "://" in self.place else Path(self.place)
 
+    def is_at(self, folder: Path) -> bool:
+        """Whether it is this very folder, so that nothing needs to be copied."""
+        return self.folder is not None and self.folder.resolve() == folder.resolve()
+
     @property
     def shown(self) -> str:
         """The place without a password that its URL may hold."""

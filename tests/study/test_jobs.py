@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from study.jobs import Job, plan, why_trained_apart
+from study.jobs import Job, Planned, plan
 from study.monitor.progress import label
 from tests.study.space_files import read_text
 from tivae import records, stages
@@ -106,15 +106,16 @@ def test_a_grid_over_1_2_and_5_epochs_costs_5(host, tmp_path):
     found = stages.run_trials([trial.config for trial in job.trials], place, trained.append, wanted=NONE)
     assert [row["epoch"] for row in trained] == [1, 2, 3, 4, 5]
     assert {len(record["epochs"]): record["status"] for record in found} == dict.fromkeys((1, 2, 5), "finished")
-    assert plan(space.trials, tmp_path) == []
-    assert why_trained_apart(space.trials) is None
+    planned = Planned(space.trials, tmp_path, "none")
+    assert (planned.jobs, planned.finished, planned.why_trained_apart) == ([], list(space.trials), None)
 
 
 def test_trials_of_schedules_that_know_their_end_are_trained_apart(tmp_path):
     cosine = [TrialConfig(learning_rate_schedule="cosine", epochs=epochs) for epochs in (5, 20)]
     assert [job.epochs for job in plan(cosine, tmp_path)] == [20, 5]
-    assert "each number of epochs is trained from the start" in why_trained_apart(cosine)
-    assert why_trained_apart([TrialConfig(model="pixels", learning_rate_schedule="cosine")]) is None
+    assert "each number of epochs is trained from the start" in Planned(cosine, tmp_path, "none").why_trained_apart
+    control = TrialConfig(model="pixels", learning_rate_schedule="cosine")
+    assert Planned([control], tmp_path, "none").why_trained_apart is None
 
 
 def test_cost_grows_with_epochs_images_and_widths():
