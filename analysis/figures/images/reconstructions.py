@@ -214,7 +214,7 @@ def _decoding(trial: Trial) -> TrainedModel:
 
 
 def _brightest(models: Mapping[str, TrainedModel]) -> str:
-    """What tanh keeps from an image, as a sentence; "" where no decoder ends in it."""
+    """A sentence on the brightest pixel that tanh allows; "" where no decoder ends in it."""
     limited = [model.config for model in models.values() if model.config.output_activation == "tanh"]
     if not limited:
         return ""
