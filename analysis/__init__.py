@@ -1,4 +1,4 @@
-"""From results folders to frames, tables and statements: `analysis.load("results/paper_grid").trials`."""
+"""Results folders as dataframes, tables and verdicts: `analysis.load("results/paper_grid").trials`."""
 
 from analysis.frames.columns import COLUMNS, Column, columns_markdown
 from analysis.frames.loading import write

@@ -1,4 +1,4 @@
-"""What all commands share: bad input and warnings are told in a line each."""
+"""Shared parts of all commands: one line for bad input and for each warning."""
 
 from __future__ import annotations
 

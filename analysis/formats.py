@@ -1,4 +1,4 @@
-"""A frame of texts as fixed-width text, Markdown, LaTeX (booktabs) or CSV.
+"""Dataframes of texts as fixed-width text, Markdown, LaTeX (booktabs) or CSV.
 
 Column labels are texts, or (group, label) pairs: columns with one group stand under a common heading. A missing value
 is shown as "-" and, in CSV, as nothing.

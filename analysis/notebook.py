@@ -1,4 +1,4 @@
-"""A study and its trials as one meets them in a notebook: tables as dataframes, figures to look at, one line to load.
+"""A study and its trials in a notebook: tables as dataframes, figures that display, one line to load.
 
 import analysis
 

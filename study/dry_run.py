@@ -34,7 +34,7 @@ Log = Callable[[str], None]
 
 
 def show(space: SearchSpace, options: RunOptions, console: Console) -> None:
-    """Prints what is run, the slots, and the time that all should take here; writes nothing."""
+    """Prints what is run, the slots and the expected time; writes nothing."""
     log = functools.partial(console.print, highlight=False, markup=False, soft_wrap=True)
     if space.search is not None:
         _show_search(space.search, options, log)
@@ -88,7 +88,7 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
 
 
 def _show_search(search: Search, options: RunOptions, log: Log) -> None:
-    """What is searched for what."""
+    """Parameters, objectives and the expected time of a search."""
     pools, slots, speed = _here(options)
     costs = [Job("trial", config).cost for config in search.drawn(100)]
     for item in search.parameters:

@@ -92,7 +92,7 @@ class Job:
 
     @property
     def operations(self) -> tuple[str, ...]:
-        """Decides which device operations the job uses: jobs with equal values run on the same devices."""
+        """Settings that decide which device operations the job uses: jobs with equal ones run on the same devices."""
         if self.job_type == "stn":
             return ("stn",)
         config = self.config

@@ -1,4 +1,4 @@
-"""The power of numbers of seeds, shown before a study is run."""
+"""Statistical power by the number of seeds, for a dry run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Handling of Ctrl-C and SIGTERM while a run starts, works and ends; light, as it is imported before anything else."""
+"""Handling of Ctrl-C and SIGTERM while a run starts, works and ends; imported first, and therefore light."""
 
 from __future__ import annotations
 

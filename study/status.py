@@ -114,7 +114,7 @@ def state_of(status: dict[str, Any], is_held: bool, now: float) -> str:
 
 
 def _from_records(study: Path) -> dict[str, Any] | None:
-    """The status as far as the records show it: of an older run, or a copy without its status file."""
+    """The status by the records alone: of an older run, or a copy without its status file."""
     folders = sorted(path for path in (study / "trials").glob("*") if path.is_dir())
     if not folders:
         return None

@@ -1,4 +1,4 @@
-"""What follows from a config: own fields of its model and probe, defaults, unused fields, refusals, its data set."""
+"""Resolution of a config: own fields of its model and probe, defaults, unused fields, refusals, and derived values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NONE_AT_0 = ("residual_blocks", "view_brightness", "view_noise", "view_erasing")
 
 
 class Derived:
-    """What follows from the fields of a config."""
+    """Values derived from the fields of a config."""
 
     @property
     def is_trained(self: Any) -> bool:
@@ -52,12 +52,12 @@ class Derived:
 
     @property
     def alters_views(self: Any) -> bool:
-        """Whether more is changed in views of training images than that they are warped."""
+        """Whether views of training images are altered besides being warped."""
         return bool((self.view_brightness, self.view_noise, self.view_erasing) != (None, None, None))
 
     @property
     def read(self: Any) -> tuple[str | int | None, ...]:
-        """What decides, of one training, which encodings of an image the probe reads."""
+        """The settings that decide which encodings of a training the probe reads."""
         return self.probe_features, self.probe_stn, self.orbit_warps
 
     @property
@@ -137,13 +137,13 @@ def resolved_dataset(dataset: Any, facts: Any) -> tuple[str, str | None]:
 
 
 def unused(config: TrialConfig) -> dict[str, Any]:
-    """The fields that decide nothing, with what stands there: None, or 0 epochs."""
+    """The fields that decide nothing, with their values: None, or 0 epochs."""
     names = (*MODELS[config.model].unused(config), *PROBES[config.probe or DEFAULT_PROBE].unused)
     return dict.fromkeys(names) | ({} if config.is_trained else {"epochs": 0})
 
 
 def defaults(config: TrialConfig) -> dict[str, Any]:
-    """Defaults filled in; None where a field decides nothing, or only repeats what is so without it."""
+    """The fields with defaults filled in; None where a field decides nothing or repeats the default."""
 
     def default(name: str, value: Any, used: bool = True) -> Any:
         given = getattr(config, name)

@@ -1,4 +1,4 @@
-"""A finished trial, loaded for use: images in, encodings, reconstructions and samples out."""
+"""A finished trial as a model: encodings, reconstructions and samples."""
 
 from __future__ import annotations
 

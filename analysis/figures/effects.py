@@ -33,7 +33,7 @@ COMPARABLE["reconstruction_weight"] = "beta"
 
 
 def numbers(study: Study) -> tuple[pd.DataFrame, str]:
-    """A row per effect and test set, and over which part of the study they are.
+    """A row per effect and test set, and a note on the part of the study that they are over.
 
     Columns: test_set, term, contrast, order, effect, low, high, p_value, adjusted_p_value, over, n, trials.
     effect, low, high: in accuracy points, with the 95 % interval over what `over` says; n: seeds. An effect is as
@@ -94,14 +94,14 @@ def chosen_design(study: Study) -> tuple[Design, str]:
 
 
 def _at_default(trials: pd.DataFrame, seedless: Seedless) -> pd.DataFrame:
-    """The trials in the default recipe but for what all of the study's trials share."""
+    """The trials in the default recipe, settings apart that all of the study's trials share."""
     recipe = recipe_of(trials, seedless)
     cells = trials[list(PAPER_FACTORS)].drop_duplicates().to_dict("records")
     return pd.concat([recipe.trials_of(trials, cell, seedless) for cell in cells] or [trials])
 
 
 def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:
-    """Which trials the design is of, where it is not of all."""
+    """A note on the trials of the design; "" where it has them all."""
     if len(design.trials) == len(trials):
         return ""
     held = [name for name in factors if name not in design.factors and len(design.trials[name].unique()) == 1]
@@ -130,7 +130,7 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
         ax.errorbar(part["effect"], y, xerr=bars, label=name, capsize=2.5, **mark.points())
     labels = [effect_label(row["term"], row["contrast"]) for _, row in names.iterrows()]
     style.label_rows(ax, labels, list(names["order"]))
-    ax.set_xlabel("Effect on the accuracy (percentage points)")
+    ax.set_xlabel("Effect on the accuracy (points)")
     return ax
 
 

@@ -1,4 +1,4 @@
-"""Cells of a study as figures name them, and the quantities that make different models comparable."""
+"""Cells of a study with their labels, and quantities that make different models comparable."""
 
 from __future__ import annotations
 

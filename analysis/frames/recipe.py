@@ -1,4 +1,4 @@
-"""The trials of a cell: those that share every setting that the cell does not name."""
+"""Recipes: the settings that trials share, and the trials of a cell in them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Recipe:
         return rows
 
     def differences(self) -> str:
-        """What differs from the paper's recipe, as "epochs 5 (paper: 20), ..."; "" where nothing does."""
+        """The differences from the paper's recipe, as "epochs 5 (paper: 20), ..."; "" where there are none."""
         parts = [] if self.is_on_papers_images else [f"data set {self.images_title} (paper: {image_set_of({}).title})"]
         named = [(name, value) for name, value in self.settings.items() if name not in ("dataset", "dataset_facts")]
         return ", ".join([*parts, *(f"{name} {shown(value)} (paper: {_paper_value(name)})" for name, value in named)])

@@ -65,7 +65,7 @@ def read_trials(folder: Path, running: bool = False) -> tuple[Columns, Columns]:
 
 
 def write_index(folder: Path) -> None:
-    """Has `read_trials` of `folder` read only what changes from now on; what it gives stays the same."""
+    """Writes an index with which `read_trials` of `folder` reads only records that have changed since."""
     paths = trial_folders(folder)
     # Taken before the records are read: one that is written meanwhile has another.
     signatures = {path.name: index.signature(path) for path in paths}

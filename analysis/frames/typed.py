@@ -1,4 +1,4 @@
-"""Values to frames with the dtypes of their columns, and frames to and from Parquet and CSV without loss."""
+"""Dataframes with the dtypes of their columns, to and from Parquet and CSV without loss."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How sure a number is: intervals over seeds and test images, comparisons, balanced effects, verdicts and power.
+"""Statistics: intervals over seeds and test images, comparisons, balanced effects, verdicts and power.
 
 Functions take plain arrays and frames.
 """

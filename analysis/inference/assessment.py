@@ -106,7 +106,7 @@ def _cells(study: Study) -> Cells:
 
 
 class Trials:
-    """A study's trials by cell, and what each gets right of the test images."""
+    """A study's trials by cell, and the test images that each classifies correctly."""
 
     def __init__(self, study: Study, scores: Correctness):
         self.cells = _cells(study)

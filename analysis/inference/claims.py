@@ -96,7 +96,7 @@ class Claim:
         return 100.0 if all("accuracy" in metric for metric in self.metrics) else 1.0
 
     def margin(self, effect: float) -> float:
-        """By how much the claim holds of an effect; negative where it does not."""
+        """Distance of an effect from the claim's bound; negative where the claim does not hold."""
         if "above" in self.holds:
             return effect - self.holds["above"]
         if "below" in self.holds:

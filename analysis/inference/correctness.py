@@ -1,4 +1,4 @@
-"""Which test images each trial classifies correctly, read once."""
+"""The test images that each trial classifies correctly, read once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KNOWN = ("base_accuracy", "augmented_accuracy")
 
 
 class Correctness(Protocol):
-    """Gives of a trial's metric a value per test image whose mean the metric is, or None if it is not known."""
+    """The values per test image whose mean is a trial's metric; None if they are not known."""
 
     def of(self, key: str, metric: str) -> Scores | None:
         """(N,), 0 or 1 for an accuracy."""

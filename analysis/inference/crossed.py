@@ -1,4 +1,4 @@
-"""Means over seeds and test images, with the uncertainty of both: what another seed on other images would give.
+"""Means over seeds and test images, with the uncertainty over both.
 
 Every model of a study is tested on the same images, so seeds and images are crossed. With y[s, i] = mean + seed_s +
 image_i + rest, the variance of the mean is estimated as
@@ -124,7 +124,7 @@ def estimate(values: ArrayLike) -> Estimate:
 
 
 def at_most(accuracies: ArrayLike, images: int) -> Estimate:
-    """From the accuracy of each seed (a share), where what each got right of the `images` test images is not known.
+    """From the accuracy of each seed (a share) on `images` test images, where its predictions are not known.
 
     C is then taken as if all seeds got the same images right, p (1 - p) / N, the most that it can be.
     """

@@ -1,4 +1,4 @@
-"""Corrections for multiple tests, which hold the family-wise error rate."""
+"""Corrections for multiple tests that control the family-wise error rate."""
 
 from __future__ import annotations
 

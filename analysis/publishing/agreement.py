@@ -1,4 +1,4 @@
-"""Whether two texts agree, and where they first do not."""
+"""Comparison of two texts, and the place where they first differ."""
 
 from __future__ import annotations
 

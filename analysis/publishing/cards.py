@@ -64,7 +64,7 @@ _USE = (
 
 
 def _command(config: TrialConfig) -> str:
-    """What trains it again; own images are named by their file, as a copy does not say where they lay."""
+    """The command that trains it again; own images are named by their file alone."""
     return re.sub(r"dataset=/([^/ ]+)(?= |$)", r"dataset=\1", reproduce.command(config))
 
 

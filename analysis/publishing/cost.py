@@ -1,4 +1,4 @@
-"""The cost of studies, and what it would have been had each trial been trained by itself."""
+"""The cost of studies, with and without the sharing of trainings between trials."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def table(studies: Sequence[Study]) -> Table:
 
 
 def machines(study: Study) -> Table:
-    """How many trials were computed where and with what."""
+    """The number of trials by device and versions."""
     columns = [name for name in _MACHINE if name in study.trials]
     groups = study.trials[columns].astype("string").fillna("not recorded").value_counts(sort=False).sort_index()
     texts = groups.reset_index(name="trials").astype("string")

@@ -44,7 +44,7 @@ def described(folder: Path, study: Study, command: str) -> dict[Path, str]:
 
 
 def origin(study: Study) -> dict[str, Any]:
-    """With what the trials were computed: the values of each column of provenance, and hours and dates in all."""
+    """Provenance of the trials: the values of each of its columns, the hours and the dates."""
     known = [name for name in _ORIGIN if name in study.trials]
     found: dict[str, Any] = {name: _values(study.trials[name]) for name in known}
     times = pd.to_datetime(study.trials["finished_at"]).dropna()

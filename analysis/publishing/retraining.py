@@ -1,4 +1,4 @@
-"""Trials of a published study, trained again: are their numbers those of the record, bit for bit?"""
+"""Retraining of published trials: are their numbers those of the record, bit for bit?"""
 
 from __future__ import annotations
 

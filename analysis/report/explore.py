@@ -38,7 +38,7 @@ Pictures = dict[str, str | None]
 
 
 def content(study: Study, pictures: Pictures | None = None) -> dict[str, Any]:
-    """All that the page explores. pictures: known images by key, to which those made now are added; None for none."""
+    """The data of the explorer. pictures: known images by key, to which those made now are added; None for none."""
     trials = study.trials.reset_index(drop=True)
     goals = list(_objectives(study))
     varying = study.factors()

@@ -43,7 +43,7 @@ def latent_size(study: Study) -> StudyTable:
 
 
 def kl_weight(study: Study) -> StudyTable:
-    """Accuracy against the weight of the KL, with the beta of an ELBO that it amounts to."""
+    """Accuracy against the weight of the KL, with the equivalent beta of an ELBO."""
     cells = summaries(study)
     if cells["kl_weight"].nunique() < 2:
         raise NotSupported("all finished trials have the same KL weight")
@@ -71,7 +71,7 @@ def controls(study: Study) -> StudyTable:
 
 
 def pareto_front(study: Study) -> StudyTable:
-    """Cells that no other beats: more accurate on augmented images with as few latents, or as accurate with fewer."""
+    """Cells that no other dominates in augmented accuracy and latent size."""
     cells = _trained(summaries(study)).dropna(subset=["encoding_dim", "augmented_accuracy"])
     if cells["encoding_dim"].nunique() < 2:
         raise NotSupported("all finished trials have the same latent size")

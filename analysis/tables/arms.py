@@ -1,4 +1,4 @@
-"""What each arm of a study of invariance gives and costs: accuracies, gaps, consistency, and time."""
+"""Accuracies, gaps, consistency and time of each arm of a study of invariance."""
 
 from __future__ import annotations
 

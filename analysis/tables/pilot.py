@@ -1,4 +1,4 @@
-"""A study as a pilot: the variance between its seeds, and the seeds that a difference needs."""
+"""A study as a pilot: variance between seeds, and the number of seeds that a difference needs."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ MOST_SHOWN = 20
 
 
 def search(study: Study) -> StudyTable:
-    """Of one objective the complete trials of the search, best first; of several those that none beats in all.
+    """The complete trials of a search, best first; of several objectives those on the Pareto front.
 
     Columns: number, key, the objectives, the parameters (`parameter_<name>`), and the accuracies on the test sets,
     which have no part in a choice on validation images.

@@ -1,4 +1,4 @@
-"""A quick check that a Ray cluster answers at an address: Ray itself would wait for minutes."""
+"""A quick check that a Ray cluster answers at an address, for which Ray itself would wait minutes."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ class _Accelerators:
         self.known: dict[str, str | None] = {}
 
     def forget(self) -> None:
-        """The nodes are those of another session from now on."""
+        """Forgets all nodes: another session has others."""
         self._asked.clear()
         self.known.clear()
 

@@ -1,4 +1,4 @@
-"""Slots for trials: which devices the nodes of a cluster have, and what each trial asks of them."""
+"""Slots for trials: the devices of a cluster's nodes, and the resources of each trial."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEVICE_TYPES = ("cuda", "mps", "cpu")
 
 
 class DeviceError(ValueError):
-    """Devices that were asked for and that the cluster does not have."""
+    """Requested devices that the cluster does not have."""
 
 
 class ClusterError(RuntimeError):
@@ -98,7 +98,7 @@ class SlotOptions:
         )
 
     def pools(self, nodes: Sequence[Node]) -> list[Pool]:
-        """The slots as in `available`, all that was asked for being there.
+        """As `available`, where every requested type of device must be there.
 
         Raises `DeviceError` if a type that `devices` names is not there, or if there is no slot at all.
         """

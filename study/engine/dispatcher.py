@@ -1,4 +1,4 @@
-"""Hands jobs to Ray Tune: each to a free slot, and none before what it needs is there."""
+"""The queue of jobs for Ray Tune: each goes to a free slot once the stages it needs are done."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Dispatcher(Searcher):
         return None if self._given else Searcher.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Learns the speed of the trial's pool, in cost per second, of the last epoch reported."""
+        """Measures the speed of the trial's pool, in cost per second, by the last epoch reported."""
         rows = rows_of(result)
         if trial_id not in self._given or not rows or not rows[-1].get("wall_seconds"):
             return
@@ -81,7 +81,7 @@ class Dispatcher(Searcher):
         self._load.measured(pool, job.epoch_cost / rows[-1]["wall_seconds"])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Frees the slot; after an STN, its trials may start, or are given up with its reason."""
+        """Frees the slot; after an STN its trials may start, or are given up if it failed."""
         job, pool = self._given.pop(trial_id)
         self._load.free(pool)
         result = result or {}
@@ -122,12 +122,12 @@ class Dispatcher(Searcher):
         return self._pruned.get(trial_id)
 
     def given_up(self) -> list[tuple[Job, str]]:
-        """The jobs, with the reason, that turned out since this was last asked to be such as can't be run."""
+        """The jobs that were found since the last call to be impossible to run, each with the reason."""
         found, self._given_up = self._given_up, []
         return found
 
     def resize(self, pools: Sequence[Pool]) -> None:
-        """From now on these are the pools; `stranded` trials are those on one that is gone."""
+        """Replaces the pools; trials on one that is gone are `stranded`."""
         self._load.pools = list(pools)
         there = {pool.key for pool in pools}
         self._stranded = [trial_id for trial_id, (_, pool) in self._given.items() if pool.key not in there]
@@ -140,7 +140,7 @@ class Dispatcher(Searcher):
         return self._stranded
 
     def withdraw(self, trial_id: str) -> None:
-        """The trial is about to be stopped before it has started; its job goes elsewhere."""
+        """Marks a trial that is stopped before it has started; its job is given out again."""
         self._withdrawn.add(trial_id)
 
     @property
@@ -169,11 +169,11 @@ class Dispatcher(Searcher):
         return len(self._waiting) < self._load.slots and self._load.has_room()
 
     def _may_start(self, job: Job) -> bool:
-        """Whether what it needs is there, and nobody else makes what it makes."""
+        """Whether its inputs are ready and no other job is making its outputs."""
         return not (job.needs and self._makers.get(job.needs)) and self._makers[job.makes][0] is job
 
     def _waiting_work(self) -> tuple[float, float]:
-        """Number and cost of the jobs that wait, those included that a search will come upon."""
+        """Number of waiting jobs, and their cost including that expected of a search."""
         left = self._search.left if self._search is not None and self._asked_costs else 0
         each = sum(self._asked_costs) / max(1, len(self._asked_costs))
         return len(self._waiting), self._waiting_cost + left * each

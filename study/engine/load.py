@@ -1,4 +1,4 @@
-"""Occupied slots, and the pool a job should go to: a pure decision."""
+"""Load of the pools, and the choice of a pool for a job."""
 
 from __future__ import annotations
 
@@ -34,28 +34,28 @@ class Load:
         return sum(pool.slots for pool in self.pools)
 
     def take(self, pool: Pool) -> None:
-        """A job has been given to the pool."""
+        """Takes a slot of the pool."""
         self._taken[pool.key] += 1
 
     def free(self, pool: Pool) -> None:
-        """A job of this pool has ended."""
+        """Frees a slot of the pool."""
         self._taken[pool.key] -= 1
 
     def measured(self, pool: Pool, cost_per_second: float) -> None:
-        """The speed at which a slot of this pool works, from now on."""
+        """Sets the measured speed of a slot of this pool."""
         self._measured[pool.key] = cost_per_second
 
     def exclude(self, pool: Pool, job: Job) -> None:
-        """No job like this one goes to this pool again."""
+        """Excludes the pool for jobs with the same operations."""
         self._lacking.setdefault(pool.key, set()).add(job.operations)
 
     @property
     def everything_runs_everywhere(self) -> bool:
-        """Whether no pool lacks anything, so that one job has room where any other has."""
+        """Whether no pool lacks an operation: where one job has room, any other has."""
         return not self._lacking
 
     def fitting(self, job: Job) -> list[Pool]:
-        """The pools that can run the job, now or later."""
+        """The pools that can run the job, busy or not."""
         return [pool for pool in self.pools if job.operations not in self._lacking.get(pool.key, ())]
 
     def has_room(self) -> bool:
@@ -63,7 +63,7 @@ class Load:
         return any(self._taken[pool.key] < pool.slots + pool.is_full for pool in self.pools)
 
     def room(self, job: Job, waiting_jobs: float, waiting_cost: float, avoided: Collection[Key] = ()) -> Pool | None:
-        """The fastest pool that should be given the job now, with so much waiting; None where it had better wait.
+        """The fastest pool that should get the job now, given the waiting work; None if it should wait.
 
         avoided: pools that are taken only where the job fits on no other.
         """

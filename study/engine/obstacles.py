@@ -1,4 +1,4 @@
-"""Reasons for which Ray can't start on this machine, which it seldom names itself."""
+"""Known reasons for which Ray can't start on this machine."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _VITAL = {"gcs_server": "control store", "raylet": "node manager (raylet)"}
 
 @contextlib.contextmanager
 def private(dashboard: bool = False) -> Iterator[None]:
-    """Within the block an instance of Ray that this process starts is for this user on this machine alone.
+    """A block in which Ray starts as an instance for this user on this machine alone.
 
     Its token is known to this process and those that it starts; with a dashboard it is that of the token file, which
     is made where it is missing, for its user to enter.
@@ -72,7 +72,7 @@ def _apart() -> Iterator[None]:
 
 @contextlib.contextmanager
 def watched(again: str) -> Iterator[None]:
-    """Ends this process, saying how to continue, where a process of its Ray has ended under it.
+    """Ends this process with the command that continues if one of Ray's processes dies.
 
     Ray itself would try to reach it for a minute and then end this process with a dump.
     """
@@ -108,7 +108,7 @@ def require_token() -> None:
 
 
 def tighten() -> None:
-    """Takes the token file from all but its owner: Ray makes it readable for everybody."""
+    """Restricts the token file to its owner: Ray makes it readable for everybody."""
     with contextlib.suppress(OSError, RuntimeError):
         TOKEN_FILE.expanduser().chmod(0o600)
 

@@ -1,4 +1,4 @@
-"""Tune's loop with a thousand workers: which trials are stopped, and how many events are taken at once."""
+"""Adaptations of Tune's event loop to a thousand workers, and its decisions to stop trials."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FEW_FUTURES = 50
 
 
 class ActorManager(RayActorManager):
-    """Tune's manager of actors, which takes all events that are there.
+    """Tune's actor manager, taking all pending events at once.
 
     Tune looks through all futures for each single event, which with a thousand workers takes longer than what follows.
     """

@@ -1,4 +1,4 @@
-"""One of TensorBoard's event files, written as a whole or bit by bit, without a thread and without being kept open.
+"""TensorBoard event files, written without a thread and without being kept open.
 
 tensorboardX has a thread, a queue and an open file for each writer, and keeps every writer until the process ends: in a
 study of thousands of trials, a thousand at once, that is most of what its driver does.

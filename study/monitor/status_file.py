@@ -21,7 +21,7 @@ INTERVAL, SHARE = 2.0, 0.01
 
 
 class StatusFile:
-    """Keeps `study`/status.json up with `progress`; clock: seconds."""
+    """Writes `progress` to `study`/status.json; clock: seconds."""
 
     def __init__(self, study: Path, progress: Progress, clock: Callable[[], float] = time.monotonic):
         self._path, self._progress, self._clock = study / NAME, progress, clock
@@ -86,7 +86,7 @@ def _has_shape(value: Any, shape: Any) -> bool:
 
 
 def settled(content: dict[str, Any], study: Path) -> dict[str, Any]:
-    """The content of a run that goes on no more: what it still calls running is counted by its record, or waits."""
+    """The content for a run that has stopped: trials marked as running are counted by their records, or wait."""
     counts = Counter(
         (records.read(records.trial_folder(study, row["key"])) or {}).get("status", "waiting")
         for row in content["running"]
@@ -99,7 +99,7 @@ def settled(content: dict[str, Any], study: Path) -> dict[str, Any]:
 
 
 def snapshot(progress: Progress) -> dict[str, Any]:
-    """Where a study stands, as plain values."""
+    """The status of a study as plain values."""
     best = progress.best
     return {
         "trials": progress.trials,

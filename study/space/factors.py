@@ -1,4 +1,4 @@
-"""One factor of a search space: the field it varies, what that may take, and the condition it holds under."""
+"""One factor of a search space: the field it varies, its domain and its condition."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings and factors as a file holds them, and grids of them expanded into trials."""
+"""Settings and factors of a file, and grids of them expanded into trials."""
 
 from __future__ import annotations
 

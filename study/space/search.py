@@ -1,4 +1,4 @@
-"""A search as a file of `search_spaces/` describes it: what is searched, for what, by which sampler."""
+"""Searches as files of `search_spaces/` describe them: parameters, objectives, sampler and pruner."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Algorithm:
 
 @dataclass(frozen=True)
 class Search:
-    """What `search: optuna` asks for.
+    """A search, as `search: optuna` describes it.
 
     objectives: the metric or size of each, and "maximize" or "minimize". trials: how many in all, those that were
     pruned or failed counted. start: fixed points that are tried first. sampler_seed: of the sampler; each
@@ -75,7 +75,7 @@ class Search:
 
     @property
     def image_sets(self) -> list[ImageSet]:
-        """The data sets that the search may come to."""
+        """The data sets of all trials that the search can suggest."""
         nodes = [node for item in self.parameters if item.name == "dataset" for node in item.nodes]
         nodes += [self.settings["dataset"]] if "dataset" in self.settings else []
         return [TrialConfig(dataset=node.value).images for node in nodes] or [TrialConfig().images]

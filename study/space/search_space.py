@@ -1,4 +1,4 @@
-"""Search spaces: which trials a file of `search_spaces/` asks for, or what it searches."""
+"""Search spaces: the trials of a file of `search_spaces/`, or its search."""
 
 from __future__ import annotations
 

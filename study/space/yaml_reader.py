@@ -17,7 +17,7 @@ MAX_MESSAGE = 1_500
 
 
 class SpaceError(ValueError):
-    """What is wrong with a search space, in one printable line: value, rule, remedy and place."""
+    """An error in a search space, in one line: value, rule, remedy and place."""
 
     def __init__(self, message: str, place: str = ""):
         super().__init__(one_line(message) + (f" ({one_line(place)})" if place else ""))

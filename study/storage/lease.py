@@ -1,4 +1,4 @@
-"""One run at a time for each study on a shared storage, also where no lock of the file system reaches it."""
+"""A lease on a shared storage, so that one run at a time fills a study."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 @contextlib.contextmanager
 def held(storage: Storage, study: Path) -> Iterator[None]:
-    """Within the block the study on `storage` is this run's alone, and was written to a moment ago.
+    """A block in which the study on `storage` is this run's alone; the storage is tested for writing first.
 
     study: its folder on this machine, which this process has locked. Where both are one there is nothing more to do.
 

@@ -14,7 +14,7 @@ from tivae.io.record import RECORD
 
 
 class Mirror:
-    """Keeps the results folder `study` of this machine up with `storage`; where both are one there is nothing to do.
+    """Synchronises the results folder `study` of this machine with `storage`; does nothing where both are one.
 
     Copies while the study runs, several files at a time. Beside records it brings and sends the study's schedule of
     interim analyses, by which every machine must judge its claims.

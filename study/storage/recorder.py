@@ -1,4 +1,4 @@
-"""Bookkeeping at the end of each job: its record here, the dataframes, and what a search learns from it."""
+"""Recording of ended jobs: records, dataframes, loggers, and the result for a search."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the workers of all nodes leave what they compute: a shared folder, or a URL that pyarrow's file systems know.
+"""The storage to which workers of all nodes write: a shared folder, or a URL that pyarrow's file systems know.
 
 A worker writes to a shared folder directly. For a URL it works in a folder of its own, to which what is there already
 is brought before and from which each checkpoint and record is sent, the record last.
@@ -142,7 +142,7 @@ class Storage:
             ) from error
 
     def answers(self, token: str, wrote: Collection[str] = (), seconds: float = 0.0) -> set[str]:
-        """The nodes whose files have come, and nothing left behind.
+        """The nodes whose test files have arrived; removes the files.
 
         wrote: nodes that say that they have written, whose files are waited for, as long as `seconds`.
         """

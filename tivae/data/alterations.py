@@ -1,4 +1,4 @@
-"""What else is changed in a view of training images than that it is warped: brightness, noise, and a part of it."""
+"""Alterations of views of training images besides warps: brightness, noise and erasing."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ERASED_SHARE, ERASED_ASPECT = (0.02, 0.33), (0.3, 1 / 0.3)
 
 
 class Alterations:
-    """Draws, for each image of an epoch, how its view is altered.
+    """Draws the alterations of the images of an epoch.
 
     In this order: pixels p in [0, 1] become f p, f uniform in 1 +- `view_brightness`, but not above 1; Gaussian noise
     with the standard deviation `view_noise`, in those of the pixels, is added; and with probability `view_erasing` a
@@ -55,7 +55,7 @@ def _between(ends: tuple[float, float], uniform: Tensor) -> Tensor:
 
 
 class Altered:
-    """What `Alterations` drew: factor, field of noise, and top, left, height and width of the rectangle, (N, 6)."""
+    """Drawn alterations (N, 6): factor, field of noise, and top, left, height and width of the rectangle."""
 
     def __init__(self, config: TrialConfig, drawn: Tensor, fields: Tensor | None):
         self._standardisation = config.standardisation

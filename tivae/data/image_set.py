@@ -1,4 +1,4 @@
-"""A data set as one object: its name, what its images are, and where they come from."""
+"""A data set as one object: name, description of its images, and sources."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ DEAD_LATENT_NATS = 0.01
 
 @torch.no_grad()
 def of_stn(stn: SpatialTransformer, images: Dataset, base: Dataset) -> dict[str, float]:
-    """What the STN does to `images`, the augmented test set, whose base images are `base`; means over images.
+    """Diagnostics of the STN on `images`, the augmented test set, whose base images are `base`; means over images.
 
     stn_mean_log_determinant: log |area of input per area of output|; 0 for the identity, large where the picture is
     made small, very negative where a point is blown up.
@@ -49,7 +49,7 @@ def of_stn(stn: SpatialTransformer, images: Dataset, base: Dataset) -> dict[str,
 
 @torch.no_grad()
 def of_latents(model: Trainable, seen: Dataset) -> dict[str, float | int | None]:
-    """What the latents carry of the images `seen`.
+    """KL and use of the latents over the images `seen`.
 
     kl_per_latent_mean, _max, _min: over latents, of the mean KL from the prior, in nats.
     dead_latents: latents with less than 0.01 nats, a count.
@@ -82,7 +82,7 @@ def of_latents(model: Trainable, seen: Dataset) -> dict[str, float | int | None]
 
 
 def of_codes(codes: Tensor) -> dict[str, float | int | None]:
-    """Whether codes (N, D) tell images apart at all, and along how many directions.
+    """Variance share and effective rank of codes (N, D).
 
     code_variance_share: their variance, summed over D, over their mean squared length, in [0, 1]; 0 where all images
     have one code.

@@ -58,7 +58,7 @@ def available(plan: Plan | None) -> bool:
 
 
 def run(plan: Plan, layers: nn.Sequential, inputs: Tensor) -> Tensor | None:
-    """What `layers`, an encoder's or a decoder's of `plan`, make of `inputs` (B, C, H, W); None without kernels."""
+    """The output of `layers`, the encoder or decoder of `plan`, for `inputs` (B, C, H, W); None without kernels."""
     compiled = kernels(*plan)
     if compiled is None:
         return None

@@ -1,4 +1,4 @@
-"""The training images of an epoch, in all the views of them that a training compares."""
+"""The training images of an epoch, in all views that a training compares."""
 
 from __future__ import annotations
 

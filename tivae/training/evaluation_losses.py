@@ -1,4 +1,4 @@
-"""The losses on the test and validation sets, as they are measured after each epoch and of a finished training."""
+"""Losses on the test and validation sets, after each epoch and of a finished training."""
 
 from __future__ import annotations
 

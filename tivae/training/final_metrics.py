@@ -18,7 +18,7 @@ _LOSSES = ("loss", "reconstruction", "kl")
 def of_model(
     evaluation: EvaluationLosses, stn: SpatialTransformer | None, frozen: bool, last: EpochRow
 ) -> dict[str, Any]:
-    """The closing metrics of a trained autoencoder behind `stn`; frozen: the STN was not trained with it.
+    """The final metrics of a trained autoencoder behind `stn`; frozen: the STN was not trained with it.
 
     last: the row of its last epoch.
 

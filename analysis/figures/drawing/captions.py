@@ -35,7 +35,7 @@ def described(trials: pd.DataFrame) -> str:
 
 
 def intervals(over: pd.Series) -> str:
-    """What points and their intervals are, from the column `over` of the points shown."""
+    """A sentence on points and their intervals, from the column `over` of the points shown."""
     found = set(over) - {ONE_SEED}
     if not found:
         return (

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 
 def log_axis(ax: Axes, values: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """Makes the x axis logarithmic and returns the place of each value on it."""
+    """Makes the x axis logarithmic; returns the function that places values on it."""
     ax.set_xscale("log")
     positive = values[values > 0]
     smallest = positive.min()

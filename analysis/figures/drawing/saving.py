@@ -23,7 +23,7 @@ FORMATS: Mapping[str, Mapping[str, Any]] = {
 
 
 class NotSupported(ValueError):
-    """The data do not hold what a figure shows; the message says what is missing."""
+    """The study lacks the data of a figure or table; the message says which."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Sources:
-    """A study, and what does not stand in its folder.
+    """A study, and inputs that are not in its folder.
 
     data: the images; taken from this machine where they are not given, and never downloaded.
     search: the Optuna study whose trials these are; that of the study's folders where it is not given.

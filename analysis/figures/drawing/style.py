@@ -145,7 +145,7 @@ def numbered_mark(number: int) -> Mark:
 
 @contextlib.contextmanager
 def applied() -> Iterator[None]:
-    """Draws and saves inside are in this style; matplotlib's own settings are as before afterwards."""
+    """A block in which figures are drawn and saved in this style; restores matplotlib's settings."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(dict[Any, Any](SETTINGS))

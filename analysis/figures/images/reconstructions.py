@@ -214,7 +214,7 @@ def _decoding(trial: Trial) -> TrainedModel:
 
 
 def _brightest(models: Mapping[str, TrainedModel]) -> str:
-    """What tanh keeps from an image, as a sentence; "" where no decoder ends in it."""
+    """A sentence on the brightest pixel that tanh allows; "" where no decoder ends in it."""
     limited = [model.config for model in models.values() if model.config.output_activation == "tanh"]
     if not limited:
         return ""
@@ -223,7 +223,7 @@ def _brightest(models: Mapping[str, TrainedModel]) -> str:
     white = float(standardisation.standardised(torch.full((1, 1, 1), 255, dtype=torch.uint8)))
     return (
         f"A decoder that ends in tanh gives no pixel above 1 of the {white:.2f} standard deviations of white, "
-        f"{share:.0%} of white: what is bright comes out grey however well they are reconstructed. "
+        f"{percent(share, 0)} of white: what is bright comes out grey however well they are reconstructed. "
     )
 
 
