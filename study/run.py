@@ -92,10 +92,12 @@ def _run(options: RunOptions, console: Console) -> int:
     space = _space(options)
     with registry.importing():
         chosen(options.measures)
-    console.print(f"{space.name}: {space.question}", highlight=False, markup=False, soft_wrap=True)
+    # In a terminal between words; elsewhere each is a line.
+    whole = not console.is_terminal
+    console.print(f"{space.name}: {space.question}", highlight=False, markup=False, soft_wrap=whole)
     if options.quick:
         small = space.trials or shrunk(space.search.drawn(20) if space.search else [], options.given)
-        console.print(warning(small), style="bold", highlight=False, soft_wrap=True)
+        console.print(warning(small), style="bold", highlight=False, soft_wrap=whole)
     if options.dry_run:
         dry_run.show(space, options, console)
         return 0

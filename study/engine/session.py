@@ -20,7 +20,6 @@ from study.monitor.observer import Observer
 from study.monitor.progress import Progress, duration
 from study.monitor.status_file import StatusFile
 from study.monitor.tensorboard import TensorBoard
-from study.options import RunOptions
 from study.search.searched_jobs import SearchedJobs
 from study.storage.recorder import Logger, Recorder
 from tivae import records
@@ -42,7 +41,7 @@ def work(work: Planned | OptunaSearch, run: Run) -> Progress:
     image_sets = {images.name: images for images in work.image_sets}
     data = {name: load(images, options.data) for name, images in image_sets.items()}
     with contextlib.ExitStack() as stack:
-        loggers = _loggers(place.study, options)
+        loggers = _loggers(run)
         with run.console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
             dashboard = stack.enter_context(
                 cluster.session(options.address, dashboard=options.dashboard, again=options.again)
@@ -84,9 +83,15 @@ def _progress(work: Planned | OptunaSearch, study: Path) -> Progress:
     return progress
 
 
-def _loggers(study: Path, options: RunOptions) -> list[Logger]:
+def _loggers(run: Run) -> list[Logger]:
+    study, options = run.place.study, run.options
     loggers: list[Logger] = [TensorBoard(study)] if options.tensorboard else []
-    return loggers + ([MLflow(options.mlflow, study)] if options.mlflow is not None else [])
+    if options.mlflow is not None:
+        mlflow = MLflow(options.mlflow, study)
+        if mlflow.page:
+            run.log(f"MLflow: {mlflow.page}")
+        loggers.append(mlflow)
+    return loggers
 
 
 @contextlib.contextmanager
