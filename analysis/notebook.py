@@ -107,7 +107,7 @@ class Study(frames.Study):
         if name not in figures.ALL:
             near = difflib.get_close_matches(name, figures.ALL, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
-            raise ValueError(f"`{name}` is no figure; {hint}it must be one of {', '.join(figures.ALL)}")
+            raise ValueError(f"`{name}` is not a figure; {hint}it must be one of {', '.join(figures.ALL)}")
         return _figures(self, name)[0]
 
     def show(self) -> Figure:

@@ -93,7 +93,8 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     frame = numbers(sources.study)
     shown = shown_cells(frame)
     cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
-    figure = style.new_figure(0.38 * cells + 0.8)
+    lines = 1 + max(style.in_lines(label).count("\n") for label in shown["cell_label"])
+    figure = style.new_figure(max(0.38, 0.13 * lines + 0.08) * cells + 0.8)
     ax = draw(figure.add_subplot(), shown)
     style.legend_above(figure, [ax], [*TEST_SET_NAMES.values(), PAPER_LABEL])
     sentences = [

@@ -118,7 +118,11 @@ def draw_overlay(figure: Figure, frame: pd.DataFrame, best: int = BEST) -> Figur
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.grid(axis="y")
         row[0].set_ylabel("Weighted test loss")
-        row[1].legend(title="lowest augmented loss", loc="best", fontsize=6, title_fontsize=6)
+        handles, labels = row[1].get_legend_handles_labels()
+        ground: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
+        row[1].legend(
+            handles[::-1], labels[::-1], title="lowest augmented loss", fontsize=6, title_fontsize=6, **ground
+        )
     for ax in axes[-1]:
         ax.set_xlabel("Epoch")
     return figure

@@ -72,7 +72,9 @@ def test_tables_are_dataframes_and_figures_are_matplotlibs(study):
 
 
 def test_a_figure_that_is_none_gets_the_nearest_one(study):
-    with pytest.raises(ValueError, match=r"`efects` is no figure; did you mean `effects`\? it must be one of accuracy"):
+    with pytest.raises(
+        ValueError, match=r"`efects` is not a figure; did you mean `effects`\? it must be one of accuracy"
+    ):
         study.figure("efects")
 
 
