@@ -68,9 +68,9 @@ class Study(frames.Study):
 
     def verdicts(self) -> pd.DataFrame:
         """What the study says of each claim of the paper."""
-        from analysis.inference.verdicts import verdicts_frame
+        from analysis.inference.verdicts import as_frame, judge
 
-        return verdicts_frame(self)
+        return as_frame(judge(self))
 
     def best(self, metric: str | None = None) -> Trial:
         """The trial that stands for the best cell: of its seeds the one nearest to their mean, not the luckiest.

@@ -139,52 +139,34 @@ def run_training(
     Raises `NonFiniteLoss`, of which the record tells as well, and `OSError` if the folder can't be written.
     """
     wanted = wanted or Wanted()
-    missing: dict[int, TrialConfig] = {}
-    for each in configs:
-        if records.trained_state(each, place.study) is None:
-            missing.setdefault(each.epochs, each)
-    if not missing:
-        _restore_record(max(configs, key=lambda config: config.epochs), place.study)
-        return
-    config = missing[max(missing)]
+    by_epochs = sorted(configs, key=lambda config: config.epochs)
+    missing = [config for config in by_epochs if records.trained_state(config, place.study) is None]
+    config = (missing or by_epochs)[-1]
     assert config.training_key is not None
-    folder, watch = (
-        records.training_folder(place.study, config.training_key),
-        Stopwatch(place.device, place.host.source),
-    )
+    folder = records.training_folder(place.study, config.training_key)
+    if not missing:
+        if records.read(folder) is None:
+            # Damaged, or never written: as far as the state tells.
+            rows, origin = records.epochs_so_far(config, place.study), Stopwatch("cpu", "unknown").provenance()
+            records.write_record(folder, "training", config, {}, rows, origin)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     files.clear(folder)
-    file, data = folder / CHECKPOINT, TrialData(place.host, config, place.device)
+    watch, file = Stopwatch(place.device, place.host.source), folder / CHECKPOINT
+    data, asked = TrialData(place.host, config, place.device), sorted({config.epochs for config in missing})
     try:
         training = experiment.train(
-            config,
-            data,
-            frozen,
-            file,
-            on_epoch,
-            wanted.intermediate,
-            asked=sorted(missing),
-            keep=wanted.keep,
+            config, data, frozen, file, on_epoch, wanted.intermediate, asked=asked, keep=wanted.keep
         )
     except ValueError as error:
-        rows, told = records.epochs_so_far(config, place.study), records.reason(error)
-        origin = watch.provenance()
-        records.write_record(folder, "training", config, {}, rows, origin, status="failed", error=told)
+        rows, why = records.epochs_so_far(config, place.study), records.reason(error)
+        records.write_record(folder, "training", config, {}, rows, watch.provenance(), status="failed", error=why)
         raise
     origin = watch.provenance(training.seconds_before, training.resumed) | {"kernels": kernels_of(training.model)}
     known = records.finished(folder)
     if known is None or len(known["epochs"]) < len(training.rows):
         records.write_record(folder, "training", config, {}, training.rows, origin)
     checkpoint.remove(file)
-
-
-def _restore_record(config: TrialConfig, study: Path) -> None:
-    """Writes the record of a training that has none, or a damaged one, as far as its state tells."""
-    assert config.training_key is not None
-    folder = records.training_folder(study, config.training_key)
-    if records.read(folder) is None:
-        origin = Stopwatch("cpu", "unknown").provenance()
-        records.write_record(folder, "training", config, {}, records.epochs_so_far(config, study), origin)
 
 
 def _begin(config: TrialConfig, study: Path) -> None:

@@ -78,13 +78,13 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     return ax
 
 
-def shown_cells(frame: pd.DataFrame, most: int = MAXIMUM_CELLS) -> pd.DataFrame:
-    """The rows of `frame` that are drawn: all, or the paper's cells and the best others, up to `most` cells."""
-    if frame["cell"].nunique() <= most:
+def shown_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `frame` that are drawn: all, or the paper's cells and the best others, up to `MAXIMUM_CELLS`."""
+    if frame["cell"].nunique() <= MAXIMUM_CELLS:
         return frame
     paper = list(frame.loc[frame["paper"].notna(), "cell"].unique())
     augmented = frame[frame["test_set"] == "augmented"].sort_values("mean", ascending=False, kind="stable")
-    kept = [*paper, *(cell for cell in augmented["cell"] if cell not in paper)][:most]
+    kept = [*paper, *(cell for cell in augmented["cell"] if cell not in paper)][:MAXIMUM_CELLS]
     return frame[frame["cell"].isin(kept)]
 
 

@@ -35,7 +35,7 @@ def work(work: Planned | OptunaSearch, run: Run) -> Progress:
 
     Raises `ClusterError`, `DeviceError`, `StorageError`, `MLflowError` and `DataError` before anything runs.
     """
-    place, options = run.place, run.options
+    options = run.options
     wanted = devices.SlotOptions.of(options)
     # All of them before anything runs: one that is missing is bad input.
     image_sets = {images.name: images for images in work.image_sets}
@@ -48,27 +48,27 @@ def work(work: Planned | OptunaSearch, run: Run) -> Progress:
             )
         wanted.pools(cluster.awaited(options.node_timeout, run.log))
         if options.address is not None:
-            cluster.check_storage(place.storage, wanted, options.node_timeout)
-        display = Display(_progress(work, place.study), run.console)
+            cluster.check_storage(run.storage, wanted, options.node_timeout)
+        display = Display(_progress(work, run.study), run.console)
         progress = display.progress
         slots = cluster.LiveSlots(wanted, display.log)
         progress.resize(sum(pool.slots for pool in slots()))
         what = f"{progress.unknown} trials" if progress.unknown else f"{len(work.jobs)} jobs"
-        run.log(f"{what} on {devices.named(slots())}; results in {place.study}")
+        run.log(f"{what} on {devices.named(slots())}; results in {run.study}")
         if options.dashboard and dashboard is not None:
             run.log(f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)")
         # Ray keeps copies; those of this process would take another 55 MB each.
         shared = {name: ray.put(images) for name, images in data.items()}
         del data
         supplies = Supplies(
-            data=shared, storage=place.storage, wanted=options.wanted, time_limit=options.time_limit_seconds
+            data=shared, storage=run.storage, wanted=options.wanted, time_limit=options.time_limit_seconds
         )
-        recorder = Recorder(place.study, place.storage, place.frames, loggers, work.tell)
+        recorder = Recorder(run.study, run.storage, run.frames, loggers, work.tell)
         recorder.mirror.send_unfinished([part for job in work.jobs for part in job.parts])
-        searched = None if isinstance(work, Planned) else SearchedJobs(work, place.study, progress)
+        searched = None if isinstance(work, Planned) else SearchedJobs(work, run.study, progress)
         dispatcher = Dispatcher(work.jobs, slots(), searched)
-        with _status(place.study, progress) as status, contextlib.closing(recorder), display:
-            tune.run(dispatcher, slots, supplies, Observer(display, recorder, status.update), place.study)
+        with _status(run.study, progress) as status, contextlib.closing(recorder), display:
+            tune.run(dispatcher, slots, supplies, Observer(display, recorder, status.update), run.study)
             progress.lost_nodes = progress.waiting > 0 and not slots()
     run.log(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}")
     return progress
@@ -84,7 +84,7 @@ def _progress(work: Planned | OptunaSearch, study: Path) -> Progress:
 
 
 def _loggers(run: Run) -> list[Logger]:
-    study, options = run.place.study, run.options
+    study, options = run.study, run.options
     loggers: list[Logger] = [TensorBoard(study)] if options.tensorboard else []
     if options.mlflow is not None:
         mlflow = MLflow(options.mlflow, study)
