@@ -55,6 +55,14 @@ def test_a_study_shows_its_question_and_cells(study):
     assert "<table" in html
 
 
+def test_a_trial_shows_its_accuracies_and_settings_and_a_figure_its_title(study):
+    html = study.best()._repr_html_()
+    assert all(f"<th>{name}</th>" in html for name in ("augmented_accuracy", "latent_dim", "probe_fit"))
+    assert "<th>platform</th>" not in html
+    titles = study.figure("stn_gain").legends[0].get_title().get_text()
+    assert titles == "What the spatial transformer gains"
+
+
 def test_a_hostile_name_is_text(tmp_path):
     write_record(tmp_path / "<b>odd</b>", record(TrialConfig()))
     study = analysis.load(tmp_path / "<b>odd</b>")
