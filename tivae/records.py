@@ -240,7 +240,7 @@ def epochs_so_far(config: TrialConfig, study: Path) -> list[EpochRow]:
 
 def write_record(
     folder: Path,
-    kind: str,
+    stage: str,
     config: TrialConfig,
     metrics: Mapping[str, Any],
     epochs: list[EpochRow],
@@ -250,15 +250,15 @@ def write_record(
     error: str | None = None,
     measures: Sequence[str] | None = None,
 ) -> Record:
-    """Writes the record of a stage and returns it; kind: stn, training or trial.
+    """Writes the record of a stage (stn, training or trial) and returns it.
 
     measures: the names of a finished trial's measures of invariance.
     """
     content = {
         "format": FORMAT,
         "recipe": RECIPE,
-        "kind": kind,
-        "key": {"stn": config.stn_key, "training": config.training_key, "trial": config.key}[kind],
+        "kind": stage,
+        "key": {"stn": config.stn_key, "training": config.training_key, "trial": config.key}[stage],
         "status": status,
         "error": error,
         "config": config.to_dict(),

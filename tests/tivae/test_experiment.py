@@ -101,7 +101,7 @@ def test_the_temperature_is_that_of_a_categorical_vae_alone(result, name):
 
 @each_trial
 def test_accuracies_are_those_of_a_plain_computation(result, host, name):
-    """Fit on the encodings of all training images of one kind, count right answers on each test set."""
+    """Fit on the encodings of the base or the augmented training images, count right answers on each test set."""
     trial = result(name)
     data = TrialData(host, trial.config, "cpu")
     through = trial.stn or torch.nn.Identity()
@@ -112,23 +112,23 @@ def test_accuracies_are_those_of_a_plain_computation(result, host, name):
             return trial.model.features(parameters, trial.config.probe_features).numpy()
 
     tests = {"base": encode(data.base_test()), "augmented": encode(data.augmented_test())}
-    for kind, encodings in tests.items():
-        np.testing.assert_allclose(trial.encodings[kind].numpy(), encodings, rtol=1e-3, atol=1e-4)
+    for test_set, encodings in tests.items():
+        np.testing.assert_allclose(trial.encodings[test_set].numpy(), encodings, rtol=1e-3, atol=1e-4)
     for fitted_on, images in {"base": data.base_train(), "augmented": data.augmented_train("probe warps")}.items():
         fitted = probe.fit(encode(images), host.train_labels[:200].astype(np.int64))
-        for kind, encodings in tests.items():
+        for test_set, encodings in tests.items():
             accuracy = fitted.accuracy(encodings, host.test_labels[:600].astype(np.int64))
             # Batches of another size round differently, which may move an image across a boundary.
-            assert trial.metrics[f"{kind}_accuracy_fit_{fitted_on}"] == pytest.approx(accuracy, abs=2 / 600)
+            assert trial.metrics[f"{test_set}_accuracy_fit_{fitted_on}"] == pytest.approx(accuracy, abs=2 / 600)
 
 
 @each_trial
 def test_headline_accuracies_are_those_of_the_stored_predictions(result, host, name):
     trial = result(name)
     assert trial.predictions["labels"].tolist() == host.test_labels[:600].tolist()
-    for kind in ("base", "augmented"):
-        right = (trial.predictions[kind] == trial.predictions["labels"]).sum().item()
-        assert trial.metrics[f"{kind}_accuracy"] == pytest.approx(right / 600)
+    for test_set in ("base", "augmented"):
+        right = (trial.predictions[test_set] == trial.predictions["labels"]).sum().item()
+        assert trial.metrics[f"{test_set}_accuracy"] == pytest.approx(right / 600)
 
 
 @pytest.mark.parametrize("train_dataset", ["base", "augmented"])
@@ -145,20 +145,20 @@ def test_the_headline_accuracy_is_that_of_the_probe_that_was_asked_for(host, pro
     config = dataclasses.replace(QUICK, train_dataset=train_dataset, probe_fit=probe_fit, test_images=1000)
     trial = run(config, host)
     for test in ("base", "augmented"):
-        fits = {kind: trial.metrics[f"{test}_accuracy_fit_{kind}"] for kind in ("base", "augmented")}
+        fits = {fit: trial.metrics[f"{test}_accuracy_fit_{fit}"] for fit in ("base", "augmented")}
         assert fits["base"] != fits["augmented"], "the test below could not tell them apart"
         assert trial.metrics[f"{test}_accuracy"] == fits[fitted_on[test] if fitted_on else train_dataset]
         right = (trial.predictions[test] == trial.predictions["labels"]).double().mean().item()
         assert trial.metrics[f"{test}_accuracy"] == pytest.approx(right)
 
 
-@pytest.mark.parametrize("kind", ["logits", "probabilities", "one_hot"])
-def test_the_probe_reads_the_features_that_were_asked_for(host, kind):
-    config = dataclasses.replace(CONFIGS["categorical_vae"], epochs=1, test_images=100, probe_features=kind)
+@pytest.mark.parametrize("features", ["logits", "probabilities", "one_hot"])
+def test_the_probe_reads_the_features_that_were_asked_for(host, features):
+    config = dataclasses.replace(CONFIGS["categorical_vae"], epochs=1, test_images=100, probe_features=features)
     trial = run(config, host)
     images = TrialData(host, config, "cpu").base_test()
     with torch.no_grad():
-        expected = trial.model.features(trial.model.encode(images.batch(slice(0, 100))), kind)
+        expected = trial.model.features(trial.model.encode(images.batch(slice(0, 100))), features)
     torch.testing.assert_close(trial.encodings["base"], expected, rtol=1e-4, atol=1e-5)
 
 

@@ -118,13 +118,13 @@ def test_an_image_is_encoded_alone_as_in_company(recorded, images):
     np.testing.assert_allclose(model.encode(images[4:5]), model.encode(images)[4:5], rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize("kind", ["logits", "probabilities", "one_hot"])
-def test_other_features_of_the_model_can_be_asked_for(recorded, images, kind):
+@pytest.mark.parametrize("features", ["logits", "probabilities", "one_hot"])
+def test_other_features_of_the_model_can_be_asked_for(recorded, images, features):
     model = load(recorded("categorical_vae").folder)
-    encodings = model.encode(images, kind)
+    encodings = model.encode(images, features)
     assert encodings.shape == (20, 20)
-    assert np.array_equal(encodings, model.encode(images)) == (kind == "logits")
-    if kind != "logits":
+    assert np.array_equal(encodings, model.encode(images)) == (features == "logits")
+    if features != "logits":
         np.testing.assert_allclose(encodings.reshape(20, 4, 5).sum(2), 1, rtol=1e-5)
 
 

@@ -31,10 +31,10 @@ def idx_arrays(contents: Mapping[str, bytes]) -> Arrays:
 def idx_array(content: bytes, name: str) -> npt.NDArray[np.uint8]:
     """The array of an idx file: two zero bytes, type, number of axes, the length of each, the values."""
     try:
-        kind, axes = content[2:4]
+        value_type, axes = content[2:4]
         shape = struct.unpack_from(f">{axes}I", content, offset=4)
         # A view of bytes: read-only, and nobody can make it writable.
-        values: npt.NDArray[np.uint8] = np.frombuffer(content, _TYPES[kind], offset=4 + 4 * axes).reshape(shape)
+        values: npt.NDArray[np.uint8] = np.frombuffer(content, _TYPES[value_type], offset=4 + 4 * axes).reshape(shape)
     except (ValueError, KeyError, struct.error) as problem:
         raise UnavailableError(f"{name} is not an idx file ({problem})") from None
     return values

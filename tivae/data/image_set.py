@@ -123,7 +123,7 @@ class ImageSet:
         """The data set of these facts, without files. Raises `DataError` if they are no data set's."""
         try:
             values: dict[str, Any] = json.loads(text)
-            good = values.keys() == _FACTS.keys() and all(_fits(values[key], kind) for key, kind in _FACTS.items())
+            good = values.keys() == _FACTS.keys() and all(_fits(values[key], known) for key, known in _FACTS.items())
         except (ValueError, AttributeError, RecursionError):
             good = False
         if not good or not all(isinstance(label, str) for label in values["classes"]):
@@ -137,8 +137,8 @@ _FACTS: dict[str, type] = {
 }
 
 
-def _fits(value: Any, kind: type) -> bool:
-    return type(value) is kind and not (isinstance(value, float) and not math.isfinite(value))
+def _fits(value: Any, known: type) -> bool:
+    return type(value) is known and not (isinstance(value, float) and not math.isfinite(value))
 
 
 @dataclass(frozen=True, eq=False)

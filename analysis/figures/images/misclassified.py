@@ -102,5 +102,5 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
 def _alt(title: str, frame: pd.DataFrame) -> str:
     """The mistakes that are seen most often."""
     counts = frame[["true", "predicted"]].value_counts().head(MOST_TOLD)
-    told = [f"{true} taken for {predicted} ({count})" for (true, predicted), count in counts.items()]
-    return f"{title}: {len(frame)} images, most often {', '.join(told)}."
+    mistakes = [f"{true} taken for {predicted} ({count})" for (true, predicted), count in counts.items()]
+    return f"{title}: {len(frame)} images, most often {', '.join(mistakes)}."

@@ -253,11 +253,11 @@ def _alt(frame: pd.DataFrame) -> str:
     parts = []
     for test_set, part in frame.groupby("test_set", sort=False):
         given = part[part["row"] == "input"]
-        told = [
+        differences = [
             f"{row} {percent(grids.difference(given, shown))}"
             for row, shown in part[part["row"] != "input"].groupby("row", sort=False)
         ]
-        parts.append(f"{len(given)} {test_set} images, then their reconstructions: {', '.join(told)}")
+        parts.append(f"{len(given)} {test_set} images, then their reconstructions: {', '.join(differences)}")
     return f"Rows from above, with the mean difference of a pixel from its image in % of white. {'; '.join(parts)}."
 
 

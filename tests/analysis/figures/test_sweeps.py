@@ -212,7 +212,7 @@ def test_of_two_models_the_difference_is_drawn_near_0(tmp_path):
     ax = drawn.figure.axes[3]
     assert ax.lines[0].get_ydata().tolist() == pytest.approx([-30, -1])
     assert ax.get_ylim() == (-sweeps.DIFFERENCE_POINTS, sweeps.DIFFERENCE_POINTS)
-    # The one that is not seen is told.
+    # An arrow names the one outside the axis.
     assert [text.get_text() for text in ax.texts] == ["↓ −30.0"]
     assert "Below, their difference near 0." in drawn.caption
 

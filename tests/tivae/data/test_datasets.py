@@ -81,9 +81,9 @@ def test_warping_standardised_images_is_standardising_warped_pixels(host, fill):
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 64, 100, 1000])
-@pytest.mark.parametrize("kind", ["base_test", "augmented_test"])
-def test_batches_hold_each_image_once_and_in_order(host, kind, batch_size):
-    images = getattr(data(host), kind)()
+@pytest.mark.parametrize("test_set", ["base_test", "augmented_test"])
+def test_batches_hold_each_image_once_and_in_order(host, test_set, batch_size):
+    images = getattr(data(host), test_set)()
     batches = list(images.batches(batch_size))
     assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
     assert 1 <= len(batches[-1]) <= batch_size

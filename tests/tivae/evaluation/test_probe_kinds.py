@@ -27,21 +27,21 @@ def clusters():
     return (centres[labels] + source.normal(size=(300, 4))).astype(np.float32), labels.astype(np.int64)
 
 
-@pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
-def test_separate_classes_are_told_apart(clusters, kind):
-    fitted = probe.fit(*clusters, TrialConfig(probe=kind))
+@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
+def test_separate_classes_are_told_apart(clusters, name):
+    fitted = probe.fit(*clusters, TrialConfig(probe=name))
     assert fitted.accuracy(*clusters) > 0.95
     assert fitted.converged
     assert fitted.classes.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
-def test_the_scale_of_features_makes_no_difference(clusters, kind):
+@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
+def test_the_scale_of_features_makes_no_difference(clusters, name):
     features, labels = clusters
     scaled = features * np.array([1, 1e-3, 10, 1], np.float32)
     fitted, other = (
-        probe.fit(features, labels, TrialConfig(probe=kind)),
-        probe.fit(scaled, labels, TrialConfig(probe=kind)),
+        probe.fit(features, labels, TrialConfig(probe=name)),
+        probe.fit(scaled, labels, TrialConfig(probe=name)),
     )
     assert (fitted.predict(features) == other.predict(scaled)).mean() > 0.99
 
@@ -58,12 +58,12 @@ def test_an_unknown_probe_is_refused(clusters):
         probe.fit(*clusters, TrialConfig(probe="tree"))
 
 
-@pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
-def test_nan_among_the_features_is_refused(clusters, kind):
+@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
+def test_nan_among_the_features_is_refused(clusters, name):
     broken = clusters[0].copy()
     broken[0, 0] = np.nan
     with pytest.raises(ValueError, match=r"0\.1% of the encodings are not finite"):
-        probe.fit(broken, clusters[1], TrialConfig(probe=kind))
+        probe.fit(broken, clusters[1], TrialConfig(probe=name))
 
 
 class TestScores:
@@ -101,9 +101,9 @@ class TestScores:
         assert 700 < classification.log_loss(np.array([[1.0, 0.0]]), np.array([1])) < 710
 
 
-@pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
-def test_a_trial_has_all_scores_for_both_test_sets(host, kind):
-    config = small(train_images=300, epochs=1, probe=kind)
+@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
+def test_a_trial_has_all_scores_for_both_test_sets(host, name):
+    config = small(train_images=300, epochs=1, probe=name)
     trial = experiment.run(config, host, measures="none")
     for test in ("base", "augmented"):
         assert {f"{test}_{score}" for score in SCORES} <= set(trial.metrics)
@@ -112,7 +112,7 @@ def test_a_trial_has_all_scores_for_both_test_sets(host, kind):
             share = (predicted[labels == label] == label).double().mean().item()
             assert trial.metrics[f"{test}_accuracy_class_{label}"] == pytest.approx(share)
         calibration, loss = trial.metrics[f"{test}_calibration_error"], trial.metrics[f"{test}_log_loss"]
-        if kind == "linear_svm":
+        if name == "linear_svm":
             assert calibration is loss is None
         else:
             assert 0 <= calibration <= 1
@@ -136,8 +136,8 @@ def test_a_probe_of_both_kinds_is_fitted_on_each_image_twice(host):
 
 
 def test_another_probe_moves_no_weight(host):
-    one, other = (experiment.run(small(epochs=1, probe=kind), host, measures="none")
-                  for kind in ("logistic_regression", "linear_svm"))  # fmt: skip
+    one, other = (experiment.run(small(epochs=1, probe=name), host, measures="none")
+                  for name in ("logistic_regression", "linear_svm"))  # fmt: skip
     assert one.metrics["base_loss"] == other.metrics["base_loss"]
     assert one.config.key != other.config.key
     assert one.config == small(epochs=1)

@@ -66,19 +66,19 @@ def test_a_probe_classifies_every_image_as_the_optimum_does(nearly_collinear):
     assert fitted.accuracy(unseen, unseen_labels) == (optimum == unseen_labels).mean()
 
 
-@pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
+@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_few_classes_are_told_apart_whatever_the_number_of_features(correlated, monkeypatch, kind, classes):
+def test_few_classes_are_told_apart_whatever_the_number_of_features(correlated, monkeypatch, name, classes):
     features, labels = correlated[0].astype(np.float32), correlated[1] % classes * 5 + 2
-    fitted = probe.fit(features + 20 * labels[:, None], labels, TrialConfig(probe=kind))
+    fitted = probe.fit(features + 20 * labels[:, None], labels, TrialConfig(probe=name))
     assert fitted.accuracy(features + 20 * labels[:, None], labels) == 1
     assert fitted.classes.tolist() == [2, 7, 12][:classes]
 
 
-@pytest.mark.parametrize("kind", ["logistic_regression", "linear_svm"])
-def test_a_fit_that_is_cut_short_is_not_converged(correlated, monkeypatch, kind):
+@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
+def test_a_fit_that_is_cut_short_is_not_converged(correlated, monkeypatch, name):
     monkeypatch.setattr(probe, "MAX_ITERATIONS", 2)
-    cut = probe.fit(correlated[0].astype(np.float32), correlated[1], TrialConfig(probe=kind))
+    cut = probe.fit(correlated[0].astype(np.float32), correlated[1], TrialConfig(probe=name))
     assert cut.iterations == 2
     assert not cut.converged
 

@@ -46,7 +46,7 @@ def test_held_out_images_reach_no_weight_and_no_test_figure(host, changes):
     split = experiment.run(dataclasses.replace(SPLIT, **changes), host, measures="none")
     without = dataclasses.replace(SPLIT, **changes, train_images=200, validation_images=None)
     alone = experiment.run(without, host, measures="none")
-    added = {f"validation_{kind}_{figure}" for kind in ("base", "augmented") for figure in ("accuracy", "loss")}
+    added = {f"validation_{test_set}_{metric}" for test_set in ("base", "augmented") for metric in ("accuracy", "loss")}
     assert set(split.metrics) - set(alone.metrics) == added
     assert {name: split.metrics[name] for name in alone.metrics} == alone.metrics
     for name, value in alone.model.state_dict().items():

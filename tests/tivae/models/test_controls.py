@@ -225,10 +225,10 @@ class TestAutoencoder:
         record = stages.run_trial(self.CONFIG, host, "cpu", tmp_path, measures="none")
         assert record["status"] == "finished", record["error"]
         row = record["epochs"][-1]
-        for kind in ("train", "base", "augmented"):
-            assert row[f"{kind}_loss"] == pytest.approx(row[f"{kind}_reconstruction"], rel=1e-6)
-            assert row[f"{kind}_kl"] is None
-            assert record["metrics"][f"{kind}_kl"] is None
+        for part in ("train", "base", "augmented"):
+            assert row[f"{part}_loss"] == pytest.approx(row[f"{part}_reconstruction"], rel=1e-6)
+            assert row[f"{part}_kl"] is None
+            assert record["metrics"][f"{part}_kl"] is None
         assert record["epochs"][1]["train_loss"] < record["epochs"][0]["train_loss"]
         assert record["config"]["kl_weight"] is None
         with pytest.raises(Unsupported, match="autoencoder has no prior"):

@@ -148,8 +148,8 @@ def test_gaussian_latents_are_the_mean_plus_noise_times_the_standard_deviation()
     parameters = torch.tensor([[2.0, -1.0, 0.0], [math.log(4), 0.0, math.log(0.25)]]).expand(DRAWN, 2, 3)
     model = vae()
     latents = model.latents(parameters, model.noise(DRAWN, generator(0, "noise")), step=0)
-    for latent, (mean, deviation) in enumerate([(2, 2), (-1, 1), (0, 0.5)]):
-        sample = (latents[:, latent].double().numpy() - mean) / deviation
+    for latent, (mean, std) in enumerate([(2, 2), (-1, 1), (0, 0.5)]):
+        sample = (latents[:, latent].double().numpy() - mean) / std
         assert scipy.stats.kstest(sample, scipy.stats.norm.cdf).pvalue > 1e-6
     correlation = torch.corrcoef(latents.T) - torch.eye(3)
     assert correlation.abs().max() < 5 / math.sqrt(DRAWN)

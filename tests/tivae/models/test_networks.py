@@ -37,8 +37,8 @@ def layout(module):
     return described
 
 
-def block(kind, channels_in, channels_out):
-    return [(kind, channels_in, channels_out, 2), ("BatchNorm2d", channels_out), ("LeakyReLU",)]
+def block(layer, channels_in, channels_out):
+    return [(layer, channels_in, channels_out, 2), ("BatchNorm2d", channels_out), ("LeakyReLU",)]
 
 
 def test_the_layers_are_those_of_pytorch_vae():

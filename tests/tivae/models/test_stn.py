@@ -153,9 +153,9 @@ def test_the_stns_output_is_input_and_target_of_the_model(host, train_dataset):
     noise = training.model.noise(3, generator(config.seed, "noise"))
     expected = training.model.total(training.model.losses(seen, noise, 0)).item()
     assert training.loss(training.images(), index, step=0)[0].item() == pytest.approx(expected, rel=1e-4)
-    for kind, images in {"base": data.base_test(), "augmented": data.augmented_test()}.items():
+    for test_set, images in {"base": data.base_test(), "augmented": data.augmented_test()}.items():
         torch.testing.assert_close(
-            training.evaluation.sets[kind].images, stn(images.batch(slice(0, 100))), rtol=1e-4, atol=1e-4
+            training.evaluation.sets[test_set].images, stn(images.batch(slice(0, 100))), rtol=1e-4, atol=1e-4
         )
 
 

@@ -211,9 +211,9 @@ def test_the_inverse_loss_is_scored_in_the_inputs_own_frame(host):
         decoded = trial.model.decode(trial.model.latents(parameters, noise, 14))
         error = (trial.stn.undo(decoded, matrices) - images).square().mean()
     assert trial.metrics["augmented_reconstruction"] == pytest.approx(float(error), rel=1e-4)
-    for kind in ("base", "augmented"):
-        own = trial.metrics[f"{kind}_original_frame_reconstruction"]
-        assert own == trial.metrics[f"{kind}_reconstruction"]
+    for test_set in ("base", "augmented"):
+        own = trial.metrics[f"{test_set}_original_frame_reconstruction"]
+        assert own == trial.metrics[f"{test_set}_reconstruction"]
 
 
 def test_an_arm_behind_an_stn_is_scored_in_the_original_frame_too(host, result):
@@ -232,8 +232,8 @@ def test_an_arm_behind_an_stn_is_scored_in_the_original_frame_too(host, result):
 @pytest.mark.parametrize("name", ["vae", "categorical_vae"])
 def test_without_an_stn_the_original_frame_is_the_only_one(result, name):
     metrics = result(name).metrics
-    for kind in ("base", "augmented"):
-        assert metrics[f"{kind}_original_frame_reconstruction"] == metrics[f"{kind}_reconstruction"]
+    for test_set in ("base", "augmented"):
+        assert metrics[f"{test_set}_original_frame_reconstruction"] == metrics[f"{test_set}_reconstruction"]
 
 
 LONG = {"train_images": 300, "epochs": 12, "stn_learning_rate": 3e-3, "latent_dim": 4, "batch_size": 30}
@@ -241,7 +241,7 @@ LONG = {"train_images": 300, "epochs": 12, "stn_learning_rate": 3e-3, "latent_di
 
 @pytest.fixture(scope="module")
 def trained(host):
-    """The alarms of three trainings that differ in the STN's part of the loss."""
+    """The collapse diagnostics of three trainings that differ in the STN's part of the loss."""
     configs = {
         "own output": dataclasses.replace(JOINT, **LONG, alignment_weight=0.0),
         "joint": dataclasses.replace(JOINT, **LONG),
