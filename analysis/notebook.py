@@ -24,6 +24,7 @@ from analysis.frames import loading
 from analysis.frames import study as frames
 from analysis.frames import trial as one
 from analysis.frames.cells import cell_factors
+from analysis.frames.columns import CONFIG_NAMES
 from analysis.frames.labels import are_ceilings, cell_label, percent
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class Study(frames.Study):
 
     def verdicts(self) -> pd.DataFrame:
         """What the study says of each claim of the paper."""
-        from analysis.inference.verdicts import verdicts_frame
+        from analysis.inference.verdicts import as_frame, judge
 
-        return verdicts_frame(self)
+        return as_frame(judge(self))
 
     def best(self, metric: str | None = None) -> Trial:
         """The trial that stands for the best cell: of its seeds the one nearest to their mean, not the luckiest.
@@ -107,7 +108,7 @@ class Study(frames.Study):
         if name not in figures.ALL:
             near = difflib.get_close_matches(name, figures.ALL, n=1)
             hint = f"did you mean `{near[0]}`? " if near else ""
-            raise ValueError(f"`{name}` is no figure; {hint}it must be one of {', '.join(figures.ALL)}")
+            raise ValueError(f"`{name}` is not a figure; {hint}it must be one of {', '.join(figures.ALL)}")
         return _figures(self, name)[0]
 
     def show(self) -> Figure:
@@ -137,8 +138,10 @@ class Trial(one.Trial):
         return ", ".join([f"{label}, seed {self.row['seed']}", str(self.row["status"]), *accuracies])
 
     def _repr_html_(self) -> str:
-        settings = self.row[self.row.notna()].rename("value").to_frame()
-        return f"<p><b>Trial {escape(self.key)}</b>: {escape(self._words())}</p>{settings.to_html(max_rows=30)}"
+        # What it cost and where it ran, and the metrics beside these, are in `row`.
+        shown = self.row[[*frames.MAIN_METRICS, *CONFIG_NAMES]]
+        settings = shown[shown.notna()].rename("value").to_frame()
+        return f"<p><b>Trial {escape(self.key)}</b>: {escape(self._words())}</p>{settings.to_html()}"
 
     def reconstructions(self) -> Figure:
         """One image of each class from both test sets, and what the trial makes of it.
@@ -170,7 +173,10 @@ def _figures(study: Study, name: str) -> list[Figure]:
     from analysis.figures.drawing import style
 
     with style.applied():
-        return [_shown(drawn.figure) for drawn in figures.ALL[name](figures.Sources(study))]
+        found = figures.ALL[name](figures.Sources(study))
+        for drawn in found:
+            style.write_title(drawn.figure, drawn.title)
+        return [_shown(drawn.figure) for drawn in found]
 
 
 def _shown(figure: Figure) -> Figure:

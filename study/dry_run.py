@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,7 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
         cells.setdefault(tuple(getattr(config, name) for name in PAPER_FACTORS), []).append(config)
     counts = []
     for name in FIELD_NAMES:
-        values = list(dict.fromkeys(getattr(config, name) for config in trials))
+        values = _in_order(getattr(config, name) for config in trials)
         varies = any(len({getattr(config, name) for config in cell}) > 1 for cell in cells.values())
         if len(values) > 1 and (varies or name in PAPER_FACTORS):
             counts.append(f"{len(values)} {name}")
@@ -85,6 +85,15 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
     if counts:
         rest = "" if possible == len(trials) else f" of {possible} combinations"
         yield f"{' x '.join(counts)}: {len(trials)} trials{rest}"
+
+
+def _in_order(values: Iterable[Any]) -> list[Any]:
+    """Each once: numbers by their size, what a trial does not have last, all else as it comes."""
+    found = list(dict.fromkeys(values))
+    known = [value for value in found if value is not None]
+    if all(isinstance(value, int | float) for value in known):
+        known.sort()
+    return known + [None] * (None in found)
 
 
 def _show_search(search: Search, options: RunOptions, log: Log) -> None:

@@ -34,7 +34,7 @@ from study.running import EXIT_FAILED_TRIALS, NodesLost, Run
 from study.space import search_space as spaces
 from study.space.quick import QUICK_TRIALS, SUFFIX, shrunk, warning
 from study.space.schema import field_list
-from study.storage.folder import FolderError, Frames, StudyPaths, opened
+from study.storage.folder import FolderError, Frames, opened
 from study.storage.lease import held
 from study.storage.mirror import Mirror
 from study.storage.remote import StorageError, of_study
@@ -92,18 +92,21 @@ def _run(options: RunOptions, console: Console) -> int:
     space = _space(options)
     with registry.importing():
         chosen(options.measures)
-    console.print(f"{space.name}: {space.question}", highlight=False, markup=False, soft_wrap=True)
+    # In a terminal between words; elsewhere each is a line.
+    whole = not console.is_terminal
+    console.print(f"{space.name}: {space.question}", highlight=False, markup=False, soft_wrap=whole)
     if options.quick:
         small = space.trials or shrunk(space.search.drawn(20) if space.search else [], options.given)
-        console.print(warning(small), style="bold", highlight=False, soft_wrap=True)
+        console.print(warning(small), style="bold", highlight=False, soft_wrap=whole)
     if options.dry_run:
         dry_run.show(space, options, console)
         return 0
     with opened(options.results_dir, space.name) as study:
         (study / QUESTION).write_text(f"{space.question}\n", encoding="utf-8")
-        run = Run(StudyPaths(study, of_study(options.storage, study), Frames(study)), options, console)
-        with held(run.place.storage, study):
-            Mirror(run.place.storage, study).bring_all()
+        storage = of_study(options.storage, study)
+        with held(storage, study):
+            Mirror(storage, study).bring_all()
+            run = Run(study, storage, Frames(study), options, console)
             if space.search is not None:
                 return run.search(space.search)
             if options.until_decided:

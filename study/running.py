@@ -7,6 +7,7 @@ import functools
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -17,8 +18,9 @@ from study.jobs import Planned
 from study.options import RunOptions
 from study.space.quick import shrunk_one
 from study.space.search import Search
-from study.storage.folder import StudyPaths
+from study.storage.folder import Frames
 from study.storage.mirror import Mirror
+from study.storage.remote import Storage
 from study.storage.siblings import adopt
 from tivae import records
 from tivae.config import TrialConfig
@@ -36,21 +38,24 @@ class NodesLost(RuntimeError):
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `grid`, `until_decided` and `search` give its exit code.
+    """One run in the folder `study` of this machine; `storage` is what all nodes write to.
 
-    They raise `KeyboardInterrupt` or `NodesLost` where it has ended early, after the table of what there is.
+    `grid`, `until_decided` and `search` give its exit code. They raise `KeyboardInterrupt` or `NodesLost` where it has
+    ended early, after the table of what there is.
     """
 
-    place: StudyPaths
+    study: Path
+    storage: Storage
+    frames: Frames
     options: RunOptions
     console: Console
 
     def grid(self, trials: Sequence[TrialConfig]) -> int:
         """Runs what is left of the trials."""
-        place, options = self.place, self.options
-        if place.storage.is_at(place.study) and (taken := adopt(place.study, trials, options.measures)):
+        study, measures = self.study, self.options.measures
+        if self.storage.is_at(study) and (taken := adopt(study, trials, measures)):
             self.log(f"{len(taken)} finished parts are reused from studies beside this one")
-        planned = Planned(trials, place.study, options.measures)
+        planned = Planned(trials, study, measures)
         if planned.ended:
             self.log(f"{planned.ended} of {len(trials)} trials are already finished")
         if why := planned.why_trained_apart:
@@ -63,11 +68,10 @@ class Run:
         """Runs the trials in rounds of seeds, until each claim is decided."""
         from study import until_decided
 
-        study = self.place.study
-        schedule = until_decided.planned(study, most_seeds)
-        Mirror(self.place.storage, study).send_schedule()
+        schedule = until_decided.planned(self.study, most_seeds)
+        Mirror(self.storage, self.study).send_schedule()
         each = dataclasses.replace(self, options=dataclasses.replace(self.options, report=False))
-        code = until_decided.run(trials, study, schedule, each.grid, self.log)
+        code = until_decided.run(trials, self.study, schedule, each.grid, self.log)
         if self.options.report:
             self._write_report()
         return code
@@ -78,15 +82,15 @@ class Run:
         from analysis.tables.search import best_text
         from study.search.optuna_search import OptunaSearch
 
-        study, options = self.place.study, self.options
+        options = self.options
         small = functools.partial(shrunk_one, given=options.given) if options.quick else None
-        running = OptunaSearch(search, study, small)
+        running = OptunaSearch(search, self.study, small)
         if running.ended:
             self.log(f"{running.ended} of {search.trials} trials have already ended")
         progress = self._work(running) if running.left else None
-        results = self.place.frames.write()
+        results = self.frames.write()
         self.log(f"\n{best_text(results)}")
-        self.log(f"\nSearch: {study.resolve() / JOURNAL}")
+        self.log(f"\nSearch: {self.study.resolve() / JOURNAL}")
         return self._ended(progress, running.failed, search.trials)
 
     def log(self, text: str, style: str | None = None) -> None:
@@ -101,12 +105,12 @@ class Run:
 
     def _show_table(self, keys: list[str]) -> int:
         """Prints a table of the trials with these keys, and where everything is; gives how many have finished."""
-        results = self.place.frames.write()
+        results = self.frames.write()
         if results is None:
             return 0
         mine = results.where(key=keys)
         self.log(f"\n{summary(mine, self.console.width if self.console.is_terminal else WIDTH)}")
-        self.log(f"\nDataframes, records and weights: {self.place.study.resolve()}")
+        self.log(f"\nDataframes, records and weights: {self.study.resolve()}")
         return len(mine.finished)
 
     def _ended(self, progress: Progress | None, failed: int, trials: int) -> int:
@@ -115,7 +119,7 @@ class Run:
             raise NodesLost("the last node that could run trials has left the cluster")
         if progress is not None and not progress.is_over:
             raise KeyboardInterrupt
-        if self.options.report and (progress is not None or not (self.place.study / "report").exists()):
+        if self.options.report and (progress is not None or not (self.study / "report").exists()):
             self._write_report()
         if failed:
             print(f"{failed} of {trials} trials failed; see the column `error` of trials.csv", file=sys.stderr)
@@ -129,7 +133,7 @@ class Run:
         try:
             # Shown in a terminal alone.
             with self.console.status("") as status:
-                page = report.write(self.place.study, log=lambda name: status.update(name.replace("_", " ")))
+                page = report.write(self.study, log=lambda name: status.update(name.replace("_", " ")))
         # The study's results are all written by now: a report that fails must not make them look lost.
         except Exception as error:
             why = records.reason(error)

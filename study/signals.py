@@ -59,6 +59,20 @@ def interrupting() -> Iterator[None]:
         yield
 
 
+def answered(answer: Callable[[], None]) -> None:
+    """From now on the first Ctrl-C calls `answer` before it does what it is set to do."""
+    present = signal.getsignal(signal.SIGINT)
+    if not _is_main() or not callable(present):
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, present)
+        answer()
+        present(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+
+
 def ignore() -> None:
     """Ignores both signals from now on: the process is about to end."""
     if _is_main():

@@ -76,7 +76,7 @@ def test_the_figure_is_drawn(study, recipes, tmp_path, monkeypatch):
     import participation
 
     monkeypatch.setattr(figures, "ALL", {"participation": participation.drawn})
-    written = figures.write_all(study, tmp_path)
+    written, _ = figures.write_all(study, tmp_path)
     assert [figure.name for figure in written] == ["by_latents"]
     assert written[0].data_path.exists()
 

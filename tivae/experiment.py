@@ -15,7 +15,6 @@ from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images
 from tivae.data.placement import place
-from tivae.evaluation import intermediate as intermediates
 from tivae.evaluation import measures as invariance
 from tivae.evaluation.memo import SHARED_BYTES, Memo
 from tivae.evaluation.readout import read_out
@@ -156,16 +155,8 @@ def train(
     `run`. Raises `NonFiniteLoss`.
     """
     with precision.of(config.precision, data.device):
-        training = ModelTraining(config, data, frozen)
-
-        def with_intermediate(row: EpochRow) -> None:
-            assert on_epoch is not None
-            if intermediate is not None:
-                estimate = intermediates.accuracy(config, data, training.model, training.stn, intermediate)
-                row = row | {intermediate: estimate}
-            on_epoch(row)
-
-        train_loop(training, checkpoint, with_intermediate if on_epoch is not None else None, asked, keep)
+        training = ModelTraining(config, data, frozen, intermediate)
+        train_loop(training, checkpoint, on_epoch, asked, keep)
     return training
 
 

@@ -101,7 +101,7 @@ def run_trials(
         elif config not in waiting:
             waiting.append(config)
             _begin(config, place.study)
-    for record in _computed(waiting, place, on_epoch, wanted):
+    for record in _Waiting(waiting, place, wanted).records(on_epoch):
         found[record["key"]] = record
         if on_trial is not None:
             on_trial(record)
@@ -139,52 +139,34 @@ def run_training(
     Raises `NonFiniteLoss`, of which the record tells as well, and `OSError` if the folder can't be written.
     """
     wanted = wanted or Wanted()
-    missing: dict[int, TrialConfig] = {}
-    for each in configs:
-        if records.trained_state(each, place.study) is None:
-            missing.setdefault(each.epochs, each)
-    if not missing:
-        _restore_record(max(configs, key=lambda config: config.epochs), place.study)
-        return
-    config = missing[max(missing)]
+    by_epochs = sorted(configs, key=lambda config: config.epochs)
+    missing = [config for config in by_epochs if records.trained_state(config, place.study) is None]
+    config = (missing or by_epochs)[-1]
     assert config.training_key is not None
-    folder, watch = (
-        records.training_folder(place.study, config.training_key),
-        Stopwatch(place.device, place.host.source),
-    )
+    folder = records.training_folder(place.study, config.training_key)
+    if not missing:
+        if records.read(folder) is None:
+            # Damaged, or never written: as far as the state tells.
+            rows, origin = records.epochs_so_far(config, place.study), Stopwatch("cpu", "unknown").provenance()
+            records.write_record(folder, "training", config, {}, rows, origin)
+        return
     folder.mkdir(parents=True, exist_ok=True)
     files.clear(folder)
-    file, data = folder / CHECKPOINT, TrialData(place.host, config, place.device)
+    watch, file = Stopwatch(place.device, place.host.source), folder / CHECKPOINT
+    data, asked = TrialData(place.host, config, place.device), sorted({config.epochs for config in missing})
     try:
         training = experiment.train(
-            config,
-            data,
-            frozen,
-            file,
-            on_epoch,
-            wanted.intermediate,
-            asked=sorted(missing),
-            keep=wanted.keep,
+            config, data, frozen, file, on_epoch, wanted.intermediate, asked=asked, keep=wanted.keep
         )
     except ValueError as error:
-        rows, told = records.epochs_so_far(config, place.study), records.reason(error)
-        origin = watch.provenance()
-        records.write_record(folder, "training", config, {}, rows, origin, status="failed", error=told)
+        rows, why = records.epochs_so_far(config, place.study), records.reason(error)
+        records.write_record(folder, "training", config, {}, rows, watch.provenance(), status="failed", error=why)
         raise
     origin = watch.provenance(training.seconds_before, training.resumed) | {"kernels": kernels_of(training.model)}
     known = records.finished(folder)
     if known is None or len(known["epochs"]) < len(training.rows):
         records.write_record(folder, "training", config, {}, training.rows, origin)
     checkpoint.remove(file)
-
-
-def _restore_record(config: TrialConfig, study: Path) -> None:
-    """Writes the record of a training that has none, or a damaged one, as far as its state tells."""
-    assert config.training_key is not None
-    folder = records.training_folder(study, config.training_key)
-    if records.read(folder) is None:
-        origin = Stopwatch("cpu", "unknown").provenance()
-        records.write_record(folder, "training", config, {}, records.epochs_so_far(config, study), origin)
 
 
 def _begin(config: TrialConfig, study: Path) -> None:
@@ -195,25 +177,65 @@ def _begin(config: TrialConfig, study: Path) -> None:
         records.write_running(config, study)
 
 
-def _computed(
-    configs: Sequence[TrialConfig], place: Place, on_epoch: OnEpoch | None, wanted: Wanted
-) -> Iterator[Record]:
-    """The records of the trials that have none yet, as they are written."""
-    if not configs:
-        return
-    frozen, failure = None, None
-    try:
-        frozen = _frozen_stn(configs[0], place)
-        if configs[0].training_key is not None:
-            run_training(configs, place, frozen, on_epoch, wanted=wanted)
-    # A failed trial must be a row with a reason, never missing, whatever it was that failed.
-    except Exception as error:
-        failure = error
-        if isinstance(error, OSError) or device_support.is_to_blame(place.device, error):
-            raise
-    groups = itertools.groupby(sorted(configs, key=_order), key=_group)
-    for group in (list(members) for _, members in groups):
-        yield from _read_out(group, place, frozen, failure, wanted)
+class _Waiting:
+    """Trials of one training, or of one control, that have no record yet.
+
+    frozen: the STN or front before the model; failure: why there is none, or the training did not come to its end.
+    """
+
+    def __init__(self, configs: Sequence[TrialConfig], place: Place, wanted: Wanted):
+        self._configs, self._place, self._wanted = configs, place, wanted
+        self._frozen: SpatialTransformer | None = None
+        self._failure: Exception | None = None
+
+    def records(self, on_epoch: OnEpoch | None) -> Iterator[Record]:
+        """Trains, reads out, and gives the records as they are written."""
+        if not self._configs:
+            return
+        try:
+            self._frozen = _frozen_stn(self._configs[0], self._place)
+            if self._configs[0].training_key is not None:
+                run_training(self._configs, self._place, self._frozen, on_epoch, wanted=self._wanted)
+        # A failed trial must be a row with a reason, never missing, whatever it was that failed.
+        except Exception as error:
+            self._failure = error
+            if isinstance(error, OSError) or device_support.is_to_blame(self._place.device, error):
+                raise
+        for _, group in itertools.groupby(sorted(self._configs, key=_order), key=_group):
+            yield from self._read_out(list(group))
+
+    def _read_out(self, group: Sequence[TrialConfig]) -> Iterator[Record]:
+        place, readouts = self._place, None
+        for config in group:
+            watch = Stopwatch(place.device, place.host.source)
+            try:
+                if readouts is None:
+                    data = TrialData(place.host, config, place.device)
+                    readouts = Readouts(data, self._trained(config, data), place.host.source, shared=len(group) > 1)
+                result = readouts.of(config, self._measures(config))
+            except Exception as error:
+                if device_support.is_to_blame(place.device, error):
+                    raise
+                yield _failed(config, place.study, error, watch)
+                continue
+            yield records.write(records.trial_folder(place.study, config.key), result)
+
+    def _trained(self, config: TrialConfig, data: TrialData) -> Trained:
+        """What is read out; raises the training's failure where it did not come so far."""
+        if config.training_key is None:
+            if self._failure is not None:
+                raise self._failure
+            return experiment.fit_control(config, data, self._frozen)
+        state = records.trained_state(config, self._place.study, data.device)
+        if state is None:
+            missing = f"the training {config.training_key} has no state of epoch {config.epochs}"
+            raise self._failure or FileNotFoundError(missing)
+        return experiment.restored(config, data, self._frozen, state)
+
+    def _measures(self, config: TrialConfig) -> str:
+        """The measures that are wanted of a trial, and those that it has already."""
+        known = records.finished(records.trial_folder(self._place.study, config.key))
+        return ",".join([*(() if known is None else known.get("measures", ())), self._wanted.measures])
 
 
 def _group(config: TrialConfig) -> tuple[int, str]:
@@ -224,54 +246,6 @@ def _group(config: TrialConfig) -> tuple[int, str]:
 def _order(config: TrialConfig) -> tuple[int | str, ...]:
     """Within a group, those that read the same encodings follow each other."""
     return *_group(config), *map(str, config.read)
-
-
-def _read_out(
-    group: Sequence[TrialConfig],
-    place: Place,
-    frozen: SpatialTransformer | None,
-    failure: Exception | None,
-    wanted: Wanted,
-) -> Iterator[Record]:
-    readouts: Readouts | None = None
-    for config in group:
-        watch = Stopwatch(place.device, place.host.source)
-        try:
-            if readouts is None:
-                data = TrialData(place.host, config, place.device)
-                trained = _trained(config, data, frozen, place, failure)
-                readouts = Readouts(data, trained, place.host.source, shared=len(group) > 1)
-            result = readouts.of(config, _with_measured(config, place.study, wanted.measures))
-        except Exception as error:
-            if device_support.is_to_blame(place.device, error):
-                raise
-            yield _failed(config, place.study, error, watch)
-            continue
-        yield records.write(records.trial_folder(place.study, config.key), result)
-
-
-def _with_measured(config: TrialConfig, study: Path, measures: str) -> str:
-    """The measures that are wanted of a trial, and those that it has already."""
-    known = records.finished(records.trial_folder(study, config.key))
-    return measures if known is None else ",".join([*known.get("measures", ()), measures])
-
-
-def _trained(
-    config: TrialConfig,
-    data: TrialData,
-    frozen: SpatialTransformer | None,
-    place: Place,
-    failure: Exception | None,
-) -> Trained:
-    """What is read out; raises `failure`, that of the training, where it did not come so far."""
-    if config.training_key is None:
-        if failure is not None:
-            raise failure
-        return experiment.fit_control(config, data, frozen)
-    state = records.trained_state(config, place.study, data.device)
-    if state is None:
-        raise failure or FileNotFoundError(f"the training {config.training_key} has no state of epoch {config.epochs}")
-    return experiment.restored(config, data, frozen, state)
 
 
 def _failed(config: TrialConfig, study: Path, error: Exception, watch: Stopwatch) -> Record:

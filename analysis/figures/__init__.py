@@ -2,7 +2,8 @@
 
     from analysis import figures
 
-    for figure in figures.write_all(study, "results/paper_grid/figures"):
+    saved, skipped = figures.write_all(study, "results/paper_grid/figures")
+    for figure in saved:
         print(figure.title, figure.paths["png"])
 
 A module per figure: its `numbers` give a frame without drawing, its `draw` takes axes, its `drawn` makes the finished
@@ -13,9 +14,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
 
 import pandas as pd
 
@@ -34,22 +33,17 @@ from analysis.figures import (
 )
 from analysis.figures.drawing import saving, style
 from analysis.figures.drawing.captions import is_quick
-from analysis.figures.drawing.saving import DrawnFigure, NotSupported, SavedFigure, SkippedFigure
+from analysis.figures.drawing.saving import DrawnFigure, NotSupported, SavedFigure
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import misclassified, reconstructions, samples, stn_images
 from analysis.frames.study import Study
 from tivae.data.image_set import Images
 
-if TYPE_CHECKING:
-    import optuna
-
 __all__ = [
     "ALL",
     "DrawnFigure",
-    "FigureSet",
     "NotSupported",
     "SavedFigure",
-    "SkippedFigure",
     "Sources",
     "write_all",
 ]
@@ -74,47 +68,25 @@ ALL: Mapping[str, Callable[[Sources], list[DrawnFigure]]] = {
 }
 
 
-@dataclass(frozen=True)
-class FigureSet(Sequence[SavedFigure]):
-    """The figures that were written, in order, and those that the data do not support."""
-
-    saved: tuple[SavedFigure, ...]
-    skipped: tuple[SkippedFigure, ...]
-
-    @overload
-    def __getitem__(self, index: int) -> SavedFigure: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[SavedFigure]: ...
-    def __getitem__(self, index: int | slice) -> SavedFigure | Sequence[SavedFigure]:
-        return self.saved[index]
-
-    def __len__(self) -> int:
-        return len(self.saved)
-
-
 def write_all(
     study: Study,
     folder: str | os.PathLike[str],
     *,
     data: Images | None = None,
-    search: optuna.Study | None = None,
-    warp_accuracies: pd.DataFrame | None = None,
     names: Sequence[str] | None = None,
     log: Callable[[str], None] | None = None,
-) -> FigureSet:
-    """Draws and writes all figures that the study supports; `skipped` of the result has the reasons for the others.
+) -> tuple[list[SavedFigure], dict[str, str]]:
+    """Draws and writes the figures that the study supports, in order; and why each of the others is left out.
 
-    data, search, warp_accuracies: as in `Sources`. names: of `ALL`, where not all are wanted. log: called with each
-    name before it is drawn.
+    data: as in `Sources`. names: of `ALL`, where not all are wanted. log: called with each name before it is drawn.
 
     Raises `ValueError` for an unknown name, and `OSError` where the folder can't be written.
     """
     unknown = [name for name in names or () if name not in ALL]
     if unknown:
         raise ValueError(f"`{unknown[0]}` is not a figure; it must be one of {', '.join(ALL)}")
-    sources = Sources(study, data, search, warp_accuracies)
-    saved: list[SavedFigure] = []
-    skipped: list[SkippedFigure] = []
+    sources = Sources(study, data)
+    saved, skipped = [], {}
     for name in ALL if names is None else names:
         if log is not None:
             log(name)
@@ -122,13 +94,13 @@ def write_all(
             try:
                 drawn = ALL[name](sources)
             except NotSupported as problem:
-                skipped.append(SkippedFigure(name, str(problem)))
+                skipped[name] = str(problem)
                 continue
             for figure in drawn:
                 mark = style.QUICK_MARK if is_quick(study.trials) else ""
                 style.write_title(figure.figure, f"{figure.title}{_number(figure.data)}{mark}")
                 saved.append(saving.save(figure, Path(folder)))
-    return FigureSet(tuple(saved), tuple(skipped))
+    return saved, skipped
 
 
 def _number(data: pd.DataFrame) -> str:

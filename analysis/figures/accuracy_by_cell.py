@@ -78,13 +78,13 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     return ax
 
 
-def shown_cells(frame: pd.DataFrame, most: int = MAXIMUM_CELLS) -> pd.DataFrame:
-    """The rows of `frame` that are drawn: all, or the paper's cells and the best others, up to `most` cells."""
-    if frame["cell"].nunique() <= most:
+def shown_cells(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `frame` that are drawn: all, or the paper's cells and the best others, up to `MAXIMUM_CELLS`."""
+    if frame["cell"].nunique() <= MAXIMUM_CELLS:
         return frame
     paper = list(frame.loc[frame["paper"].notna(), "cell"].unique())
     augmented = frame[frame["test_set"] == "augmented"].sort_values("mean", ascending=False, kind="stable")
-    kept = [*paper, *(cell for cell in augmented["cell"] if cell not in paper)][:most]
+    kept = [*paper, *(cell for cell in augmented["cell"] if cell not in paper)][:MAXIMUM_CELLS]
     return frame[frame["cell"].isin(kept)]
 
 
@@ -93,7 +93,8 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     frame = numbers(sources.study)
     shown = shown_cells(frame)
     cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
-    figure = style.new_figure(0.38 * cells + 0.8)
+    lines = 1 + max(style.in_lines(label).count("\n") for label in shown["cell_label"])
+    figure = style.new_figure(max(0.38, 0.13 * lines + 0.08) * cells + 0.8)
     ax = draw(figure.add_subplot(), shown)
     style.legend_above(figure, [ax], [*TEST_SET_NAMES.values(), PAPER_LABEL])
     sentences = [

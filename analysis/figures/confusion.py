@@ -75,7 +75,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     rows = sources.study.trials[sources.study.trials["key"].isin([trial.key for trial, _ in readable])]
     classes = image_set_of(trials[0].row).classes
     frames = {test_set: numbers(predictions, test_set, len(classes)) for test_set in TEST_SETS}
-    figure = style.new_figure(3.9)
+    figure = style.new_figure(4.2)
     axes = figure.subplots(1, len(TEST_SETS), sharey=True)
     for ax, (test_set, frame) in zip(axes, frames.items(), strict=True):
         draw(ax, frame, classes)

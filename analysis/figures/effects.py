@@ -130,7 +130,7 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
         ax.errorbar(part["effect"], y, xerr=bars, label=name, capsize=2.5, **mark.points())
     labels = [effect_label(row["term"], row["contrast"]) for _, row in names.iterrows()]
     style.label_rows(ax, labels, list(names["order"]))
-    ax.set_xlabel("Effect on the accuracy (percentage points)")
+    ax.set_xlabel("Effect on the accuracy (points)")
     return ax
 
 

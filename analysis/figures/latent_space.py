@@ -120,8 +120,8 @@ def draw(ax: Axes, space: LatentSpace, test_set: str, method: str) -> Axes:
         ax.text(x, y, str(label), ha="center", va="center", fontweight="bold", path_effects=halo)
     _limit(ax, space.points, method)
     if method == "pca":
-        ax.set_xlabel(f"PC 1 ({space.variance[0]:.0%} of the variance)")
-        ax.set_ylabel(f"PC 2 ({space.variance[1]:.0%} of the variance)")
+        ax.set_xlabel(f"PC 1 ({percent(space.variance[0], 0)} of the variance)")
+        ax.set_ylabel(f"PC 2 ({percent(space.variance[1], 0)} of the variance)")
     else:
         ax.set(xticks=[], yticks=[], xlabel="t-SNE 1 (no unit)", ylabel="t-SNE 2 (no unit)")
     return ax

@@ -98,8 +98,8 @@ def draw_all(figure: Figure, frame: pd.DataFrame) -> Figure:
     return figure
 
 
-def draw_overlay(figure: Figure, frame: pd.DataFrame, best: int = BEST) -> Figure:
-    """A panel per model and test set with a line per cell, the `best` by their last augmented loss in colour."""
+def draw_overlay(figure: Figure, frame: pd.DataFrame) -> Figure:
+    """A panel per model and test set with a line per cell, those of the `BEST` last augmented losses in colour."""
     models = list(frame["model"].unique())
     axes = figure.subplots(len(models), len(TEST_SETS), sharex=True, sharey="row", squeeze=False)
     last = frame[frame["test_set"] == "augmented"].sort_values("epoch").groupby("cell").tail(1)
@@ -110,7 +110,7 @@ def draw_overlay(figure: Figure, frame: pd.DataFrame, best: int = BEST) -> Figur
             for cell in reversed(ranked):
                 line, place = part[part["cell"] == cell], ranked.index(cell)
                 drawn_as: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0.7, "zorder": 1}
-                if place < best:
+                if place < BEST:
                     words = line["panel_label"].iloc[0].split("\n")
                     drawn_as = style.numbered_mark(place).lines() | {"label": ", ".join(words[2:] or words)}
                 ax.plot(line["epoch"], line["mean"], markevery=-(-len(line) // 7), **drawn_as)
@@ -118,7 +118,11 @@ def draw_overlay(figure: Figure, frame: pd.DataFrame, best: int = BEST) -> Figur
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
             ax.grid(axis="y")
         row[0].set_ylabel("Weighted test loss")
-        row[1].legend(title="lowest augmented loss", loc="best", fontsize=6, title_fontsize=6)
+        handles, labels = row[1].get_legend_handles_labels()
+        ground: dict[str, Any] = {"frameon": True, "framealpha": 0.85, "edgecolor": "none"}
+        row[1].legend(
+            handles[::-1], labels[::-1], title="lowest augmented loss", fontsize=6, title_fontsize=6, **ground
+        )
     for ax in axes[-1]:
         ax.set_xlabel("Epoch")
     return figure

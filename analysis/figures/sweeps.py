@@ -115,9 +115,9 @@ def _write_beyond(ax: Axes, x: float, value: float, reach: float) -> None:
     up = 1 if value > 0 else -1
     text = f"{'↑' if up > 0 else '↓'} {value:+.1f}".replace("-", "−")
     place: dict[str, Any] = {
-        "xytext": (0, -3 * up),
+        "xytext": (-3, -3 * up),
         "textcoords": "offset points",
-        "ha": "center",
+        "ha": "left",
         "va": "top" if up > 0 else "bottom",
     }
     ax.annotate(text, (x, up * reach), fontsize=7, **place)

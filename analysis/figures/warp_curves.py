@@ -1,84 +1,39 @@
 """Accuracy against angle, shift and scale: how far an image may be warped before its class is lost.
 
-The accuracies are those that a trial measured after its training (`recorded`), or are measured now (`measure`), in a
-frame with these columns, one row per trained model, warp and amount:
+The accuracies are those that a trial measured after its training (`recorded`), in a frame with these columns, one row
+per trained model, warp and amount:
 
     model, train_dataset, stn, seed   as in `trials`
-    warp                              rotation, shift, shift_x or scale
-    amount                            degrees clockwise, pixels (shift: right, down, left and up, each a fourth of the
-                                      images; shift_x: to the right), or a factor
+    warp                              rotation, shift or scale
+    amount                            degrees clockwise, pixels (right, down, left and up, each a fourth of the images),
+                                      or a factor
     accuracy                          share of the warped test images that the probe classifies correctly
     images                            number of these images
 """
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pandas as pd
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from analysis.figures.drawing import known_warps, representatives, style
+from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import described
-from analysis.figures.drawing.known_warps import ALL_WARPS, KNOWN_WARPS, KnownWarp
+from analysis.figures.drawing.known_warps import CURVE_WARPS, KnownWarp
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import are_controls, in_order, model_name, percent, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
-from analysis.frames.trial import Trial
 from analysis.inference import accuracy_interval, at_most
 from tivae.config import TrialConfig
-from tivae.data.datasets import TrialData
-from tivae.data.image_set import Images
-from tivae.evaluation import losses, probe
-from tivae.evaluation.readout import probed_stn
 
 SERIES = ("model", "train_dataset", "stn")
 RANGE = "range of the augmentation"
 # What `tivae.evaluation.measures` calls them.
 RECORDED_WARPS = {"rotation_degrees": "rotation", "shift_pixels": "shift", "scale": "scale"}
 COLUMNS = (*SERIES, "seed", "warp", "amount", "accuracy", "images")
-
-
-def measure(
-    trial: Trial, data: Images, fit: str = "augmented", images: int = 2000, train_images: int = 10_000
-) -> pd.DataFrame:
-    """The frame's rows for one trained model.
-
-    A trial keeps no probe, so one is fitted again: on the encodings of the first `train_images` training images,
-    without ("base") or with ("augmented") the augmentation's warps. It then reads the first `images` test images
-    under every known warp. Takes about a minute on one CPU core with the defaults.
-
-    Raises `ValueError` where the trial's files are missing or damaged, or `fit` is neither base nor augmented.
-    """
-    if fit not in ("base", "augmented"):
-        raise ValueError(f"`fit` is {fit!r}; it must be base or augmented")
-    trained, config = trial.model(), trial.config
-    features, stn = str(config.probe_features), probed_stn(config, trained.stn)
-    # The images that the trial trained on: its validation images, the last ones, are none of them.
-    available = min(config.train_images or len(data.train_images), len(data.train_images))
-    available -= config.validation_images or 0
-    fewer = dataclasses.replace(config, train_images=min(train_images, available), validation_images=None)
-    sets = TrialData(data, fewer, "cpu")
-    training = sets.base_train() if fit == "base" else sets.augmented_train("probe warps")
-    encodings = losses.features(trained.model, training, features, stn=stn, orbit=config).numpy()
-    fitted = probe.fit(encodings, sets.train_labels, config)
-
-    originals = torch.tensor(data.test_images[:images])
-    labels = np.asarray(data.test_labels[:images], dtype=np.int64)
-    known = {name: getattr(config, name) for name in (*SERIES, "seed")}
-    rows = []
-    for warp in KNOWN_WARPS:
-        for amount in warp.amounts:
-            warped = known_warps.warped(originals, warp.name, amount, config)
-            seen = losses.features(trained.model, warped, features, stn=stn, orbit=config).numpy()
-            accuracy = fitted.accuracy(seen, labels)
-            rows.append(known | {"warp": warp.name, "amount": amount, "accuracy": accuracy, "images": len(labels)})
-    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def recorded(study: Study) -> pd.DataFrame:
@@ -120,7 +75,7 @@ def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
         check_column(accuracies, name)
     if accuracies.empty:
         raise NotSupported("no accuracy under known warps has been measured")
-    known = [warp.name for warp in ALL_WARPS]
+    known = [warp.name for warp in CURVE_WARPS]
     unknown = set(accuracies["warp"]) - set(known)
     if unknown:
         raise ValueError(f"warp is {sorted(unknown)[0]!r}; it must be one of {', '.join(known)}")
@@ -163,7 +118,7 @@ def draw(ax: Axes, frame: pd.DataFrame, warp: KnownWarp, config: TrialConfig | N
 def draw_all(figure: Figure, frame: pd.DataFrame, config: TrialConfig | None = None) -> Figure:
     """A row per model and a column per warp, with one legend."""
     models = in_order(frame["model"])
-    warps = [warp for warp in ALL_WARPS if (frame["warp"] == warp.name).any()]
+    warps = [warp for warp in CURVE_WARPS if (frame["warp"] == warp.name).any()]
     axes = figure.subplots(len(models), len(warps), sharey=True, squeeze=False)
     for row, model in zip(axes, models, strict=True):
         for ax, warp in zip(row, warps, strict=True):
@@ -180,18 +135,18 @@ def draw_all(figure: Figure, frame: pd.DataFrame, config: TrialConfig | None = N
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """One figure of `sources.warp_accuracies`, or else of what the trials measured themselves."""
-    accuracies = recorded(sources.study) if sources.warp_accuracies is None else sources.warp_accuracies
+    """One figure of what the trials measured."""
+    accuracies = recorded(sources.study)
     frame = numbers(accuracies)
     config = TrialConfig()
     models = frame["model"].nunique()
     figure = draw_all(style.new_figure(2.1 * models + 0.55), frame, config)
     images = int(accuracies["images"].max())
     several = [name for name in sources.study.factors() if name not in PAPER_FACTORS]
-    shifted = "shifted (right, down, left and up, each a fourth of them)" if (frame["warp"] == "shift").any() else ""
     sentences = [
-        f"Accuracy of the probe on {images:,} test images that are all rotated, {shifted or 'shifted to the right'} or "
-        f"scaled by the same amount. Bands are 95 % intervals over {' and '.join(sorted(frame['over'].unique()))}.",
+        f"Accuracy of the probe on {images:,} test images that are all rotated, shifted (right, down, left and "
+        "up, each a fourth of them) or scaled by the same amount. "
+        f"Bands are 95 % intervals over {' and '.join(sorted(frame['over'].unique()))}.",
         f"Of several {', '.join(map(setting_name, several))} those with the best augmented accuracy."
         if several
         else "",

@@ -245,5 +245,5 @@ def _text(value: Any) -> Any:
     return value.encode("utf-8", "replace").decode("utf-8")
 
 
-def _short(text: str, length: int = 60) -> str:
-    return text if len(text) <= length else f"{text[: length - 3]}..."
+def _short(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:57]}..."

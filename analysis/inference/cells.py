@@ -18,7 +18,6 @@ def cell_summaries(
     trials: pd.DataFrame,
     by: Sequence[str] = ("train_dataset", "model", "stn"),
     metrics: Sequence[str] = ("base_accuracy", "augmented_accuracy"),
-    confidence: float = 0.95,
     scores: Correctness | None = None,
 ) -> pd.DataFrame:
     """A row per cell and metric of the finished trials: n, mean, sd, low, high, confidence, method, over, seeds.
@@ -37,7 +36,7 @@ def cell_summaries(
         for metric in metrics:
             values = group[metric].dropna()
             if len(values):
-                summary = summary_of(values, metric, group, confidence, scores)
+                summary = summary_of(values, metric, group, scores)
                 interval = dataclasses.asdict(summary.interval).values()
                 ordered = group.sort_values("seed") if "seed" in group else group
                 by_seed = " ".join(f"{value:.6g}" for value in ordered[metric].dropna())
@@ -46,23 +45,17 @@ def cell_summaries(
     return pd.DataFrame(rows, columns=[*by, "metric", "n", "mean", "sd", *interval_names])
 
 
-def summary_of(
-    values: pd.Series,
-    metric: str,
-    trials: pd.DataFrame,
-    confidence: float = 0.95,
-    scores: Correctness | None = None,
-) -> Summary:
+def summary_of(values: pd.Series, metric: str, trials: pd.DataFrame, scores: Correctness | None = None) -> Summary:
     """As `summarise`; accuracies get their interval over seeds and test images, of one seed over test images."""
-    summary = summarise(values, confidence)
+    summary = summarise(values)
     if "accuracy" not in metric:
         return summary
     images = int(images_of(trials.loc[values.index[:1]], "test_images").iloc[0])
     if summary.n == 1:
-        return dataclasses.replace(summary, interval=accuracy_interval(summary.mean, images, confidence))
+        return dataclasses.replace(summary, interval=accuracy_interval(summary.mean, images))
     known = None if scores is None else stacked(list(trials.loc[values.index, "key"]), metric, scores)
     found = at_most(values, images) if known is None else estimate(known)
-    return dataclasses.replace(summary, interval=found.interval(confidence))
+    return dataclasses.replace(summary, interval=found.interval())
 
 
 def check_alike(trials: pd.DataFrame, cell: str) -> None:

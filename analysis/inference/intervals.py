@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
-
-ImageMethod = Literal["wilson", "clopper-pearson"]
 
 
 @dataclass(frozen=True)
@@ -62,22 +59,17 @@ def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(float(low), float(high), confidence, "Student's t", "seeds")
 
 
-def accuracy_interval(
-    accuracy: float, images: int, confidence: float = 0.95, method: ImageMethod = "wilson"
-) -> Interval:
+def accuracy_interval(accuracy: float, images: int, confidence: float = 0.95) -> Interval:
     """Interval of one trained model's accuracy over test images; it does not hold what another seed would give.
 
-    accuracy: share of the `images` that are classified correctly. Wilson's score interval (1927), or the exact one of
-    Clopper and Pearson (1934).
+    accuracy: share of the `images` that are classified correctly. Wilson's score interval (1927).
 
     Raises `ValueError` for an accuracy outside [0, 1], or no image.
     """
     if images < 1 or not 0 <= accuracy <= 1:
         raise ValueError(f"accuracy {accuracy} of {images} images; it must be in [0, 1], of at least 1 image")
     correct = round(accuracy * images)
-    name = {"wilson": "wilson", "clopper-pearson": "beta"}[method]
-    low, high = proportion_confint(correct, images, alpha=1 - confidence, method=name)
-    return Interval(float(low), float(high), confidence, method.title(), "test images")
+    return replace(share_interval(correct, images, confidence), over="test images")
 
 
 def share_interval(count: float, of: int, confidence: float = 0.95) -> Interval:

@@ -17,35 +17,21 @@ MOST_SEEDS = 100_000
 
 @dataclass(frozen=True)
 class SeedPlan:
-    """Seeds that show a paired difference with the given power, and their cost.
+    """Seeds that show a paired difference with a power of 80 % at level 0.05, and their hours on one slot.
 
-    difference and sd have one unit; sd is that of the paired difference in the pilot. `cautious` plans with the
-    upper 80 % limit of sd, since a pilot of few seeds knows it badly (Browne 1995). seconds_per_seed: of all trials
-    that one more seed costs.
+    `seeds_cautious` takes the upper 80 % limit of the pilot's standard deviation, which few seeds estimate badly
+    (Browne 1995).
     """
 
-    difference: float
-    sd: float
-    power: float
-    alpha: float
     seeds: int
     seeds_cautious: int
-    seconds_per_seed: float
     hours: float
-    hours_cautious: float
 
 
-def plan_seeds(
-    pilot_differences: ArrayLike,
-    difference: float,
-    seconds_per_seed: float = math.nan,
-    slots: int = 1,
-    power: float = 0.8,
-    alpha: float = 0.05,
-) -> SeedPlan:
-    """Seeds, and hours on `slots` trials at once, to show `difference` at level `alpha` with probability `power`.
+def plan_seeds(pilot_differences: ArrayLike, difference: float, seconds_per_seed: float = math.nan) -> SeedPlan:
+    """Plans seeds for `difference` by the spread of the pilot's paired differences, in the same unit.
 
-    pilot_differences: first - second of at least 2 seeds.
+    seconds_per_seed: of all trials that one more seed costs.
 
     Raises `ValueError` for a pilot of one seed, or a difference of zero.
     """
@@ -54,22 +40,9 @@ def plan_seeds(
         raise ValueError("the pilot has 1 seed; it needs at least 2 to know how much seeds differ")
     sd = float(np.std(pilot, ddof=1))
     chi_squared = float(stats.chi2.ppf(0.2, len(pilot) - 1))
-    needed = [
-        seeds_for_paired_t(spread, difference, power, alpha)
-        for spread in (sd, sd * math.sqrt((len(pilot) - 1) / chi_squared))
-    ]
-    hours = [seeds * seconds_per_seed / slots / 3600 for seeds in needed]
-    return SeedPlan(
-        difference=difference,
-        sd=sd,
-        power=power,
-        alpha=alpha,
-        seeds=needed[0],
-        seeds_cautious=needed[1],
-        seconds_per_seed=seconds_per_seed,
-        hours=hours[0],
-        hours_cautious=hours[1],
-    )
+    seeds = seeds_for_paired_t(sd, difference)
+    cautious = seeds_for_paired_t(sd * math.sqrt((len(pilot) - 1) / chi_squared), difference)
+    return SeedPlan(seeds, cautious, seeds * seconds_per_seed / 3600)
 
 
 def seeds_for_paired_t(sd: float, difference: float, power: float = 0.8, alpha: float = 0.05) -> int:

@@ -100,11 +100,6 @@ def judged(study: Study) -> tuple[Judgement, ...]:
     return tuple(judge(study))
 
 
-def verdicts_frame(study: Study, claims: Sequence[Claim] | None = None) -> pd.DataFrame:
-    """The judgements as a frame, a row per claim."""
-    return as_frame(judge(study, claims))
-
-
 def as_frame(judgements: Sequence[Judgement]) -> pd.DataFrame:
     """A row per judgement."""
     names = [field.name for field in dataclasses.fields(Judgement)]

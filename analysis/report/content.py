@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from analysis.figures import FigureSet, SavedFigure
+from analysis.figures import SavedFigure
 from analysis.figures.drawing.captions import QUICK, counted, described, is_quick
 from analysis.formats import Table, printable
 from analysis.frames.labels import cell_label, percent
@@ -67,14 +67,19 @@ class Report:
     sections: Sequence[Section]
 
 
-def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str], figures: FigureSet | None) -> Report:
+def report(
+    study: Study,
+    made: Sequence[StudyTable],
+    skipped: Mapping[str, str],
+    drawn: Sequence[SavedFigure],
+    not_drawn: Mapping[str, str],
+) -> Report:
     """All sections that the study supports; at least one trial of it must have ended.
 
-    made, skipped: as `tables.all_of` gives them.
+    made, skipped: as `tables.all_of` gives them. drawn, not_drawn: as `figures.write_all` gives them.
     """
     named = {table.name: table for table in made}
     judgements = judged(study) if not study.finished.empty and not is_quick(study.trials) else ()
-    drawn = list(figures.saved) if figures is not None else []
     beside = min(drawn, key=_rank, default=None)
     drawn = [figure for figure in drawn if figure is not beside]
     sections = [Section("In short", _summary(study, judgements), beside)]
@@ -102,8 +107,7 @@ def report(study: Study, made: Sequence[StudyTable], skipped: Mapping[str, str],
     sections.append(Section("What was run", _provenance(study)))
     sections.append(Section("Trials, and how to run each again", _trials(study), is_folded=True))
     left_out = {f"Table {name}": reason for name, reason in skipped.items() if name != "failures"}
-    if figures is not None:
-        left_out |= {f"Figure {figure.name}": figure.reason for figure in figures.skipped}
+    left_out |= {f"Figure {name}": reason for name, reason in not_drawn.items()}
     if left_out:
         lines = [Paragraph(f"{name.replace('_', ' ')}: {reason}.") for name, reason in left_out.items()]
         sections.append(Section("Not shown", lines, is_folded=True))

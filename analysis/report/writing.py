@@ -36,8 +36,8 @@ def write(
     made, skipped = tables.all_of(study)
     for table in made:
         table.write(folder / "tables")
-    drawn = drawing.write_all(study, folder / "figures", log=log) if figures else None
-    report = content.report(study, made, skipped, drawn)
+    drawn, not_drawn = drawing.write_all(study, folder / "figures", log=log) if figures else ([], {})
+    report = content.report(study, made, skipped, drawn, not_drawn)
     page = folder / "report.html"
     with replacing(folder / "report.md") as file:
         file.write(markup.markdown(report, folder).encode())

@@ -53,13 +53,11 @@ def seed_plans(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def claim_powers(
-    pilot: Study, seeds: Sequence[int], cells: Collection[TrialConfig] | None = None, distance: float = 1.0
-) -> pd.DataFrame:
+def claim_powers(pilot: Study, seeds: Sequence[int], cells: Collection[TrialConfig] | None = None) -> pd.DataFrame:
     """A row per claim that the pilot can judge: the power to decide it with so many seeds.
 
-    cells: configs of seed 0, to which the claims' own must belong. The power is that for an effect `distance` points
-    inside or outside of what is claimed, at Holm's smallest level, by the variances of the pilot's seeds and images.
+    cells: configs of seed 0, to which the claims' own must belong. The power is that for an effect 1 point inside or
+    outside of what is claimed, at Holm's smallest level, by the variances of the pilot's seeds and images.
     Columns: claim, statement, n (the pilot's seeds), sd (between seeds, in points) and for each number of seeds
     power_<n>. Of a claim with several contrasts the one with the largest error counts.
 
@@ -78,7 +76,7 @@ def claim_powers(
         row = {"claim": claim.name, "statement": claim.statement, "n": worst.seeds, "sd": sd}
         alpha = level / len(found)
         rows.append(
-            row | {f"power_{n}": power_of(n, sd, distance, worst.image_variance, alpha) for n in dict.fromkeys(seeds)}
+            row | {f"power_{n}": power_of(n, sd, 1.0, worst.image_variance, alpha) for n in dict.fromkeys(seeds)}
         )
     return pd.DataFrame(rows)
 

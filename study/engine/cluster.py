@@ -37,7 +37,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 @contextlib.contextmanager
 def session(
-    address: str | None = None, cpus: int | None = None, dashboard: bool = False, again: str = "the same command"
+    address: str | None = None, dashboard: bool = False, again: str = "the same command"
 ) -> Iterator[str | None]:
     """A connection to Ray: a new local instance, or the cluster at `address`, which answers (`study.address`).
 
@@ -50,7 +50,7 @@ def session(
     Raises `ClusterError` where Ray does not start, or the cluster can't be joined.
     """
     if address is None:
-        options = _local(cpus, dashboard)
+        options = _local(dashboard)
     else:
         tighten()
         packages = [str(REPOSITORY / name) for name in ("tivae", "study")] + list(map(str, registry.outside()))
@@ -229,7 +229,7 @@ class LiveSlots:
                 self._log(f"{node.name}: torch there is built without CUDA, so its {node.gpus:g} GPUs are not used")
 
 
-def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
+def _local(dashboard: bool) -> dict[str, Any]:
     # Without this package Ray starts a dashboard that shows nothing.
     if dashboard and importlib.util.find_spec("aiohttp") is None:
         raise ClusterError("--dashboard needs the extra `cluster`: give the command with `uv run --extra cluster`")
@@ -238,7 +238,7 @@ def _local(cpus: int | None, dashboard: bool) -> dict[str, Any]:
     return {
         "address": "local",
         # Ray would count CPUs that this process may not use.
-        "num_cpus": cpus or usable(),
+        "num_cpus": usable(),
         "include_dashboard": dashboard,
         "dashboard_host": "127.0.0.1",
         "runtime_env": {"env_vars": {"PYTHONPATH": paths}},

@@ -224,19 +224,3 @@ class Dispatcher(Searcher):
     def _remove(self, job: Job) -> None:
         self._waiting.remove(job)
         self._waiting_cost -= job.cost
-
-    # Tune saves its searcher; ours has nothing to save: what is left follows from the trials' records.
-    def save(self, checkpoint_path: str) -> None:
-        """Does nothing."""
-
-    restore = save
-
-    def get_state(self) -> dict[str, Any]:
-        """Nothing."""
-        return {}
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        """Does nothing."""
-
-    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Does nothing."""

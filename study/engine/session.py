@@ -20,7 +20,6 @@ from study.monitor.observer import Observer
 from study.monitor.progress import Progress, duration
 from study.monitor.status_file import StatusFile
 from study.monitor.tensorboard import TensorBoard
-from study.options import RunOptions
 from study.search.searched_jobs import SearchedJobs
 from study.storage.recorder import Logger, Recorder
 from tivae import records
@@ -36,40 +35,40 @@ def work(work: Planned | OptunaSearch, run: Run) -> Progress:
 
     Raises `ClusterError`, `DeviceError`, `StorageError`, `MLflowError` and `DataError` before anything runs.
     """
-    place, options = run.place, run.options
+    options = run.options
     wanted = devices.SlotOptions.of(options)
     # All of them before anything runs: one that is missing is bad input.
     image_sets = {images.name: images for images in work.image_sets}
     data = {name: load(images, options.data) for name, images in image_sets.items()}
     with contextlib.ExitStack() as stack:
-        loggers = _loggers(place.study, options)
+        loggers = _loggers(run)
         with run.console.status("Starting Ray ..." if options.address is None else f"Joining {options.address} ..."):
             dashboard = stack.enter_context(
                 cluster.session(options.address, dashboard=options.dashboard, again=options.again)
             )
         wanted.pools(cluster.awaited(options.node_timeout, run.log))
         if options.address is not None:
-            cluster.check_storage(place.storage, wanted, options.node_timeout)
-        display = Display(_progress(work, place.study), run.console)
+            cluster.check_storage(run.storage, wanted, options.node_timeout)
+        display = Display(_progress(work, run.study), run.console)
         progress = display.progress
         slots = cluster.LiveSlots(wanted, display.log)
         progress.resize(sum(pool.slots for pool in slots()))
         what = f"{progress.unknown} trials" if progress.unknown else f"{len(work.jobs)} jobs"
-        run.log(f"{what} on {devices.named(slots())}; results in {place.study}")
+        run.log(f"{what} on {devices.named(slots())}; results in {run.study}")
         if options.dashboard and dashboard is not None:
             run.log(f"Ray's dashboard, for this machine only: http://{dashboard} (token: ~/.ray/auth_token)")
         # Ray keeps copies; those of this process would take another 55 MB each.
         shared = {name: ray.put(images) for name, images in data.items()}
         del data
         supplies = Supplies(
-            data=shared, storage=place.storage, wanted=options.wanted, time_limit=options.time_limit_seconds
+            data=shared, storage=run.storage, wanted=options.wanted, time_limit=options.time_limit_seconds
         )
-        recorder = Recorder(place.study, place.storage, place.frames, loggers, work.tell)
+        recorder = Recorder(run.study, run.storage, run.frames, loggers, work.tell)
         recorder.mirror.send_unfinished([part for job in work.jobs for part in job.parts])
-        searched = None if isinstance(work, Planned) else SearchedJobs(work, place.study, progress)
+        searched = None if isinstance(work, Planned) else SearchedJobs(work, run.study, progress)
         dispatcher = Dispatcher(work.jobs, slots(), searched)
-        with _status(place.study, progress) as status, contextlib.closing(recorder), display:
-            tune.run(dispatcher, slots, supplies, Observer(display, recorder, status.update), place.study)
+        with _status(run.study, progress) as status, contextlib.closing(recorder), display:
+            tune.run(dispatcher, slots, supplies, Observer(display, recorder, status.update), run.study)
             progress.lost_nodes = progress.waiting > 0 and not slots()
     run.log(f"Ran for {duration(progress.elapsed)}{_in_trials(progress)}")
     return progress
@@ -84,9 +83,15 @@ def _progress(work: Planned | OptunaSearch, study: Path) -> Progress:
     return progress
 
 
-def _loggers(study: Path, options: RunOptions) -> list[Logger]:
+def _loggers(run: Run) -> list[Logger]:
+    study, options = run.study, run.options
     loggers: list[Logger] = [TensorBoard(study)] if options.tensorboard else []
-    return loggers + ([MLflow(options.mlflow, study)] if options.mlflow is not None else [])
+    if options.mlflow is not None:
+        mlflow = MLflow(options.mlflow, study)
+        if mlflow.page:
+            run.log(f"MLflow: {mlflow.page}")
+        loggers.append(mlflow)
+    return loggers
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from ray import tune
 from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 
+from study import signals
 from study.engine.devices import Pool
 from study.engine.dispatcher import Dispatcher
 from study.engine.scheduler import ActorManager, Scheduler
@@ -84,12 +85,17 @@ class _Events(tune.Callback):
         # Kept here, as the dispatcher drops a job before its end is reported.
         self._jobs: dict[str, Job] = {}
         self._logged: set[tuple[str, ...]] = set()
+        self._answers_signals = False
 
     # Tune saves its callbacks with the experiment; the display can't be saved, and needs not be.
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
     def on_step_begin(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        # Tune sets what Ctrl-C does after its callbacks are made; ending its workers takes seconds.
+        if not self._answers_signals:
+            self._answers_signals = True
+            signals.answered(lambda: self._observer.log("Stopping; what is finished is kept"))
         pools = self._slots()
         if pools is not self._pools:
             self._pools = pools

@@ -22,7 +22,7 @@ from study.storage.remote import Storage
 from tivae import device_support, records, registry, stages
 from tivae.evaluation.intermediate import METRICS
 from tivae.evaluation.measures import chosen
-from tivae.io.record import CHECKPOINT
+from tivae.io.record import CHECKPOINT, Record
 from tivae.stages import Place, Wanted
 from tivae.training import heap
 from tivae.training.loop import EpochRow, epoch_file
@@ -63,79 +63,78 @@ def work(config: dict[str, Any], *, supplies: Supplies) -> None:
     """
     with _watched(supplies.time_limit) as alive:
         try:
-            _work(config, supplies, alive)
+            _prepare(config["pool"]["threads"])
+            tune.report(_Task(config, supplies, alive).outcome())
         finally:
             # Until its next job the process would keep it from the others on the device.
             device_support.release(config["pool"]["device"])
 
 
-def _work(config: dict[str, Any], supplies: Supplies, alive: Callable[[], None]) -> None:
-    began = time.perf_counter()
-    job, pool = Job.from_text(config["job"]), config["pool"]
-    _prepare(pool["threads"])
-    with registry.importing():
-        chosen(supplies.wanted.measures)
-    lacking = device_support.missing(
-        job.config, pool["device"], pretraining=job.job_type == "stn", measures=supplies.wanted.measures
-    )
-    if lacking is not None:
-        tune.report({"status": "unsupported", "error": lacking})
-        return
-    reports = Reports(config["report_seconds"])
-    try:
-        found = _run(job, config, supplies, alive, reports)
-    except (FileExistsError, NotADirectoryError) as error:
-        # Of this job's folder alone: something else lies in its place.
-        why = f"{records.reason(error)}; remove what lies in the place of a folder"
-        tune.report(reports.last({"status": "failed", "error": why}))
-        return
-    except OSError:
-        # Nothing could be written: Tune must know, or the job would count as done.
-        raise
-    except Exception as error:
-        if device_support.is_to_blame(pool["device"], error):
+class _Task:
+    """The job of `config` on its way through this process; alive: to be called as it makes progress."""
+
+    def __init__(self, config: dict[str, Any], supplies: Supplies, alive: Callable[[], None]):
+        self._began = time.perf_counter()
+        self._job, self._device = Job.from_text(config["job"]), config["pool"]["device"]
+        self._intermediate = config.get("intermediate")
+        self._supplies, self._alive = supplies, alive
+        self._reports = Reports(config["report_seconds"])
+
+    def outcome(self) -> dict[str, Any]:
+        """Computes it; the last report. Raises what another process or another time may not meet."""
+        job, measures = self._job, self._supplies.wanted.measures
+        with registry.importing():
+            chosen(measures)
+        is_stn = job.job_type == "stn"
+        lacking = device_support.missing(job.config, self._device, pretraining=is_stn, measures=measures)
+        if lacking is not None:
+            return {"status": "unsupported", "error": lacking}
+        try:
+            found = self._records()
+        except (FileExistsError, NotADirectoryError) as error:
+            # Of this job's folder alone: something else lies in its place.
+            why = f"{records.reason(error)}; remove what lies in the place of a folder"
+            return self._reports.last({"status": "failed", "error": why})
+        except OSError:
+            # Nothing could be written: Tune must know, or the job would count as done.
             raise
-        # An STN's failure is reported, not raised: Tune would run the same bug again.
-        tune.report(reports.last({"status": "failed", "error": records.reason(error)}))
-        return
-    # As text: Tune would keep statistics of each number.
-    reported = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
-    done = {"status": "finished", "error": None, "records": json.dumps(reported)}
-    tune.report(reports.last(done | {"busy_seconds": time.perf_counter() - began}))
+        except Exception as error:
+            if device_support.is_to_blame(self._device, error):
+                raise
+            # An STN's failure is reported, not raised: Tune would run the same bug again.
+            return self._reports.last({"status": "failed", "error": records.reason(error)})
+        # As text: Tune would keep statistics of each number.
+        reported = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
+        done = {"status": "finished", "error": None, "records": json.dumps(reported)}
+        return self._reports.last(done | {"busy_seconds": time.perf_counter() - self._began})
 
+    def _records(self) -> list[Record]:
+        """The records of the job's STN or trials, which are on the storage when this returns."""
+        job, supplies, name = self._job, self._supplies, self._intermediate
+        kept = [*(epoch_file(Path(CHECKPOINT), trial.config.epochs).name for trial in job.trials), CHECKPOINT]
+        with supplies.storage.at_hand(*job.parts) as (study, send), _noted() as notices:
+            place = Place(ray.get(supplies.data[job.config.dataset]), self._device, study)
 
-def _run(
-    job: Job, config: dict[str, Any], supplies: Supplies, alive: Callable[[], None], reports: Reports
-) -> list[dict[str, Any]]:
-    """The records of the job's STN or trials, which are on the storage when this returns."""
-    intermediate = config.get("intermediate")
-    reported = REPORTED if intermediate is None else (*REPORTED, intermediate)
-    with supplies.storage.at_hand(*job.parts) as (study, send), _noted() as notices:
-        place = Place(ray.get(supplies.data[job.config.dataset]), config["pool"]["device"], study)
-        kept = [epoch_file(Path(CHECKPOINT), trial.config.epochs).name for trial in job.trials]
-        kept.append(CHECKPOINT)
+            def epoch(row: EpochRow) -> None:
+                try:
+                    send(*kept)
+                except OSError as error:
+                    # The next epoch's may pass; a result is worth more than a checkpoint.
+                    logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
+                shown = {column: row[column] for column in (*REPORTED, name) if column in row}
+                if (report := self._reports.due(shown | ({"notices": list(notices)} if notices else {}))) is not None:
+                    tune.report(report)
+                notices.clear()
+                self._alive()
 
-        def report(row: EpochRow) -> None:
-            try:
-                send(*kept)
-            except OSError as error:
-                # The next epoch's may pass; a result is worth more than a checkpoint.
-                logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
-            shown = {name: row[name] for name in reported if name in row}
-            if (report := reports.due(shown | ({"notices": list(notices)} if notices else {}))) is not None:
-                tune.report(report)
-            notices.clear()
-            alive()
-
-        if job.job_type == "stn":
-            found = [stages.run_stn(job.config, place, report)]
-        else:
-            estimated = intermediate if intermediate in METRICS else None
-            configs = [trial.config for trial in job.trials]
-            wanted = dataclasses.replace(supplies.wanted, intermediate=estimated)
-            found = stages.run_trials(configs, place, report, lambda _: alive(), wanted=wanted)
-        send()
-    return found
+            if job.job_type == "stn":
+                found = [stages.run_stn(job.config, place, epoch)]
+            else:
+                configs = [trial.config for trial in job.trials]
+                wanted = dataclasses.replace(supplies.wanted, intermediate=name if name in METRICS else None)
+                found = stages.run_trials(configs, place, epoch, lambda _: self._alive(), wanted=wanted)
+            send()
+        return found
 
 
 class Reports:

@@ -12,6 +12,7 @@ from typing import Any
 
 from study.jobs import Job
 from study.monitor.progress import label
+from study.monitor.tags import numbers, tagged
 from tivae.io.redaction import redacted
 
 # A server takes no more at once.
@@ -20,6 +21,8 @@ _BATCH = 1000
 _MOST_BYTES = 50 * 2**20
 # What opens the experiment on its runs: without it MLflow opens its view of language models.
 _KIND, _TRAINING = "mlflow.experimentKind", "custom_model_development"
+# The same for MLflow 3.17, which asks the address alone, and remembers it.
+_TRAINING_VIEW = "workflowType=machine_learning"
 _STATUS = {"finished": "FINISHED", "failed": "FAILED"}
 
 
@@ -36,6 +39,8 @@ class MLflow:
 
     A job that ends again replaces its run, so that none is there twice. A server that fails later ends nothing: the
     results are in the records, the log says so, and no more is sent to it.
+
+    page: where a browser shows the runs; "" of a store without a server.
 
     Raises `MLflowError` where MLflow is not installed, or `uri` does not answer now.
     """
@@ -66,6 +71,10 @@ class MLflow:
                 "sqlite:///runs.db"
             ) from error
         self._failed = False
+        is_server = uri.startswith(("http://", "https://"))
+        self.page = (
+            f"{redacted(uri).rstrip('/')}/#/experiments/{self._experiment}/runs?{_TRAINING_VIEW}" if is_server else ""
+        )
 
     def reported(self, job: Job, rows: Sequence[dict[str, Any]]) -> None:
         """Nothing: a run is written when its job has ended."""
@@ -97,7 +106,7 @@ class MLflow:
         run_id = client.create_run(self._experiment, started, tags, label(job)).info.run_id
         parameters = [Param(name, str(value)) for name, value in record["config"].items() if value is not None]
         client.log_batch(run_id, params=parameters)
-        metrics = _metrics(record, started, ended)
+        metrics = _metrics(job, record, started, ended)
         for start in range(0, len(metrics), _BATCH):
             client.log_batch(run_id, metrics=metrics[start : start + _BATCH])
         for file in sorted(path for path in (self._study / job.part).glob("*") if path.is_file()):
@@ -118,22 +127,13 @@ def _times(record: dict[str, Any]) -> tuple[int, int]:
     return moments[0], max(moments)
 
 
-def _metrics(record: dict[str, Any], started: int, ended: int) -> list[Any]:
+def _metrics(job: Job, record: dict[str, Any], started: int, ended: int) -> list[Any]:
     """Each number of each epoch at the time it was reached, then the final ones; step: the epoch."""
     from mlflow.entities import Metric
 
     metrics, now = [], float(started)
     for row in record["epochs"]:
         now = min(now + 1000 * (row.get("wall_seconds") or 0), ended)
-        metrics += [
-            Metric(f"epoch/{name}", float(value), int(now), int(row["epoch"]))
-            for name, value in row.items()
-            if _is_number(value)
-        ]
+        metrics += [Metric(name, value, int(now), int(row["epoch"])) for name, value in tagged(job, row).items()]
     last = len(record["epochs"])
-    final = record["metrics"].items()
-    return metrics + [Metric(name, float(value), ended, last) for name, value in final if _is_number(value)]
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float)
+    return metrics + [Metric(name, value, ended, last) for name, value in numbers(record["metrics"]).items()]

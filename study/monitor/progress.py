@@ -218,10 +218,12 @@ def in_words(between: tuple[float, float] | None) -> str:
     if between is None:
         return "?"
     low, high = (duration(seconds) for seconds in between)
+    unit = high.split(" ", 1)[1]
+    if unit == "min" and low.endswith(" s"):
+        low = f"{max(1, round(between[0] / 60))} min"
     if low == high:
         return low
-    (first, unit), (_, other) = low.split(" ", 1), high.split(" ", 1)
-    return f"{first} to {high}" if unit == other and unit in ("s", "min") else f"{low} to {high}"
+    return f"{low.removesuffix(f' {unit}')} to {high}" if unit in ("s", "min") else f"{low} to {high}"
 
 
 @functools.lru_cache(maxsize=4096)

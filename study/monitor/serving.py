@@ -65,7 +65,7 @@ class LivePage:
             version = hashlib.sha256(json.dumps(explored).encode()).hexdigest()[:12]
             if self._explored is None or self._explored["version"] != version:
                 self._explored = explored | {"version": version}
-                report = content.report(study, *tables.all_of(study), None)
+                report = content.report(study, *tables.all_of(study), [], {})
                 with_status = self._explored | {"status": self._shown_status()}
                 self._page = markup.html(report, with_status, live=True)
         self._next = started + max(INTERVAL, SHARE * (time.monotonic() - started))

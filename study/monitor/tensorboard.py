@@ -16,15 +16,13 @@ from study.jobs import Job
 from study.monitor import event_file
 from study.monitor.event_file import EventFile
 from study.monitor.progress import label
+from study.monitor.tags import numbers, tagged
 
 FOLDER = "tensorboard"
 # Of a folder's name.
 MOST_LETTERS = 100
-# Of an epoch's row, what is no metric of the model.
-_NOT_SHOWN = {"epoch", "step", "wall_seconds"}
-# TensorBoard shows groups by their names: accuracies first, then losses, and speed last.
+# What has a chart; TensorBoard shows this group first.
 _ACCURACIES = [f"{part}{name}_accuracy" for part in ("", "validation_") for name in ("base", "augmented")]
-_GROUPS = {"images_per_second": "speed"}
 
 
 class TensorBoard:
@@ -61,7 +59,7 @@ class TensorBoard:
             file = EventFile(self._place(job))
             events += [_of_row(job, row) for row in record["epochs"]]
         # The others are one number a trial, for which TensorBoard would draw eighty charts of a point.
-        metrics = _numbers(record["metrics"])
+        metrics = numbers(record["metrics"])
         accuracies = {f"accuracy/{name}": metrics[name] for name in _ACCURACIES if name in metrics}
         texts = [text("config", _table(record["config"])), text("metrics", _table(record["metrics"]))]
         events += [event_file.scalars(accuracies, last), *(event_file.of_summary(one, last) for one in texts)]
@@ -76,10 +74,6 @@ class TensorBoard:
         return self._folder / f"{words}_{job.key}"
 
 
-def _numbers(row: dict[str, Any]) -> dict[str, float]:
-    return {name: float(value) for name, value in row.items() if isinstance(value, int | float)}
-
-
 def _table(values: dict[str, Any]) -> str:
     """What is set of `values`, as a table in Markdown."""
     lines = [f"| {name} | {json.dumps(value)} |" for name, value in values.items() if value is not None]
@@ -87,14 +81,7 @@ def _table(values: dict[str, Any]) -> str:
 
 
 def _of_row(job: Job, row: dict[str, Any]) -> Event:
-    # Weighted losses of the models differ fifty-fold: on one axis those of the VAE would be a line at 0.
-    losses = f"loss_{job.config.model if job.job_type == 'trial' else job.job_type}"
-    shown = {name: value for name, value in _numbers(row).items() if name not in _NOT_SHOWN}
-    tagged = {
-        f"{_GROUPS.get(name, losses if name.endswith('_loss') else 'epoch')}/{name}": value
-        for name, value in shown.items()
-    }
-    return event_file.scalars(tagged, int(row["epoch"]))
+    return event_file.scalars(tagged(job, row), int(row["epoch"]))
 
 
 def _settings(record: dict[str, Any]) -> list[Event]:

@@ -101,13 +101,13 @@ def check_field(name: str, place: str) -> None:
         raise SpaceError(str(error), place) from None
 
 
-def entries(node: Node, key: str, rule: str = "it must hold lines of `name: value`, or be left out") -> dict[str, Node]:
+def entries(node: Node, key: str) -> dict[str, Node]:
     """The parts of the mapping at `key`, {} where there is none. Raises `SpaceError` for anything else."""
     if key not in node.value:
         return {}
     part = node.value[key]
     if not isinstance(part.value, dict):
-        raise SpaceError(f"`{key}` is {part.plain!r}; {rule}", part.place)
+        raise SpaceError(f"`{key}` is {part.plain!r}; it must hold lines of `name: value`, or be left out", part.place)
     return dict(part.value)
 
 

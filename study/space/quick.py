@@ -50,14 +50,19 @@ def warning(trials: Sequence[TrialConfig]) -> str:
     parts = [
         f"{_span([config.train_images for config in trials])} training images",
         f"{_span([config.test_images for config in trials])} test images",
-        f"{_span([config.epochs for config in trials])} epochs",
+        _epochs([config.epochs for config in trials]),
     ]
     stn_epochs = [config.stn_epochs for config in trials if config.stn_epochs is not None]
     if stn_epochs and set(stn_epochs) != {config.epochs for config in trials}:
-        parts.append(f"{_span(stn_epochs)} epochs of the STN")
+        parts.append(f"{_epochs(stn_epochs)} of the STN")
     seeds = len({config.seed for config in trials})
     parts.append("1 seed" if seeds == 1 else f"{seeds} seeds")
     return f"QUICK VERSION: {', '.join(parts)}. It shows that everything works; its numbers are not meaningful."
+
+
+def _epochs(values: Sequence[int]) -> str:
+    span = _span(values)
+    return f"{span} epoch" if span == "1" else f"{span} epochs"
 
 
 def _span(values: Sequence[int | None]) -> str:

@@ -9,13 +9,11 @@ import socket
 import stat
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 import analysis
 from analysis.frames.records import write_index
-from study.storage.remote import Storage
 from tivae.io import files
 from tivae.io.files import LinkedFolder
 
@@ -67,15 +65,6 @@ def _opened_lock(path: Path) -> TextIO:
         os.close(descriptor)
         raise FolderError(f"{path} is not a regular file; remove it")
     return open(descriptor, "a+")
-
-
-@dataclass(frozen=True)
-class StudyPaths:
-    """Where a study's results go: its folder on this machine, what all nodes write to, and the dataframes."""
-
-    study: Path
-    storage: Storage
-    frames: Frames
 
 
 class Frames:

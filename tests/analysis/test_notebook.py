@@ -55,6 +55,14 @@ def test_a_study_shows_its_question_and_cells(study):
     assert "<table" in html
 
 
+def test_a_trial_shows_its_accuracies_and_settings_and_a_figure_its_title(study):
+    html = study.best()._repr_html_()
+    assert all(f"<th>{name}</th>" in html for name in ("augmented_accuracy", "latent_dim", "probe_fit"))
+    assert "<th>platform</th>" not in html
+    titles = study.figure("stn_gain").legends[0].get_title().get_text()
+    assert titles == "What the spatial transformer gains"
+
+
 def test_a_hostile_name_is_text(tmp_path):
     write_record(tmp_path / "<b>odd</b>", record(TrialConfig()))
     study = analysis.load(tmp_path / "<b>odd</b>")
@@ -72,7 +80,9 @@ def test_tables_are_dataframes_and_figures_are_matplotlibs(study):
 
 
 def test_a_figure_that_is_none_gets_the_nearest_one(study):
-    with pytest.raises(ValueError, match=r"`efects` is no figure; did you mean `effects`\? it must be one of accuracy"):
+    with pytest.raises(
+        ValueError, match=r"`efects` is not a figure; did you mean `effects`\? it must be one of accuracy"
+    ):
         study.figure("efects")
 
 

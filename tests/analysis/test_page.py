@@ -18,6 +18,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 driver = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
 
+PUBLISHED = Path(analysis.__file__).with_name("published")
 VENDOR = Path(analysis.report.__file__).with_name("page") / "vendor"
 HOSTILE = "<img src=x onerror=\"document.title='hit'\"></script><script>document.title='hit'</script>"
 ROWS = "#table .tabulator-row"
@@ -138,6 +139,18 @@ def open_row(page, number):
             driver.expect(trial.locator("h3")).to_contain_text(key)
             break
     return key, trial
+
+
+def test_a_search_is_ranked_by_its_objective_and_what_spans_decades_has_a_logarithmic_axis(tmp_path, show):
+    page = show(write(PUBLISHED / "optuna_latent", tmp_path, figures=False))
+    shown = [float(text) for text in column(page, "validation_augmented_accuracy")]
+    assert shown == sorted(shown, reverse=True)
+    assert len(shown) > 5
+    assert [page.locator(f"#{name}").input_value() for name in "xy"] == ["latent_dim", "validation_augmented_accuracy"]
+    axes = page.evaluate("charts.parallel.getOption().parallelAxis.map((axis) => [axis.name, axis.type])")
+    assert ["KL weight", "log"] in axes
+    assert ["augmented accuracy (%)", "value"] in axes
+    assert page.wrong == []
 
 
 def test_a_click_shows_a_trial_with_its_command(grid_page, show):

@@ -64,3 +64,11 @@ def test_a_field_that_follows_from_another_is_no_factor():
     )
     assert lines == ["model: vae, categorical_vae", "seed: 0, 1", "2 model x 2 seed: 4 trials"]
     assert list(_levels([TrialConfig()])) == []
+
+
+def test_levels_are_in_the_order_of_their_size_and_what_is_not_there_last():
+    configs = [TrialConfig(latent_dim=size) for size in (2, 100, 10)]
+    configs += [TrialConfig(model="categorical_vae", latent_dim=1, categories=classes) for classes in (10, 5)]
+    lines = list(_levels(configs))
+    assert "latent_dim: 1, 2, 10, 100" in lines
+    assert "categories: 5, 10, None" in lines

@@ -220,7 +220,7 @@ def test_a_damaged_file_of_a_finished_trial_is_named_and_its_trial_alone_read_ou
     assert "3 of 4 trials are already finished" in printed
     assert {path: path.stat().st_mtime_ns for path in others} == before
     assert file.read_bytes() == good
-    assert finished.figures() == undisturbed.figures()
+    assert finished.metrics() == undisturbed.metrics()
 
 
 @pytest.mark.parametrize("damage", [_cut, _empty, _flip])

@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from study import signals
 from tests.study.faults import ROOT, Study, wait
 from tests.waiting import HANG_SECONDS, slowness, until
 
@@ -48,6 +49,18 @@ def test_a_signal_in_the_first_seconds_ends_it_at_once(tmp_path, number, delay):
     assert process.returncode == 130
     assert "Stopped. To continue: " in printed
     assert "hunter2" not in printed
+
+
+def test_ctrl_c_is_answered_before_it_does_what_it_is_set_to_do():
+    happened = []
+    before = signal.signal(signal.SIGINT, lambda *_: happened.append("ended"))
+    try:
+        signals.answered(lambda: happened.append("answered"))
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert happened == ["answered", "ended", "ended"]
 
 
 def test_nothing_heavy_is_imported_before_signals_are_handled():

@@ -40,12 +40,12 @@ def idx_array(content: bytes, name: str) -> npt.NDArray[np.uint8]:
     return values
 
 
-def unpacked(content: bytes, name: str, most_bytes: int = MOST_BYTES) -> bytes:
+def unpacked(content: bytes, name: str) -> bytes:
     """`content`, unpacked if it is a .gz file. Raises `UnavailableError` if it is damaged or too large."""
     if not name.endswith(".gz"):
         return content
     try:
-        return files.unzipped(content, name, most_bytes)
+        return files.unzipped(content, name, MOST_BYTES)
     except DamagedFile as problem:
         raise UnavailableError(str(problem)) from None
 

@@ -15,6 +15,7 @@ from tivae.data import warps
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.placement import place
 from tivae.data.randomness import generator
+from tivae.evaluation.intermediate import accuracy
 from tivae.models import Given, ImageLosses, Trainable, build_trainable, model_input
 from tivae.models.consistency import consistency
 from tivae.models.model_input import ModelInput
@@ -37,14 +38,20 @@ class ModelTraining(Training):
     on without the losses on these.
     """
 
-    def __init__(self, config: TrialConfig, data: TrialData, frozen_stn: SpatialTransformer | None = None):
+    def __init__(
+        self,
+        config: TrialConfig,
+        data: TrialData,
+        frozen_stn: SpatialTransformer | None = None,
+        intermediate: str | None = None,
+    ):
         super().__init__()
         assert config.training_key is not None
         self.key, self.epochs, self.batch_size = config.training_key, config.epochs, config.batch_size
         self.precision = config.precision
         self.config, self.data = config, data
         self.model: Trainable = place(build_trainable(config), data.device)
-        self.frozen_stn = frozen_stn
+        self.frozen_stn, self._intermediate = frozen_stn, intermediate
         self.trained_stn = place(build_stn(config), data.device) if config.stn in ("joint", "inverse") else None
         self.transform = model_input.transform_of(config.stn, self.trained_stn)
         self.module = as_module(self.model, self.trained_stn)
@@ -111,6 +118,11 @@ class ModelTraining(Training):
 
     def measure(self, step: int) -> EpochRow:
         return self.evaluation.row(step)
+
+    def shown(self, row: EpochRow) -> EpochRow:
+        """The row with the estimate `intermediate`, one of `evaluation.intermediate.METRICS`, if one is asked for."""
+        name = self._intermediate
+        return row if name is None else row | {name: accuracy(self.config, self.data, self.model, self.stn, name)}
 
     def state(self) -> dict[str, Any]:
         return super().state() | {"evaluation": self.config.evaluation_key}

@@ -66,6 +66,10 @@ class Training(ABC):
     def measure(self, step: int) -> EpochRow:
         """Metrics of the module as it stands after `step` optimiser steps; changes no weight."""
 
+    def shown(self, row: EpochRow) -> EpochRow:
+        """The row of the last epoch for `on_epoch`, which may say more than is kept."""
+        return row
+
     def state(self) -> dict[str, Any]:
         """Everything that the rest of the training depends on."""
         return {
@@ -119,7 +123,7 @@ def train(
                 # A state that is there was of no use, or the training would have gone on from it.
                 _save(training, file, epoch in asked or epoch_file(file, epoch).exists(), keep)
             if on_epoch is not None:
-                on_epoch(training.rows[-1])
+                on_epoch(training.shown(training.rows[-1]))
     training.module.eval()
 
 

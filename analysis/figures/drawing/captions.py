@@ -18,11 +18,12 @@ def described(trials: pd.DataFrame) -> str:
     """
     finished = trials[trials["status"] == "finished"]
     shown = finished if len(finished) else trials
+    epochs = _range(shown["epochs"])
     parts = [
         counted(shown["seed"].nunique(), "seed"),
         f"{_range(images_of(shown, 'train_images'))} training images",
         f"{_range(images_of(shown, 'test_images'))} test images",
-        f"{_range(shown['epochs'])} epochs",
+        f"{epochs} epoch" if epochs == "1" else f"{epochs} epochs",
     ]
     sentences = [f"{parts[0]}; {', '.join(parts[1:])}."]
     others = trials.loc[trials["status"] != "finished", "status"].value_counts()

@@ -91,6 +91,6 @@ def step(size: int) -> int:
     return size + round(GAP * size / REFERENCE_SIZE)
 
 
-def grid_height(rows: int, columns: int, *, width: float = style.FULL_WIDTH, margin: float = 0.9) -> float:
-    """Inches for a grid that fills `width` but `margin` inches of labels at its left."""
-    return (width - margin) / (columns * (REFERENCE_SIZE + GAP)) * rows * (REFERENCE_SIZE + GAP) + 0.45
+def grid_height(rows: int, columns: int) -> float:
+    """Inches for a grid that fills a figure's width but for 0.9 inches of labels at its left."""
+    return (style.FULL_WIDTH - 0.9) / (columns * (REFERENCE_SIZE + GAP)) * rows * (REFERENCE_SIZE + GAP) + 0.45

@@ -42,7 +42,7 @@ KNOWN_WARPS = (
 )
 # Shifts in four directions, as a trial measures them itself: how far matters, not whereto.
 SHIFT = KnownWarp("shift", "Shift (pixels)", 0.0, (0, 1, 2, 3, 4, 6, 8))
-ALL_WARPS = (KNOWN_WARPS[0], SHIFT, *KNOWN_WARPS[1:])
+CURVE_WARPS = (KNOWN_WARPS[0], SHIFT, KNOWN_WARPS[2])
 
 
 def warped(images: Tensor, warp: str, amount: float, config: TrialConfig) -> Dataset:

@@ -91,21 +91,17 @@ def readable_by_model(study: Study, read: Callable[[Trial], Content]) -> dict[st
 
 
 def first_readable(trials: Iterable[Trial], read: Callable[[Trial], Content]) -> tuple[Trial, Content]:
-    """The first of `trials` whose files `read` can read, and what it read.
+    """The first of `trials` whose files `read` can read, and what it read; raises as `all_readable`."""
+    return all_readable(trials, read, most=1)[0]
+
+
+def all_readable(
+    trials: Iterable[Trial], read: Callable[[Trial], Content], most: int | None = None
+) -> list[tuple[Trial, Content]]:
+    """Those of `trials` whose files `read` can read, the first `most` of them, and what it read.
 
     Raises `NotSupported` with the first problem met if none can be read.
     """
-    return _readable(trials, read, most=1)[0]
-
-
-def all_readable(trials: Iterable[Trial], read: Callable[[Trial], Content]) -> list[tuple[Trial, Content]]:
-    """Those of `trials` whose files `read` can read, and what it read; raises as `first_readable`."""
-    return _readable(trials, read)
-
-
-def _readable(
-    trials: Iterable[Trial], read: Callable[[Trial], Content], most: int | None = None
-) -> list[tuple[Trial, Content]]:
     found: list[tuple[Trial, Content]] = []
     problems = []
     for trial in trials:

@@ -54,14 +54,6 @@ class SavedFigure:
     alt: str = ""
 
 
-@dataclass(frozen=True)
-class SkippedFigure:
-    """A figure that the data do not support, and why."""
-
-    name: str
-    reason: str
-
-
 def save(drawn: DrawnFigure, folder: Path) -> SavedFigure:
     """Writes all files of a figure into `folder`, which is made where it is missing.
 

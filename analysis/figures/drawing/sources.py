@@ -6,8 +6,6 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.search import search_of
 from analysis.frames.study import Study
@@ -25,13 +23,11 @@ class Sources:
 
     data: the images; taken from this machine where they are not given, and never downloaded.
     search: the Optuna study whose trials these are; that of the study's folders where it is not given.
-    warp_accuracies: accuracy under known warps, with the columns of `warp_curves.COLUMNS`.
     """
 
     study: Study
     data: Images | None = None
     search: optuna.Study | None = None
-    warp_accuracies: pd.DataFrame | None = None
 
     def images(self, config: TrialConfig) -> Images:
         """The images of the config's data set. Raises `NotSupported` if they are not on this machine."""

@@ -27,6 +27,8 @@ BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 # Inches: the text width of a journal page, and of one of its columns.
 FULL_WIDTH, HALF_WIDTH = 7.2, 3.5
 TITLE_SIZE = 8.5
+# Letters of a line of a row's label.
+LABEL_WIDTH = 44
 # Of PNG files: 300 dots per printed inch is what journals ask for.
 DOTS_PER_INCH = 300
 
@@ -178,9 +180,18 @@ def seed_values(texts: Iterable[str]) -> Iterator[tuple[int, list[float]]]:
             yield position, values
 
 
+def in_lines(label: str) -> str:
+    """A row's label in lines that leave most of the figure to the data, broken after commas where that is possible."""
+    lines = [""]
+    for part in label.split(", "):
+        longer = f"{lines[-1]}, {part}" if lines[-1] else part
+        lines[-1:] = [longer] if len(longer) <= LABEL_WIDTH or not lines[-1] else [f"{lines[-1]},", part]
+    return "\n".join(lines)
+
+
 def label_rows(ax: Axes, labels: Sequence[str], groups: Sequence[object]) -> None:
     """A labelled row for each of `labels`, from the top, with lines between them: darker between `groups`."""
-    ax.set_yticks(range(len(labels)), labels)
+    ax.set_yticks(range(len(labels)), [in_lines(label) for label in labels])
     ax.set_ylim(len(labels) - 0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")

@@ -223,7 +223,7 @@ def _brightest(models: Mapping[str, TrainedModel]) -> str:
     white = float(standardisation.standardised(torch.full((1, 1, 1), 255, dtype=torch.uint8)))
     return (
         f"A decoder that ends in tanh gives no pixel above 1 of the {white:.2f} standard deviations of white, "
-        f"{share:.0%} of white: what is bright comes out grey however well they are reconstructed. "
+        f"{percent(share, 0)} of white: what is bright comes out grey however well they are reconstructed. "
     )
 
 

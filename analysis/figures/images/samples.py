@@ -14,6 +14,7 @@ from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
+from analysis.frames.labels import percent
 from tivae.config import TrialConfig
 from tivae.data import warps
 from tivae.data.datasets import TrialData
@@ -85,8 +86,8 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     caption = (
         "Images of the base test set and, below each, the same image in the augmented test set: rotated by up to "
         f"±{config.rotation_degrees:g}°, shifted by up to ±{config.shift_pixels:g} pixels along x and y and scaled by "
-        f"up to ±{config.scale_range:.0%}, each with probability {config.warp_probability:g}. The augmented test set "
-        "is the same for all trials. " + described(sources.study.trials)
+        f"up to ±{percent(config.scale_range, 0)}, each with probability {config.warp_probability:g}. The augmented "
+        "test set is the same for all trials. " + described(sources.study.trials)
     )
     title = "Base and augmented test images"
     return [DrawnFigure("samples", title, caption, figure, frame, _alt(title, frame))]

@@ -137,7 +137,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             "The spatial transformer before and after, at known warps",
             f"One test image, warped by a known amount, before and after the spatial transformer. Trained with "
             f"rotations up to ±{config.rotation_degrees:g}°, shifts up to ±{config.shift_pixels:g} pixels and scales "
-            f"up to ±{config.scale_range:.0%}. {origin}",
+            f"up to ±{percent(config.scale_range, 0)}. {origin}",
             _known_warps_figure(frames[1]),
             frames[1],
             _alt_of_known_warps(frames[1]),

@@ -20,6 +20,10 @@ function element(tag, text, attributes = {}) {
 const isShare = (name) => data.shares.includes(name);
 const titleOf = (name) => (data.titles[name] || name.replaceAll("_", " ")) + (isShare(name) ? " (%)" : "");
 const isNumber = (name) => data.columns[name].every((value) => value === null || typeof value === "number");
+// What spans more than two decades is drawn on a logarithmic axis.
+const isWide = (name) => { const all = data.columns[name].filter((value) => value !== null); return Math.min(...all) > 0 && Math.max(...all) > 100 * Math.min(...all); };
+// What ranks the trials: of a search its objective, in which the test images have no part.
+const ranked = () => data.goals.find((name) => data.scores.includes(name)) ?? data.scores.at(-1);
 const inUnit = (name, value) => (value === null || !isShare(name) ? value : +(100 * value).toFixed(3));
 const shown = (name, value) => value === null || value === undefined ? "–"
   : isShare(name) ? value.toFixed(2) : typeof value === "number" ? String(+value.toPrecision(5)) : String(value);
@@ -56,7 +60,7 @@ const heightOf = () => Math.min(460, 75 + 30 * rows.length);
 function makeTable() {
   table = new Tabulator("#table", {
     data: rows, columns: columnsOf(), height: heightOf(), layout: "fitDataStretch", selectableRows: 1,
-    placeholder: "No trial matches", initialSort: data.scores.length ? [{ column: data.scores.at(-1), dir: "desc" }] : [],
+    placeholder: "No trial matches", initialSort: data.scores.length ? [{ column: ranked(), dir: "desc" }] : [],
     rowFormatter: (row) => {
       const place = row.getElement();
       place.tabIndex = 0;
@@ -106,7 +110,7 @@ function chart(id) {
 
 function axis(name, more = {}) {
   const line = { lineStyle: { color: ink() } };
-  return { type: "value", scale: true, name: titleOf(name), nameLocation: "middle", nameGap: 28, nameTextStyle: { color: ink() },
+  return { type: data.columns[name] && isWide(name) ? "log" : "value", scale: true, name: titleOf(name), nameLocation: "middle", nameGap: 28, nameTextStyle: { color: ink() },
     axisLabel: { color: ink(), hideOverlap: true }, axisLine: line, splitLine: { lineStyle: { color: faint() } }, ...more };
 }
 
@@ -164,7 +168,7 @@ function drawParallel() {
     animation: false, aria: { enabled: true, description: `Parallel coordinates of ${names.map(titleOf).join(", ")}` },
     parallel: { left: 50, right: 75, top: 50, bottom: 40, parallelAxisDefault: { nameTextStyle: { color: ink(), fontSize: 11, width: 90, overflow: "break" },
       axisLine: { lineStyle: { color: ink() } }, axisLabel: { color: ink(), backgroundColor: ground(), padding: 1 }, areaSelectStyle: { color: "#0072B2", opacity: 0.3 } } },
-    parallelAxis: names.map((name, dim) => isNumber(name) ? { dim, name: titleOf(name), scale: true }
+    parallelAxis: names.map((name, dim) => isNumber(name) ? { dim, name: titleOf(name), scale: true, type: isWide(name) ? "log" : "value" }
       : { dim, name: titleOf(name), type: "category", data: categories(name) }),
     series: [{ type: "parallel", inactiveOpacity: 0.03, activeOpacity: 0.8, smooth: false, lineStyle: { width: 1.5 },
       data: rows.filter((row) => chosen.has(row.key)).map((row) => ({ name: row.key, value: names.map((name) => row[name] ?? (isNumber(name) ? NaN : "–")), lineStyle: { color: colourOf(row), opacity: 0.7 } })) }],
@@ -334,7 +338,7 @@ async function follow() {
         fillChoices();
         table.setColumns(columnsOf());
         makeHeadingsKeys();
-        if (data.scores.length) table.setSort(data.scores.at(-1), "desc");
+        if (data.scores.length) table.setSort(ranked(), "desc");
       }
       table.setHeight(heightOf());
       await table.replaceData(rows);
@@ -357,8 +361,9 @@ function fillChoices() {
     choice.replaceChildren(...names.map((name) => element("option", titleOf(name), { value: name })));
     choice.value = names.includes(chosen) ? chosen : wanted;
   };
-  fill("x", numeric, data.scores[0] ?? numeric[0]);
-  fill("y", numeric, data.scores[1] ?? data.scores[0] ?? numeric[0]);
+  const searched = data.goals.includes(ranked()) && data.factors.find((name) => name !== "seed" && isNumber(name));
+  fill("x", numeric, searched || (data.scores[0] ?? numeric[0]));
+  fill("y", numeric, searched ? ranked() : data.scores[1] ?? data.scores[0] ?? numeric[0]);
   fill("colour", colours, data.factors.includes("model") ? "model" : data.factors[0]);
   byId("charts").hidden = !data.scores.length;
 }

@@ -5,6 +5,7 @@ from matplotlib.figure import Figure
 
 import analysis
 from analysis.figures import accuracy_by_cell
+from analysis.figures.drawing import style
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.inference import accuracy_interval, at_most
@@ -72,6 +73,19 @@ def test_points_intervals_and_the_papers_values_are_drawn_in_per_cent(tmp_path):
     assert bars[0].get_segments()[0][:, 0] == pytest.approx(100 * frame.loc[0, ["low", "high"]].astype(float))
     assert lines["the paper's value"].get_xdata() == pytest.approx([77.9])
     assert [text.get_text() for text in ax.get_yticklabels()] == ["VAE, trained on base, no STN"]
+
+
+def test_long_labels_leave_the_figure_to_the_accuracies(tmp_path):
+    settings = {"reconstruction_target": "base", "consistency_weight": 0.1, "hidden_widths": (16, 32, 64, 128)}
+    configs = [TrialConfig(latent_dim=100, **settings), TrialConfig(), TrialConfig(model="categorical_vae")]
+    (drawn,) = accuracy_by_cell.drawn(Sources(study_of(tmp_path, configs, by_seed)))
+    (ax,) = drawn.figure.axes
+    drawn.figure.draw_without_rendering()
+    labels = [text.get_text() for text in ax.get_yticklabels()]
+
+    assert any("\n" in label for label in labels)
+    assert max(len(line) for label in labels for line in label.split("\n")) <= style.LABEL_WIDTH + 1
+    assert ax.get_position().width > 0.5
 
 
 def test_of_many_cells_the_papers_and_the_best_are_drawn(tmp_path):

@@ -39,15 +39,11 @@ def _few_points(monkeypatch):
     monkeypatch.setattr(latent_space, "SHOWN_IMAGES", 20)
 
 
-def reasons(written):
-    return {skipped.name: skipped.reason for skipped in written.skipped}
-
-
 def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_path):
-    written = figures.write_all(study, tmp_path, data=images)
+    written, skipped = figures.write_all(study, tmp_path, data=images)
 
     assert [figure.name for figure in written] == full_names(study)
-    assert set(reasons(written)) == {"invariance_map", "sweeps", "pareto_front", "optuna_plots"}
+    assert set(skipped) == {"invariance_map", "sweeps", "pareto_front", "optuna_plots"}
     for figure in written:
         assert all(path.stat().st_size > 1000 for path in figure.paths.values()), figure.name
         assert len(pd.read_csv(figure.data_path)), figure.name
@@ -62,19 +58,19 @@ def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_pat
 def test_failures_only_give_reasons_only(images, tmp_path):
     config = TrialConfig(**{name: value for name, value in SMALL.items() if name != "stn_epochs"})
     records.write_unfinished(config, tmp_path / "study", "failed", "RuntimeError: no memory")
-    written = figures.write_all(analysis.load(tmp_path / "study"), tmp_path / "figures", data=images)
+    written, skipped = figures.write_all(analysis.load(tmp_path / "study"), tmp_path / "figures", data=images)
 
     assert len(written) == 0
-    assert set(reasons(written)) == set(figures.ALL)
-    assert all(reasons(written).values())
+    assert set(skipped) == set(figures.ALL)
+    assert all(skipped.values())
     assert not (tmp_path / "figures").exists()
 
 
 def test_one_trial_is_enough_for_most(study, images, tmp_path, monkeypatch):
     monkeypatch.setattr(figures.saving, "FORMATS", {})  # which pictures there are; how they look, the study's show
-    written = figures.write_all(study.where(model="vae", stn="none"), tmp_path, data=images)
+    written, skipped = figures.write_all(study.where(model="vae", stn="none"), tmp_path, data=images)
 
-    assert set(reasons(written)) == {
+    assert set(skipped) == {
         "invariance_map",
         "stn_gain",
         "effects",
@@ -104,7 +100,7 @@ def test_a_half_finished_study_shows_what_there_is(results, images, tmp_path):
     study = analysis.load(folder, running=True)
     # Those that read trials one by one, or count them.
     names = ["accuracy_by_cell", "effects", "learning_curves", "reconstructions"]
-    written = figures.write_all(study, tmp_path / "figures", data=images, names=names)
+    written, _ = figures.write_all(study, tmp_path / "figures", data=images, names=names)
     names[-1:] = ["reconstructions", "prior_samples", "traversal_vae", "traversal_categorical_vae"]
 
     assert set(study.trials["status"]) == {"finished", "running"}
@@ -120,7 +116,7 @@ def test_a_thousand_trials_without_their_files(images, tmp_path):
         )
     ]
     study = analysis.load(synthetic.write_study(tmp_path / "study", configs, lambda *_: {}))
-    written = figures.write_all(study, tmp_path / "figures", data=images)
+    written, skipped = figures.write_all(study, tmp_path / "figures", data=images)
 
     assert len(study) == 1000
     assert [figure.name for figure in written] == [
@@ -134,8 +130,8 @@ def test_a_thousand_trials_without_their_files(images, tmp_path):
         )
     ]
     assert "40 of 100" in written[0].caption
-    assert set(NEED_FILES) <= set(reasons(written))
-    assert "no predictions.pt" in reasons(written)["confusion"]
+    assert set(NEED_FILES) <= set(skipped)
+    assert "no predictions.pt" in skipped["confusion"]
 
 
 def test_a_quick_run_is_marked_on_the_picture(results, tmp_path, monkeypatch):
@@ -151,9 +147,9 @@ def test_a_quick_run_is_marked_on_the_picture(results, tmp_path, monkeypatch):
 def test_images_that_are_not_here_are_a_reason(study, tmp_path, monkeypatch):
     monkeypatch.setenv("TIVAE_DATA", str(tmp_path))
     sources._local_images.cache_clear()
-    written = figures.write_all(study, tmp_path / "figures", names=["samples"])
+    _, skipped = figures.write_all(study, tmp_path / "figures", names=["samples"])
 
-    assert reasons(written)["samples"].startswith(f"{tmp_path} holds no train-images")
+    assert skipped["samples"].startswith(f"{tmp_path} holds no train-images")
 
 
 def test_an_unknown_figure_is_refused(study, tmp_path):

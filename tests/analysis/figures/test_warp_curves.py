@@ -1,7 +1,6 @@
 """Accuracy under known warps."""
 
 import json
-from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -10,7 +9,7 @@ from matplotlib.figure import Figure
 import analysis
 from analysis.figures import warp_curves
 from analysis.figures.drawing import style
-from analysis.figures.drawing.known_warps import KNOWN_WARPS
+from analysis.figures.drawing.known_warps import CURVE_WARPS
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.inference import accuracy_interval, at_most
@@ -25,7 +24,7 @@ def made_up(seeds=1, models=("vae",)):
         for train in ("base", "augmented")
         for stn in ("none", "pretrained")
         for seed in range(seeds)
-        for warp in KNOWN_WARPS
+        for warp in CURVE_WARPS
         for amount in warp.amounts
     ]
     return pd.DataFrame(rows, columns=list(warp_curves.COLUMNS))
@@ -54,7 +53,7 @@ def test_one_seed_has_the_interval_over_test_images():
 
 def test_a_line_per_training_data_and_stn_is_drawn():
     frame = warp_curves.numbers(made_up(seeds=2))
-    ax = warp_curves.draw(Figure().subplots(), frame, KNOWN_WARPS[1], TrialConfig())
+    ax = warp_curves.draw(Figure().subplots(), frame, CURVE_WARPS[1], TrialConfig())
 
     lines = [line for line in ax.lines if not line.get_label().startswith("_")]
     assert [line.get_label() for line in lines] == [
@@ -63,9 +62,9 @@ def test_a_line_per_training_data_and_stn_is_drawn():
         "trained on augmented, no STN",
         "trained on augmented, STN",
     ]
-    assert lines[0].get_xdata().tolist() == list(KNOWN_WARPS[1].amounts)
+    assert lines[0].get_xdata().tolist() == list(CURVE_WARPS[1].amounts)
     assert len({line.get_marker() for line in lines}) == 4
-    assert len(ax.lines) == 4 * (1 + len(KNOWN_WARPS[1].amounts))  # the seeds of each point
+    assert len(ax.lines) == 4 * (1 + len(CURVE_WARPS[1].amounts))  # the seeds of each point
 
 
 def test_each_model_has_a_row_of_panels():
@@ -137,45 +136,3 @@ def test_without_accuracies_the_figure_is_skipped(tmp_path):
         warp_curves.drawn(Sources(study))
     with pytest.raises(NotSupported, match="has been measured"):
         warp_curves.numbers(made_up().head(0))
-
-
-def test_a_trained_model_is_measured_under_every_warp(study, images):
-    trial = study.trial(study.trials["key"].iloc[0])
-    frame = warp_curves.measure(trial, images, fit="base", images=100)
-    unwarped = frame[(frame["amount"] == 0) | ((frame["warp"] == "scale") & (frame["amount"] == 1))]
-
-    assert tuple(frame) == warp_curves.COLUMNS
-    assert len(frame) == sum(len(warp.amounts) for warp in KNOWN_WARPS)
-    # The probe is the one of the trial: the same encodings, the same images.
-    assert unwarped["accuracy"].tolist() == pytest.approx([trial.row["base_accuracy_fit_base"]] * 3)
-    assert frame["accuracy"].nunique() > 3
-
-
-def test_validation_images_are_no_training_images(study, images, monkeypatch):
-    """200 images of which the last 60 are for validation: 140 are left to fit the probe on, whatever is asked for."""
-    trial = study.trial(study.trials["key"].iloc[0])
-    row = trial.row.copy()
-    row["validation_images"] = 60
-    fitted_on = []
-
-    def fit(encodings, *_):
-        fitted_on.append(len(encodings))
-        raise InterruptedError
-
-    monkeypatch.setattr(warp_curves.probe, "fit", fit)
-    with pytest.raises(InterruptedError):
-        warp_curves.measure(replace(trial, row=row), images)
-
-    assert fitted_on == [140]
-
-
-def test_a_probe_of_another_kind_is_refused(study, images):
-    with pytest.raises(ValueError, match="`fit` is 'both'"):
-        warp_curves.measure(study.trial(study.trials["key"].iloc[0]), images, fit="both")
-
-
-def test_the_figure_of_a_study(study):
-    drawn = warp_curves.drawn(Sources(study, warp_accuracies=made_up(models=("vae", "categorical_vae"))))
-
-    assert [figure.name for figure in drawn] == ["warp_curves"]
-    assert "500 test images" in drawn[0].caption

@@ -14,7 +14,7 @@ import torch
 
 import analysis
 from analysis.inference.claims import Claim, cells_of, paper_value, read_claims
-from analysis.inference.verdicts import Judgement, judge, verdicts_frame
+from analysis.inference.verdicts import Judgement, as_frame, judge
 from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
@@ -295,7 +295,7 @@ def test_figures_without_any_spread_decide_by_themselves(tmp_path: Path, equal: 
 
 
 def test_the_frame_has_a_row_per_claim(tmp_path: Path) -> None:
-    frame = verdicts_frame(analysis.load(write_study(tmp_path, grid(seeds=2))))
+    frame = as_frame(judge(analysis.load(write_study(tmp_path, grid(seeds=2)))))
     assert frame["claim"].tolist() == list(CLAIMS)
     assert set(frame["verdict"]) <= {"supported", "refuted", "undecided", "not tested"}
     assert frame.loc[frame["claimed"] != "above 0", "margin_reason"].str.len().gt(0).sum() == 4

@@ -41,12 +41,12 @@ def test_values_without_sense_are_refused(values: dict[str, float]) -> None:
 
 def test_the_plan_costs_seeds_in_hours() -> None:
     pilot = [0.3, -0.1, 0.5, 0.1]
-    plan = plan_seeds(pilot, difference=0.2, seconds_per_seed=1800, slots=2)
-    assert plan.sd == pytest.approx(np.std(pilot, ddof=1))
-    assert plan.seeds == seeds_for_paired_t(plan.sd, 0.2)
-    assert plan.hours == pytest.approx(plan.seeds * 1800 / 2 / 3600)
+    plan = plan_seeds(pilot, difference=0.2, seconds_per_seed=1800)
+    sd = np.std(pilot, ddof=1)
+    assert plan.seeds == seeds_for_paired_t(sd, 0.2)
+    assert plan.hours == pytest.approx(plan.seeds / 2)
     # Browne: sd times the root of 3 / chi squared (20 %, 3 degrees of freedom) = 1.005.
-    assert plan.seeds_cautious == seeds_for_paired_t(plan.sd * math.sqrt(3 / 1.005174), 0.2)
+    assert plan.seeds_cautious == seeds_for_paired_t(sd * math.sqrt(3 / 1.005174), 0.2)
     assert plan.seeds_cautious > plan.seeds
     assert math.isnan(plan_seeds(pilot, difference=0.2).hours)
 

@@ -44,9 +44,10 @@ def test_seeds_and_hours_follow_from_the_pilot(study):
     row = frame[(frame["factor"] == "stn") & (frame["test_set"] == "augmented")].iloc[0]
     with_stn = study.where(stn="pretrained").trials.groupby("seed")["augmented_accuracy"].mean()
     without = study.where(stn="none").trials.groupby("seed")["augmented_accuracy"].mean()
-    plan = plan_seeds(100 * (with_stn - without), 0.5, 8 * SECONDS)
+    differences = 100 * (with_stn - without)
+    plan = plan_seeds(differences, 0.5)
     assert row["contrast"] == "pretrained - none"
-    assert (row["n"], row["sd"]) == (6, pytest.approx(plan.sd))
+    assert (row["n"], row["sd"]) == (6, pytest.approx(differences.std()))
     assert (row["seeds_0.5"], row["seeds_cautious_0.5"]) == (plan.seeds, plan.seeds_cautious)
     assert row["hours_0.5"] == pytest.approx(plan.seeds * 8 * SECONDS / 3600)
     assert "STN: STN − no STN" in tables.seeds_needed(study).table.text()

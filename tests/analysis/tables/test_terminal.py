@@ -4,7 +4,7 @@ import pytest
 
 import analysis
 from analysis.tables.table1 import table1
-from analysis.tables.terminal import NARROW, WIDTH, table1_terminal
+from analysis.tables.terminal import WIDTH, summary, table1_terminal
 from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import TrialConfig
 
@@ -20,7 +20,7 @@ def study(tmp_path):
     return analysis.load(write_study(tmp_path, [*grid(seeds=3), *controls], metrics))
 
 
-@pytest.mark.parametrize("width", [WIDTH, NARROW - 1, 54])
+@pytest.mark.parametrize("width", [WIDTH, 70, 60, 54])
 def test_no_line_is_longer_than_the_terminal(study, width):
     lines = table1_terminal(study, width).splitlines()
     assert max(map(len, lines)) <= width
@@ -45,3 +45,11 @@ def test_controls_and_notes_are_there(study):
     text = table1_terminal(study)
     assert "raw pixels" in text
     assert "±: half of a 95 % interval by Student's t" in text
+
+
+def test_a_sweep_shows_its_cells_and_not_a_table_1_of_which_most_is_missing(tmp_path):
+    sizes = [TrialConfig(latent_dim=size, train_dataset="augmented") for size in (2, 5, 10)]
+    text = summary(analysis.load(write_study(tmp_path, sizes)), WIDTH)
+    assert text.startswith("Accuracy of every cell")
+    assert max(map(len, text.splitlines())) <= WIDTH
+    assert "paper" not in text

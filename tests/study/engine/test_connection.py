@@ -33,16 +33,16 @@ def test_a_cluster_that_answers_and_can_not_be_joined_is_reported(monkeypatch, r
 
 def test_the_dashboard_is_for_this_machine_only(monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: object())
-    options = cluster._local(None, dashboard=True)
+    options = cluster._local(dashboard=True)
     assert options["include_dashboard"]
     assert options["dashboard_host"] == "127.0.0.1"
-    assert not cluster._local(None, dashboard=False)["include_dashboard"]
+    assert not cluster._local(dashboard=False)["include_dashboard"]
 
 
 def test_a_dashboard_that_is_not_installed_is_reported(monkeypatch):
     monkeypatch.setattr(cluster.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(ClusterError, match="--dashboard needs the extra `cluster`"):
-        cluster._local(None, dashboard=True)
+        cluster._local(dashboard=True)
 
 
 @pytest.fixture

@@ -84,7 +84,7 @@ def test_a_missing_operation_is_reported_and_nothing_is_recorded(reported, monke
 def test_memory_of_the_device_is_given_back_after_each_job(reported, monkeypatch, tmp_path, fails):
     released = []
     monkeypatch.setattr(device_support, "release", released.append)
-    monkeypatch.setattr(worker, "_work", _failing(BROKEN) if fails else lambda *given: None)
+    monkeypatch.setattr(worker._Task, "outcome", _failing(BROKEN) if fails else lambda _: {"status": "finished"})
     if fails:
         with pytest.raises(RuntimeError):
             _work(tmp_path)

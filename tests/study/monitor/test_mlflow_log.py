@@ -94,8 +94,7 @@ def test_a_run_holds_settings_epochs_and_final_figures(stand_in):
     stand_in.ended(JOB, RECORD)
     (run,) = stand_in._client.runs.values()
     assert run["metrics"] == [
-        *(("epoch/epoch", 1.0, 1), ("epoch/train_loss", 0.5, 1)),
-        *(("epoch/epoch", 2.0, 2), ("epoch/train_loss", 0.25, 2)),
+        *(("loss_vae/train_loss", 0.5, 1), ("loss_vae/train_loss", 0.25, 2)),
         *(("base_accuracy", 0.75, 2), ("probe_converged", 1.0, 2)),
     ]
     assert run["params"] == {"model": "vae"}
@@ -108,12 +107,19 @@ def test_a_run_has_the_times_of_its_job_and_its_files(stand_in, tmp_path):
     (folder / "record.json").write_text("{}")
     (folder / ".temporary").write_text("")
     provenance = {"started_at": "2026-01-01T00:00:00+00:00", "finished_at": "2026-01-01T00:01:00+00:00"}
-    epochs = [{"epoch": number, "wall_seconds": 20.0} for number in (1, 2)]
+    epochs = [{"epoch": number, "wall_seconds": 20.0, "train_loss": 0.5, "train_kl": 1.0} for number in (1, 2)]
     stand_in.ended(JOB, RECORD | {"provenance": provenance, "epochs": epochs})
     (run,) = stand_in._client.runs.values()
     seconds = [(moment - run["times"][0]) / 1000 for moment in run["times"]]
     assert seconds == [0, 20, 20, 40, 40, 60, 60, 60]
     assert run["files"] == ["record.json"]
+
+
+def test_a_server_has_a_page_of_the_runs_and_a_store_has_none(stand_in, tmp_path):
+    """MLflow 3.17 opens an experiment on its view of language models unless the address says otherwise."""
+    assert stand_in.page == "http://somewhere/#/experiments/grid/runs?workflowType=machine_learning"
+    assert MLflow("sqlite:///runs.db", tmp_path / "grid").page == ""
+    assert "secret" not in MLflow("https://me:secret@somewhere/", tmp_path / "grid").page
 
 
 def test_the_experiment_opens_on_its_runs(stand_in):

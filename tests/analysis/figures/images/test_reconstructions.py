@@ -111,7 +111,7 @@ def test_trials_without_weights_are_reported(study, images, tmp_path):
 def test_what_tanh_keeps_from_an_image_is_said(images, study, monkeypatch):
     first = reconstructions.drawn(Sources(study, images))[0]
     # 0.2860 + 1 x 0.3530 of white, which stands at (1 - 0.2860) / 0.3530.
-    assert "no pixel above 1 of the 2.02 standard deviations of white, 64% of white" in first.caption
+    assert "no pixel above 1 of the 2.02 standard deviations of white, 64 % of white" in first.caption
     trials = study.trials.assign(output_activation=["tanh", "linear"] * (len(study.trials) // 2))
     chosen = reconstructions._chosen(Study(trials, study.epochs, study.folders))
     assert [name.rpartition(", ")[2] for name in chosen] == ["tanh output"] * 2 + ["linear output"] * 2
