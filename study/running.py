@@ -89,7 +89,7 @@ class Run:
             self.log(f"{running.ended} of {search.trials} trials have already ended")
         progress = self._work(running) if running.left else None
         results = self.frames.write()
-        self.log(f"\n{best_text(results)}")
+        self.log(f"\n{best_text(results, self.console.width if self.console.is_terminal else WIDTH)}")
         self.log(f"\nSearch: {self.study.resolve() / JOURNAL}")
         return self._ended(progress, running.failed, search.trials)
 

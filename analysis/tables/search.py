@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable, Hashable
 from typing import Any
 
 import pandas as pd
@@ -39,14 +41,7 @@ def search(study: Study) -> StudyTable:
     shown = shown[["number", "key", *names, *parameters]].reset_index(drop=True)
     accuracies = study.finished.set_index("key")[["base_accuracy", "augmented_accuracy"]]
     shown = shown.join(accuracies[[name for name in accuracies if name not in names]], on="key")
-    texts = pd.DataFrame(
-        {
-            _head(str(name)): shown[name]
-            .head(MOST_SHOWN)
-            .map(formats.percents if str(name).endswith("accuracy") else _text)
-            for name in shown
-        }
-    )
+    texts = _texts(shown, _head)
     title = (
         "Pareto front of the search" if len(names) > 1 else f"Best trials of the search, by {setting_name(names[0])}"
     )
@@ -55,15 +50,46 @@ def search(study: Study) -> StudyTable:
     return StudyTable("search", shown, Table(title, (("", texts, right),), tuple(notes), label="tab:search"))
 
 
-def best_text(study: Study | None) -> str:
-    """The table of `search` as text, with what it was chosen by; or a line where no trial is complete."""
+def best_text(study: Study | None, width: int = 100) -> str:
+    """The table of `search` as text of this width, with what it was chosen by; or a line where no trial is complete.
+
+    What does not fit is left to the report: the trials' numbers first, then their test accuracies and last parameters.
+    """
     try:
-        table = search(study).table.text() if study is not None else ""
+        found = None if study is None else search(study)
     except NotSupported:
-        table = ""
-    if not table:
+        found = None
+    if found is None:
         return "No trial of the search is complete."
-    return f"{table}\nChosen on validation images; base and augmented accuracy are of the test sets."
+    frame = found.frame
+    last = [name for name in ("augmented_accuracy", "base_accuracy", "number") if name in frame]
+    droppable = [*(name for name in frame if str(name).startswith(PARAMETER)), *last]
+    while True:
+        texts = _texts(frame, _short_head)
+        right = [head for head in texts if head not in (("", "key"), ("", "model"))]
+        shown = formats.text(texts, right)
+        if max(map(len, shown.splitlines())) <= width or not droppable:
+            break
+        frame = frame.drop(columns=droppable.pop())
+    note = "Chosen on validation images; test accuracies had no part in it."
+    rest = "" if len(frame.columns) == len(found.frame.columns) else " The report has all columns."
+    return f"{found.table.title}\n\n{shown}\n{textwrap.fill(note + rest, width)}"
+
+
+def _texts(frame: pd.DataFrame, head: Callable[[str], Hashable]) -> pd.DataFrame:
+    columns = {
+        head(str(name)): frame[name].head(MOST_SHOWN).map(formats.percents if str(name).endswith("accuracy") else _text)
+        for name in frame
+    }
+    return pd.DataFrame(columns)
+
+
+def _short_head(name: str) -> tuple[str, str]:
+    """A heading with that of its group: accuracies below the images that they are of."""
+    if not name.endswith("_accuracy"):
+        return "", _head(name)
+    images, _, test_set = name.removesuffix("_accuracy").rpartition("_")
+    return f"{images or 'test'} (%)", test_set
 
 
 def _head(name: str) -> str:

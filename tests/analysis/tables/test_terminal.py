@@ -1,8 +1,11 @@
 """Table 1 in a terminal: within its width, in %, with the numbers of the whole table."""
 
+from pathlib import Path
+
 import pytest
 
 import analysis
+from analysis.tables.search import best_text
 from analysis.tables.table1 import table1
 from analysis.tables.terminal import WIDTH, summary, table1_terminal
 from tests.analysis.synthetic import grid, papers_metrics, write_study
@@ -53,3 +56,13 @@ def test_a_sweep_shows_its_cells_and_not_a_table_1_of_which_most_is_missing(tmp_
     assert text.startswith("Accuracy of every cell")
     assert max(map(len, text.splitlines())) <= WIDTH
     assert "paper" not in text
+
+
+@pytest.mark.parametrize("width", [60, 79, 200])
+def test_the_best_trials_of_a_search_fit_the_terminal_and_keep_their_objective(width):
+    study = analysis.load(Path(analysis.__file__).with_name("published") / "optuna_latent")
+    lines = best_text(study, width).splitlines()
+    assert max(map(len, lines)) <= width
+    heads = lines[3].split()
+    assert heads[heads.index("key") + 1] == "augmented"
+    assert ("classes" in heads) == (width == 200)
