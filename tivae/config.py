@@ -28,8 +28,7 @@ def _warps_stage(config: TrialConfig) -> str:
 
 
 def _corners_stage(config: TrialConfig) -> str:
-    trained_so = config.stn == "pretrained" and config.stn_corners != "centres_in_grid_at_use"
-    return "stn" if trained_so else "training"
+    return "stn" if config.stn == "pretrained" and config.stn_corners != "centres_in_grid_at_use" else "training"
 
 
 def _epochs_stage(config: TrialConfig) -> str:
@@ -85,7 +84,6 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
     validation_images: int | None = number(
         None, 1, stage="stn", help="the last N training images, held out of all training; None: no validation set"
     )
-
     pixel_std: float | None = number(
         None,
         above=0,
@@ -121,8 +119,7 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
     )
     training_warps: str | None = choice(
         None,
-        "redrawn",
-        "fixed",
+        *("redrawn", "fixed"),
         stage="stn",
         help="augmented training images: new warps every epoch (default) or one set",
     )
@@ -178,9 +175,7 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
 
     precision: str | None = choice(
         None,
-        "tf32",
-        "float32",
-        "bf16",
+        *("tf32", "float32", "bf16"),
         stage="stn",
         help="of products and convolutions on a GPU; default tf32; see `precision.py`",
     )

@@ -46,8 +46,8 @@ class Wanted:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where stages are computed, on which images, and where they are left: the folder of a study."""
+class Workspace:
+    """The images and device with which stages are computed, and the study's folder that they are left in."""
 
     host: Images
     device: torch.device | str
@@ -66,12 +66,12 @@ def run_trial(
 
     See `run_trials`.
     """
-    return run_trials([config], Place(host, device, study), on_epoch, wanted=Wanted(**wanted))[0]
+    return run_trials([config], Workspace(host, device, study), on_epoch, wanted=Wanted(**wanted))[0]
 
 
 def run_trials(
     configs: Sequence[TrialConfig],
-    place: Place,
+    workspace: Workspace,
     on_epoch: OnEpoch | None = None,
     on_trial: Callable[[Record], None] | None = None,
     *,
@@ -95,31 +95,31 @@ def run_trials(
     found: dict[str, Record] = {}
     waiting = []
     for config in configs:
-        known = records.finished_trial(config, place.study, wanted.measures)
+        known = records.finished_trial(config, workspace.study, wanted.measures)
         if known is not None:
             found[config.key] = known
         elif config not in waiting:
             waiting.append(config)
-            _begin(config, place.study)
-    for record in _Waiting(waiting, place, wanted).records(on_epoch):
+            _begin(config, workspace.study)
+    for record in _Waiting(waiting, workspace, wanted).records(on_epoch):
         found[record["key"]] = record
         if on_trial is not None:
             on_trial(record)
     return [found[config.key] for config in configs]
 
 
-def run_stn(config: TrialConfig, place: Place, on_epoch: OnEpoch | None = None) -> Record:
+def run_stn(config: TrialConfig, workspace: Workspace, on_epoch: OnEpoch | None = None) -> Record:
     """The record of the config's pretrained STN, computed and written unless a finished one is there.
 
     Raises what the pretraining raises, and `OSError` if the folder can't be written.
     """
     assert config.stn_key is not None
-    folder = records.stn_folder(place.study, config.stn_key)
-    known = records.finished_stn(place.study, config.stn_key)
+    folder = records.stn_folder(workspace.study, config.stn_key)
+    known = records.finished_stn(workspace.study, config.stn_key)
     if known is not None:
         return known
     file = folder / CHECKPOINT
-    result = experiment.pretrain(config, place.host, place.device, checkpoint=file, on_epoch=on_epoch)
+    result = experiment.pretrain(config, workspace.host, workspace.device, checkpoint=file, on_epoch=on_epoch)
     checkpoint.save(folder / "stn.pt", result.stn.state_dict())
     record = records.write_record(folder, "stn", config, result.metrics, result.epochs, result.provenance)
     checkpoint.remove(file)
@@ -128,7 +128,7 @@ def run_stn(config: TrialConfig, place: Place, on_epoch: OnEpoch | None = None) 
 
 def run_training(
     configs: Sequence[TrialConfig],
-    place: Place,
+    workspace: Workspace,
     frozen: SpatialTransformer | None,
     on_epoch: OnEpoch | None = None,
     *,
@@ -139,27 +139,27 @@ def run_training(
     Raises `NonFiniteLoss`, of which the record tells as well, and `OSError` if the folder can't be written.
     """
     wanted = wanted or Wanted()
-    by_epochs = sorted(configs, key=lambda config: config.epochs)
-    missing = [config for config in by_epochs if records.trained_state(config, place.study) is None]
-    config = (missing or by_epochs)[-1]
+    missing = [config for config in configs if records.trained_state(config, workspace.study) is None]
+    # The first of the longest: the losses of each epoch are those on its test images.
+    config = max(missing or configs, key=lambda config: config.epochs)
     assert config.training_key is not None
-    folder = records.training_folder(place.study, config.training_key)
+    folder = records.training_folder(workspace.study, config.training_key)
     if not missing:
         if records.read(folder) is None:
             # Damaged, or never written: as far as the state tells.
-            rows, origin = records.epochs_so_far(config, place.study), Stopwatch("cpu", "unknown").provenance()
+            rows, origin = records.epochs_so_far(config, workspace.study), Stopwatch("cpu", "unknown").provenance()
             records.write_record(folder, "training", config, {}, rows, origin)
         return
     folder.mkdir(parents=True, exist_ok=True)
     files.clear(folder)
-    watch, file = Stopwatch(place.device, place.host.source), folder / CHECKPOINT
-    data, asked = TrialData(place.host, config, place.device), sorted({config.epochs for config in missing})
+    watch, file = Stopwatch(workspace.device, workspace.host.source), folder / CHECKPOINT
+    data, asked = TrialData(workspace.host, config, workspace.device), sorted({config.epochs for config in missing})
     try:
         training = experiment.train(
             config, data, frozen, file, on_epoch, wanted.intermediate, asked=asked, keep=wanted.keep
         )
     except ValueError as error:
-        rows, why = records.epochs_so_far(config, place.study), records.reason(error)
+        rows, why = records.epochs_so_far(config, workspace.study), records.reason(error)
         records.write_record(folder, "training", config, {}, rows, watch.provenance(), status="failed", error=why)
         raise
     origin = watch.provenance(training.seconds_before, training.resumed) | {"kernels": kernels_of(training.model)}
@@ -183,8 +183,8 @@ class _Waiting:
     frozen: the STN or front before the model; failure: why there is none, or the training did not come to its end.
     """
 
-    def __init__(self, configs: Sequence[TrialConfig], place: Place, wanted: Wanted):
-        self._configs, self._place, self._wanted = configs, place, wanted
+    def __init__(self, configs: Sequence[TrialConfig], workspace: Workspace, wanted: Wanted):
+        self._configs, self._workspace, self._wanted = configs, workspace, wanted
         self._frozen: SpatialTransformer | None = None
         self._failure: Exception | None = None
 
@@ -193,32 +193,32 @@ class _Waiting:
         if not self._configs:
             return
         try:
-            self._frozen = _frozen_stn(self._configs[0], self._place)
+            self._frozen = _frozen_stn(self._configs[0], self._workspace)
             if self._configs[0].training_key is not None:
-                run_training(self._configs, self._place, self._frozen, on_epoch, wanted=self._wanted)
+                run_training(self._configs, self._workspace, self._frozen, on_epoch, wanted=self._wanted)
         # A failed trial must be a row with a reason, never missing, whatever it was that failed.
         except Exception as error:
             self._failure = error
-            if isinstance(error, OSError) or device_support.is_to_blame(self._place.device, error):
+            if isinstance(error, OSError) or device_support.is_to_blame(self._workspace.device, error):
                 raise
         for _, group in itertools.groupby(sorted(self._configs, key=_order), key=_group):
             yield from self._read_out(list(group))
 
     def _read_out(self, group: Sequence[TrialConfig]) -> Iterator[Record]:
-        place, readouts = self._place, None
+        workspace, readouts = self._workspace, None
         for config in group:
-            watch = Stopwatch(place.device, place.host.source)
+            watch = Stopwatch(workspace.device, workspace.host.source)
             try:
                 if readouts is None:
-                    data = TrialData(place.host, config, place.device)
-                    readouts = Readouts(data, self._trained(config, data), place.host.source, shared=len(group) > 1)
+                    data = TrialData(workspace.host, config, workspace.device)
+                    readouts = Readouts(data, self._trained(config, data), workspace.host.source, shared=len(group) > 1)
                 result = readouts.of(config, self._measures(config))
             except Exception as error:
-                if device_support.is_to_blame(place.device, error):
+                if device_support.is_to_blame(workspace.device, error):
                     raise
-                yield _failed(config, place.study, error, watch)
+                yield _failed(config, workspace.study, error, watch)
                 continue
-            yield records.write(records.trial_folder(place.study, config.key), result)
+            yield records.write(records.trial_folder(workspace.study, config.key), result)
 
     def _trained(self, config: TrialConfig, data: TrialData) -> Trained:
         """What is read out; raises the training's failure where it did not come so far."""
@@ -226,7 +226,7 @@ class _Waiting:
             if self._failure is not None:
                 raise self._failure
             return experiment.fit_control(config, data, self._frozen)
-        state = records.trained_state(config, self._place.study, data.device)
+        state = records.trained_state(config, self._workspace.study, data.device)
         if state is None:
             missing = f"the training {config.training_key} has no state of epoch {config.epochs}"
             raise self._failure or FileNotFoundError(missing)
@@ -234,7 +234,7 @@ class _Waiting:
 
     def _measures(self, config: TrialConfig) -> str:
         """The measures that are wanted of a trial, and those that it has already."""
-        known = records.finished(records.trial_folder(self._place.study, config.key))
+        known = records.finished(records.trial_folder(self._workspace.study, config.key))
         return ",".join([*(() if known is None else known.get("measures", ())), self._wanted.measures])
 
 
@@ -256,11 +256,11 @@ def _failed(config: TrialConfig, study: Path, error: Exception, watch: Stopwatch
     return records.write_unfinished(config, study, "failed", records.reason(error), watch.provenance())
 
 
-def _frozen_stn(config: TrialConfig, place: Place) -> SpatialTransformer | None:
+def _frozen_stn(config: TrialConfig, workspace: Workspace) -> SpatialTransformer | None:
     if config.front is not None:
-        return experiment.fit_front(config, TrialData(place.host, config, place.device))
+        return experiment.fit_front(config, TrialData(workspace.host, config, workspace.device))
     if config.stn_key is None:
         return None
-    run_stn(config, place)
-    stn = records.load_stn(config, records.stn_folder(place.study, config.stn_key))
-    return placed(stn, place.device)
+    run_stn(config, workspace)
+    stn = records.load_stn(config, records.stn_folder(workspace.study, config.stn_key))
+    return placed(stn, workspace.device)

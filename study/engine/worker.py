@@ -23,7 +23,7 @@ from tivae import device_support, records, registry, stages
 from tivae.evaluation.intermediate import METRICS
 from tivae.evaluation.measures import chosen
 from tivae.io.record import CHECKPOINT, Record
-from tivae.stages import Place, Wanted
+from tivae.stages import Wanted, Workspace
 from tivae.training import heap
 from tivae.training.loop import EpochRow, epoch_file
 
@@ -113,7 +113,7 @@ class _Task:
         job, supplies, name = self._job, self._supplies, self._intermediate
         kept = [*(epoch_file(Path(CHECKPOINT), trial.config.epochs).name for trial in job.trials), CHECKPOINT]
         with supplies.storage.at_hand(*job.parts) as (study, send), _noted() as notices:
-            place = Place(ray.get(supplies.data[job.config.dataset]), self._device, study)
+            workspace = Workspace(ray.get(supplies.data[job.config.dataset]), self._device, study)
 
             def epoch(row: EpochRow) -> None:
                 try:
@@ -128,11 +128,11 @@ class _Task:
                 self._alive()
 
             if job.job_type == "stn":
-                found = [stages.run_stn(job.config, place, epoch)]
+                found = [stages.run_stn(job.config, workspace, epoch)]
             else:
                 configs = [trial.config for trial in job.trials]
                 wanted = dataclasses.replace(supplies.wanted, intermediate=name if name in METRICS else None)
-                found = stages.run_trials(configs, place, epoch, lambda _: self._alive(), wanted=wanted)
+                found = stages.run_trials(configs, workspace, epoch, lambda _: self._alive(), wanted=wanted)
             send()
         return found
 

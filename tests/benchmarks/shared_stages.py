@@ -21,7 +21,7 @@ from tivae import records, stages
 from tivae.config import TrialConfig
 from tivae.data.image_set import Images
 from tivae.data.loading import load
-from tivae.stages import Place, Wanted
+from tivae.stages import Wanted, Workspace
 
 READOUTS = [
     {"probe": probe, "probe_regularisation": strength, "probe_fit": fit}
@@ -58,8 +58,10 @@ def _readouts(cells: Sequence[TrialConfig], host: Images, folder: Path, wanted: 
         each = {"one": [config], "twelve": [dataclasses.replace(config, **changes) for changes in READOUTS]}
         # Which is first changes, lest one always finds warm caches.
         for name in sorted(each, reverse=bool(number % 2)):
-            place = Place(host, "cpu", folder / name)
-            seconds[name] += _cpu_seconds(lambda configs=each[name], place=place: _finished(configs, place, wanted))
+            workspace = Workspace(host, "cpu", folder / name)
+            seconds[name] += _cpu_seconds(
+                lambda configs=each[name], workspace=workspace: _finished(configs, workspace, wanted)
+            )
         print(f"  {number + 1} of {len(cells)} cells: {_in_words(seconds)}", flush=True)
     readouts = len(list((folder / "twelve").glob("trials/*/record.json")))
     what = f"{len(cells)} cells x 2 probes x 3 C x 2 fits ({readouts} trials) over {len(cells)} trials"
@@ -74,10 +76,12 @@ def _continuing(cells: Sequence[TrialConfig], host: Images, folder: Path) -> boo
         quarter = dataclasses.replace(config, epochs=max(1, config.epochs // 4))
         steps = {"in one go": [config], "continued": [quarter, config]}
         for name in sorted(steps, reverse=bool(number % 2)):
-            place = Place(host, "cpu", folder / name)
+            workspace = Workspace(host, "cpu", folder / name)
             for step in steps[name]:
-                seconds[name] += _cpu_seconds(lambda step=step, place=place: stages.run_training([step], place, None))
-            state = records.trained_state(config, place.study)
+                seconds[name] += _cpu_seconds(
+                    lambda step=step, workspace=workspace: stages.run_training([step], workspace, None)
+                )
+            state = records.trained_state(config, workspace.study)
             assert state is not None
             weights[name] = state["module"]
         same = all(torch.equal(weights["continued"][part], value) for part, value in weights["in one go"].items())
@@ -87,8 +91,8 @@ def _continuing(cells: Sequence[TrialConfig], host: Images, folder: Path) -> boo
     return _told(what, seconds["continued"] / seconds["in one go"], CONTINUING_AIM)
 
 
-def _finished(configs: Sequence[TrialConfig], place: Place, wanted: Wanted) -> None:
-    found = stages.run_trials(configs, place, wanted=wanted)
+def _finished(configs: Sequence[TrialConfig], workspace: Workspace, wanted: Wanted) -> None:
+    found = stages.run_trials(configs, workspace, wanted=wanted)
     assert {record["status"] for record in found} == {"finished"}, [record["error"] for record in found]
 
 

@@ -15,7 +15,7 @@ import analysis
 import tivae
 from tivae import stages
 from tivae.config import RECIPE
-from tivae.stages import Place, Wanted
+from tivae.stages import Wanted, Workspace
 
 FOLDERS = {1: Path(__file__).parent / "recipe_1", 2: Path(__file__).parent / "recipe_2"}
 NONE = Wanted(measures="none")
@@ -76,7 +76,7 @@ def test_finished_trials_of_the_present_recipe_are_not_computed_again(present, h
     before = {path: path.read_bytes() for path in present.rglob("*") if path.is_file()}
     epochs = []
     for key in study.finished["key"]:
-        (record,) = stages.run_trials([study.configs[key]], Place(host, "cpu", present), epochs.append, wanted=NONE)
+        (record,) = stages.run_trials([study.configs[key]], Workspace(host, "cpu", present), epochs.append, wanted=NONE)
         assert record["key"] == key == study.configs[key].key
     assert epochs == []
     assert {path: path.read_bytes() for path in present.rglob("*") if path.is_file()} == before
@@ -88,16 +88,16 @@ def test_trainings_of_the_present_recipe_are_read_out_again_and_gone_on_with(pre
     (config,) = (config for config in analysis.load(present).configs.values() if config.seed == seed)
     configs = [dataclasses.replace(config, probe="linear_svm"), dataclasses.replace(config, epochs=3)]
     epochs = []
-    found = stages.run_trials(configs, Place(host, "cpu", present), epochs.append, wanted=NONE)
+    found = stages.run_trials(configs, Workspace(host, "cpu", present), epochs.append, wanted=NONE)
     assert [record["status"] for record in found] == ["finished", "finished"]
     assert [row["epoch"] for row in epochs] == [3]
-    alone = stages.run_trials(configs[1:], Place(host, "cpu", present.parent / "alone"), wanted=NONE)[0]
+    alone = stages.run_trials(configs[1:], Workspace(host, "cpu", present.parent / "alone"), wanted=NONE)[0]
     assert found[1]["metrics"]["train_loss"] == pytest.approx(alone["metrics"]["train_loss"], rel=1e-3)
 
 
 def test_an_interrupted_trial_of_the_present_recipe_continues(present, host):
     (config,) = (config for config in analysis.load(present, running=True).configs.values() if config.seed == 3)
     epochs = []
-    (record,) = stages.run_trials([config], Place(host, "cpu", present), epochs.append, wanted=NONE)
+    (record,) = stages.run_trials([config], Workspace(host, "cpu", present), epochs.append, wanted=NONE)
     assert (record["status"], record["provenance"]["resumed"]) == ("finished", 1)
     assert [row["epoch"] for row in epochs] == [3, 4]

@@ -102,8 +102,8 @@ def test_a_grid_over_1_2_and_5_epochs_costs_5(host, tmp_path):
     space = read_text(tmp_path, f"question: q?\nsettings: {settings}\nfactors: {{epochs: [1, 2, 5]}}\n")
     (job,) = plan(space.trials, tmp_path)
     assert (len(job.trials), job.epochs) == (3, 5)
-    trained, place = [], stages.Place(host, "cpu", tmp_path)
-    found = stages.run_trials([trial.config for trial in job.trials], place, trained.append, wanted=NONE)
+    trained, workspace = [], stages.Workspace(host, "cpu", tmp_path)
+    found = stages.run_trials([trial.config for trial in job.trials], workspace, trained.append, wanted=NONE)
     assert [row["epoch"] for row in trained] == [1, 2, 3, 4, 5]
     assert {len(record["epochs"]): record["status"] for record in found} == dict.fromkeys((1, 2, 5), "finished")
     planned = Planned(space.trials, tmp_path, "none")

@@ -205,29 +205,29 @@ def test_one_stn_is_pretrained_for_all_trials_that_share_it(host, tmp_path, monk
 
 def test_an_stns_folder_holds_its_weights_and_record(host, tmp_path):
     given = []
-    record = stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), given.append)
+    record = stages.run_stn(BEHIND_STN, stages.Workspace(host, "cpu", tmp_path), given.append)
     folder = tmp_path / "stns" / BEHIND_STN.stn_key
     assert {file.name for file in folder.iterdir()} == {"record.json", "stn.pt"}
     assert record == strict(folder)
     assert (record["kind"], record["key"], record["status"]) == ("stn", BEHIND_STN.stn_key, "finished")
     assert [row["epoch"] for row in given] == [1, 2]
     before = snapshot(tmp_path)
-    assert stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), given.append) == record
+    assert stages.run_stn(BEHIND_STN, stages.Workspace(host, "cpu", tmp_path), given.append) == record
     assert snapshot(tmp_path) == before
 
 
 def test_an_interrupted_pretraining_continues(host, tmp_path):
     with pytest.raises(Interrupted):
-        stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), interrupt)
+        stages.run_stn(BEHIND_STN, stages.Workspace(host, "cpu", tmp_path), interrupt)
     given = []
-    record = stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path), given.append)
+    record = stages.run_stn(BEHIND_STN, stages.Workspace(host, "cpu", tmp_path), given.append)
     assert [row["epoch"] for row in given] == [2]
     assert record["provenance"]["resumed"] == 1
     assert record["metrics"] == experiment.pretrain(BEHIND_STN, host).metrics
 
 
 def test_an_stn_whose_weights_are_gone_is_pretrained_again(host, tmp_path):
-    stages.run_stn(BEHIND_STN, stages.Place(host, "cpu", tmp_path))
+    stages.run_stn(BEHIND_STN, stages.Workspace(host, "cpu", tmp_path))
     weights = records.stn_folder(tmp_path, BEHIND_STN.stn_key) / "stn.pt"
     expected = checkpoint.load(weights)
     weights.unlink()

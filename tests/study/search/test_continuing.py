@@ -8,7 +8,7 @@ from study.jobs import plan
 from study.search.optuna_search import OptunaSearch
 from tests.study.space_files import read_text
 from tivae import records, stages
-from tivae.stages import Place, Wanted
+from tivae.stages import Wanted, Workspace
 
 SPACE = """
 question: is no epoch trained twice?
@@ -44,7 +44,7 @@ def searched(host, tmp_path_factory):
 
         wanted = Wanted(measures="none", intermediate=METRIC)
         try:
-            (record,) = stages.run_trials([config], Place(host, "cpu", study), report, wanted=wanted)
+            (record,) = stages.run_trials([config], Workspace(host, "cpu", study), report, wanted=wanted)
         except Pruned:
             record = records.write_unfinished(config, study, "pruned")
         search.tell(config, {"status": record["status"], "error": record["error"], **record["metrics"]})
@@ -66,7 +66,7 @@ def test_what_was_stopped_goes_on_from_there_when_a_grid_asks_for_it(searched, h
     epochs = []
     found = stages.run_trials(
         [trial.config for trial in job.trials],
-        Place(host, "cpu", study),
+        Workspace(host, "cpu", study),
         lambda row: epochs.append(row["epoch"]),
         wanted=Wanted(measures="none"),
     )

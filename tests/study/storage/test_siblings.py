@@ -9,7 +9,7 @@ from study.jobs import plan
 from study.storage.siblings import adopt
 from tests.small import small
 from tivae import records, stages
-from tivae.stages import Place, Wanted
+from tivae.stages import Wanted, Workspace
 
 NONE = Wanted(measures="none")
 VAE = small(train_images=100, hidden_widths=(4,), stn="pretrained", stn_epochs=1)
@@ -20,7 +20,7 @@ LONGER = dataclasses.replace(VAE, epochs=3)
 @pytest.fixture(scope="module")
 def results(host, tmp_path_factory):
     folder = tmp_path_factory.mktemp("results")
-    stages.run_trials([VAE], Place(host, "cpu", folder / "first"), wanted=NONE)
+    stages.run_trials([VAE], Workspace(host, "cpu", folder / "first"), wanted=NONE)
     return folder
 
 
@@ -43,9 +43,9 @@ def test_other_readouts_and_more_epochs_continue_from_its_training_and_equal_tho
     taken = adopt(study, [config])
     assert set(taken) == {f"trainings/{VAE.training_key}", f"stns/{VAE.stn_key}"}
     done = []
-    (record,) = stages.run_trials([config], Place(host, "cpu", study), done.append, wanted=NONE)
+    (record,) = stages.run_trials([config], Workspace(host, "cpu", study), done.append, wanted=NONE)
     assert [row["epoch"] for row in done] == list(range(3, config.epochs + 1))
-    (alone,) = stages.run_trials([config], Place(host, "cpu", tmp_path / "alone"), wanted=NONE)
+    (alone,) = stages.run_trials([config], Workspace(host, "cpu", tmp_path / "alone"), wanted=NONE)
     assert record["metrics"] == alone["metrics"]
 
 
