@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from analysis.figures.drawing import style
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
@@ -100,6 +100,7 @@ def draw_history(ax: Axes, frame: pd.DataFrame, name: str) -> Axes:
         drawn_as: dict[str, Any] = {"color": best.colour, "linestyle": best.line, "label": "best so far"}
         ax.step(frame["number"], frame["best"], where="post", **drawn_as)
         ax.legend(loc="best")
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.set_xlabel("Trial")
     ax.set_ylabel(words(name))
     if name.endswith("accuracy"):

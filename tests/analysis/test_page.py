@@ -128,13 +128,13 @@ def test_a_range_on_an_axis_keeps_its_trials_in_the_table(grid_page, show):
     assert max(shown) < 100
 
 
-def open_row(page, number):
-    """Clicks on a row of the trial table until its trial is shown: (its key, the trial's panel)."""
+def open_row(page, number, *, keyboard=False):
+    """Clicks, or presses Enter, on a row of the trial table until its trial is shown: (its key, the trial's panel)."""
     row, trial = page.locator(ROWS).nth(number), page.locator("#trial")
     key = row.locator('.tabulator-cell[tabulator-field="key"]').inner_text()
-    # A click is lost if the table is laid out anew between the button's way down and up.
+    # Either is lost if the table is laid out anew between the button's way down and up, or the focus and the key.
     for _ in range(3):
-        row.click()
+        row.press("Enter") if keyboard else row.click()
         with contextlib.suppress(AssertionError):
             driver.expect(trial.locator("h3")).to_contain_text(key)
             break
@@ -180,9 +180,8 @@ def test_a_point_of_the_scatter_shows_its_trial_and_marks_its_row(grid_page, sho
 
 def test_a_trial_is_opened_with_the_keyboard_and_by_its_address(grid_page, show):
     page = show(grid_page)
-    key = column(page, "key")[1]
-    page.locator(ROWS).nth(1).press("Enter")
-    assert key in page.locator("#trial h3").inner_text()
+    key, trial = open_row(page, 1, keyboard=True)
+    assert key in trial.locator("h3").inner_text()
     again = show(grid_page, f"#trial-{key}")
     assert key in again.locator("#trial h3").inner_text()
 

@@ -91,6 +91,7 @@ def test_the_series_have_our_marks():
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["each trial", "best so far"]
     assert (trials.get_color(), trials.get_ydata().tolist()) == (style.numbered_mark(0).colour, [0.1, 0.3, 0.2])
     assert (best.get_color(), best.get_ydata().tolist()) == (style.numbered_mark(1).colour, [0.1, 0.3, 0.3])
+    assert all(tick == round(tick) for tick in ax.get_xticks())
 
 
 def test_bars_have_the_importances_the_most_important_on_top():

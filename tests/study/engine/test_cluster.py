@@ -45,7 +45,7 @@ def test_nodes_without_data_and_without_stn_of_different_types_give_the_figures_
     assert "run elsewhere" in printed
     assert _devices(command.study) == {"cpu"}
     assert metrics(command.study) == alone()
-    assert {path.name for path in (tmp_path / "bucket" / "small").iterdir()} == {"trials", "stns"}
+    assert {path.name for path in (tmp_path / "bucket" / "small").iterdir()} == {"trials", "trainings", "stns"}
     assert not list((tmp_path / "bucket").rglob("checkpoint.pt"))
 
 
