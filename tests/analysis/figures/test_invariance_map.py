@@ -76,7 +76,7 @@ def test_it_draws_ceilings_as_lines_and_the_others_as_points(study):
 
 
 def test_the_caption_names_the_arms_and_says_what_was_left_out(study):
-    (figure,) = invariance_map.drawn(Sources(study, None, None, None))
+    (figure,) = invariance_map.drawn(Sources(study))
     assert "2: VICReg" in figure.caption
     assert "1 arm left out that collapsed" in figure.caption
     assert "VICReg" in figure.alt

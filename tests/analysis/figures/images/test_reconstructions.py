@@ -134,6 +134,6 @@ def test_a_model_without_a_decoder_is_left_out(images, study, tmp_path):
     assert record["status"] == "finished", record["error"]
     alone = analysis.load(tmp_path)
     with pytest.raises(NotSupported, match="VICReg, trained on augmented, no STN has no decoder"):
-        reconstructions.drawn(Sources(alone, images, None, None))
+        reconstructions.drawn(Sources(alone, images))
     with pytest.raises(NotSupported, match="no finished or running trial has an epoch"):
         learning_curves.numbers(alone)
