@@ -1,6 +1,5 @@
 """What all tests share: the real data set, one torch thread, and that nothing is skipped where all is installed."""
 
-import gc
 import os
 import tempfile
 from pathlib import Path
@@ -13,14 +12,6 @@ from tivae.data.loading import load
 
 # Tests run beside other work, and results must not depend on how many cores a machine has.
 torch.set_num_threads(1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _imported_modules_are_no_garbage():
-    """statsmodels collects garbage in each call: 0.2 s among the objects of all that is imported here, 1 ms without."""
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

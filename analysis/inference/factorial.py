@@ -105,7 +105,8 @@ def factorial(
     values = _by_cell(frame, combinations, design.factors, metric, scores)
     rows = []
     for effect in coded.effects:
-        result = estimate(scale * np.tensordot(effect.weights, values, axes=(0, 0)))
+        # Rounded, lest what the order of a sum leaves of an effect of 0 be taken for one without an error.
+        result = estimate(np.round(scale * np.tensordot(effect.weights, values, axes=(0, 0)), 12))
         interval = result.interval(confidence)
         p_value = result.level(0.0) if result.seeds > 1 else math.nan
         rows.append([effect.term, effect.contrast, effect.order, result.mean, interval.low, interval.high, p_value])
