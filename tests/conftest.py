@@ -14,6 +14,11 @@ from tivae.data.loading import load
 torch.set_num_threads(1)
 
 
+def pytest_xdist_auto_num_workers():
+    """One more than there are cores: tests of whole runs wait for Ray a good part of their time."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session")
 def host():
     """The real Fashion-MNIST, through the real chain: fetched where this machine has none."""

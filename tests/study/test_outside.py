@@ -57,7 +57,7 @@ def study(folder, tmp_path_factory):
 
 
 def test_the_command_runs_them_and_tables_show_them(study):
-    loaded, _ = study
+    loaded, printed = study
     trials = loaded.trials
     assert len(trials) == 4 * 2
     assert set(trials["status"]) == {"finished"}
@@ -68,7 +68,10 @@ def test_the_command_runs_them_and_tables_show_them(study):
     assert (trials["rotation_accuracy_area"] > 0).all()
     assert trials.loc[trials["model"] == VQ, "base_commitment"].notna().all()
     assert trials.loc[trials["model"] == VQ, "dead_codes"].notna().all()
-    report = (loaded.folders["space"] / "report" / "report.md").read_text()
+    page = loaded.folders["space"] / "report" / "report.html"
+    assert f"Report: {page}" in printed
+    assert "VQ-VAE" in page.read_text()
+    report = page.with_suffix(".md").read_text()
     assert "free-bits VAE" in report
     assert "VQ-VAE" in report
     assert "codebook size 8" in report or "codebook_size" in report
