@@ -20,6 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
+from analysis.command_line import EXIT_BAD_INPUT
 from analysis.formats import printable
 from analysis.frames.search import load_search, objectives
 from study.jobs import Job
@@ -32,7 +33,6 @@ from tivae.config import ConfigError, TrialConfig
 from tivae.io import files
 from tivae.io.files import DamagedFile, LinkedFolder
 
-EXIT_BAD_INPUT = 2
 # A run on another machine, whose lock is not seen here, is taken to be alive when it wrote so lately.
 FRESH_SECONDS = 30.0
 

@@ -28,5 +28,6 @@ def summary(study: Study, width: int) -> str:
 
 def table1_terminal(study: Study, width: int = WIDTH) -> str:
     """Table 1 beside the paper's as text of this width; where both test sets do not fit, of the augmented one alone."""
-    whole, narrow = (paper_table(study, sets, MODELS).text(max(width, 40)) for sets in (TEST_SETS, ("augmented",)))
-    return whole if max(map(len, whole.splitlines())) <= width else narrow
+    tables = (paper_table(study, sets, MODELS).text(max(width, 40)) for sets in (TEST_SETS, ("augmented",)))
+    whole = next(tables)
+    return whole if max(map(len, whole.splitlines())) <= width else next(tables)

@@ -11,6 +11,7 @@ import time
 import pytest
 
 from study.space.search_space import read
+from tests.damage import cut, empty, flip
 from tests.study.faults import Study, kill_driver, kill_everything, wait, workers
 from tests.waiting import HANG_SECONDS, slowness
 
@@ -142,21 +143,7 @@ def test_two_runs_of_one_study_at_once(undisturbed, study):
     assert study.metrics() == undisturbed.metrics()
 
 
-def _cut(path):
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-
-def _empty(path):
-    path.write_bytes(b"")
-
-
-def _flip(path):
-    content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 4
-    path.write_bytes(content)
-
-
-@pytest.mark.parametrize("damage", [_cut, _empty, _flip])
+@pytest.mark.parametrize("damage", [cut, empty, flip])
 def test_a_damaged_record_is_named_and_its_trial_alone_run_again(undisturbed, finished, damage):
     records = sorted(finished.folder.glob("trials/*/record.json"))
     damage(records[0])
@@ -180,7 +167,7 @@ def test_a_trial_whose_folder_is_a_file_fails_alone(study):
     assert path.read_text() == "mine"
 
 
-@pytest.mark.parametrize("damage", [_cut, _empty, _flip])
+@pytest.mark.parametrize("damage", [cut, empty, flip])
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(undisturbed, study, damage):
     process = study.start("--set", "stn=none")
     wait(lambda: list(study.folder.glob("trainings/*/checkpoint.previous.pt")), process)
@@ -195,7 +182,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_used(undisturbed, s
     assert study.metrics() == undisturbed.metrics()
 
 
-@pytest.mark.parametrize("damage", [_cut, _empty, _flip])
+@pytest.mark.parametrize("damage", [cut, empty, flip])
 def test_a_damaged_stn_is_pretrained_again(undisturbed, finished, damage):
     (stn,) = finished.folder.glob("stns/*/stn.pt")
     damage(stn)
@@ -214,7 +201,7 @@ def test_a_damaged_stn_is_pretrained_again(undisturbed, finished, damage):
 def test_a_damaged_file_of_a_finished_trial_is_named_and_its_trial_alone_read_out_again(undisturbed, finished, name):
     file, *others = sorted(finished.folder.glob(f"trials/*/{name}"))
     good, before = file.read_bytes(), {path: path.stat().st_mtime_ns for path in others}
-    _flip(file)
+    flip(file)
     printed = finished.run()
     assert f"{file} can't be read" in printed
     assert "3 of 4 trials are already finished" in printed
@@ -223,7 +210,7 @@ def test_a_damaged_file_of_a_finished_trial_is_named_and_its_trial_alone_read_ou
     assert finished.metrics() == undisturbed.metrics()
 
 
-@pytest.mark.parametrize("damage", [_cut, _empty, _flip])
+@pytest.mark.parametrize("damage", [cut, empty, flip])
 @pytest.mark.parametrize("name", ["trials.parquet", "epochs.parquet", "trials.csv"])
 def test_damaged_dataframes_are_made_again_from_the_records(undisturbed, finished, damage, name):
     good = (undisturbed.folder / name).read_bytes()

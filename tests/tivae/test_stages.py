@@ -8,6 +8,7 @@ import shutil
 import pytest
 import torch
 
+from tests.damage import cut, empty, flip
 from tests.small import small
 from tivae import experiment, records, stages
 from tivae.data.datasets import TrialData
@@ -280,20 +281,6 @@ def test_a_probe_that_fails_fails_its_trial_alone(workspace, monkeypatch):
         ("finished", None),
         ("failed", "ValueError: no machine"),
     ]
-
-
-def cut(file):
-    file.write_bytes(file.read_bytes()[:-100])
-
-
-def empty(file):
-    file.write_bytes(b"")
-
-
-def flip(file):
-    content = bytearray(file.read_bytes())
-    content[len(content) // 2] ^= 4
-    file.write_bytes(content)
 
 
 def contents(folder):
