@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.error import TuneError
 from ray.tune.execution import tune_controller
 from ray.tune.experiment import Trial
 
@@ -33,7 +35,8 @@ def run(
 ) -> None:
     """Runs the dispatcher's jobs on the pools that `slots` gives at each time; each event goes to the observer.
 
-    Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials.
+    Ctrl-C ends it early, without an exception, and so does the loss of the last node that can run trials. What the
+    observer raises, such as `OSError` on a full disk, ends it as well.
     """
     # Tune's own files of an earlier run: the trials' records are what a study continues from.
     shutil.rmtree(study / TUNE_FOLDER, ignore_errors=True)
@@ -65,8 +68,23 @@ def run(
     controllers.TuneController.save_to_dir = _save_nothing
     # It would repeat, without their reasons, which trials failed.
     logging.getLogger("ray.tune.tune").setLevel(logging.CRITICAL)
-    tuner.fit()
+    with _raised_by_callbacks():
+        tuner.fit()
     events.give_up()
+
+
+@contextlib.contextmanager
+def _raised_by_callbacks() -> Iterator[None]:
+    """Raises what a callback has raised, which Tune wraps in an error whose message is the traceback."""
+    try:
+        yield
+    except TuneError as error:
+        if error.__context__ is None:
+            raise
+        raised = error.__context__
+    else:
+        return
+    raise raised from None
 
 
 class _Events(tune.Callback):

@@ -1,10 +1,11 @@
-"""What is reported of a worker that has died."""
+"""What is reported of a worker that has died, and what is done about Tune."""
 
 from types import SimpleNamespace
 
 import pytest
+from ray.tune.error import TuneError
 
-from study.engine.tune import _forget_statistics, _reason, _save_nothing
+from study.engine.tune import _forget_statistics, _raised_by_callbacks, _reason, _save_nothing
 
 RAISED = """Failure # 1 (occurred at 2026-01-01_00-00-00)
 ray::ImplicitFunc.train() (pid=1, ip=10.0.0.1)
@@ -49,3 +50,18 @@ def test_of_its_trials_tune_writes_nothing_but_the_file_that_it_looks_for(tmp_pa
     path = tmp_path / "staging" / "experiment_state-now.json"
     _save_nothing(SimpleNamespace(experiment_state_path=str(path)))
     assert path.read_text() == "{}"
+
+
+def test_what_a_callback_raises_is_raised_without_tunes_wrapping():
+    raised = OSError("disk full")
+    wrapping = TuneError("its traceback")
+    wrapping.__context__ = raised
+    with pytest.raises(OSError, match="disk full") as caught, _raised_by_callbacks():
+        raise wrapping
+    assert caught.value is raised
+    assert caught.value.__suppress_context__
+
+
+def test_an_error_of_tunes_own_stays_as_it_is():
+    with pytest.raises(TuneError, match="of Tune"), _raised_by_callbacks():
+        raise TuneError("of Tune")
