@@ -19,6 +19,8 @@ import pandas as pd
 from analysis.spreadsheet import guarded
 
 MISSING = "-"
+# Letters of a line that any terminal has.
+TERMINAL_WIDTH = 79
 # Letters of a row that fit a line of 345 points, an article's, in each size of LaTeX's type.
 LATEX_SIZES = {
     r"\small": 57,

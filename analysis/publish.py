@@ -19,7 +19,7 @@ from typing import Any
 import analysis
 from analysis.command_line import command_line
 from analysis.frames.search import JOURNAL, journal_of
-from analysis.frames.study import QUESTION, Study
+from analysis.frames.study import QUESTION, SCHEDULE, Study
 from analysis.frames.trial import Trial
 from analysis.inference import interim
 from analysis.publishing import cards, crate, derived, stn_records, test_set
@@ -36,7 +36,7 @@ MAXIMUM_BYTES = 20 * 2**20
 # All that a copy may hold beside `ABOUT`.
 _PARTS = {
     *("trials", "tables", "figures", "trials.csv", "epochs.csv", "compute.md", "checklists.md", "CITATION.cff"),
-    *(JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS, interim.FILE),
+    *(JOURNAL, QUESTION, stn_records.FOLDER, cards.FOLDER, crate.NAME, packed.LABELS, SCHEDULE),
 }
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from analysis.formats import TERMINAL_WIDTH
 from analysis.frames.search import JOURNAL
-from analysis.tables.terminal import WIDTH, summary
 from study.jobs import Planned
 from study.options import RunOptions
 from study.space.quick import shrunk_one
@@ -89,13 +89,17 @@ class Run:
             self.log(f"{running.ended} of {search.trials} trials have already ended")
         progress = self._work(running) if running.left else None
         results = self.frames.write()
-        self.log(f"\n{best_text(results, self.console.width if self.console.is_terminal else WIDTH)}")
+        self.log(f"\n{best_text(results, self._width)}")
         self.log(f"\nSearch: {self.study.resolve() / JOURNAL}")
         return self._ended(progress, running.failed, search.trials)
 
     def log(self, text: str, style: str | None = None) -> None:
         """Prints a line as it is."""
         self.console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+
+    @property
+    def _width(self) -> int:
+        return self.console.width if self.console.is_terminal else TERMINAL_WIDTH
 
     def _work(self, work: Planned | OptunaSearch) -> Progress:
         # Ray takes seconds to import: bad input is refused before.
@@ -105,11 +109,14 @@ class Run:
 
     def _show_table(self, keys: list[str]) -> int:
         """Prints a table of the trials with these keys, and where everything is; gives how many have finished."""
+        # SciPy and matplotlib take a second to import, and memory that the driver of 10,000 trials is better without.
+        from analysis.tables.terminal import summary
+
         results = self.frames.write()
         if results is None:
             return 0
         mine = results.where(key=keys)
-        self.log(f"\n{summary(mine, self.console.width if self.console.is_terminal else WIDTH)}")
+        self.log(f"\n{summary(mine, self._width)}")
         self.log(f"\nDataframes, records and weights: {self.study.resolve()}")
         return len(mine.finished)
 

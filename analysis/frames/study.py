@@ -19,8 +19,8 @@ from analysis.frames.trial import Trial, config_of, configs_of
 from tivae.config import TrialConfig
 from tivae.io import files
 
-# A file of a results folder, which a run writes.
-QUESTION = "question.txt"
+# Files of a results folder, which a run writes: its question, and the schedule of its interim analyses.
+QUESTION, SCHEDULE = "question.txt", "looks.json"
 MOST_LETTERS = 10_000
 SPACES = Path(__file__).resolve().parents[2] / "search_spaces"
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from analysis.frames.study import SCHEDULE
 from tivae.io.files import replacing
 
-FILE = "looks.json"
 FIRST_SEEDS = 3
 MOST_ANALYSES = 4
 
@@ -53,7 +53,7 @@ def planned(most_seeds: int) -> Schedule:
 
 def write(folder: Path, schedule: Schedule) -> None:
     """Keeps the schedule with the study in `folder`."""
-    with replacing(folder / FILE) as file:
+    with replacing(folder / SCHEDULE) as file:
         file.write((json.dumps({"looks": list(schedule.seeds)}) + "\n").encode())
 
 
@@ -62,7 +62,7 @@ def read(folders: Mapping[str, Path]) -> Schedule | None:
 
     Raises `ValueError` if the file is damaged.
     """
-    found = [path for folder in folders.values() if (path := folder / FILE).is_file()]
+    found = [path for folder in folders.values() if (path := folder / SCHEDULE).is_file()]
     if not found:
         return None
     try:

@@ -11,8 +11,6 @@ from analysis.frames.trial import TEST_SETS
 from analysis.tables.accuracy import every_cell
 from analysis.tables.table1 import paper_table, table1
 
-# What a terminal has at least.
-WIDTH = 79
 # Short forms: the full words take a third of the line.
 MODELS = {"vae": "VAE", "categorical_vae": "cat. VAE"}
 
@@ -26,7 +24,7 @@ def summary(study: Study, width: int) -> str:
     return formats.text(study.cells().round(4))
 
 
-def table1_terminal(study: Study, width: int = WIDTH) -> str:
+def table1_terminal(study: Study, width: int = formats.TERMINAL_WIDTH) -> str:
     """Table 1 beside the paper's as text of this width; where both test sets do not fit, of the augmented one alone."""
     tables = (paper_table(study, sets, MODELS).text(max(width, 40)) for sets in (TEST_SETS, ("augmented",)))
     whole = next(tables)

@@ -12,9 +12,9 @@ from ray.tune.schedulers import FIFOScheduler
 
 from study.engine.dispatcher import Dispatcher
 
-# Events are gathered for so long for each future that Tune waits for: 10 ms with a hundred workers.
-GATHERING_SECONDS, MOST_GATHERING_SECONDS = 1e-4, 0.05
-# With fewer each event is taken at once.
+# Events are gathered for so long: each of Tune's steps has a price, which grows with the workers.
+GATHERING_SECONDS = 0.05
+# With fewer to wait for each event is taken at once.
 FEW_FUTURES = 50
 
 
@@ -30,8 +30,7 @@ class ActorManager(RayActorManager):
         """Takes the next event, and those that have come since the last call; False where none comes in time."""
         waiting = self._actor_task_events.num_futures
         if waiting > FEW_FUTURES:
-            until = self._last + min(waiting * GATHERING_SECONDS, MOST_GATHERING_SECONDS)
-            time.sleep(max(0.0, until - time.monotonic()))
+            time.sleep(max(0.0, self._last + GATHERING_SECONDS - time.monotonic()))
         self._last = time.monotonic()
         if not super().next(timeout):
             return False

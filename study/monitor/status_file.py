@@ -41,7 +41,7 @@ class StatusFile:
             content = settled(content, self._path.parent)
         content |= {"state": state, "updated_at": time.time(), "process": os.getpid(), "host": socket.gethostname()}
         with files.replacing(self._path) as file:
-            file.write(json.dumps(content, indent=1).encode())
+            file.write(json.dumps(content).encode())
 
 
 def read(study: Path) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from analysis.inference import interim
+from analysis.frames.study import SCHEDULE
 from study.storage.remote import Storage, StorageError
 from tivae.io import files
 from tivae.io.record import RECORD
@@ -35,9 +35,9 @@ class Mirror:
             return
         storage = self._storage
         try:
-            if storage.modified(interim.FILE) is not None:
-                with files.replacing(self._study / interim.FILE) as file:
-                    file.write(storage.read(interim.FILE))
+            if storage.modified(SCHEDULE) is not None:
+                with files.replacing(self._study / SCHEDULE) as file:
+                    file.write(storage.read(SCHEDULE))
             for part, record in storage.recorded():
                 if self._is_newer(part, record):
                     self.bring(part)
@@ -65,7 +65,7 @@ class Mirror:
         if not self._needed:
             return
         try:
-            self._storage.write(interim.FILE, (self._study / interim.FILE).read_bytes())
+            self._storage.write(SCHEDULE, (self._study / SCHEDULE).read_bytes())
         except (OSError, ValueError) as error:
             raise StorageError(
                 f"--storage {self._storage.shown} can't be written ({self._storage.without_password(str(error))})"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import analysis
+from analysis.frames.study import SCHEDULE
 from analysis.inference import interim, power_of
 from analysis.inference.claims import read_claims
 from study import until_decided
@@ -106,7 +107,7 @@ def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
     write_study(tmp_path, grid(seeds=3), metrics)
     study = analysis.load(tmp_path)
     corrected = analysis.inference.verdicts.judge(study)
-    (tmp_path / interim.FILE).unlink()
+    (tmp_path / SCHEDULE).unlink()
     plain = analysis.inference.verdicts.judge(study)
     for one, other in zip(corrected, plain, strict=True):
         if other.verdict != "not tested":
@@ -117,7 +118,7 @@ def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
         until_decided.planned(tmp_path, 12)
     with pytest.raises(FolderError, match="--max-seeds is 2; it must be at least 3"):
         until_decided.planned(tmp_path, 2)
-    (tmp_path / interim.FILE).write_text("{}")
+    (tmp_path / SCHEDULE).write_text("{}")
     with pytest.raises(FolderError, match=r"looks\.json can't be read"):
         until_decided.planned(tmp_path, 10)
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import warnings
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from tivae.config import TrialConfig
 from tivae.registry import PROBES
 from tivae.resolution import DEFAULT_PROBE
+
+if TYPE_CHECKING:
+    from sklearn.preprocessing import StandardScaler
 
 MAX_ITERATIONS = 2000
 
@@ -93,6 +94,10 @@ def fit(features: NDArray[np.float32], labels: NDArray[np.int64], config: TrialC
         raise ValueError(f"{share:.1%} of the encodings are not finite; a probe needs finite encodings")
     if len(np.unique(labels)) < 2:
         raise ValueError("the training images have one class only; a probe needs at least two, so use more images")
+    # Scikit-learn takes a second to import, which the process that schedules trials has no use for.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.preprocessing import StandardScaler
+
     config = config or TrialConfig()
     entry = PROBES[config.probe or DEFAULT_PROBE]
     # Double precision: L-BFGS stops early on float32's rounding, short of its tolerance.

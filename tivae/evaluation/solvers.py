@@ -7,17 +7,19 @@ objectives, to the same optimum. Double precision throughout: the optimum of nea
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.svm import LinearSVC
 from torch import Tensor
 
+if TYPE_CHECKING:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
 Matrix = NDArray[np.floating]
-AnyClassifier = TypeVar("AnyClassifier", LogisticRegression, LinearSVC)
+AnyClassifier = TypeVar("AnyClassifier", "LogisticRegression", "LinearSVC")
 
 # Largest component of the gradient of the mean loss per image, in coordinates in which features are uncorrelated
 # (logistic regression), or in the features themselves (squared hinge). At scikit-learn's default of 1e-4 a handful of

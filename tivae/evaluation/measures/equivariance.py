@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import Ridge
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from tivae.data import warps
@@ -50,6 +48,10 @@ def r_squared(encodings: NDArray[np.floating], parameters: NDArray[np.floating])
     scored on the others. At most 1, where the parameter can be read exactly; 0 or slightly less where nothing of it is
     in the encodings. NaN for a parameter that does not vary.
     """
+    # Scikit-learn takes a second to import, which the process that schedules trials has no use for.
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
     fitted, held_out = slice(0, None, 2), slice(1, None, 2)
     scaled = StandardScaler().fit_transform(encodings.astype(np.float64))
     with threadpool_limits(1):

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.neighbors import KNeighborsClassifier
 
 from tivae.evaluation.probe import Classifier
 from tivae.fields import number
@@ -27,7 +26,9 @@ class KNearest(Classifier):
         neighbours: int = number(20, 1, 1000, help="k of the k_nearest probe")
 
     @classmethod
-    def fit(cls, features: NDArray[np.float64], labels: NDArray[np.int64], config: Any) -> KNeighborsClassifier:
+    def fit(cls, features: NDArray[np.float64], labels: NDArray[np.int64], config: Any) -> Any:
+        from sklearn.neighbors import KNeighborsClassifier
+
         count = min(config.neighbours, len(labels))
         # The precision of the encodings that it will be given: with two of them scikit-learn is ten times as slow.
         return KNeighborsClassifier(count).fit(features.astype(np.float32), labels)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.svm import LinearSVC
 
 from tivae.evaluation import probe, solvers
 
@@ -18,7 +17,9 @@ class SquaredHinge(probe.Classifier):
     has_probabilities = False
 
     @classmethod
-    def fit(cls, features: NDArray[np.float64], labels: NDArray[np.int64], config: Any) -> LinearSVC:
+    def fit(cls, features: NDArray[np.float64], labels: NDArray[np.int64], config: Any) -> Any:
+        from sklearn.svm import LinearSVC
+
         classes = np.unique(labels)
         # Of two classes one machine tells which it is.
         wanted = classes[1:] if len(classes) == 2 else classes

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
 
 from tivae.evaluation import probe, solvers
 
@@ -17,7 +16,9 @@ class Multinomial(probe.Classifier):
     label = "logistic regression"
 
     @classmethod
-    def fit(cls, features: NDArray[np.float64], labels: NDArray[np.int64], config: Any) -> LogisticRegression:
+    def fit(cls, features: NDArray[np.float64], labels: NDArray[np.int64], config: Any) -> Any:
+        from sklearn.linear_model import LogisticRegression
+
         strength = config.probe_regularisation
         classifier = LogisticRegression(C=strength, tol=solvers.TOLERANCE, max_iter=probe.MAX_ITERATIONS)
         classes, columns = np.unique(labels, return_inverse=True)
