@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis.command_line import EXIT_BAD_INPUT
+from analysis.command_line import EXIT_BAD_INPUT, warnings_in_lines
 from analysis.formats import printable
 from analysis.frames.search import load_search, objectives
 from study.jobs import Job
@@ -37,6 +37,7 @@ from tivae.io.files import DamagedFile, LinkedFolder
 FRESH_SECONDS = 30.0
 
 
+@warnings_in_lines()
 def main(arguments: Sequence[str] | None = None) -> int:
     """Shows one study; the exit code is 0, or 2 where there is none."""
     options = command_line.status_parser().parse_args(arguments)

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import re
+import warnings
 
 import pytest
 from rich.console import Console
@@ -126,6 +127,18 @@ def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys
     assert "1/3 trials done, 1 waiting, 1 failed" in printed
     assert "ValueError: odd" in printed
     assert re.search(r"best so far: \w+ base vae 10, STN none, seed 1, augmented accuracy 75\.00 %", printed)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_is_one_line(tmp_path, capsys, monkeypatch):
+    def load_search(study):
+        warnings.warn(f"the search of {study} is\n odd", stacklevel=1)
+        raise ValueError
+
+    records.write_unfinished(TrialConfig(), tmp_path, "failed", "ValueError: odd")
+    monkeypatch.setattr(status, "load_search", load_search)
+    assert status.main([str(tmp_path)]) == 0
+    assert capsys.readouterr().err == f"note: the search of {tmp_path} is odd\n"
 
 
 def test_a_folder_that_is_no_study_is_reported_with_the_nearest_one(tmp_path, capsys):
