@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 import analysis
+from analysis.formats import TERMINAL_WIDTH
 from analysis.tables.search import best_text
 from analysis.tables.table1 import table1
-from analysis.tables.terminal import WIDTH, summary, table1_terminal
+from analysis.tables.terminal import summary, table1_terminal
 from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import TrialConfig
 
@@ -23,7 +24,7 @@ def study(tmp_path):
     return analysis.load(write_study(tmp_path, [*grid(seeds=3), *controls], metrics))
 
 
-@pytest.mark.parametrize("width", [WIDTH, 70, 60, 54])
+@pytest.mark.parametrize("width", [TERMINAL_WIDTH, 70, 60, 54])
 def test_no_line_is_longer_than_the_terminal(study, width):
     lines = table1_terminal(study, width).splitlines()
     assert max(map(len, lines)) <= width
@@ -52,9 +53,9 @@ def test_controls_and_notes_are_there(study):
 
 def test_a_sweep_shows_its_cells_and_not_a_table_1_of_which_most_is_missing(tmp_path):
     sizes = [TrialConfig(latent_dim=size, train_dataset="augmented") for size in (2, 5, 10)]
-    text = summary(analysis.load(write_study(tmp_path, sizes)), WIDTH)
+    text = summary(analysis.load(write_study(tmp_path, sizes)), TERMINAL_WIDTH)
     assert text.startswith("Accuracy of every cell")
-    assert max(map(len, text.splitlines())) <= WIDTH
+    assert max(map(len, text.splitlines())) <= TERMINAL_WIDTH
     assert "paper" not in text
 
 
