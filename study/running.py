@@ -109,12 +109,12 @@ class Run:
 
     def _show_table(self, keys: list[str]) -> int:
         """Prints a table of the trials with these keys, and where everything is; gives how many have finished."""
-        # SciPy and matplotlib take a second to import, and memory that the driver of 10,000 trials is better without.
-        from analysis.tables.terminal import summary
-
         results = self.frames.write()
         if results is None:
             return 0
+        # SciPy and matplotlib take a second to import, and memory that the driver of 10,000 trials is better without.
+        from analysis.tables.terminal import summary
+
         mine = results.where(key=keys)
         self.log(f"\n{summary(mine, self._width)}")
         self.log(f"\nDataframes, records and weights: {self.study.resolve()}")

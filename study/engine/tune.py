@@ -81,10 +81,7 @@ def _raised_by_callbacks() -> Iterator[None]:
     except TuneError as error:
         if error.__context__ is None:
             raise
-        raised = error.__context__
-    else:
-        return
-    raise raised from None
+        raise error.__context__ from None
 
 
 class _Events(tune.Callback):
