@@ -23,8 +23,9 @@ RENAMED = {"pixel_deviation": "pixel_std"}
 def _warps_stage(config: TrialConfig) -> str:
     if config.stn == "pretrained":
         return "stn"
-    # The bounds and the fill of an STN or a front are those of the warps.
-    return "evaluation" if config.training_warps is None and not config.has_front else "training"
+    # The bounds and the fill of an STN or a front are those of the warps, and so are those of a model's own pose.
+    is_bounded = config.has_front or MODELS[config.model].has_pose
+    return "evaluation" if config.training_warps is None and not is_bounded else "training"
 
 
 def _corners_stage(config: TrialConfig) -> str:

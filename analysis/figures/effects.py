@@ -14,7 +14,7 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, collapsed, encoding_dim
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, model_name, setting_name, stn_name
-from analysis.frames.recipe import Seedless, recipe_of
+from analysis.frames.recipe import at_default
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import Design, balanced, correctness_of, factorial, holm
@@ -77,7 +77,7 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     names = [COMPARABLE.get(name, name) for name in varied]
     factors = [name for name in dict.fromkeys(names) if len(trials[name].unique()) > 1]
     designs, problems = [], []
-    for candidate, given in ((_at_default(trials, study.seedless), list(PAPER_FACTORS)), (trials, factors)):
+    for candidate, given in ((at_default(trials, study.seedless), list(PAPER_FACTORS)), (trials, factors)):
         try:
             design = balanced(candidate, given)
         except ValueError as problem:
@@ -91,13 +91,6 @@ def chosen_design(study: Study) -> tuple[Design, str]:
     count = int(broken.sum())
     note = f"{counted(count, 'collapsed trial')} left out, as the collapse diagnostics say" if count else ""
     return design, "; ".join(filter(None, [_part(design, trials, factors), note]))
-
-
-def _at_default(trials: pd.DataFrame, seedless: Seedless) -> pd.DataFrame:
-    """The trials in the default recipe, settings apart that all of the study's trials share."""
-    recipe = recipe_of(trials, seedless)
-    cells = trials[list(PAPER_FACTORS)].drop_duplicates().to_dict("records")
-    return pd.concat([recipe.trials_of(trials, cell, seedless) for cell in cells] or [trials])
 
 
 def _part(design: Design, trials: pd.DataFrame, factors: Sequence[str]) -> str:

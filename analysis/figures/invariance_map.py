@@ -5,29 +5,41 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import counted, described, intervals
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.cells import cell_factors, collapsed, with_cells
-from analysis.frames.labels import are_ceilings, are_controls, model_name, percent
+from analysis.frames.arms import Chosen, arm_label, chosen
+from analysis.frames.cells import VALIDATION, cell_factors, chosen_by, collapsed, with_cells
+from analysis.frames.labels import are_ceilings, are_controls, in_order, model_name, percent, setting_name, stn_name
 from analysis.frames.study import Study
 from analysis.inference import cell_summaries, correctness_of
 from analysis.paper import TABLE_1
 
 METRICS = ("base_accuracy", "augmented_accuracy")
-# At most so many arms have their number written beside them.
-MOST_NUMBERED = 40
+# So many of the best arms are drawn enlarged, with their numbers.
+ENLARGED = 12
+NO_FRONT = "nothing in front"
+_MARKERS = (*style.CLASS_MARKERS, "p", "h", "d", "8")
+# Points of accuracy around what is enlarged.
+_MARGIN = 0.5
 
 
 def arms(study: Study) -> pd.DataFrame:
-    """A row per cell: cell, arm (its label), model, is_control, is_ceiling, is_collapsed, n, over, and of each accuracy
-    its mean, `_low` and `_high` (95 % interval).
+    """A row per cell, in the order of the accuracy that cells are chosen by (`frames.cells.chosen_by`).
+
+    Columns: cell, key (of one of its trials), number (from 1; missing for ceilings and what has collapsed), arm (its
+    label), model, front (what stands in front of the model), is_control, is_ceiling, is_collapsed, n, over, of each
+    accuracy its mean, `_low` and `_high` (95 % interval), and `validation_augmented_accuracy`.
 
     is_collapsed: whether one of its seeds has by its own diagnostics (`frames.cells.collapsed`). `attrs["cells"]` has
-    the cell of each finished trial, by the index of `study.finished`.
+    the cell of each finished trial, by the index of `study.finished`, `attrs["by"]` the accuracy of the order, and
+    `attrs["choices"]` what is chosen in each arm by its key (`frames.arms`).
 
     Raises `NotSupported` if no trial has finished, or none that is trained with labels.
     """
@@ -38,10 +50,12 @@ def arms(study: Study) -> pd.DataFrame:
     trials = with_cells(finished, factors)
     long = cell_summaries(trials, ["cell", *factors], METRICS, scores=correctness_of(study))
     firsts = trials.drop_duplicates("cell").set_index("cell")
-    frame = firsts[["cell_label", "model"]].rename(columns={"cell_label": "arm"})
-    frame = frame.assign(
-        is_control=are_controls(frame["model"]),
-        is_ceiling=are_ceilings(frame["model"]),
+    choices = _choices(study, firsts, factors)
+    frame = firsts[["key", "model"]].assign(
+        arm=[_label(study, row, choices) for _, row in firsts.iterrows()],
+        front=[_front(row) for _, row in firsts.iterrows()],
+        is_control=are_controls(firsts["model"]),
+        is_ceiling=are_ceilings(firsts["model"]),
         is_collapsed=collapsed(trials).groupby(trials["cell"]).any(),
     )
     for metric in METRICS:
@@ -49,87 +63,181 @@ def arms(study: Study) -> pd.DataFrame:
         names = {"mean": metric, "low": f"{metric}_low", "high": f"{metric}_high"}
         frame = frame.join(part[["n", "over", *names]].rename(columns=names)[[*names.values()]])
         frame[["n", "over"]] = part[["n", "over"]]
-    frame = frame.reset_index()
-    frame.attrs["cells"] = trials["cell"]
+    if VALIDATION in trials:
+        frame[VALIDATION] = trials.groupby("cell")[VALIDATION].mean()
+    by = chosen_by(trials)
+    frame = frame.sort_values(by, ascending=False, kind="stable").reset_index()
+    is_ranked = ~(frame["is_ceiling"] | frame["is_collapsed"])
+    frame.insert(1, "number", is_ranked.cumsum().astype("Int64").where(is_ranked))
+    frame.attrs.update(cells=trials["cell"], by=by, choices=choices)
     return frame
 
 
-def numbers(study: Study) -> pd.DataFrame:
-    """The arms that have not collapsed, as `arms` has them, with `number`; the paper's cells below, without intervals.
+def _choices(study: Study, firsts: pd.DataFrame, factors: list[str]) -> dict[str, Chosen]:
+    """What is chosen in each cell, by the key of its first trial; without those whose model is not known here."""
+    known = [key for key in firsts["key"] if key in study.seedless]
+    return dict(zip(known, chosen([study.seedless[key] for key in known], factors), strict=True))
 
-    Numbers count from 1 in the order of augmented accuracy. Raises `NotSupported` as `arms`.
+
+def _label(study: Study, first: pd.Series, choices: dict[str, Chosen]) -> str:
+    key = first["key"]
+    return arm_label(study.seedless[key], choices[key]) if key in choices else str(first["cell_label"])
+
+
+def _front(trial: pd.Series) -> str:
+    front = trial.get("front")
+    if front is None or pd.isna(front):
+        return NO_FRONT if trial["stn"] == "none" else stn_name(trial["stn"])
+    return setting_name(str(front))
+
+
+def ranked_on(frame: pd.DataFrame) -> str:
+    """The images by whose accuracy the frame of `arms` is in order, in words."""
+    return f"augmented {'validation' if frame.attrs['by'] == VALIDATION else 'test'} images"
+
+
+def numbers(study: Study) -> pd.DataFrame:
+    """The arms that have not collapsed, as `arms` has them, and the paper's cells below, without intervals.
+
+    Raises `NotSupported` as `arms`.
     """
     frame = arms(study)
-    frame = frame[~frame["is_collapsed"]].sort_values("augmented_accuracy", ascending=False, kind="stable")
-    frame = frame.assign(number=pd.array(range(1, len(frame) + 1), dtype="Int64"), is_paper=False)
+    frame = frame[~frame["is_collapsed"]].assign(is_paper=False)
     rows = [
         {"arm": f"paper, experiment {cell.experiment}, STN {cell.stn}", "model": cell.model, "is_paper": True}
         | {metric: getattr(cell, metric) for metric in METRICS}
         for cell in TABLE_1
     ]
     paper = pd.DataFrame(rows).assign(is_control=False, is_ceiling=False, is_collapsed=False, n=1, over="")
-    return pd.concat([frame.drop(columns="cell"), paper], ignore_index=True)
+    return pd.concat([frame.drop(columns=["cell", "key"]), paper], ignore_index=True)
+
+
+def enlarged(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the best arms, which are drawn enlarged."""
+    return frame[frame["number"] <= ENLARGED]
 
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
-    """A point per arm with its intervals, its number beside it; a ceiling's two accuracies as lines."""
+    """A point per arm, and the paper's cells; the best ceiling's two accuracies as lines, others as stars."""
     own = frame[~frame["is_paper"]]
-    for number, (_, ceiling) in enumerate(own[own["is_ceiling"]].iterrows()):
-        mark = style.numbered_mark(number)
-        lines: dict[str, Any] = {"color": style.GREY, "linestyle": mark.line, "linewidth": 0.9, "zorder": 1}
-        ax.axhline(100 * ceiling["augmented_accuracy"], label=f"ceiling: {ceiling['arm']}", **lines)
-        ax.axvline(100 * ceiling["base_accuracy"], **lines)
-    shown = own[~own["is_ceiling"]]
-    for number, (model, part) in enumerate(shown.groupby("model", sort=False)):
-        mark = style.numbered_mark(number)
-        bars = {name: 100 * style.whiskers(part[name], part[f"{name}_low"], part[f"{name}_high"]) for name in METRICS}
-        # A control's points are hollow.
-        points = mark.points(hollow=bool(part["is_control"].all()))
-        ax.errorbar(
-            100 * part["base_accuracy"],
-            100 * part["augmented_accuracy"],
-            xerr=bars["base_accuracy"],
-            yerr=bars["augmented_accuracy"],
-            label=model_name(str(model)),
-            capsize=1.5,
-            elinewidth=0.7,
-            zorder=3,
-            **points,
-        )
-    if len(shown) <= MOST_NUMBERED:
-        for _, arm in shown.iterrows():
-            place = (100 * arm["base_accuracy"], 100 * arm["augmented_accuracy"])
-            ax.annotate(str(arm["number"]), place, xytext=(3, 3), textcoords="offset points", fontsize=6)
+    _points(ax, own[own["number"].notna()], size=4)
+    ceilings = own[own["is_ceiling"]].sort_values("augmented_accuracy", ascending=False, kind="stable")
+    stars: dict[str, Any] = {"color": style.BLACK, "marker": "*", "linestyle": "none", "markersize": 6}
+    ax.plot(100 * ceilings["base_accuracy"], 100 * ceilings["augmented_accuracy"], label="trained with labels", **stars)
+    _ceiling(ax, ceilings)
     paper = frame[frame["is_paper"]]
     crosses: dict[str, Any] = {"color": style.BLACK, "marker": "x", "linestyle": "none", "markersize": 4}
     ax.plot(100 * paper["base_accuracy"], 100 * paper["augmented_accuracy"], label="the paper's cells", **crosses)
-    low, high = ax.get_xlim()
-    ax.plot([low, high], [low, high], color=style.GREY, linewidth=0.6, zorder=0, label="no gap")
-    ax.set_xlim(low, high)
+    return _finish(ax)
+
+
+def draw_enlarged(ax: Axes, frame: pd.DataFrame) -> Axes:
+    """The best arms with their intervals and numbers, and the best ceiling's accuracies."""
+    best = enlarged(frame)
+    for _, arm in best.iterrows():
+        place = (100 * arm["base_accuracy"], 100 * arm["augmented_accuracy"])
+        across, up = (
+            100 * style.whiskers([arm[name]], [arm[f"{name}_low"]], [arm[f"{name}_high"]]) for name in METRICS
+        )
+        ax.errorbar(*place, xerr=across, yerr=up, color="#BBBBBB", elinewidth=0.7, zorder=1)
+        ax.annotate(str(arm["number"]), place, xytext=(3, 3), textcoords="offset points", fontsize=7, zorder=5)
+    _points(ax, best, size=5)
+    ceilings = frame[frame["is_ceiling"]].sort_values("augmented_accuracy", ascending=False, kind="stable")
+    _ceiling(ax, ceilings)
+    for set_limits, name in ((ax.set_xlim, "base_accuracy"), (ax.set_ylim, "augmented_accuracy")):
+        shown = 100 * pd.concat([best[name], ceilings[name].head(1)])
+        set_limits(shown.min() - _MARGIN, shown.max() + _MARGIN)
+    return _finish(ax)
+
+
+def _points(ax: Axes, arms: pd.DataFrame, size: float) -> None:
+    """A colour for what stands in front, a marker for the model; controls are hollow."""
+    for _, arm in arms.iterrows():
+        face = "white" if arm["is_control"] else arm["colour"]
+        ax.plot(
+            100 * arm["base_accuracy"],
+            100 * arm["augmented_accuracy"],
+            color=arm["colour"],
+            marker=arm["marker"],
+            markerfacecolor=face,
+            markersize=size,
+            linestyle="none",
+            zorder=3,
+        )
+
+
+def _ceiling(ax: Axes, ceilings: pd.DataFrame) -> None:
+    lines: dict[str, Any] = {"color": style.GREY, "linestyle": (0, (4, 1.5)), "linewidth": 0.9, "zorder": 0}
+    for _, best in ceilings.head(1).iterrows():
+        ax.axhline(100 * best["augmented_accuracy"], label="the best of these", **lines)
+        ax.axvline(100 * best["base_accuracy"], **lines)
+
+
+def _finish(ax: Axes) -> Axes:
+    low, high = (max(ax.get_xlim()[0], ax.get_ylim()[0]), min(ax.get_xlim()[1], ax.get_ylim()[1]))
+    limits = ax.get_xlim(), ax.get_ylim()
+    if low < high:
+        ax.plot([low, high], [low, high], color=style.GREY, linewidth=0.6, zorder=0, label="no gap")
+    ax.set_xlim(limits[0])
+    ax.set_ylim(limits[1])
     ax.set_xlabel("Accuracy on base images (%)")
     ax.set_ylabel("Accuracy on augmented images (%)")
     ax.grid()
     return ax
 
 
+def marked(frame: pd.DataFrame) -> pd.DataFrame:
+    """`numbers` with `colour`, by what stands in front, and `marker`, by the model."""
+    own = frame[frame["number"].notna()]
+    colours = {front: style.numbered_mark(number).colour for number, front in enumerate(_fronts(own))}
+    markers = {model: _MARKERS[number % len(_MARKERS)] for number, model in enumerate(in_order(own["model"]))}
+    return frame.assign(colour=frame["front"].map(colours), marker=frame["model"].map(markers))
+
+
+def _fronts(arms: pd.DataFrame) -> list[str]:
+    return sorted(arms["front"].unique(), key=lambda front: (front != NO_FRONT, front))
+
+
+def _legend(figure: Figure, frame: pd.DataFrame, ax: Axes) -> None:
+    own = frame[frame["number"].notna()]
+    handles: list[Artist] = []
+    for front in _fronts(own):
+        mark = {"color": own.loc[own["front"] == front, "colour"].iloc[0], "marker": "s"}
+        handles.append(Line2D([], [], linestyle="none", label=front, **mark))
+    for model in in_order(own["model"]):
+        first = own[own["model"] == model].iloc[0]
+        mark = {"color": style.GREY, "marker": first["marker"]}
+        mark |= {"markerfacecolor": "white"} if first["is_control"] else {}
+        handles.append(Line2D([], [], linestyle="none", label=model_name(model), **mark))
+    handles += ax.get_legend_handles_labels()[0]
+    figure.legend(handles=handles, loc="outside lower center", ncols=4)
+
+
 def drawn(sources: Sources) -> list[DrawnFigure]:
-    """One figure; its caption names the arms by their numbers."""
+    """One figure: all arms, and the best of them enlarged; its caption names these by their numbers."""
     frame = numbers(sources.study)
+    shown = marked(frame)
     own = frame[~frame["is_paper"]]
-    figure = style.new_figure(4.6)
-    ax = draw(figure.add_subplot(), frame)
-    figure.legend(*ax.get_legend_handles_labels(), loc="outside right upper")
-    gone = int(arms(sources.study)["is_collapsed"].sum())
-    best = own[~own["is_ceiling"]].iloc[0] if (~own["is_ceiling"]).any() else own.iloc[0]
-    listed = "; ".join(f"{arm['number']}: {arm['arm']}" for _, arm in own[~own["is_ceiling"]].iterrows())
+    figure = style.new_figure(4.8)
+    left, right = figure.subplots(1, 2)
+    draw(left, shown)
+    draw_enlarged(right, shown)
+    style.letter_panels([left, right])
+    _legend(figure, shown, left)
+    every = arms(sources.study)
+    gone = int(every["is_collapsed"].sum())
+    best = enlarged(own)
+    listed = "; ".join(f"{arm['number']}: {arm['arm']}" for _, arm in best.iterrows())
     caption = (
-        f"Accuracy on base and on augmented test images of {counted(len(own), 'arm')}, in the order of the latter: "
-        f"{listed}. Lines: the same encoder trained with labels. "
+        f"Accuracy on base and on augmented test images of {counted(len(own), 'arm')}. (b) enlarges the best of them, "
+        f"in the order of {ranked_on(every)}: {listed}. Stars: encoders trained with labels, the best one's accuracies "
+        "dashed. Hollow: nothing is trained. "
         + (f"{counted(gone, 'arm')} left out that collapsed by its own diagnostics. " if gone else "")
         + f"{intervals(own['over'])} {described(sources.study.trials)}"
     )
-    alt = (
-        f"the best arm, {best['arm']}, reads {percent(best['base_accuracy'])} and {percent(best['augmented_accuracy'])}"
-    )
     title = "Base against augmented accuracy"
-    return [DrawnFigure("invariance_map", title, caption, figure, frame, f"{title}: {alt}.")]
+    alt = title
+    for _, arm in best.head(1).iterrows():
+        both = f"{percent(arm['base_accuracy'])} and {percent(arm['augmented_accuracy'])}"
+        alt = f"{title}: the best arm, {arm['arm']}, reads {both}"
+    return [DrawnFigure("invariance_map", title, caption, figure, frame, f"{alt}.")]

@@ -131,20 +131,31 @@ def panel_label(cell: Cell, factors: Sequence[str] = PAPER_FACTORS) -> str:
 
 
 def _paper_parts(cell: Cell) -> list[str]:
-    entry = MODELS.get(cell["model"])
-    own = cell.get(entry.label_field) if entry is not None and entry.label_field is not None else None
-    name = arm_name(cell) if own is None or pd.isna(own) else str(own)
+    name = named_model(cell)
     # Controls learn nothing from the training images, or next to nothing: their cells are named by the model alone.
     if is_control(cell["model"]):
         return [name] if cell["stn"] == "none" else [name, stn_name(cell["stn"])]
     return [name, f"trained on {cell['train_dataset']}", stn_name(cell["stn"])]
 
 
-def _others(cell: Cell, factors: Sequence[str]) -> str:
-    if cell["model"] == "pixels":  # it has no latents, whatever its config says
-        return ""
+def named_model(cell: Cell) -> str:
+    """A cell's model by what its own fields say of it where it has such a label, or else as of `arm_name`."""
     entry = MODELS.get(cell["model"])
-    # Such a model's name holds the values of its own fields.
-    own = [item.name for item in declared(entry, False)] if entry is not None and entry.label_field is not None else []
+    own = cell.get(entry.label_field) if entry is not None and entry.label_field is not None else None
+    return arm_name(cell) if own is None or pd.isna(own) else str(own)
+
+
+def in_name(model: str) -> set[str]:
+    """The fields whose values `named_model` holds."""
+    entry = MODELS.get(model)
+    if entry is None or entry.label_field is None:
+        return set()
+    return {item.name for item in declared(entry, False)}
+
+
+def _others(cell: Cell, factors: Sequence[str]) -> str:
+    own = in_name(cell["model"])
+    # Pixels have no latents, whatever an old config says.
+    own |= {"latent_dim"} if cell["model"] == "pixels" else set()
     named = [name for name in factors if name not in (*PAPER_FACTORS, *own) and not pd.isna(cell[name])]
     return ", ".join(setting_label(name, cell[name]) for name in named)

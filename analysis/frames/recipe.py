@@ -95,6 +95,13 @@ def recipe_of(trials: pd.DataFrame, seedless: Seedless, vary: Sequence[str] = PA
     return Recipe(settings)
 
 
+def at_default(trials: pd.DataFrame, seedless: Seedless) -> pd.DataFrame:
+    """The finished ones of the trials in the paper's recipe, settings apart that all of them share."""
+    recipe = recipe_of(trials, seedless)
+    cells = trials[list(PAPER_FACTORS)].drop_duplicates().to_dict("records")
+    return pd.concat([recipe.trials_of(trials, cell, seedless) for cell in cells] or [trials])
+
+
 def _shared_value(configs: Sequence[TrialConfig], name: str) -> Any:
     """The value that all configs have, those apart that have no use for the field; None where there is none."""
     for value in {getattr(config, name) for config in configs} - {None}:

@@ -33,9 +33,9 @@ class Assessment:
     estimate: of `decisive`, the contrast that decides. p_value: two-sided, corrected for the contrasts and interim
     analyses of this claim; NaN with one seed. favour: whether the evidence points to the claim. correction: by how much
     the level of an interval that agrees with p is divided. confirmatory: whether all seeds were trained after the
-    claim. base_probe: the estimate of `decisive` of a probe that was fitted on base images alone, where it is known; it
-    has no part in p. latest: the assessment by the last interim analysis, where this one is by the most decisive.
-    missing: why there is no test; "" where there is one.
+    claim, and none is one of those seen before. base_probe: the estimate of `decisive` of a probe that was fitted on
+    base images alone, where it is known; it has no part in p. latest: the assessment by the last interim analysis,
+    where this one is by the most decisive. missing: why there is no test; "" where there is one.
     """
 
     recipe: Recipe
@@ -134,7 +134,8 @@ class Trials:
 def assess(claim: Claim, trials: Trials, schedule: Schedule | None = None) -> Assessment:
     """The assessment of `claim` on the seeds that all of its cells have.
 
-    From 3 seeds on that were all trained after the claim's date, these alone count. schedule: of interim analyses; the
+    From 3 seeds on that were all trained after the claim's date, and are not of those seen before, these alone count.
+    schedule: of interim analyses; the
     p-value is then that of the most decisive one, corrected for their number.
     """
     contrasts = claim.contrasts()
@@ -146,7 +147,10 @@ def assess(claim: Claim, trials: Trials, schedule: Schedule | None = None) -> As
     seeds = _shared_seeds(cells)
     if not seeds:
         return Assessment(recipe, contrasts[0], missing="no seed has finished in all of its cells")
-    later = [seed for seed in seeds if all(found.is_later(seed, claim.date) for found in cells.values())]
+    seen = claim.seen_seeds if recipe.is_on_papers_images else ()
+    later = [
+        seed for seed in seeds if seed not in seen and all(found.is_later(seed, claim.date) for found in cells.values())
+    ]
     confirmatory = len(later) >= CONFIRMATORY_SEEDS
     seeds = later if confirmatory else seeds
     counts = (schedule.reached(len(seeds)) if schedule is not None else []) or [len(seeds)]

@@ -54,9 +54,11 @@ class Claim:
     margin_reason: str = ""
     against: Mapping[str, Any] | str | None = None
     per: tuple[str, ...] = ()
+    seen_seeds: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "per", tuple(self.per))
+        object.__setattr__(self, "seen_seeds", tuple(self.seen_seeds))
         if self.date.tzinfo is None:
             object.__setattr__(self, "date", self.date.replace(tzinfo=UTC))
         for metric in self.metrics:
@@ -207,15 +209,16 @@ def paper_value(contrast: Contrast) -> float:
 
 def _claim(item: object, path: Path) -> Claim:
     names = {field.name for field in fields(Claim)}
-    required = names - {"against", "per", "margin_reason"}
+    required = names - {"against", "per", "margin_reason", "seen_seeds"}
     if not isinstance(item, dict) or not required <= set(item) <= names:
         found = ", ".join(map(str, item)) if isinstance(item, dict) else repr(item)
         raise ValueError(
             f"{path}: a claim has {found}; it must have {', '.join(sorted(required))}, "
-            "may have against, margin_reason, per"
+            "may have against, margin_reason, per, seen_seeds"
         )
     types: dict[str, type] = dict.fromkeys(("name", "statement", "quote", "measure", "metric"), str)
-    for field, wanted in (types | {"of": dict, "holds": dict, "date": datetime}).items():
+    types |= {"of": dict, "holds": dict, "date": datetime}
+    for field, wanted in (types | {name: list for name in ("per", "seen_seeds") if name in item}).items():
         if not isinstance(item[field], wanted):
             raise ValueError(
                 f"{path}, claim {item['name']!r}: `{field}` is {item[field]!r}; it must be a {wanted.__name__}"

@@ -22,6 +22,7 @@ SHOWN = (
     ("paper_grid", "table1", FOUND),
     ("paper_grid", "verdicts", FOUND),
     ("paper_reading", "readings", FOUND),
+    ("invariance", "ingredients", FOUND),
 )
 
 

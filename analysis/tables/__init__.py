@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.study import Study
 from analysis.tables.accuracy import controls, every_cell, kl_weight, latent_size, pareto_front, stn_mode
-from analysis.tables.arms import arms
+from analysis.tables.arms import arms, ingredients
 from analysis.tables.endings import failures
 from analysis.tables.inference import effects, paper, seeds_needed, verdicts
 from analysis.tables.interpretations import interpretations
@@ -31,6 +31,7 @@ __all__ = [
     "effects",
     "every_cell",
     "failures",
+    "ingredients",
     "interpretations",
     "kl_weight",
     "latent_size",
@@ -48,6 +49,7 @@ ALL: Mapping[str, Callable[[Study], StudyTable]] = {
     "paper": paper,
     "every_cell": every_cell,
     "arms": arms,
+    "ingredients": ingredients,
     "effects": effects,
     "seeds_needed": seeds_needed,
     "latent_size": latent_size,

@@ -15,7 +15,8 @@ from PIL import Image
 
 import analysis
 from analysis import publish, verify
-from analysis.publishing import cards, checklists, citation, cost, crate, test_set
+from analysis.frames.study import Study
+from analysis.publishing import cards, checklists, citation, cost, crate, study_sentences, test_set
 from tests.small import small
 from tests.waiting import HANG_SECONDS
 from tivae import stages
@@ -118,6 +119,17 @@ def test_a_model_card_is_of_the_best_cell_and_names_the_command_that_makes_it_ag
     assert "    uv run python -m study.run paper_grid --set model=categorical_vae" in text
     searched = cards.of(analysis.load(publish.FOLDER / "optuna_latent"))
     assert all("held-out validation images" in text for text in searched.values())
+
+
+def test_other_probes_beside_them_do_not_move_the_sentences_on_the_grid():
+    study = analysis.load(GRID)
+    worse = {f"{test}_accuracy": study.trials[f"{test}_accuracy"] - 0.05 for test in ("base", "augmented")}
+    worse["augmented_accuracy_fit_base"] = study.trials["augmented_accuracy_fit_base"] - 0.2
+    others = study.trials.assign(probe="linear_svm", key="x" + study.trials["key"].str[1:], **worse)
+    mixed = Study(pd.concat([study.trials, others], ignore_index=True), study.epochs, study.folders)
+    alone, beside = (list(study_sentences.OF_STUDY["paper_grid"](one)) for one in (study, mixed))
+    assert len(alone) > 5
+    assert beside == alone
 
 
 def test_controls_have_no_card():

@@ -1,5 +1,6 @@
 """The files in search_spaces/ hold what their comments say."""
 
+import dataclasses
 import itertools
 import re
 import runpy
@@ -9,13 +10,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import analysis
+from analysis import tables
 from study import command_line
 from study.jobs import plan
 from study.space import search_space
 from tivae.config import TrialConfig, known_fields
 
+ROOT = Path(__file__).resolve().parents[2]
+FOUND = ROOT / "analysis" / "published" / "README.md"
 GRIDS = ["paper_grid", "latent_size", "kl_weight", "matched_capacity", "full_factorial", "paper_reading"]
-GRIDS += ["stn_training", "invariance", "invariance_first", "controls", "example"]
+GRIDS += ["stn_training", "invariance", "invariance_finalists", "controls", "example"]
 
 # Before a test adds models with fields of their own.
 KNOWN = list(known_fields())
@@ -78,6 +83,24 @@ def test_invariance_is_chosen_on_validation_images_from_no_more_than_100_numbers
     fronts = [("none", None), ("pretrained", None), ("none", "moments")]
     assert controls == {(model, *front) for model in ("pixels", "pca", "hog", "untrained") for front in fronts}
     assert sum(trial.epochs for trial in trials) <= 12 * 20
+
+
+def test_the_finalists_are_the_best_of_the_published_map_and_two_that_decode_nothing() -> None:
+    """The eight best by validation images, of the same settings but for the epochs."""
+    read = search_space.read(search_space.find("invariance_finalists"))
+    assert {trial.seed for trial in read.trials} == {0, 1, 2}
+    assert {trial.epochs for trial in read.trials if trial.epochs} == {20}
+    trained = {trial for trial in read.trials if trial.epochs and trial.model != "supervised" and trial.seed == 0}
+    ranked = tables.arms(study := analysis.load(FOUND.parent / "invariance")).frame.query("number <= 8")
+    best = {dataclasses.replace(study.seedless[key], epochs=20) for key in ranked["key"]}
+    others = trained - best
+    assert len(best) == 8
+    assert best <= trained
+    assert {(t.model, t.stn, t.front, t.reconstruction_weight, t.hidden_widths) for t in others} == {
+        ("vae", "none", None, 1.0, (32, 64, 128)),
+        ("vicreg", "pretrained", None, None, (64, 128, 256)),
+        ("vicreg", "none", "moments", None, (64, 128, 256)),
+    }
 
 
 def test_latent_size_gives_both_models_the_same_sizes() -> None:
@@ -191,10 +214,6 @@ def test_each_folder_entry_is_a_search_space() -> None:
     assert all(isinstance(path, Path) and path.suffix == ".yaml" for path in search_space.available())
 
 
-ROOT = Path(__file__).resolve().parents[2]
-FOUND = ROOT / "analysis" / "published" / "README.md"
-
-
 @pytest.fixture
 def digits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the README's `digits.py` makes, in the working folder."""
@@ -231,4 +250,4 @@ def test_the_commands_of_the_campaign_are_of_spaces_and_fields_that_there_are() 
         assert read.trials or read.search
     named = {command.split()[0] for command in commands}
     spaces = {path.stem for path in search_space.available()}
-    assert named == spaces - {"example", "full_factorial", "invariance_first"}
+    assert named == spaces - {"example", "full_factorial"}

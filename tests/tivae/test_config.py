@@ -283,6 +283,7 @@ WARPS |= {"resampling": "successive"}
         ({"stn": "joint"}, True),
         ({"stn": "inverse"}, True),
         ({"stn": "pretrained"}, True),
+        ({"model": "spatial_vae"}, True),
     ],
 )
 def test_warps_of_test_images_alone_make_no_other_training(changes, trained_on, warp):

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-CLASSES = 10
+# Classes that have a column of their own.
+LISTED_CLASSES = 10
 CALIBRATION_BINS = 15
 
 
 def scores(predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float | None]:
-    """`accuracy_class_0` to `accuracy_class_9` and their mean `balanced_accuracy`, shares in [0, 1].
+    """`accuracy_class_0` to `accuracy_class_9`, and `balanced_accuracy`, the mean over all classes; shares in [0, 1].
 
     The accuracy of a class is the share of its images that are given it (its recall); None if it has no image,
     and such a class does not count in the mean.
     """
-    right = [predicted[labels == label] == label for label in range(CLASSES)]
-    by_class = [float(own.mean()) if len(own) else None for own in right]
-    present = [value for value in by_class if value is not None]
-    found: dict[str, float | None] = {"balanced_accuracy": float(np.mean(present))}
-    return found | {f"accuracy_class_{label}": value for label, value in enumerate(by_class)}
+    by_class = {int(label): float((predicted[labels == label] == label).mean()) for label in np.unique(labels)}
+    found: dict[str, float | None] = {"balanced_accuracy": float(np.mean(list(by_class.values())))}
+    return found | {f"accuracy_class_{label}": by_class.get(label) for label in range(LISTED_CLASSES)}
 
 
 def log_loss(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

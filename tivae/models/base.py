@@ -71,6 +71,7 @@ class Model(nn.Module, ABC):
     latents, which has samples and a KL.
     loss_terms: terms of its loss beside reconstruction and KL; each is a column of the losses on every set of images.
     wants: the fields of `Given` that its training needs; with `labels` it is a ceiling, and no unsupervised model.
+    has_pose: whether the ranges of the warps are bounds in the model, whatever images it is trained on.
     Fields: a class with fields of its own, declared as those of `TrialConfig`; the config then has them as well.
     """
 
@@ -83,6 +84,7 @@ class Model(nn.Module, ABC):
     has_posterior: ClassVar[bool] = False
     loss_terms: ClassVar[tuple[Metric, ...]] = ()
     wants: ClassVar[tuple[str, ...]] = ()
+    has_pose: ClassVar[bool] = False
 
     def __init__(self, config: TrialConfig):
         super().__init__()

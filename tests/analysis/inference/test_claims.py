@@ -142,7 +142,7 @@ def with_sizes(config: TrialConfig, draw: random.Random) -> dict[str, float]:
 
 
 def test_verdicts_on_a_study_that_has_the_papers_figures(tmp_path: Path) -> None:
-    claims = [replace(claim, date=DATE) for claim in read_claims()[0]]
+    claims = [replace(claim, date=DATE, seen_seeds=()) for claim in read_claims()[0]]
     study = analysis.load(write_study(tmp_path, [*grid(seeds=6), *SIZES], with_sizes))
     results = {result.claim: result for result in judge(study, claims)}
     assert {name: result.verdict for name, result in results.items()} == {
@@ -259,6 +259,10 @@ def test_the_interval_excludes_the_bound_exactly_where_the_claim_is_decided(tmp_
 def test_seeds_trained_after_the_claim_confirm_it_and_earlier_ones_explore(tmp_path: Path) -> None:
     study = analysis.load(write_study(tmp_path, grid(seeds=5)))  # all started on 2026-01-01
     (one,) = [claim for claim in CLAIMS.values() if claim.name == "categorical_beats_vae_on_augmented"]
+    assert one.seen_seeds == (0,)
+    (result,) = judge(study, [replace(one, date=DATE)])
+    assert (result.basis, result.n) == ("confirmatory", 4)
+    one = replace(one, seen_seeds=())
     for date, basis in ((DATE, "confirmatory"), (datetime(2026, 6, 1, tzinfo=UTC), "exploratory")):
         (result,) = judge(study, [replace(one, date=date)])
         assert (result.basis, result.n, result.verdict) == (basis, 5, "supported")

@@ -76,6 +76,10 @@ class TestScores:
         by_class = recall_score(self.LABELS, self.PREDICTED, average=None)
         assert [found[f"accuracy_class_{label}"] for label in range(3)] == pytest.approx(by_class.tolist())
 
+    def test_classes_after_the_tenth_count_in_the_mean(self):
+        labels, predicted = np.repeat(np.arange(47), 3), np.repeat(np.where(np.arange(47) < 10, np.arange(47), 0), 3)
+        assert classification.scores(predicted, labels)["balanced_accuracy"] == pytest.approx(10 / 47)
+
     def test_a_class_without_images_has_no_accuracy(self):
         found = classification.scores(self.PREDICTED, self.LABELS)
         assert [found[f"accuracy_class_{label}"] for label in range(3, 10)] == [None] * 7

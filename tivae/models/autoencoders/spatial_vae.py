@@ -29,6 +29,7 @@ class SpatialVAE(VAE):
     """
 
     label = "spatial VAE"
+    has_pose = True
     # It has a field of its own.
     config: Any
 

@@ -79,6 +79,14 @@ class TestEquivariance:
         unrelated = np.random.default_rng(3).normal(size=(100, 300))
         assert equivariance.r_squared(unrelated, self.TRUTH[:100]).max() < 0.2
 
+    def test_features_that_few_images_have_do_not_make_it_worse_than_nothing(self):
+        """Pixels near the edge are black but in a few images, in which they are many standard deviations."""
+        generator = np.random.default_rng(4)
+        encodings = generator.normal(size=(2000, 400)) * (generator.random((2000, 400)) < 0.005)
+        encodings[:, :2] = self.TRUTH + generator.normal(size=(2000, 2))
+        assert equivariance.r_squared(encodings, self.TRUTH).min() > 0.25
+        assert equivariance.r_squared(encodings[:, 2:], self.TRUTH).min() > -0.05
+
     def test_a_warp_that_does_not_vary_cannot_be_read(self):
         constant = np.column_stack([self.TRUTH[:, 0], np.ones(2000)])
         found = equivariance.r_squared(self.TRUTH, constant)
