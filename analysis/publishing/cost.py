@@ -44,8 +44,9 @@ def table(studies: Sequence[Study]) -> Table:
         }
     )
     notes = [
-        "CPU hours: of one core, as each trial recorded them; without sharing: had each trial been trained by itself, "
-        "none read out of another's training or continued to more epochs. Interrupted work that was lost is in neither."
+        "CPU hours: of one core by the clock, as each trial recorded them, other work on the machine included; without "
+        "sharing: had each trial been trained by itself, none read out of another's training or continued to more "
+        "epochs. Interrupted work that was lost is in neither."
     ]
     if found["stns_run"].isna().any():
         notes.append("-: STN pretrainings of before they were published; their hours are not in the sums.")
