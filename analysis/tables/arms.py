@@ -23,8 +23,8 @@ _NOTES = (
     "images are read by the probe of base images. gap: base accuracy less augmented accuracy, in points.",
     "latent shift: squared distance of an image's encoding from that of its warp, over the distance to another image. "
     "same prediction: under a random warp. warp read: mean R^2 of rotation, shifts and scale, read linearly.",
-    "images/s: of training, in the mean over epochs; hours: of training and readout, in the mean over seeds, without the "
-    "STN's pretraining, which arms share. Both by the clock, other work on the machine included.",
+    "images/s: of training, in the mean over epochs; hours: of training and readout, in the mean over seeds, without "
+    "pretraining the STN, which arms share. Both by the clock, other work on the machine included.",
 )
 
 
@@ -104,7 +104,7 @@ def ingredients(study: Study) -> StudyTable:
         (
             "Means over the arms of the same model that lack nothing but the ingredient, and their range; in points of "
             "accuracy on test images. Not judged: the ranges are over arms, not over seeds.",
-            "time: hours of training and readout by the clock over those without it; the STN's pretraining is not in them.",
+            "time: hours of training and readout over those without it, by the clock; without pretraining the STN.",
         ),
         label="tab:ingredients",
     )
