@@ -11,10 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from analysis.figures.drawing import representatives, style
+from analysis.figures.drawing.arms import Chosen, arm_label, chosen
 from analysis.figures.drawing.captions import counted, described, intervals
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.arms import Chosen, arm_label, chosen
 from analysis.frames.cells import VALIDATION, cell_factors, chosen_by, collapsed, with_cells
 from analysis.frames.labels import are_ceilings, are_controls, in_order, model_name, percent, setting_name, stn_name
 from analysis.frames.study import Study
@@ -39,7 +39,7 @@ def arms(study: Study) -> pd.DataFrame:
 
     is_collapsed: whether one of its seeds has by its own diagnostics (`frames.cells.collapsed`). `attrs["cells"]` has
     the cell of each finished trial, by the index of `study.finished`, `attrs["by"]` the accuracy of the order, and
-    `attrs["choices"]` what is chosen in each arm by its key (`frames.arms`).
+    `attrs["choices"]` what is chosen in each arm by its key (`drawing.arms`).
 
     Raises `NotSupported` if no trial has finished, or none that is trained with labels.
     """

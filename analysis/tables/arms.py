@@ -8,11 +8,11 @@ from typing import Any
 
 import pandas as pd
 
+from analysis.figures.drawing.arms import choice_label
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.invariance_map import arms as arms_of
 from analysis.figures.invariance_map import ranked_on
 from analysis.formats import Table
-from analysis.frames.arms import choice_label
 from analysis.frames.cells import VALIDATION
 from analysis.frames.study import Study
 from analysis.tables.study_table import StudyTable
@@ -70,7 +70,7 @@ def _measured(study: Study) -> pd.DataFrame:
 def ingredients(study: Study) -> StudyTable:
     """What arms gain that have one ingredient more than another arm of the same model: a row per ingredient.
 
-    An ingredient is what is chosen in one arm beside all that is chosen in another (`frames.arms.chosen`), with no arm
+    An ingredient is what is chosen in one arm beside all that is chosen in another (`drawing.arms.chosen`), with no arm
     between them. The frame has a row per pair: ingredient, arm (without it), base and augmented (gain in points), gap
     (its change in points), hours_ratio.
 

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 import analysis
 from analysis import tables
 from analysis.figures import invariance_map
+from analysis.figures.drawing import arms
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames import arms
 from analysis.report import answer
 from tests.analysis.synthetic import record, write_record
 from tivae.config import TrialConfig
