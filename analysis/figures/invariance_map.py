@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import pandas as pd
@@ -30,6 +31,8 @@ _MARKERS = (*style.CLASS_MARKERS, "p", "h", "d", "8")
 _MARGIN = 0.5
 
 
+# Two tables and a figure show them.
+@functools.lru_cache(maxsize=2)
 def arms(study: Study) -> pd.DataFrame:
     """A row per cell, in the order of the accuracy that cells are chosen by (`frames.cells.chosen_by`).
 
@@ -121,7 +124,7 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     """A point per arm, and the paper's cells; the best ceiling's two accuracies as lines, others as stars."""
     own = frame[~frame["is_paper"]]
     _points(ax, own[own["number"].notna()], size=4)
-    ceilings = own[own["is_ceiling"]].sort_values("augmented_accuracy", ascending=False, kind="stable")
+    ceilings = _ceilings(frame)
     stars: dict[str, Any] = {"color": style.BLACK, "marker": "*", "linestyle": "none", "markersize": 6}
     ax.plot(100 * ceilings["base_accuracy"], 100 * ceilings["augmented_accuracy"], label="trained with labels", **stars)
     _ceiling(ax, ceilings)
@@ -142,7 +145,7 @@ def draw_enlarged(ax: Axes, frame: pd.DataFrame) -> Axes:
         ax.errorbar(*place, xerr=across, yerr=up, color="#BBBBBB", elinewidth=0.7, zorder=1)
         ax.annotate(str(arm["number"]), place, xytext=(3, 3), textcoords="offset points", fontsize=7, zorder=5)
     _points(ax, best, size=5)
-    ceilings = frame[frame["is_ceiling"]].sort_values("augmented_accuracy", ascending=False, kind="stable")
+    ceilings = _ceilings(frame)
     _ceiling(ax, ceilings)
     for set_limits, name in ((ax.set_xlim, "base_accuracy"), (ax.set_ylim, "augmented_accuracy")):
         shown = 100 * pd.concat([best[name], ceilings[name].head(1)])
@@ -164,6 +167,11 @@ def _points(ax: Axes, arms: pd.DataFrame, size: float) -> None:
             linestyle="none",
             zorder=3,
         )
+
+
+def _ceilings(frame: pd.DataFrame) -> pd.DataFrame:
+    """Those of the arms, the best on augmented test images first."""
+    return frame[frame["is_ceiling"]].sort_values("augmented_accuracy", ascending=False, kind="stable")
 
 
 def _ceiling(ax: Axes, ceilings: pd.DataFrame) -> None:
