@@ -126,3 +126,29 @@ def test_of_many_cells_the_best_of_each_model_are_in_colour(tmp_path):
         lines = [line for line in ax.lines if not line.get_label().startswith("_")]
         assert len(ax.lines) == 12
         assert {line.get_label().split(",")[0] for line in lines} == {"1 latent", "2 latents", "3 latents"}
+
+
+def test_lines_of_many_cells_are_named_beside_their_panels_by_what_sets_them_apart(tmp_path):
+    common = {
+        "model": "vicreg",
+        "train_dataset": "augmented",
+        "reconstruction_weight": 10,
+        "reconstruction_target": "base",
+    }
+    common |= {"view_brightness": 0.4, "view_erasing": 0.3, "epochs": 1}
+    chosen = [("none", 0.2), ("none", 0.1), ("pretrained", 0.1)]
+    configs = [TrialConfig.from_dict({**common, "stn": stn, "view_noise": noise}) for stn, noise in chosen]
+    configs += [TrialConfig(latent_dim=size, epochs=1) for size in range(1, 16)]
+    for number, config in enumerate(configs):
+        write(tmp_path, config, [float(number)])
+    with style.applied():
+        figure = learning_curves.drawn(Sources(analysis.load(tmp_path)))[0].figure
+        figure.draw_without_rendering()
+    legends = [ax.get_legend() for ax in figure.axes if ax.get_legend() is not None]
+
+    assert [text.get_text() for text in legends[1].texts] == ["no STN, view noise 0.2", "no STN", "STN"]
+    page = figure.bbox
+    for ax in figure.axes:
+        assert ax.bbox.width > page.width / 5
+    for legend in legends:
+        assert legend.get_window_extent().x0 > max(ax.bbox.x1 for ax in figure.axes)
