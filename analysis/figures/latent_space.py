@@ -174,7 +174,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             + described(row)
         )
         figure = draw_all(style.new_figure(7.4), space)
-        name, title = f"latent_space_{file_name(model)}", f"Latent space of the {model_name(model)}"
+        name, title = f"latent_space_{file_name(model)}", f"Latent space: {model_name(model)}"
         figures.append(DrawnFigure(name, title, caption, figure, space.points, f"{title}. {_alt(space.points)}"))
     return figures
 

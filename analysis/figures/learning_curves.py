@@ -10,15 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from analysis.figures.drawing import style
-from analysis.figures.drawing.arms import choice_label
 from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import cell_factors, with_cells
 from analysis.frames.labels import TEST_SET_NAMES, model_name
-from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS
-from tivae.config import known_fields
 
 PANELS_IN_A_ROW, MAXIMUM_PANELS = 4, 16
 # Cells in colour among many.
@@ -106,9 +104,7 @@ def draw_overlay(figure: Figure, frame: pd.DataFrame) -> Figure:
     axes = figure.subplots(len(models), len(TEST_SETS), sharex=True, sharey="row", squeeze=False)
     last = frame[frame["test_set"] == "augmented"].sort_values("epoch").groupby("cell").tail(1)
     for model, row in zip(models, axes, strict=True):
-        own = last[last["model"] == model].sort_values("mean", kind="stable")
-        ranked = list(own["cell"])
-        choices = _choices(own.set_index("cell"))
+        ranked = list(last[last["model"] == model].sort_values("mean", kind="stable")["cell"])
         for ax, test_set in zip(row, TEST_SETS, strict=True):
             part = frame[(frame["model"] == model) & (frame["test_set"] == test_set)]
             for cell in reversed(ranked):
@@ -116,8 +112,7 @@ def draw_overlay(figure: Figure, frame: pd.DataFrame) -> Figure:
                 drawn_as: dict[str, Any] = {"color": "#BBBBBB", "linewidth": 0.7, "zorder": 1}
                 if place < BEST:
                     drawn_as = style.numbered_mark(place).lines()
-                    label = style.in_lines(choice_label(choices[cell]))
-                    drawn_as |= {"label": label} if label else {}
+                    drawn_as |= {"label": style.in_lines(line["cell_label"].iloc[0])} if len(ranked) > 1 else {}
                 ax.plot(line["epoch"], line["mean"], markevery=-(-len(line) // 7), **drawn_as)
             ax.set_title(f"{model_name(model)},\n{TEST_SET_NAMES[test_set]}")
             ax.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -133,21 +128,6 @@ def draw_overlay(figure: Figure, frame: pd.DataFrame) -> Figure:
     for ax in axes[-1]:
         ax.set_xlabel("Epoch")
     return figure
-
-
-def _choices(cells: pd.DataFrame) -> dict[int, dict[str, Any]]:
-    """What sets each of the cells of one model apart: its fields that vary, without a value that most cells have."""
-    found: dict[int, dict[str, Any]] = {cell: {} for cell in cells.index}
-    for name in (name for name in known_fields() if name in cells):
-        values = cells[name].astype(object).where(cells[name].notna(), None)
-        shares = values.value_counts(normalize=True, dropna=False)
-        if len(shares) == 1:
-            continue
-        of_most = shares.index[0] if shares.iloc[0] > 0.5 and name not in PAPER_FACTORS else None
-        for cell, value in values.items():
-            if value is not None and value != of_most:
-                found[cell][name] = value
-    return found
 
 
 def drawn(sources: Sources) -> list[DrawnFigure]:

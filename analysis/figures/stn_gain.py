@@ -95,13 +95,19 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     frame = numbers(sources.study)
     means = gains(sources.study, frame)
     models = in_order(frame["model"])
-    figure = style.new_figure(2.7, min(style.FULL_WIDTH, 1.9 * 2 * len(models)))
-    axes = figure.subplots(1, 2 * len(models), sharey=True)
-    for ax, (model, test_set) in zip(axes, [(m, t) for m in models for t in TEST_SETS], strict=True):
+    columns = min(2, len(models))
+    rows = -(-len(models) // columns)
+    figure = style.new_figure(2.3 * rows + 0.4, 3.6 * columns)
+    axes = figure.subplots(rows, len(TEST_SETS) * columns, sharey=True, squeeze=False)
+    panels = [(model, test_set) for model in models for test_set in TEST_SETS]
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for ax, (model, test_set) in zip(axes.flat, panels, strict=False):
         draw(ax, *(part[(part["model"] == model) & (part["test_set"] == test_set)] for part in (frame, means)))
         ax.set_title(f"{model_name(model)}\n{TEST_SET_NAMES[test_set]}")
-    axes[0].set_ylabel("Accuracy (%)")
-    style.legend_above(figure, axes[:1])
+    for ax in axes[:, 0]:
+        ax.set_ylabel("Accuracy (%)")
+    style.legend_above(figure, axes[0, :1])
     pairs = len(frame) // len(TEST_SETS)
     over = means["over"].iloc[0]
     caption = (

@@ -106,6 +106,9 @@ def _swept(study: Study, sweep: Sweep) -> tuple[pd.DataFrame, list[str]]:
     """The finished trials that the sweep follows, with its value `x`, and the fields that tell their series apart."""
     trials = representatives.finished(study)
     trials = trials.assign(x=sweep.value(trials).to_numpy(dtype=np.float64, na_value=np.nan))
+    # A control's level is that of the images themselves.
+    is_bare = (trials["stn"] == "none") & trials.get("front", pd.Series(index=trials.index)).isna()
+    trials = trials[is_bare | ~are_controls(trials["model"])]
     is_control = are_controls(trials["model"])
     trials = _usual(trials, [name for name in study.factors() if name not in sweep.fields], is_control)
     return trials, _varied(trials[~are_controls(trials["model"])], sweep.fields)

@@ -91,16 +91,22 @@ def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns).sort_values([*SERIES, "warp", "amount"], ignore_index=True)
 
 
-def draw(ax: Axes, frame: pd.DataFrame, warp: KnownWarp, config: TrialConfig | None = None) -> Axes:
+def draw(
+    ax: Axes, frame: pd.DataFrame, warp: KnownWarp, config: TrialConfig | None = None, model: str | None = None
+) -> Axes:
     """One model and one warp: a line per training data and STN, intervals as bands.
 
-    config: shades the range of its augmentation.
+    config: shades the range of its augmentation. model: which is drawn, of a frame of several, whose lines are then
+    alike in all their panels.
     """
     names = sorted({(row.train_dataset, row.stn) for row in frame.itertuples()}, key=_series_order)
+    frame = frame[frame["model"] == model] if model is not None else frame
     if config is not None:
         ax.axvspan(*warp.trained_range(config), color="#EEEEEE", zorder=0, label=RANGE)
     for number, (train_dataset, stn) in enumerate(names):
         part = frame[(frame["train_dataset"] == train_dataset) & (frame["stn"] == stn) & (frame["warp"] == warp.name)]
+        if part.empty:
+            continue
         mark = style.numbered_mark(number)
         label = f"trained on {train_dataset}, {stn_name(stn)}"
         ax.fill_between(
@@ -122,7 +128,7 @@ def draw_all(figure: Figure, frame: pd.DataFrame, config: TrialConfig | None = N
     axes = figure.subplots(len(models), len(warps), sharey=True, squeeze=False)
     for row, model in zip(axes, models, strict=True):
         for ax, warp in zip(row, warps, strict=True):
-            draw(ax, frame[frame["model"] == model], warp, config)
+            draw(ax, frame, warp, config, model)
             ax.set_title(model_name(model))
         row[0].set_ylabel("Accuracy (%)")
     # Student's t knows no bounds: with two seeds its bands leave the range of a share.

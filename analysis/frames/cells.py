@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pandas as pd
 
 from analysis.frames.image_sets import of_each
 from analysis.frames.labels import cell_label, in_order, panel_label
+from analysis.frames.recipe import default_value
 from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.trial import config_of
 
 # What cells are chosen by where all trials have it: the test images then have no part in the choice.
 VALIDATION = "validation_augmented_accuracy"
@@ -32,21 +36,38 @@ def chosen_by(trials: pd.DataFrame) -> str:
 def with_cells(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     """`trials` with `cell`, a number, and `cell_label` and `panel_label`; by model, then in the frame's own order.
 
-    Rows without a model, damaged records, are left out.
+    Labels do not name a default that most cells of the model have. Rows without a model, damaged records, are left out.
     """
     readable = trials[trials["model"].notna()]
     order = {model: position for position, model in enumerate(in_order(readable["model"]))}
     readable = readable.sort_values("model", key=lambda models: models.map(order).astype("int64"), kind="stable")
     cells = readable.groupby(factors, dropna=False, sort=False).ngroup()
-    firsts = readable[~cells.duplicated()]
-    labels = pd.DataFrame(
-        {
-            "cell_label": [cell_label(row, factors) for _, row in firsts.iterrows()],
-            "panel_label": [panel_label(row, factors) for _, row in firsts.iterrows()],
-        },
-        index=cells[~cells.duplicated()],
-    )
-    return readable.assign(cell=cells, **{name: cells.map(labels[name]) for name in labels})
+    firsts = readable.assign(cell=cells)[~cells.duplicated()].set_index("cell")
+    labels = {}
+    for _, own in firsts.groupby("model", sort=False):
+        usual = _usual_defaults(own, factors)
+        for cell, row in own.iterrows():
+            named = [name for name in factors if pd.isna(row[name]) or row[name] != usual.get(name)]
+            labels[cell] = {"cell_label": cell_label(row, named), "panel_label": panel_label(row, named)}
+    texts = {
+        name: cells.map({cell: both[name] for cell, both in labels.items()}) for name in ("cell_label", "panel_label")
+    }
+    return readable.assign(cell=cells, **texts)
+
+
+def _usual_defaults(cells: pd.DataFrame, factors: list[str]) -> dict[str, object]:
+    """The factors of which most of the cells, all of one model, have one value, a default; and these values."""
+    found = {}
+    for name in (name for name in factors if name not in PAPER_FACTORS):
+        counts = cells[name].value_counts()
+        if len(counts) and 2 * counts.iloc[0] > len(cells):
+            usual = counts.index[0]
+            # A record of another version may have no config here: then all is named.
+            with contextlib.suppress(ValueError):
+                config = config_of(cells[(cells[name] == usual).fillna(False)].iloc[0])
+                if default_value(config, name) == getattr(config, name):
+                    found[name] = usual
+    return found
 
 
 def encoding_dim(trials: pd.DataFrame) -> pd.Series:

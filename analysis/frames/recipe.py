@@ -118,6 +118,15 @@ def _takes(config: TrialConfig, name: str, value: Any) -> bool:
         return True
 
 
+def default_value(config: TrialConfig, name: str) -> Any:
+    """The value that a config like this one has of a field that is not given; None where it must be given."""
+    others = {other: value for other, value in config.to_dict().items() if other != name and value is not None}
+    try:
+        return getattr(TrialConfig.from_dict(others), name)
+    except ConfigError:
+        return None
+
+
 def like_papers(config: TrialConfig) -> TrialConfig:
     """The paper's recipe in the cell of `config`: its `PAPER_FACTORS`, all else as the defaults have it."""
     return _like_papers(*(getattr(config, name) for name in PAPER_FACTORS))

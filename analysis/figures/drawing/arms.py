@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from analysis.frames.labels import in_name, named_model, setting_label, stn_name
-from analysis.frames.recipe import shown
-from tivae.config import ConfigError, TrialConfig, known_fields
+from analysis.frames.labels import in_a_row, in_name, named_model, setting_label, stn_name
+from analysis.frames.recipe import default_value, shown
+from tivae.config import TrialConfig, known_fields
 
 # Fields of one config that differ from the reference, with their values, in the order of the config.
 Chosen: TypeAlias = Mapping[str, Any]
@@ -30,7 +30,7 @@ def _is_chosen(config: TrialConfig, name: str, common: Mapping[str, Any]) -> boo
     value = getattr(config, name)
     if value is None:
         return False
-    return bool(value != (_default(config, name) if common[name] is None else common[name]))
+    return bool(value != (default_value(config, name) if common[name] is None else common[name]))
 
 
 def _common(configs: Sequence[TrialConfig], name: str) -> Any:
@@ -43,15 +43,6 @@ def _common(configs: Sequence[TrialConfig], name: str) -> Any:
     return value if 2 * count > len(values) else None
 
 
-def _default(config: TrialConfig, name: str) -> Any:
-    """The value that a config like this one has of a field that is not given; None where it must be given."""
-    others = {other: value for other, value in config.to_dict().items() if other != name and value is not None}
-    try:
-        return getattr(TrialConfig.from_dict(others), name)
-    except ConfigError:
-        return None
-
-
 def arm_label(config: TrialConfig, choices: Chosen) -> str:
     """An arm in one line, such as "VICReg, STN, reconstruction weight 10, target base"."""
     named = {name: value for name, value in choices.items() if name not in in_name(config.model)}
@@ -59,13 +50,8 @@ def arm_label(config: TrialConfig, choices: Chosen) -> str:
 
 
 def choice_label(choices: Chosen) -> str:
-    """What is chosen, without the model; of parts in a row that begin with the same word, only the first has it."""
-    parts = [_part(name, value) for name, value in choices.items()]
-    pairs = zip(["", *parts], parts, strict=False)
-    return ", ".join(
-        part.partition(" ")[2] if " " in part and before.split(" ")[0] == part.split(" ")[0] else part
-        for before, part in pairs
-    )
+    """What is chosen, without the model."""
+    return in_a_row([_part(name, value) for name, value in choices.items()])
 
 
 def _part(name: str, value: Any) -> str:

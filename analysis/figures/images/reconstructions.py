@@ -243,7 +243,7 @@ def _traversal(data: Images, trial: Trial, model: TrainedModel, rows: pd.DataFra
         f"{trial.row['seed']}. {described(rows[rows['key'] == trial.key])}"
     )
     figure = _one_axes(grids.grid_height(latents, columns) + 0.2, draw_traversal, frame)
-    title = f"Latent traversal of the {name}"
+    title = f"Latent traversal: {name}"
     alt = _alt_of_traversal(title, frame)
     return DrawnFigure(f"traversal_{file_name(model.config.model)}", title, caption, figure, frame, alt)
 

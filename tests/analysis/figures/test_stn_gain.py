@@ -45,3 +45,13 @@ def test_other_settings_make_pairs_of_their_own(tmp_path):
     configs = [TrialConfig(stn=stn, latent_dim=size) for stn in ("none", "pretrained") for size in (5, 10)]
     frame = stn_gain.numbers(analysis.load(write_study(tmp_path, configs, accuracies)))
     assert sorted(frame["latent_dim"]) == [5, 5, 10, 10]
+
+
+def test_two_models_stand_in_a_row(tmp_path):
+    models = ("vae", "categorical_vae", "autoencoder")
+    configs = [TrialConfig(model=model, stn=stn) for model in models for stn in ("none", "pretrained")]
+    (drawn,) = stn_gain.drawn(Sources(analysis.load(write_study(tmp_path, configs, accuracies))))
+    axes = [ax for ax in drawn.figure.axes if ax.get_visible()]
+
+    assert [ax.get_subplotspec().rowspan.start for ax in axes] == [0] * 4 + [1] * 2
+    assert [ax.get_title().split("\n")[0] for ax in axes] == ["VAE"] * 2 + ["categorical VAE"] * 2 + ["autoencoder"] * 2

@@ -165,6 +165,19 @@ def test_pixels_are_a_level_and_pca_a_line(sizes):
     assert frame.loc[frame["is_control"], "model"].value_counts().to_dict() == {"pca": 6, "pixels": 2}
 
 
+def test_a_control_behind_an_stn_or_another_front_is_no_level(tmp_path):
+    controls = [TrialConfig(model="pixels", **given) for given in ({}, {"stn": "pretrained"}, {"front": "moments"})]
+    known = {config.key: accuracy for config, accuracy in zip(controls, (0.7, 0.8, 0.9), strict=True)}
+
+    def measured(config, draw):
+        return by_size(config, draw) | ({"base_accuracy": known[config.key]} if config.key in known else {})
+
+    frame = sweep_points.numbers(study_of(tmp_path, [*SIZES, *controls], measured), LATENT_SIZE)
+    own = frame[frame["is_control"] & (frame["test_set"] == "base")]
+
+    assert own["mean"].tolist() == [0.7]
+
+
 def test_a_control_is_named_with_its_size_where_the_axis_does_not_say_it(tmp_path):
     study = with_control(study_of(tmp_path, WEIGHTS), "pca", 10, 0.7)
     frame = sweep_points.numbers(study, KL_WEIGHT)

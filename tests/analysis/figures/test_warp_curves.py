@@ -75,6 +75,19 @@ def test_each_model_has_a_row_of_panels():
     assert [ax.get_title() for ax in axes] == ["VAE"] * 3 + ["categorical VAE"] * 3
 
 
+def test_a_line_looks_alike_in_the_panels_of_all_models():
+    made = made_up(models=("vae", "pca"))
+    frame = warp_curves.numbers(made[(made["model"] == "pca") | (made["train_dataset"] == "augmented")])
+    colours: dict[str, set] = {}
+    for ax in warp_curves.draw_all(Figure(), frame).axes:
+        for line in ax.lines:
+            if not line.get_label().startswith("_"):
+                colours.setdefault(line.get_label(), set()).add(line.get_color())
+
+    assert [len(found) for found in colours.values()] == [1] * 4
+    assert len(set.union(*colours.values())) == 4
+
+
 def test_the_axis_ends_where_shares_do():
     """Student's interval of two seeds that differ much goes beyond them."""
     frame = warp_curves.numbers(made_up(seeds=2)).assign(low=-0.5, high=1.5)

@@ -50,6 +50,28 @@ def test_cells_are_numbered_by_model_and_without_seeds(tmp_path):
     }
 
 
+def test_a_default_that_most_cells_of_a_model_have_is_not_named(tmp_path):
+    configs = [
+        *(TrialConfig(latent_dim=size, batch_size=128) for size in (10, 20, 30)),
+        TrialConfig(latent_dim=20, kl_weight=0.1),
+        TrialConfig(model="categorical_vae", latent_dim=20),
+        TrialConfig(model="pca", latent_dim=100),
+    ]
+    study = analysis.load(synthetic.write_study(tmp_path, configs, lambda *_: {}))
+    trials = cells.with_cells(study.trials, cells.cell_factors(study))
+    names = dict(zip(trials["key"], trials["cell_label"], strict=True))
+
+    # Of the weights the default is what most have; of the batches it is another.
+    assert [names[config.key].partition("no STN, ")[2] or names[config.key] for config in configs] == [
+        "10 latents, batch size 128",
+        "20 latents, batch size 128",
+        "30 latents, batch size 128",
+        "20 latents, KL weight 0.1, batch size 64",
+        "20 latents",
+        "PCA, 100 latents",
+    ]
+
+
 def test_a_damaged_record_is_in_no_cell(tmp_path):
     synthetic.write_study(tmp_path, [TrialConfig()], lambda *_: {})
     synthetic.write_record(tmp_path, b"{", "0" * 12)
