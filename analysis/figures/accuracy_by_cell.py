@@ -18,7 +18,7 @@ from analysis.frames.study import Study
 from analysis.inference import cell_summaries, correctness_of
 from analysis.paper import TABLE_1
 
-MAXIMUM_CELLS = 40
+MAXIMUM_CELLS = 24
 PAPER_LABEL = "the paper's value"
 PAPER_MARK: dict[str, Any] = {
     "color": style.BLACK,

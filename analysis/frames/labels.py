@@ -158,13 +158,4 @@ def _others(cell: Cell, factors: Sequence[str]) -> str:
     # Pixels have no latents, whatever an old config says.
     own |= {"latent_dim"} if cell["model"] == "pixels" else set()
     named = [name for name in factors if name not in (*PAPER_FACTORS, *own) and not pd.isna(cell[name])]
-    return in_a_row([setting_label(name, cell[name]) for name in named])
-
-
-def in_a_row(parts: Sequence[str]) -> str:
-    """The parts with commas; of neighbours that begin with one word, as in "view noise 0.1", the first alone has it."""
-    pairs = zip(["", *parts], parts, strict=False)
-    return ", ".join(
-        part.partition(" ")[2] if " " in part and before.split(" ")[0] == part.split(" ")[0] else part
-        for before, part in pairs
-    )
+    return ", ".join(setting_label(name, cell[name]) for name in named)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
-from analysis.frames.labels import in_a_row, in_name, named_model, setting_label, stn_name
+from analysis.frames.labels import in_name, named_model, setting_label, stn_name
 from analysis.frames.recipe import default_value, shown
 from tivae.config import TrialConfig, known_fields
 
@@ -50,8 +50,13 @@ def arm_label(config: TrialConfig, choices: Chosen) -> str:
 
 
 def choice_label(choices: Chosen) -> str:
-    """What is chosen, without the model."""
-    return in_a_row([_part(name, value) for name, value in choices.items()])
+    """What is chosen, without the model; of parts in a row that begin with the same word, only the first has it."""
+    parts = [_part(name, value) for name, value in choices.items()]
+    pairs = zip(["", *parts], parts, strict=False)
+    return ", ".join(
+        part.partition(" ")[2] if " " in part and before.split(" ")[0] == part.split(" ")[0] else part
+        for before, part in pairs
+    )
 
 
 def _part(name: str, value: Any) -> str:
