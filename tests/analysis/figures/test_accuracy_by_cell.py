@@ -95,8 +95,8 @@ def test_of_many_cells_the_papers_and_the_best_are_drawn(tmp_path):
     shown = accuracy_by_cell.shown_cells(frame)
     drawn = accuracy_by_cell.drawn(Sources(study))[0]
 
-    assert set(shown["latent_dim"]) == {10, *range(22, 61)}
-    assert "40 of 60" in drawn.caption
+    assert set(shown["latent_dim"]) == {10, *range(38, 61)}
+    assert "24 of 60" in drawn.caption
     assert drawn.data["cell"].nunique() == 60
 
 

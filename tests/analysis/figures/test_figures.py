@@ -129,7 +129,7 @@ def test_a_thousand_trials_without_their_files(images, tmp_path):
             "samples",
         )
     ]
-    assert "40 of 100" in written[0].caption
+    assert "24 of 100" in written[0].caption
     assert set(NEED_FILES) <= set(skipped)
     assert "no predictions.pt" in skipped["confusion"]
 
