@@ -14,6 +14,8 @@ from analysis.frames.trial import config_of
 
 # What cells are chosen by where all trials have it: the test images then have no part in the choice.
 VALIDATION = "validation_augmented_accuracy"
+# The fields that make up the latent size.
+LATENT_SIZE = ("latent_dim", "categories")
 # An STN whose output varies across images by less than this share of its input makes every image the same.
 LEAST_VARIANCE_LEFT = 0.05
 # Of codes without a posterior: of their squared length less than this is variance, or they vary along one line.
@@ -36,29 +38,27 @@ def chosen_by(trials: pd.DataFrame) -> str:
 def with_cells(trials: pd.DataFrame, factors: list[str]) -> pd.DataFrame:
     """`trials` with `cell`, a number, and `cell_label` and `panel_label`; by model, then in the frame's own order.
 
-    Labels do not name a default that most cells of the model have. Rows without a model, damaged records, are left out.
+    Labels do not name a default that most cells of the model have, but always a latent size that varies. Rows without
+    a model, damaged records, are left out.
     """
     readable = trials[trials["model"].notna()]
     order = {model: position for position, model in enumerate(in_order(readable["model"]))}
     readable = readable.sort_values("model", key=lambda models: models.map(order).astype("int64"), kind="stable")
     cells = readable.groupby(factors, dropna=False, sort=False).ngroup()
     firsts = readable.assign(cell=cells)[~cells.duplicated()].set_index("cell")
-    labels = {}
+    labels, panels = {}, {}
     for _, own in firsts.groupby("model", sort=False):
         usual = _usual_defaults(own, factors)
         for cell, row in own.iterrows():
             named = [name for name in factors if pd.isna(row[name]) or row[name] != usual.get(name)]
-            labels[cell] = {"cell_label": cell_label(row, named), "panel_label": panel_label(row, named)}
-    texts = {
-        name: cells.map({cell: both[name] for cell, both in labels.items()}) for name in ("cell_label", "panel_label")
-    }
-    return readable.assign(cell=cells, **texts)
+            labels[cell], panels[cell] = cell_label(row, named), panel_label(row, named)
+    return readable.assign(cell=cells, cell_label=cells.map(labels), panel_label=cells.map(panels))
 
 
 def _usual_defaults(cells: pd.DataFrame, factors: list[str]) -> dict[str, object]:
     """The factors of which most of the cells, all of one model, have one value, a default; and these values."""
     found = {}
-    for name in (name for name in factors if name not in PAPER_FACTORS):
+    for name in (name for name in factors if name not in (*PAPER_FACTORS, *LATENT_SIZE)):
         counts = cells[name].value_counts()
         if len(counts) and 2 * counts.iloc[0] > len(cells):
             usual = counts.index[0]
