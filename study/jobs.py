@@ -25,6 +25,9 @@ _STN_SHARE = 1 / 6
 # cost 0.85 epochs and others 0.04 (SVM), 0.07 (C 0.1) and 0.09 (both kinds of images), of a categorical VAE (100
 # numbers, 6,000 images) 1.29, then 0.16, 0.34 and 0.67.
 _ENCODING_SHARE, _PROBE_SHARE, _PROBE_SHARE_OF_A_NUMBER = 0.75, 0.03, 0.004
+# Times the mean cost of a study's jobs: a longer one does not wait for its seed. With it the end comes at most 9 % later
+# than with the longest first on 2 to 16 slots, 18 % on 32 (spaces of 45 to 107 jobs).
+_LONG = 2
 
 
 @dataclass(frozen=True)
@@ -199,11 +202,11 @@ class Planned:
 
 
 def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none") -> list[Job]:
-    """The unfinished work, in the order in which it should start: STNs first, then the longest trainings.
+    """The unfinished work, in the order in which it should start: seed by seed, so that an early end leaves whole grids.
 
     An STN that several trials share is one job, and so is a training with all trials that are read out along it; of
     what is trained already only the readouts are left. A trial that has not all the measures is unfinished.
-    Long jobs first make the last wave short.
+    Of one seed STNs come first, then the longest trainings; before them all trainings that alone could hold up the end.
     """
     groups: dict[str, dict[TrialConfig, None]] = {}
     for config in trials:
@@ -212,7 +215,14 @@ def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none") -> 
     waiting = [trial_job(group, study) for group in groups.values()]
     needed = {job.needs: job.config for job in waiting if job.needs is not None}
     stns = [job for config in needed.values() if (job := stn_job(config, study)) is not None]
-    return sorted(stns, key=lambda job: -job.cost) + sorted(waiting, key=lambda job: -job.cost)
+    jobs = [*stns, *waiting]
+    long = _LONG * sum(job.cost for job in jobs) / max(1, len(jobs))
+    turns: dict[str, int] = {}
+    for job in waiting:
+        turns[job.part] = -1 if job.cost > long else job.config.seed
+        if job.needs is not None:
+            turns[job.needs] = min(turns[job.part], turns.get(job.needs, job.config.seed))
+    return sorted(jobs, key=lambda job: (turns[job.part], job.job_type != "stn", -job.cost))
 
 
 def stn_job(config: TrialConfig, study: Path) -> Job | None:

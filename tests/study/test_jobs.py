@@ -35,10 +35,10 @@ def _write_stn(study):
 
 
 def test_each_stn_is_pretrained_once_and_first(tmp_path):
-    other_seed = TrialConfig(stn="pretrained", seed=1)
-    jobs = plan([VAE, BEHIND_STN, CATEGORICAL_BEHIND_STN, other_seed], tmp_path)
+    other = TrialConfig(stn="pretrained", stn_epochs=5)
+    jobs = plan([VAE, BEHIND_STN, CATEGORICAL_BEHIND_STN, other], tmp_path)
     assert [job.job_type for job in jobs] == ["stn", "stn", "trial", "trial", "trial", "trial"]
-    assert [job.key for job in jobs[:2]] == [BEHIND_STN.stn_key, other_seed.stn_key]
+    assert [job.key for job in jobs[:2]] == [BEHIND_STN.stn_key, other.stn_key]
 
 
 def test_finished_work_is_left_out_and_failed_work_is_not(tmp_path):
@@ -81,9 +81,26 @@ def test_a_trial_with_a_damaged_file_is_read_out_again_and_one_without_is_not(tm
     assert [job.key for job in plan([VAE, CATEGORICAL], tmp_path)] == [VAE.key]
 
 
-def test_the_longest_trials_start_first(tmp_path):
-    short, long = TrialConfig(epochs=2, seed=1), TrialConfig(epochs=40, seed=2)
+def test_of_one_seed_the_longest_trials_start_first(tmp_path):
+    short, long = TrialConfig(epochs=2, latent_dim=2), TrialConfig(epochs=40, latent_dim=3)
     assert [job.config for job in plan([short, VAE, long], tmp_path)] == [long, VAE, short]
+
+
+def test_whole_grids_come_seed_by_seed_and_what_holds_up_the_end_before_them(tmp_path):
+    grid = [
+        TrialConfig(model=model, stn=stn, seed=seed)
+        for model in ("vae", "categorical_vae")
+        for stn in ("none", "pretrained")
+        for seed in range(3)
+    ]
+    jobs = plan(grid, tmp_path)
+    assert [job.config.seed for job in jobs] == [seed for seed in range(3) for _ in range(5)]
+    assert [job.job_type for job in jobs] == ["stn", *["trial"] * 4] * 3
+
+    first = TrialConfig(epochs=200, stn="pretrained", seed=2)
+    jobs = plan([*grid, first], tmp_path)
+    assert [job.key for job in jobs[:2]] == [first.stn_key, first.key]
+    assert [job.config.seed for job in jobs[2:]] == [seed for seed in range(3) for _ in range(5 if seed < 2 else 3)]
 
 
 def test_trials_of_one_training_are_one_job_that_counts_it_once(tmp_path):

@@ -238,7 +238,7 @@ def test_nodes_of_one_type_are_filled_alike_and_an_old_one_does_not_hold_up_the_
 
 
 def test_what_no_device_can_run_is_given_up_with_the_reason(dispatcher):
-    searcher = dispatcher([TrialConfig(stn="joint"), TrialConfig(stn="joint", seed=1), PLAIN[0]], [GPU])
+    searcher = dispatcher([TrialConfig(stn="joint"), TrialConfig(stn="joint", latent_dim=20), PLAIN[0]], [GPU])
     assert [_job(searcher.suggest(str(number))).config.stn for number in range(2)] == ["joint", "joint"]
     searcher.on_trial_complete("0", {"status": "unsupported", "error": "no backward"})
     assert not searcher.was_put_back("0"), "its own end tells of it"
