@@ -25,8 +25,8 @@ _STN_SHARE = 1 / 6
 # cost 0.85 epochs and others 0.04 (SVM), 0.07 (C 0.1) and 0.09 (both kinds of images), of a categorical VAE (100
 # numbers, 6,000 images) 1.29, then 0.16, 0.34 and 0.67.
 _ENCODING_SHARE, _PROBE_SHARE, _PROBE_SHARE_OF_A_NUMBER = 0.75, 0.03, 0.004
-# Times the mean cost of a study's jobs: a longer one does not wait for its seed. With it the end comes at most 9 % later
-# than with the longest first on 2 to 16 slots, 18 % on 32 (spaces of 45 to 107 jobs).
+# Times the mean cost of a study's jobs: a longer one does not wait for its seed. The end comes at most 9 % later than
+# with the longest first on 2 to 16 slots, and 18 % on 32 (spaces of 45 to 107 jobs).
 _LONG = 2
 
 
@@ -202,7 +202,7 @@ class Planned:
 
 
 def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none") -> list[Job]:
-    """The unfinished work, in the order in which it should start: seed by seed, so that an early end leaves whole grids.
+    """The unfinished work, in the order to start it: seed by seed, so that an early end leaves whole grids.
 
     An STN that several trials share is one job, and so is a training with all trials that are read out along it; of
     what is trained already only the readouts are left. A trial that has not all the measures is unfinished.

@@ -24,7 +24,8 @@ DECIDED = ("supported", "refuted")
 def planned(folder: Path, most_seeds: int) -> interim.Schedule:
     """The interim analyses of a study in `folder`, kept there before its first trial.
 
-    Raises `FolderError` if fewer than 3 seeds are asked for, or the study was begun with others.
+    Raises `FolderError` if fewer than 3 seeds are asked for, or the study was begun with others, or without: claims
+    that have been judged by so many seeds at the whole level can't be judged early at a part of it.
     """
     if most_seeds < interim.FIRST_SEEDS:
         raise FolderError(
@@ -39,6 +40,12 @@ def planned(folder: Path, most_seeds: int) -> interim.Schedule:
         raise FolderError(
             f"{folder} is judged at {', '.join(map(str, before.seeds))} seeds; give the --max-seeds "
             "it was begun with, or another --name"
+        )
+    trials = analysis.load(folder).finished if before is None and (folder / "trials").is_dir() else None
+    if trials is not None and trials["seed"].nunique() >= interim.FIRST_SEEDS:
+        raise FolderError(
+            f"{folder} has {trials['seed'].nunique()} seeds, by which its claims are judged already; give another "
+            "--name, where --until-decided reuses them"
         )
     interim.write(folder, wanted)
     return wanted

@@ -135,8 +135,8 @@ def assess(claim: Claim, trials: Trials, schedule: Schedule | None = None) -> As
     """The assessment of `claim` on the seeds that all of its cells have.
 
     From 3 seeds on that were all trained after the claim's date, and are not of those seen before, these alone count.
-    schedule: of interim analyses; the
-    p-value is then that of the most decisive one, corrected for their number.
+    schedule: of interim analyses, by the number of seeds that all cells have; the p-value is then that of the most
+    decisive one, corrected for their number.
     """
     contrasts = claim.contrasts()
     recipe = trials.cells.recipe(claim.varies)
@@ -152,12 +152,15 @@ def assess(claim: Claim, trials: Trials, schedule: Schedule | None = None) -> As
         seed for seed in seeds if seed not in seen and all(found.is_later(seed, claim.date) for found in cells.values())
     ]
     confirmatory = len(later) >= CONFIRMATORY_SEEDS
-    seeds = later if confirmatory else seeds
-    counts = (schedule.reached(len(seeds)) if schedule is not None else []) or [len(seeds)]
+    shared, seeds = seeds, later if confirmatory else seeds
+    reached = schedule.reached(len(shared)) if schedule is not None else []
+    parts = [[seed for seed in seeds if seed in shared[:count]] for count in reached]
+    least = CONFIRMATORY_SEEDS if confirmatory else 1
+    parts = [part for part in parts if len(part) >= least] or [seeds]
     analyses = len(schedule.seeds) if schedule is not None else 1
     found = []
-    for count in counts:
-        estimates = [trials.estimate(contrast, cells, seeds[:count]) for contrast in contrasts]
+    for part in parts:
+        estimates = [trials.estimate(contrast, cells, part) for contrast in contrasts]
         found.append(_decide(claim, contrasts, estimates, recipe, confirmatory, analyses))
     # The first that is as decisive as any: a decision stands, whatever further seeds give.
     best = min(found, key=lambda one: math.inf if math.isnan(one.p_value) else one.p_value)
@@ -209,13 +212,15 @@ def _decide(
     levels = [max(found.level(bound) for bound in claim.bounds) for found in estimates]
     margins = [claim.margin(found.mean) for found in estimates]
     worst = int(np.argmin(margins))
+    favour = margins[worst] > 0
+    # Of contrasts that all point to the claim, the least certain decides.
+    worst = int(np.argmax(levels)) if favour else worst
     if len(estimates[worst].by_seed) < 2:
         return Assessment(recipe, contrasts[worst], estimates[worst])
     inside = max(level if margin > 0 else 1.0 for level, margin in zip(levels, margins, strict=True))
     outside = [level if margin <= 0 else 1.0 for level, margin in zip(levels, margins, strict=True)]
     refuting = int(np.argmin(outside))
     against = min(1.0, len(contrasts) * outside[refuting])
-    favour = margins[worst] > 0
     decisive = worst if favour or against >= 1.0 else refuting
     correction = analyses * (1 if favour else len(contrasts))
     return Assessment(

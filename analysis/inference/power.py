@@ -13,6 +13,8 @@ from analysis.inference.crossed import quantile
 from analysis.inference.intervals import finite_array
 
 MOST_SEEDS = 100_000
+# Equally likely variances over which a power is averaged.
+_VARIANCES = 200
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def power_of(seeds: int, sd: float, distance: float, image_variance: float = 0.0
     """The probability that an effect `distance` from a claim's bound is decided with so many seeds.
 
     sd: between seeds, of the effect; image_variance: of the effect's mean, over test images (`crossed`'s C), both in
-    its unit. A noncentral t with Satterthwaite's degrees of freedom. With one seed nothing is decided.
+    its unit. The mean over the variances that so many seeds may show, which the test takes for sd^2. With one seed
+    nothing is decided.
     """
     if seeds < 2:
         return 0.0
@@ -81,9 +84,11 @@ def power_of(seeds: int, sd: float, distance: float, image_variance: float = 0.0
     variance = seed_variance + image_variance
     if variance == 0:
         return 1.0
-    share = seed_variance / variance
-    freedom = min(1e6, (seeds - 1) / share**2) if share else 1e6
-    return _upper_tail(quantile(share, seeds, alpha), freedom, abs(distance) / math.sqrt(variance))
+    shown = seed_variance * stats.chi2.ppf((np.arange(_VARIANCES) + 0.5) / _VARIANCES, seeds - 1) / (seeds - 1)
+    totals = shown + image_variance
+    lengths = [quantile(part, seeds, alpha) for part in shown / totals]
+    critical = np.asarray(lengths) * np.sqrt(totals) - abs(distance)
+    return float(stats.norm.sf(critical / math.sqrt(variance)).mean())
 
 
 def _has_power(effect: float, seeds: int, power: float, alpha: float) -> bool:

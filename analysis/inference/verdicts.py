@@ -180,8 +180,11 @@ def _sentence(claim: Claim, test: Assessment, result: Judgement) -> str:
 
 
 def base_probe_words(result: Judgement) -> str:
-    """The effect of a probe that never saw augmented images, such as "+14.7 (95 %: +14.3 to +15.1)"."""
-    interval = f" (95 %: {result.low_base_probe:+.1f} to {result.high_base_probe:+.1f})"
+    """The effect of a probe that never saw augmented images, such as "+14.7 (95 % over seeds alone: +14.3 to +15.1)".
+
+    Which images it classifies correctly is not recorded.
+    """
+    interval = f" (95 % over seeds alone: {result.low_base_probe:+.1f} to {result.high_base_probe:+.1f})"
     return f"{result.effect_base_probe:+.1f}" + ("" if math.isnan(result.low_base_probe) else interval)
 
 

@@ -12,8 +12,8 @@ from analysis.frames.labels import are_controls
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import correctness_of, plan_seeds, power_of
-from analysis.inference.assessment import Trials, cell_configs, claim_estimates
-from analysis.inference.claims import read_claims
+from analysis.inference.assessment import CONFIRMATORY_SEEDS, Trials, cell_configs, claim_estimates
+from analysis.inference.claims import Claim, read_claims
 from tivae.config import TrialConfig
 
 # Points of accuracy.
@@ -57,7 +57,8 @@ def claim_powers(pilot: Study, seeds: Sequence[int], cells: Collection[TrialConf
     """A row per claim that the pilot can judge: the power to decide it with so many seeds.
 
     cells: configs of seed 0, to which the claims' own must belong. The power is that for an effect 1 point inside or
-    outside of what is claimed, at Holm's smallest level, by the variances of the pilot's seeds and images.
+    outside of what is claimed, at Holm's smallest level, by the variances of the pilot's seeds and images; of seeds 0,
+    1, ... those seen before the claim do not count where enough others do.
     Columns: claim, statement, n (the pilot's seeds), sd (between seeds, in points) and for each number of seeds
     power_<n>. Of a claim with several contrasts the one with the largest error counts.
 
@@ -76,9 +77,19 @@ def claim_powers(pilot: Study, seeds: Sequence[int], cells: Collection[TrialConf
         row = {"claim": claim.name, "statement": claim.statement, "n": worst.seeds, "sd": sd}
         alpha = level / len(found)
         rows.append(
-            row | {f"power_{n}": power_of(n, sd, 1.0, worst.image_variance, alpha) for n in dict.fromkeys(seeds)}
+            row
+            | {
+                f"power_{n}": power_of(_counted(claim, n), sd, 1.0, worst.image_variance, alpha)
+                for n in dict.fromkeys(seeds)
+            }
         )
     return pd.DataFrame(rows)
+
+
+def _counted(claim: Claim, seeds: int) -> int:
+    """Of the seeds 0, 1, ..., so many: those by which the claim is judged."""
+    fresh = len(set(range(seeds)) - set(claim.seen_seeds))
+    return fresh if fresh >= CONFIRMATORY_SEEDS else seeds
 
 
 def _contrasts(study: Study, trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:

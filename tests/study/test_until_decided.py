@@ -4,6 +4,7 @@ import itertools
 import math
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -113,7 +114,8 @@ def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
         if other.verdict != "not tested":
             assert one.p_value == pytest.approx(min(1, 4 * other.p_value))
             assert one.high - one.low > other.high - other.low
-    until_decided.planned(tmp_path, 10)
+    interim.write(tmp_path, interim.planned(10))
+    assert until_decided.planned(tmp_path, 10).seeds == (3, 5, 7, 10)
     with pytest.raises(FolderError, match="is judged at 3, 5, 7, 10 seeds; give the --max-seeds it was begun with"):
         until_decided.planned(tmp_path, 12)
     with pytest.raises(FolderError, match="--max-seeds is 2; it must be at least 3"):
@@ -121,6 +123,30 @@ def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
     (tmp_path / SCHEDULE).write_text("{}")
     with pytest.raises(FolderError, match=r"looks\.json can't be read"):
         until_decided.planned(tmp_path, 10)
+
+
+@pytest.mark.parametrize(("seeds", "counted"), [(4, 4), (5, 4), (7, 6), (10, 9)])
+def test_analyses_come_by_all_seeds_also_where_one_does_not_count(tmp_path, seeds, counted):
+    """Of 4 seeds three count, but the analysis of 3 would have had two: nothing confirms, and 4 is no analysis."""
+    plan = interim.planned(10)
+    claims = [replace(claim, date=datetime(2000, 1, 1, tzinfo=UTC), seen_seeds=(0,)) for claim in read_claims()[0]]
+    study = analysis.load(write_study(tmp_path, grid(seeds=seeds), metrics))
+    latest = [
+        row for row in analysis.inference.verdicts.judge(study, claims, schedule=plan) if row.verdict == "undecided"
+    ]
+    assert latest
+    assert {row.n for row in latest} == {3 if seeds == 4 else counted}
+    assert {row.basis for row in latest} == {"confirmatory"}
+
+
+def test_a_study_judged_at_the_whole_level_is_not_judged_early(tmp_path):
+    write_study(tmp_path, grid(seeds=2), metrics)
+    until_decided.planned(tmp_path, 10)
+    (tmp_path / SCHEDULE).unlink()
+    write_study(tmp_path, grid(seeds=3), metrics)
+    with pytest.raises(FolderError, match="has 3 seeds, by which its claims are judged already; give another --name"):
+        until_decided.planned(tmp_path, 10)
+    assert not (tmp_path / SCHEDULE).exists()
 
 
 def _decided_at(effect: float, draws: int, seed: int) -> list[tuple[str, int]]:

@@ -13,7 +13,10 @@ import pytest
 import torch
 
 import analysis
+from analysis.frames.recipe import Recipe
+from analysis.inference.assessment import _decide
 from analysis.inference.claims import Claim, cells_of, paper_value, read_claims
+from analysis.inference.crossed import Estimate
 from analysis.inference.verdicts import Judgement, as_frame, judge
 from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import TrialConfig
@@ -250,8 +253,8 @@ def test_the_interval_excludes_the_bound_exactly_where_the_claim_is_decided(tmp_
     for scale in (0.0003, 0.003, 0.01, 0.03):
         values = {name: 0.75 + draw.normal(0, scale, 32) for name in ("base_accuracy", "augmented_accuracy")}
         for result in judge(shifted(study, lambda trials, values=values: trials.assign(**values))):
-            if result.verdict == "not tested" or result.claim == "gap_is_alike_in_all_cells":
-                continue  # of several contrasts all must lie inside, and one is shown
+            if result.verdict == "not tested":
+                continue
             bounds = CLAIMS[result.claim].bounds
             assert (result.verdict != "undecided") == (not any(result.low <= bound <= result.high for bound in bounds))
 
@@ -304,3 +307,14 @@ def test_the_frame_has_a_row_per_claim(tmp_path: Path) -> None:
     assert set(frame["verdict"]) <= {"supported", "refuted", "undecided", "not tested"}
     assert frame.loc[frame["claimed"] != "above 0", "margin_reason"].str.len().gt(0).sum() == 4
     assert frame["sentence"].str.len().gt(20).all()
+
+
+def test_the_least_certain_of_contrasts_that_all_agree_is_the_one_that_decides():
+    claim = CLAIMS["best_cell"]
+    recipe = Recipe({})
+    # +0.9 and +1.3 points, of which the larger is far less certain.
+    known = [Estimate(0.9, 3, 0, 0.01, 0.0, (0.8, 0.9, 1.0)), Estimate(1.3, 3, 0, 1.21, 0.0, (-0.6, 1.3, 3.2))]
+    found = _decide(claim, claim.contrasts()[:2], known, recipe, False, 1)
+
+    assert found.p_value == known[1].level(0.0)
+    assert found.estimate is known[1]
