@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, NoReturn
 
-from study.options import INFORMATION, RunOptions
+from study.options import INFORMATION, RunOptions, port
 
 DESCRIPTION = """Runs a search space: trains models, measures them, writes tables and a report.
 The same command again continues where it stopped, and runs nothing twice."""
@@ -52,7 +52,7 @@ def status_parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--serve",
         nargs="?",
-        type=int,
+        type=port,
         const=0,
         metavar="PORT",
         help="show its page, live, in a browser here",
@@ -61,7 +61,10 @@ def status_parser() -> argparse.ArgumentParser:
 
 
 class Parser(argparse.ArgumentParser):
-    """Names the nearest option where one is not known."""
+    """Names the nearest option where one is not known; a part of a name is none: --seed would be taken for --seeds."""
+
+    def __init__(self, **given: Any):
+        super().__init__(allow_abbrev=False, **given)
 
     def error(self, message: str) -> NoReturn:
         """Prints the message, with a hint, and exits with 2."""
@@ -69,6 +72,8 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             near = difflib.get_close_matches(unknown[1], self._option_string_actions, n=1)
             message += f"; did you mean {near[0]}?" if near else "; see --help"
+            if unknown[1] == "--seed":
+                message += " One seed is --set seed=5, how many --seeds 5"
         super().error(message)
 
 

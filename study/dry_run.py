@@ -20,8 +20,10 @@ from study.jobs import Job, Planned
 from study.monitor.progress import duration, label
 from study.options import RunOptions
 from study.power import power_lines
+from study.space.quick import shrunk_one
 from study.space.search import Search
 from study.space.search_space import SearchSpace
+from study.storage import siblings
 from tivae import models
 from tivae.config import FIELD_NAMES, TrialConfig
 from tivae.data.randomness import generator
@@ -44,7 +46,7 @@ def show(space: SearchSpace, options: RunOptions, console: Console) -> None:
 
 def _show_grid(trials: Sequence[TrialConfig], study: Path, options: RunOptions, log: Log) -> None:
     """The factors, a few jobs one by one, and the power to decide claims."""
-    planned = Planned(trials, study, options.measures)
+    planned = Planned(trials, study, options.measures, siblings.beside(study))
     jobs = planned.jobs
     pools, slots, speed = _here(options)
     for line in _levels(trials):
@@ -53,17 +55,19 @@ def _show_grid(trials: Sequence[TrialConfig], study: Path, options: RunOptions, 
         log(f"{job.key}  {label(job)}, {_epochs(job)}, about {duration(job.cost / speed)}")
     trainings = sum(job.job_type == "trial" and job.trained < job.epochs for job in jobs)
     stns = sum(job.job_type == "stn" for job in jobs)
-    log(f"{len(trials)} trials, {planned.ended} of them already finished")
+    most = "at most " if options.until_decided else ""
+    log(f"{most}{len(trials)} trials, {planned.ended} of them already finished")
     log(f"to run: {stns} STN pretrainings, {trainings} trainings, {len(trials) - planned.ended} readouts")
     if why := planned.why_trained_apart:
         log(why)
     log(f"devices: {devices.named(pools)}")
-    expected = makespan(jobs, slots)
-    log(f"expected time: {duration(expected / speed)} ({_speed_in_words(speed)})")
+    log(f"expected time: {most}{duration(makespan(jobs, slots) / speed)} ({_speed_in_words(speed)})")
     if any(pool.device != "cpu" for pool in pools):
         log("the time is for CPU slots; GPUs are faster, by how much their first epochs will show")
-    if seeds := len({job.config.seed for job in jobs}):
-        log(f"one seed of all cells: {duration(expected / seeds / speed)}")
+    seeds = {job.config.seed for job in jobs}
+    if len(seeds) > 1:
+        one = [job for job in jobs if job.config.seed == min(seeds)]
+        log(f"one seed of all cells: {duration(makespan(one, slots) / speed)}")
     for line in power_lines(trials, study):
         log(line)
 
@@ -99,7 +103,8 @@ def _in_order(values: Iterable[Any]) -> list[Any]:
 def _show_search(search: Search, options: RunOptions, log: Log) -> None:
     """Parameters, objectives and the expected time of a search."""
     pools, slots, speed = _here(options)
-    costs = [Job("trial", config).cost for config in search.drawn(100)]
+    drawn = search.drawn(100)
+    costs = [Job("trial", shrunk_one(config, options.given) if options.quick else config).cost for config in drawn]
     for item in search.parameters:
         condition = " and ".join(f"{name} is {' or '.join(map(str, wanted))}" for name, wanted in item.where.items())
         log(f"{item.name}: {item.domain}{f' (where {condition})' if condition else ''}")

@@ -176,8 +176,8 @@ class Planned:
 
     left, score = 0, None
 
-    def __init__(self, trials: Sequence[TrialConfig], study: Path, measures: str):
-        self.jobs = plan(trials, study, measures)
+    def __init__(self, trials: Sequence[TrialConfig], study: Path, measures: str, beside: Sequence[Path] = ()):
+        self.jobs = plan(trials, study, measures, beside)
         waiting = {trial.key for job in self.jobs for trial in job.trials}
         self.finished = [config for config in trials if config.key not in waiting]
         self.ended = len(self.finished)
@@ -201,20 +201,29 @@ class Planned:
         """Does nothing: these trials do not depend on each other."""
 
 
-def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none") -> list[Job]:
+def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none", beside: Sequence[Path] = ()) -> list[Job]:
     """The unfinished work, in the order to start it: seed by seed, so that an early end leaves whole grids.
 
     An STN that several trials share is one job, and so is a training with all trials that are read out along it; of
     what is trained already only the readouts are left. A trial that has not all the measures is unfinished.
     Of one seed STNs come first, then the longest trainings; before them all trainings that alone could hold up the end.
+
+    beside: other studies, whose work counts as done where it is.
     """
     groups: dict[str, dict[TrialConfig, None]] = {}
     for config in trials:
-        if records.finished_trial(config, study, measures) is None:
+        if all(records.finished_trial(config, folder, measures) is None for folder in (study, *beside)):
             groups.setdefault(config.training_key or config.key, {})[config] = None
-    waiting = [trial_job(group, study) for group in groups.values()]
+    waiting = [
+        max((trial_job(group, folder) for folder in (study, *beside)), key=lambda job: job.trained)
+        for group in groups.values()
+    ]
     needed = {job.needs: job.config for job in waiting if job.needs is not None}
-    stns = [job for config in needed.values() if (job := stn_job(config, study)) is not None]
+    stns = [
+        job
+        for config in needed.values()
+        if (job := stn_job(config, study)) is not None and all(stn_job(config, folder) is not None for folder in beside)
+    ]
     jobs = [*stns, *waiting]
     long = _LONG * sum(job.cost for job in jobs) / max(1, len(jobs))
     turns: dict[str, int] = {}

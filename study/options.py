@@ -46,6 +46,11 @@ def _positive(text: str) -> int:
     return int(_number(text, int, lambda number: number >= 1, "a whole number of at least 1"))
 
 
+def port(text: str) -> int:
+    """The number of a port; 0 is any that is free."""
+    return int(_number(text, int, lambda number: 0 <= number <= 65_535, "a port, a whole number from 0 to 65535"))
+
+
 def _number(text: str, type: Callable[[str], float], is_legal: Callable[[float], bool], rule: str) -> float:
     try:
         number = type(text)
@@ -118,10 +123,15 @@ class RunOptions:
 
     @property
     def overrides(self) -> dict[str, Any]:
-        """The settings and factors that replace those of the search space. Raises `SpaceError`."""
+        """The settings and factors that replace those of the search space. Raises `SpaceError`, `OptionsError`."""
         from study.space.search_space import parse_override
 
-        return dict(parse_override(text) for text in self.set)
+        found: dict[str, Any] = {}
+        for name, value in map(parse_override, self.set):
+            if name in found:
+                raise OptionsError(f"--set {name} is given twice; give it once, several values as {name}=[1,2]")
+            found[name] = value
+        return found
 
     @property
     def given(self) -> frozenset[str]:

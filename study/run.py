@@ -95,6 +95,9 @@ def _run(options: RunOptions, console: Console) -> int:
     # In a terminal between words; elsewhere each is a line.
     whole = not console.is_terminal
     console.print(f"{space.name}: {space.question}", highlight=False, markup=False, soft_wrap=whole)
+    for name in space.unused:
+        note = f"note: `{name}` is given, but none of these trials uses it"
+        console.print(note, style="bold", highlight=False, markup=False, soft_wrap=whole)
     if options.quick:
         small = space.trials or shrunk(space.search.drawn(20) if space.search else [], options.given)
         console.print(warning(small), style="bold", highlight=False, soft_wrap=whole)
@@ -119,6 +122,10 @@ def _space(options: RunOptions) -> spaces.SearchSpace:
     if options.space is None:
         known = ", ".join(path.stem for path in spaces.available())
         raise spaces.SpaceError(f"no search space is given; it must be one of {known}, or the path of a .yaml file")
+    if options.max_seeds is not None and not options.until_decided:
+        raise OptionsError(
+            f"--max-seeds is {options.max_seeds}, but --until-decided is not given; for so many: --seeds"
+        )
     path, overrides = spaces.find(options.space), options.overrides
     space = spaces.read(path, overrides=overrides, seeds=options.seeds)
     search = space.search
@@ -132,8 +139,11 @@ def _space(options: RunOptions) -> spaces.SearchSpace:
         )
     name = space.name + (SUFFIX if options.quick else "") if options.name is None else options.name
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        what = "the file's name" if options.name is None else "--name"
+        remedy = "; give --name" if options.name is None else ""
         raise FolderError(
-            f"--name is {name!r}; it must be letters, digits, '.', '_' and '-', starting with one of the first two"
+            f"{what} is {name!r}; it must be 1 to 100 of A-Z, a-z, 0-9, '.', '_' and '-', starting with a letter or "
+            f"digit{remedy}"
         )
     if search is not None:
         length = min(QUICK_TRIALS, search.trials) if options.quick else search.trials
@@ -147,12 +157,23 @@ def _most_seeds(options: RunOptions) -> int:
     if options.seeds is not None or options.quick:
         other = "--quick, which judges nothing" if options.quick else "--seeds"
         raise spaces.SpaceError(f"--until-decided is given with {other}; give --max-seeds or nothing")
+    # SciPy takes a second to import.
+    from analysis.inference.interim import FIRST_SEEDS
+
+    if options.max_seeds is not None and options.max_seeds < FIRST_SEEDS:
+        raise spaces.SpaceError(
+            f"--max-seeds is {options.max_seeds}; it must be at least {FIRST_SEEDS}, those of the first analysis"
+        )
     return options.max_seeds or MOST_SEEDS
 
 
 def _list(console: Console) -> None:
     for path in spaces.available():
-        space = spaces.read(path)
+        try:
+            space = spaces.read(path)
+        except spaces.SpaceError as error:
+            print(f"{path.stem:18} can't be read: {error}")
+            continue
         trials = len(space.trials) if space.search is None else space.search.trials
         line = f"{space.name:18} {trials:5} trials  {space.question}"
         # In a terminal the question stays in its column; elsewhere a space is a line.

@@ -24,13 +24,9 @@ DECIDED = ("supported", "refuted")
 def planned(folder: Path, most_seeds: int) -> interim.Schedule:
     """The interim analyses of a study in `folder`, kept there before its first trial.
 
-    Raises `FolderError` if fewer than 3 seeds are asked for, or the study was begun with others, or without: claims
-    that have been judged by so many seeds at the whole level can't be judged early at a part of it.
+    Raises `FolderError` if the study was begun with others, or has 3 seeds without: claims that have been judged at the
+    whole level can't be judged early at a part of it.
     """
-    if most_seeds < interim.FIRST_SEEDS:
-        raise FolderError(
-            f"--max-seeds is {most_seeds}; it must be at least {interim.FIRST_SEEDS}, those of the first analysis"
-        )
     wanted = interim.planned(most_seeds)
     try:
         before = interim.read({"": folder})

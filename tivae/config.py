@@ -61,7 +61,9 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
         help="spatial transformer in front of the model; joint and inverse are trained with it",
     )
     front: str | None = entry(
-        None, FRONTS, help="what stands in front of the model in the place of an STN, without training; default none"
+        None,
+        FRONTS,
+        help="what stands in front of the model in the place of an STN, without training; default null, none",
     )
     seed: int = number(
         0, 0, 2**31 - 1, stage="stn", help="of weights, shuffling, warps and noise; zero is a valid seed"
@@ -80,10 +82,10 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
         most_letters=100_000,
         help="size, classes and digest of images that are in no catalogue; filled in from `dataset`",
     )
-    train_images: int | None = number(None, LEAST_IMAGES, stage="stn", help="first N training images; None: all")
-    test_images: int | None = number(None, LEAST_IMAGES, stage="evaluation", help="first N test images; None: all")
+    train_images: int | None = number(None, LEAST_IMAGES, stage="stn", help="first N training images; null: all")
+    test_images: int | None = number(None, LEAST_IMAGES, stage="evaluation", help="first N test images; null: all")
     validation_images: int | None = number(
-        None, 1, stage="stn", help="the last N training images, held out of all training; None: no validation set"
+        None, 1, stage="stn", help="the last N training images, held out of all training; null: none"
     )
     pixel_std: float | None = number(
         None,

@@ -123,6 +123,8 @@ def checked(item: dataclasses.Field[Any], value: Any) -> Any:
         return None
     if item.name == "hidden_widths":
         return _checked_widths(value)
+    if item.default is None and value in ("none", "None") and value not in item.metadata.get("allowed", ()):
+        raise ConfigError(f"`{item.name}` is {value!r}; write null to leave it unset", item.name)
     if "registry" in item.metadata:
         registry = item.metadata["registry"]
         name = registry.name_of(value)
@@ -152,8 +154,9 @@ def _checked_number(item: dataclasses.Field[Any], value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         hint = ""
         if isinstance(value, str):
-            hint = " (YAML reads 1e-3 as text; write 1.0e-3 or 0.001)" if _looks_like_number(value) else ""
-        raise ConfigError(f"`{item.name}` is {value!r}; it must be {kind}{hint}", item.name)
+            hint = "; write it without quotes" if _looks_like_number(value) else ""
+        unset = " or null" if item.default is None else ""
+        raise ConfigError(f"`{item.name}` is {value!r}; it must be {kind}{unset}{hint}", item.name)
     if whole and (isinstance(value, float) and not value.is_integer()):
         raise ConfigError(f"`{item.name}` is {value!r}; it must be {kind}", item.name)
     try:

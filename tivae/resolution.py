@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tivae.data import catalogue
 from tivae.data.image_set import LEAST_IMAGES, DataError, ImageSet
 from tivae.data.standardisation import Standardisation
-from tivae.fields import ConfigError, type_of
+from tivae.fields import ConfigError, checked, type_of
 from tivae.registry import MODELS, PROBES
 
 if TYPE_CHECKING:
@@ -82,7 +82,10 @@ class WithOwnFields(type):
         probe = PROBES[PROBES.name_of(values.get("probe")) or PROBES.names[0]]
         chosen: Any = _with_fields(base, model, probe)
         if values.keys() - chosen.__dataclass_fields__.keys():
-            elsewhere = own_fields().keys()
+            elsewhere = own_fields()
+            for name in values.keys() & elsewhere.keys() - chosen.__dataclass_fields__.keys():
+                if values[name] is not None:
+                    checked(elsewhere[name], values[name])
             values = {
                 name: value
                 for name, value in values.items()

@@ -175,7 +175,8 @@ def _numbers(name: str, word: str, node: Node) -> list[Any]:
         raise refused(f"runs from {low} down to {high}; give the lower end first")
     if word in _LOG and low <= 0:
         raise refused(
-            f"begins at {low}; it must begin above 0{' (add 0 itself with `values: [0]`)' * ('space' in word)}"
+            f"begins at {low}; it must begin above 0: its ends are the numbers themselves, such as [1e-4, 1e-1, 4]"
+            f"{' (add 0 itself with `values: [0]`)' * ('space' in word)}"
         )
     if last and word == "range" and last[0] < 1:
         raise refused(f"has step {last[0]}; it must be at least 1")

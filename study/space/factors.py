@@ -12,6 +12,9 @@ from study.space.yaml_reader import Node, SpaceError
 from tivae.config import ConfigError, check_field_name, known_fields
 from tivae.fields import checked, type_of
 
+# Keys of a file that may be looked for among its fields.
+BESIDE_SETTINGS = ("seeds", "trials", "objectives", "sampler", "pruner", "most_numbers", "start", "blocks", "question")
+
 
 @dataclass(frozen=True, slots=True)
 class Factor:
@@ -94,7 +97,10 @@ def seeds(node: Node) -> Factor:
 
 
 def check_field(name: str, place: str) -> None:
-    """Raises `SpaceError` with the nearest known name if `name` is no field of a trial."""
+    """Raises `SpaceError` with the nearest known name, or the right place, if `name` is no field of a trial."""
+    if name in BESIDE_SETTINGS:
+        option = f", and --{name} on the command line" if name in ("seeds", "trials") else ""
+        raise SpaceError(f"`{name}` is not a field of a trial; it stands beside `settings` in the file{option}", place)
     try:
         check_field_name(name)
     except ConfigError as error:

@@ -145,7 +145,12 @@ def read(document: Node, source: str, overrides: Mapping[str, Any], seeds: objec
         most_numbers=_count(document, "most_numbers", 2) if "most_numbers" in document.value else None,
     )
     _check_validation(search, space, document)
-    search.drawn(DRAWS)
+    if len(start) > search.trials:
+        raise SpaceError(f"`trials` is {search.trials}, but {len(start)} points are to start with", document.place)
+    if len(set(search.drawn(DRAWS))) == 1:
+        names = ", ".join(item.name for item in search.parameters)
+        rule = f"none of them uses {names}, or each has one value; give parameters that decide something"
+        raise SpaceError(f"all trials of the search are the same; {rule}", document.value["search"].place)
     return search
 
 

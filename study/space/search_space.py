@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ class SearchSpace:
     document: Mapping[str, Any]
     """The file as plain values, before overrides."""
     search: Search | None = None
+    unused: tuple[str, ...] = ()
+    """Fields that the file or an override gives, and no trial uses."""
 
 
 def available() -> list[Path]:
@@ -87,20 +89,28 @@ def _read(
     if isinstance(document.value, dict) and "search" in document.value:
         searched = search.read(document, source, overrides, seeds)
         varied = tuple(item.name for item in searched.parameters)
-        return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, searched)
+        unused = _unused([*searched.settings, *varied], searched.drawn(search.DRAWS))
+        return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, searched, unused)
     grids = _grids(document)
     grid.check_conditions(grids)
     replaced = grid.overrides(overrides, seeds)
     grids = [each.updated(replaced) for each in grids]
     trials = grid.trials(grids, source)
+    given = [*_named_fields(document), *overrides]
     return SearchSpace(
         name=path.stem,
         question=_question(document),
         trials=trials,
-        factors=grid.varied_fields([*_named_fields(document), *overrides, "seed"], grids, trials),
+        factors=grid.varied_fields([*given, "seed"], grids, trials),
         source=path,
         document=document.plain,
+        unused=_unused([name for name in given if any(each.values_of(name) - {None} for each in grids)], trials),
     )
+
+
+def _unused(given: Iterable[str], trials: Sequence[TrialConfig]) -> tuple[str, ...]:
+    """Those of the fields that are unset in all of the trials, of which none has a use for it."""
+    return tuple(name for name in dict.fromkeys(given) if all(getattr(config, name) is None for config in trials))
 
 
 def _import_entries(part: Any, source: str, field: str | None = None) -> None:

@@ -142,6 +142,8 @@ class _Loader(yaml.SafeLoader):
 
 
 _INTEGER = re.compile(r"[-+]?[0-9]+(_[0-9]+)*")
+# The rest of 0,001 in a list; and 8 to some readers where it is 010.
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _WORDS: dict[str, bool | None] = {"": None, "~": None, "null": None, "Null": None, "NULL": None}
 _WORDS |= {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
@@ -154,6 +156,10 @@ def _scalar(node: yaml.ScalarNode, place: str) -> str | int | float | bool | Non
     if node.style is None and (_INTEGER.fullmatch(text) or _FLOAT.fullmatch(text)):
         if len(text) > MAX_DIGITS:
             raise SpaceError(f"the number {text} is too long; use at most {MAX_DIGITS} characters", place)
+        if _LEADING_ZERO.fullmatch(text):
+            raise SpaceError(
+                f"the number {text} begins with 0; write it without, and fractions with a point: 0.001", place
+            )
         return int(text) if _INTEGER.fullmatch(text) else float(text)
     if any("\ud800" <= character <= "\udfff" for character in text):
         raise SpaceError(f"`{text}` holds half a surrogate pair, which is no character; remove it", place)

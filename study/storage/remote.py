@@ -237,6 +237,8 @@ def of_study(given: str | None, study: Path) -> Storage:
     """
     if given is None:
         return Storage(str(study.resolve()))
+    if not given.strip():
+        raise StorageError("--storage is empty; it must be a folder, or a URL such as s3://bucket/path")
     if "://" not in given:
         return Storage(str(Path(given).expanduser().resolve() / study.name))
     url, mark, query = given.partition("?")

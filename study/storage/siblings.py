@@ -12,13 +12,19 @@ from tivae.config import TrialConfig
 from tivae.io import files
 
 
+def beside(study: Path) -> list[Path]:
+    """The other studies in the results folder of `study`."""
+    folders = sorted(study.parent.iterdir()) if study.parent.is_dir() else []
+    return [path for path in folders if path != study and (path / "trials").is_dir()]
+
+
 def adopt(study: Path, trials: Iterable[TrialConfig], measures: str = "none") -> list[str]:
     """Copies what the trials lack from the studies beside `study`, and returns the folders, such as trainings/KEY.
 
     Finished trials with these measures, trainings of any number of epochs, and finished STNs. Whatever is here stays,
     and what is copied is checked where it is used, as if it had been computed here.
     """
-    others = [path for path in sorted(study.parent.iterdir()) if path != study and (path / "trials").is_dir()]
+    others = beside(study)
     taken: list[str] = []
     for config in trials if others else ():
         if records.finished_trial(config, study, measures) is not None:

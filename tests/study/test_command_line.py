@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from study.command_line import parser, version
+from study.command_line import parser, status_parser, version
 from study.run import main
 from tests.waiting import HANG_SECONDS
 
@@ -19,7 +19,10 @@ def test_help_is_in_groups_and_has_examples(capsys):
     assert max(map(len, shown.splitlines())) <= 79
 
 
-@pytest.mark.parametrize(("option", "expected"), [("--quik", "did you mean --quick?"), ("--xyz", "see --help")])
+@pytest.mark.parametrize(
+    ("option", "expected"),
+    [("--quik", "did you mean --quick?"), ("--xyz", "see --help"), ("--seed", "One seed is --set seed=5")],
+)
 def test_an_unknown_option_gets_the_nearest_one(option, expected, capsys):
     with pytest.raises(SystemExit) as ended:
         main(["paper_grid", option])
@@ -57,3 +60,11 @@ def test_help_and_a_wrong_option_wait_for_no_import(arguments, code):
     assert done.returncode == code
     assert "argparse" in done.stderr
     assert not {"torch", "ray", "pandas"} & {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+
+
+@pytest.mark.parametrize("port", ["99999", "-1", "x"])
+def test_what_is_no_port_is_refused(port, capsys):
+    with pytest.raises(SystemExit) as error:
+        status_parser().parse_args(["results/x", f"--serve={port}"])
+    assert error.value.code == 2
+    assert "a whole number from 0 to 65535" in capsys.readouterr().err

@@ -4,10 +4,11 @@ import re
 
 import pytest
 
-from study import run, signals
+from study import dry_run, run, signals
 from study.run import EXIT_BAD_INPUT, main
 from study.space import search_space
 from study.storage.remote import StorageError
+from tests.analysis.synthetic import write_study
 
 
 @pytest.fixture
@@ -37,8 +38,14 @@ def refused(capsys, tmp_path):
         (["paper_grid", "--set", "model=resnet"], "`model` is 'resnet'; it must be vae or categorical_vae"),
         (["paper_grid", "--seeds", "0"], "0"),
         (["paper_grid", "--seeds", "-2"], "-2"),
-        (["paper_grid", "--name", "../elsewhere"], "--name is '../elsewhere'; it must be letters"),
-        (["paper_grid", "--name", ""], "--name is ''; it must be letters"),
+        (["paper_grid", "--name", "../elsewhere"], "--name is '../elsewhere'; it must be 1 to 100 of A-Z"),
+        (["paper_grid", "--name", ""], "--name is ''; it must be 1 to 100 of A-Z"),
+        (["paper_grid", "--set", "epochs=1", "--set", "epochs=2"], "--set epochs is given twice; give it once"),
+        (
+            ["paper_grid", "--set", "seeds=3"],
+            "`seeds` is not a field of a trial; it stands beside .* --seeds",
+        ),
+        (["paper_grid", "--storage", ""], "--storage is empty; it must be a folder"),
         (["paper_grid", "--data", "/nowhere"], "/nowhere"),
         (["paper_grid", "--address", "head"], "--address is 'head'; it must be auto, or host:port"),
         (["paper_grid", "--address", "127.0.0.1:1"], "no Ray cluster answers at --address 127.0.0.1:1 .*; start one"),
@@ -91,6 +98,39 @@ def test_a_dry_run_shows_every_job_and_writes_nothing(capsys, tmp_path):
     assert "to run: 2 STN pretrainings, 16 trainings, 16 readouts\n" in shown
     assert "expected time" in shown
     assert not results.exists()
+
+
+def test_a_dry_run_counts_what_studies_beside_it_have_and_one_seed_by_itself(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(dry_run, "images_per_second", lambda threads: 1_000.0)
+    trials = search_space.read(search_space.find("paper_grid"), seeds=2).trials
+    write_study(tmp_path / "results" / "other", trials[:3], lambda *_: {})
+    arguments = ["paper_grid", "--dry-run", "--measures", "none", "--results-dir", str(tmp_path / "results")]
+    assert main([*arguments, "--seeds", "2"]) == 0
+    assert "16 trials, 3 of them already finished\n" in capsys.readouterr().out
+    assert main([*arguments, "--seeds", "3", "--set", "model=vae", "--max-concurrent", "3"]) == 0
+    shown = capsys.readouterr().out
+    assert "one seed of all cells" in shown
+
+
+def test_what_no_trial_uses_is_said(capsys, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text("settings: {model: vae, neighbours: 5}\nfactors: {categories: [5, 10]}\n")
+    assert main([str(path), "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert "note: `categories` is given, but none of these trials uses it\n" in shown
+    assert "note: `neighbours` is given" in shown
+    assert main(["paper_grid", "--dry-run"]) == 0
+    assert "note: " not in capsys.readouterr().out
+
+
+def test_an_unreadable_file_hides_no_other_in_the_list(capsys, tmp_path, monkeypatch):
+    (tmp_path / "bad.yaml").write_text("setings: {}\n")
+    (tmp_path / "good.yaml").write_text("question: Is it good?\nsettings: {model: vae}\n")
+    monkeypatch.setattr(search_space, "FOLDER", tmp_path)
+    assert main(["--list"]) == 0
+    bad, good = capsys.readouterr().out.splitlines()
+    assert bad.startswith("bad                can't be read: `setings` is unknown")
+    assert good.endswith("1 trials  Is it good?")
 
 
 @pytest.mark.parametrize(("environment", "begin"), [({"UV": "/bin/uv"}, "uv run python"), ({}, "python")])

@@ -118,8 +118,6 @@ def test_the_looks_are_kept_with_the_study_and_correct_its_verdicts(tmp_path):
     assert until_decided.planned(tmp_path, 10).seeds == (3, 5, 7, 10)
     with pytest.raises(FolderError, match="is judged at 3, 5, 7, 10 seeds; give the --max-seeds it was begun with"):
         until_decided.planned(tmp_path, 12)
-    with pytest.raises(FolderError, match="--max-seeds is 2; it must be at least 3"):
-        until_decided.planned(tmp_path, 2)
     (tmp_path / SCHEDULE).write_text("{}")
     with pytest.raises(FolderError, match=r"looks\.json can't be read"):
         until_decided.planned(tmp_path, 10)
@@ -198,6 +196,8 @@ def test_rates_and_savings_of_many_studies() -> None:
         (["paper_grid", "--until-decided", "--seeds", "5"], "--until-decided is given with --seeds"),
         (["paper_grid", "--until-decided", "--quick"], "--quick, which judges nothing"),
         (["optuna_latent", "--until-decided"], "is a search; it applies to grids only"),
+        (["paper_grid", "--until-decided", "--max-seeds", "2"], "--max-seeds is 2; it must be at least 3"),
+        (["paper_grid", "--max-seeds", "5"], "--max-seeds is 5, but --until-decided is not given"),
     ],
 )
 def test_what_it_does_not_go_with_is_refused(arguments, message, capsys):

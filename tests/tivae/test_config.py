@@ -127,8 +127,10 @@ BAD = [
     (
         "learning_rate",
         "1e-3",
-        r"`learning_rate` is '1e-3'; it must be a number \(YAML reads 1e-3 as text; write 1",
+        "`learning_rate` is '1e-3'; it must be a number; write it without quotes",
     ),
+    ("front", "none", "`front` is 'none'; write null to leave it unset"),
+    ("train_images", "all", "`train_images` is 'all'; it must be a whole number or null"),
     ("weight_decay", -1, "`weight_decay` is -1; it must be a number at least 0"),
     ("stn_epochs", 0, "`stn_epochs` is 0; it must be a whole number at least 1"),
     ("stn_learning_rate", 0.0, r"`stn_learning_rate` is 0\.0; it must be a number above 0"),
@@ -141,6 +143,12 @@ def test_bad_values_are_refused_with_value_and_rule(name, value, message):
     with pytest.raises(ConfigError, match=f"^{message}") as caught:
         TrialConfig(**{name: value})
     assert caught.value.field_name == name
+
+
+def test_a_field_of_another_probe_is_checked_all_the_same():
+    assert TrialConfig(neighbours=5) == TrialConfig()
+    with pytest.raises(ConfigError, match="`neighbours` is 'many'; it must be a whole number"):
+        TrialConfig(neighbours="many")
 
 
 def test_every_field_refuses_something():

@@ -37,6 +37,16 @@ def read(folder: Path, **parts: str) -> Search:
     return found
 
 
+def test_a_search_in_which_nothing_varies_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="all trials of the search are the same; none of them uses categories"):
+        read(tmp_path, parameters="{categories: {range: [2, 20]}}")
+
+
+def test_more_starts_than_trials_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="`trials` is 1, but 2 points are to start with"):
+        read(tmp_path, trials="1", start="[{model: vae}, {model: categorical_vae}]")
+
+
 def test_every_part_is_read(tmp_path: Path) -> None:
     search = read(
         tmp_path,
