@@ -27,6 +27,8 @@ from analysis.frames.cells import cell_factors
 from analysis.frames.columns import CONFIG_NAMES
 from analysis.frames.labels import are_ceilings, cell_label, percent
 
+LOWEST_IS_BEST = ("_loss", "_error", "_seconds", "_reconstruction", "_kl")
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -75,13 +77,17 @@ class Study(frames.Study):
     def best(self, metric: str | None = None) -> Trial:
         """The trial that stands for the best cell: of its seeds the one nearest to their mean, not the luckiest.
 
-        metric: the highest mean of a cell is the best; by default a search's objective, or the accuracy on augmented
-        images, of validation where there are any. Raises `ValueError` where no trial has finished or has it.
+        metric: the highest mean of a cell is the best, of losses, errors and seconds the lowest; by default a search's
+        objective, or the accuracy on augmented images, of validation where there are any. Raises `ValueError` where no
+        trial has finished or has it, and for what is no number.
         """
         from analysis.figures.drawing.representatives import ranked_by
 
-        name, sign = (metric, 1) if metric is not None else ranked_by(self)
+        is_cost = metric is not None and metric.endswith(LOWEST_IS_BEST)
+        name, sign = (metric, -1 if is_cost else 1) if metric is not None else ranked_by(self)
         frames.check_column(self.trials, name)
+        if not pd.api.types.is_numeric_dtype(self.trials[name]):
+            raise ValueError(f"`{name}` is no number; give a metric, see `study.columns()`")
         known = self.finished[self.finished[name].notna()]
         # What sees labels is a bound, unless there is nothing else.
         bounds = are_ceilings(known["model"])
@@ -129,7 +135,7 @@ class Trial(one.Trial):
         return f"<Trial {self.key}: {self._words()}>"
 
     def _words(self) -> str:
-        label = cell_label(self.row) if pd.notna(self.row["model"]) else "damaged"
+        label = cell_label(self.row, cell_factors(self.study)) if pd.notna(self.row["model"]) else "damaged"
         accuracies = [
             f"{percent(self.row[f'{name}_accuracy'])} {name}"
             for name in one.TEST_SETS

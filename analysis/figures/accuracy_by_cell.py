@@ -19,6 +19,8 @@ from analysis.inference import cell_summaries, correctness_of
 from analysis.paper import TABLE_1
 
 MAXIMUM_CELLS = 24
+# Inches of a row whose label is one or two lines.
+ROW = 0.38
 PAPER_LABEL = "the paper's value"
 PAPER_MARK: dict[str, Any] = {
     "color": style.BLACK,
@@ -55,8 +57,10 @@ def numbers(study: Study) -> pd.DataFrame:
 
 def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     """A line per cell: mean and interval on both test sets, seeds as dots, the paper's value as a diamond."""
-    cells = list(dict.fromkeys(frame["cell"]))
-    place = {cell: number for number, cell in enumerate(cells)}
+    firsts = frame.drop_duplicates("cell")
+    labels = list(firsts["cell_label"])
+    middles = style.label_rows(ax, labels, list(firsts["model"]), style.row_heights(labels, ROW))
+    place = dict(zip(firsts["cell"], middles, strict=True))
     offsets, beside = {"base": -0.14, "augmented": 0.14}, {"base": -0.2, "augmented": 0.2}
     for test_set, part in frame.groupby("test_set", sort=False):
         mark = style.TEST_SET_MARKS[str(test_set)]
@@ -72,8 +76,6 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
             label = PAPER_LABEL if test_set == "base" else None
             height = y[paper] + beside[str(test_set)]
             ax.plot(100 * part["paper"][paper], height, label=label, zorder=3, **PAPER_MARK)
-    firsts = frame.drop_duplicates("cell")
-    style.label_rows(ax, list(firsts["cell_label"]), list(firsts["model"]))
     ax.set_xlabel("Accuracy (% of test images)")
     return ax
 
@@ -93,8 +95,8 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     frame = numbers(sources.study)
     shown = shown_cells(frame)
     cells, all_cells = shown["cell"].nunique(), frame["cell"].nunique()
-    lines = 1 + max(style.in_lines(label).count("\n") for label in shown["cell_label"])
-    figure = style.new_figure(max(0.38, 0.13 * lines + 0.08) * cells + 0.8)
+    rows = style.row_heights(shown.drop_duplicates("cell")["cell_label"], ROW)
+    figure = style.new_figure(ROW * sum(rows) + 0.8)
     ax = draw(figure.add_subplot(), shown)
     style.legend_above(figure, [ax], [*TEST_SET_NAMES.values(), PAPER_LABEL])
     sentences = [

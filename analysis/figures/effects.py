@@ -136,7 +136,14 @@ def effect_label(term: str, contrast: str) -> str:
     if len(parts) == 1:
         return f"{parts[0][0]}: {parts[0][1]}"
     # Of two levels there is one effect, which needs no more words.
-    return " × ".join(f"{name} {part.removesuffix(MEAN)}" if part.endswith(MEAN) else name for name, part in parts)
+    return " × ".join(
+        _level_in_words(name, part.removesuffix(MEAN)) if part.endswith(MEAN) else name for name, part in parts
+    )
+
+
+def _level_in_words(name: str, level: str) -> str:
+    """Such as "latent size 50", but "joint STN", which says what it is of."""
+    return level if name in level.split() else f"{name} {level}"
 
 
 def shown_effects(frame: pd.DataFrame, most: int = MAXIMUM_EFFECTS) -> pd.DataFrame:

@@ -13,7 +13,7 @@ from analysis.figures.drawing import style
 from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.cells import cell_factors, with_cells
+from analysis.frames.cells import cell_factors, collapsed, with_cells
 from analysis.frames.labels import TEST_SET_NAMES, model_name
 from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS
@@ -24,7 +24,8 @@ BEST = 3
 
 
 def numbers(study: Study) -> pd.DataFrame:
-    """A row per cell, test set and epoch: the factors, cell, labels, epoch, test_set, seeds, mean, low, high, status.
+    """A row per cell, test set and epoch: the factors, cell, labels, is_collapsed, epoch, test_set, seeds, mean, low,
+    high, status.
 
     mean, low, high: of the weighted loss over the cell's seeds; low and high are the smallest and the largest. A
     cell shows its finished trials; one that has none yet shows its running ones. Epochs that not all of these
@@ -39,13 +40,15 @@ def numbers(study: Study) -> pd.DataFrame:
     columns = [f"{name}_loss" for name in TEST_SETS]
     # What compares views alone has no loss of images.
     losses = study.epochs[["key", "epoch", *columns]].dropna(subset=columns, how="all")
-    known = trials[["key", "cell", "cell_label", "panel_label", "status", *factors]].merge(losses, on="key")
+    trials = trials.assign(is_collapsed=collapsed(trials))
+    known = trials[["key", "cell", "cell_label", "panel_label", "status", "is_collapsed", *factors]]
+    known = known.merge(losses, on="key")
     if known.empty:
         raise NotSupported("no finished or running trial has an epoch")
     seeds = known.groupby("cell")["key"].transform("nunique")
     complete = known.groupby(["cell", "epoch"])["key"].transform("nunique") == seeds
     groups = known[complete].groupby(["cell", "epoch"], sort=True)
-    firsts = groups[["cell_label", "panel_label", "status", *factors]].first()
+    firsts = groups[["cell_label", "panel_label", "status", *factors]].first().join(groups["is_collapsed"].any())
     parts = []
     for test_set in TEST_SETS:
         loss = groups[f"{test_set}_loss"]
@@ -104,7 +107,8 @@ def draw_overlay(figure: Figure, frame: pd.DataFrame) -> Figure:
     axes = figure.subplots(len(models), len(TEST_SETS), sharex=True, sharey="row", squeeze=False)
     last = frame[frame["test_set"] == "augmented"].sort_values("epoch").groupby("cell").tail(1)
     for model, row in zip(models, axes, strict=True):
-        ranked = list(last[last["model"] == model].sort_values("mean", kind="stable")["cell"])
+        # A model that makes all images the same has no error, and is not the best.
+        ranked = list(last[last["model"] == model].sort_values(["is_collapsed", "mean"], kind="stable")["cell"])
         for ax, test_set in zip(row, TEST_SETS, strict=True):
             part = frame[(frame["model"] == model) & (frame["test_set"] == test_set)]
             for cell in reversed(ranked):

@@ -16,9 +16,10 @@ from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import correctness_of, estimate
 from analysis.inference.correctness import stacked
+from tivae.config import TrialConfig
 
 # What the fields of the STN itself are named; they differ within a pair.
-OWN = ("stn", "stn_")
+OWN = ("stn", "probe_stn")
 MARKS = {"base": style.numbered_mark(0), "augmented": style.numbered_mark(1)}
 
 
@@ -33,20 +34,27 @@ def numbers(study: Study) -> pd.DataFrame:
     trials = trials[~are_controls(trials["model"]) & trials["stn"].isin(["none", "pretrained"])]
     by = [name for name in cell_factors(study) if not name.startswith(OWN)]
     by = list(dict.fromkeys(["model", "train_dataset", *by, "seed"]))
+    known = [(study.configs[row["key"]], row) for _, row in trials.iterrows() if row["key"] in study.configs]
+    plain = {config: row for config, row in known if config.stn == "none"}
     rows = []
-    for values, pair in trials.groupby(by, dropna=False, sort=False):
-        arms = pair.drop_duplicates("stn").set_index("stn")
-        if len(pair) != 2 or len(arms) != 2:
+    for config, arm in known:
+        # One whose probe does not read behind the STN has no gain of it.
+        if config.stn == "none" or config.probe_stn == "bypassed" or (other := plain.get(_without_stn(config))) is None:
             continue
-        keys = {"key_without": arms.loc["none", "key"], "key_with": arms.loc["pretrained", "key"]}
+        keys = {"key_without": other["key"], "key_with": arm["key"]}
         for test_set in TEST_SETS:
-            without, behind = (float(arms.loc[mode, f"{test_set}_accuracy"]) for mode in ("none", "pretrained"))
+            without, behind = (float(row[f"{test_set}_accuracy"]) for row in (other, arm))
             gain = 100 * (behind - without)
-            row = dict(zip(by, values, strict=True))
+            row = {name: other[name] for name in by}
             rows.append(row | keys | {"test_set": test_set, "without": without, "with": behind, "gain": gain})
     if not rows:
         raise NotSupported("no trial is there both without and with the pretrained spatial transformer")
     return pd.DataFrame(rows)
+
+
+def _without_stn(config: TrialConfig) -> TrialConfig:
+    given = {name: value for name, value in config.to_dict().items() if value is not None}
+    return TrialConfig.from_dict({name: value for name, value in given.items() if not name.startswith(OWN)})
 
 
 def draw(ax: Axes, frame: pd.DataFrame, means: pd.DataFrame) -> Axes:

@@ -14,6 +14,7 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.cells import beta, encoding_dim
 from analysis.frames.columns import config_names
 from analysis.frames.labels import are_controls, in_order, model_name, setting_label, stn_name
+from analysis.frames.recipe import shown
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import cell_summaries, compare_cells, correctness_of
@@ -69,8 +70,10 @@ def numbers(study: Study, sweep: Sweep) -> pd.DataFrame:
     points["on_line"] = _on_line(points)
     swept = points[~points["is_control"] & points["x"].notna()].groupby("series")["x"].nunique()
     if swept.empty or swept.max() < 2:
-        raise NotSupported(f"no series of finished trials has two values of the {sweep.noun}")
-    points = points[(points["is_control"] & points["on_line"]) | points["series"].isin(swept.index)]
+        raise NotSupported(
+            f"no series of finished trials, alike in all other settings, has two values of the {sweep.noun}"
+        )
+    points = points[(points["is_control"] & points["on_line"]) | points["series"].isin(swept.index[swept >= 2])]
     columns = ["series", "model", "train_dataset", "stn", "is_control", "x", "latent_dim", "categories", "on_line"]
     columns += ["test_set", "n", "mean", "low", "high", "over", "seeds"]
     rank = points["model"].map({model: number for number, model in enumerate(in_order(points["model"]))})
@@ -123,7 +126,8 @@ def _usual(trials: pd.DataFrame, others: Sequence[str], is_control: pd.Series) -
         for model, own in trials[~is_control].groupby("model"):
             values = own[name].value_counts(dropna=False)
             paper = _paper_value(str(model), name)
-            usual = paper if paper in values.index else values.index[0]
+            is_there = values.index.isna().any() if paper is None else paper in values.index
+            usual = paper if is_there else values.index[0]
             same = own[name].isna() if pd.isna(usual) else own[name] == usual
             kept.loc[own.index] &= same.fillna(False).astype(bool)
     return trials[kept]
@@ -131,9 +135,10 @@ def _usual(trials: pd.DataFrame, others: Sequence[str], is_control: pd.Series) -
 
 def _paper_value(model: str, name: str) -> object:
     try:
-        return getattr(TrialConfig(model=model), name)
+        value = getattr(TrialConfig(model=model), name)
     except ConfigError:
         return None
+    return shown(value) if isinstance(value, tuple) else value
 
 
 def _varied(trials: pd.DataFrame, without: Sequence[str]) -> list[str]:

@@ -3,7 +3,8 @@
 The accuracies are those that a trial measured after its training (`recorded`), in a frame with these columns, one row
 per trained model, warp and amount:
 
-    model, train_dataset, stn, seed   as in `trials`
+    model, train_dataset, seed        as in `trials`
+    front                             what stands in front of the model (`labels.in_front`)
     warp                              rotation, shift or scale
     amount                            degrees clockwise, pixels (right, down, left and up, each a fourth of the images),
                                       or a factor
@@ -12,6 +13,10 @@ per trained model, warp and amount:
 """
 
 from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,12 +29,13 @@ from analysis.figures.drawing.known_warps import CURVE_WARPS, KnownWarp
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.image_sets import image_set_of
-from analysis.frames.labels import are_controls, in_order, model_name, percent, setting_name, stn_name
+from analysis.frames.labels import are_controls, in_front, in_order, model_name, percent, setting_name, stn_name
 from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study, check_column
+from analysis.frames.trial import Trial
 from analysis.inference import accuracy_interval, at_most
 from tivae.config import TrialConfig
 
-SERIES = ("model", "train_dataset", "stn")
+SERIES = ("model", "train_dataset", "front")
 RANGE = "range of the augmentation"
 # What `tivae.evaluation.measures` calls them.
 RECORDED_WARPS = {"rotation_degrees": "rotation", "shift_pixels": "shift", "scale": "scale"}
@@ -37,33 +43,51 @@ COLUMNS = (*SERIES, "seed", "warp", "amount", "accuracy", "images")
 
 
 def recorded(study: Study) -> pd.DataFrame:
-    """The frame's rows that the trials measured themselves, of the best cell of each model, training data and STN.
+    """The frame's rows that the trials measured themselves, of the best cell of each model, training data and front.
 
-    A trial has measured its curves, on all its test images, unless it ran with `--measures none`. Raises
-    `NotSupported` where no trial has finished, or none has measured.
+    A trial has measured its curves, on all its test images, unless it ran with `--measures none`; the best cell is that
+    of those which have. `attrs["keys"]` names the trials. Raises `NotSupported` where no trial has finished, or none
+    has measured.
     """
     trials = representatives.finished(study)
-    rows = []
-    for _, group in trials[~are_controls(trials["model"])].groupby(list(SERIES), dropna=False, sort=False):
-        part = Study(group.reset_index(drop=True), study.epochs.iloc[:0], study.folders)
-        try:
-            readable = representatives.all_readable(representatives.best_cell(part), lambda trial: trial.curves())
-        except NotSupported:
-            continue
-        for trial, curves in readable:
+    trials = trials[~are_controls(trials["model"])]
+    trials = trials.assign(front=[in_front(trial) for _, trial in trials.iterrows()])
+    rows, keys = [], []
+    for _, group in trials.groupby(list(SERIES), dropna=False, sort=False):
+        for trial, curves in _measured(study.where(key=group["key"].tolist())):
+            keys.append(trial.key)
             images = trial.row["test_images"]
             count = image_set_of(trial.row).test_images if pd.isna(images) else int(images)
-            known = [*(trial.row[name] for name in (*SERIES, "seed"))]
+            known = [trial.row["model"], trial.row["train_dataset"], in_front(trial.row), trial.row["seed"]]
             for warp, curve in curves.items():
                 for amount, accuracy in zip(curve["values"], curve["accuracy"], strict=True):
                     rows.append([*known, RECORDED_WARPS.get(warp, warp), amount, accuracy, count])
     if not rows:
         raise NotSupported("no trial has measured its accuracy under known warps")
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame.attrs["keys"] = keys
+    return frame
+
+
+def _measured(study: Study) -> list[tuple[Trial, Mapping[str, Any]]]:
+    """The trials of the best cell that has curves, with these."""
+    while len(study.finished):
+        cell = representatives.best_cell(study)
+        with contextlib.suppress(NotSupported):
+            return representatives.all_readable(cell, _curves)
+        rest = study.finished["key"][~study.finished["key"].isin([trial.key for trial in cell])]
+        study = study.where(key=rest.tolist())
+    return []
+
+
+def _curves(trial: Trial) -> Mapping[str, Any]:
+    if curves := trial.curves():
+        return curves
+    raise ValueError(f"trial {trial.key} has measured no curves")
 
 
 def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
-    """A row per model, train_dataset, stn, warp and amount: n (seeds), mean, low, high, over, seeds.
+    """A row per model, train_dataset, front, warp and amount: n (seeds), mean, low, high, over, seeds.
 
     accuracies: a frame with `COLUMNS`. low, high: the 95 % interval over seeds and test images, as wide as it can be
     (which images are right is not recorded), or over test images (Wilson) where there is one seed. seeds: the accuracy
@@ -94,21 +118,23 @@ def numbers(accuracies: pd.DataFrame) -> pd.DataFrame:
 def draw(
     ax: Axes, frame: pd.DataFrame, warp: KnownWarp, config: TrialConfig | None = None, model: str | None = None
 ) -> Axes:
-    """One model and one warp: a line per training data and STN, intervals as bands.
+    """One model and one warp: a line per training data and front, intervals as bands.
 
     config: shades the range of its augmentation. model: which is drawn, of a frame of several, whose lines are then
     alike in all their panels.
     """
-    names = sorted({(row.train_dataset, row.stn) for row in frame.itertuples()}, key=_series_order)
+    names = sorted({(row.train_dataset, row.front) for row in frame.itertuples()}, key=_series_order)
     frame = frame[frame["model"] == model] if model is not None else frame
     if config is not None:
         ax.axvspan(*warp.trained_range(config), color="#EEEEEE", zorder=0, label=RANGE)
-    for number, (train_dataset, stn) in enumerate(names):
-        part = frame[(frame["train_dataset"] == train_dataset) & (frame["stn"] == stn) & (frame["warp"] == warp.name)]
+    for number, (train_dataset, front) in enumerate(names):
+        part = frame[
+            (frame["train_dataset"] == train_dataset) & (frame["front"] == front) & (frame["warp"] == warp.name)
+        ]
         if part.empty:
             continue
         mark = style.numbered_mark(number)
-        label = f"trained on {train_dataset}, {stn_name(stn)}"
+        label = f"trained on {train_dataset}, {front}"
         ax.fill_between(
             part["amount"], 100 * part["low"], 100 * part["high"], color=mark.colour, alpha=0.2, linewidth=0
         )
@@ -157,7 +183,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         if several
         else "",
         "Small dots are the seeds." if (frame["n"] > 1).any() else "",
-        described(sources.study.trials),
+        described(sources.study.trials[sources.study.trials["key"].isin(accuracies.attrs["keys"])]),
     ]
     caption = " ".join(filter(None, sentences))
     return [DrawnFigure("warp_curves", "Accuracy under known warps", caption, figure, frame, _alt(frame))]
@@ -168,17 +194,17 @@ def _alt(frame: pd.DataFrame) -> str:
     parts = []
     rotated = frame[frame["warp"] == "rotation"]
     for name, part in rotated.groupby(list(SERIES), sort=False):
-        model, train_dataset, stn = map(str, name)
+        model, train_dataset, front = map(str, name)
         upright = part.loc[part["amount"].abs().idxmin()]
         worst = part.loc[part["mean"].idxmin()]
         parts.append(
-            f"{model_name(model)} trained on {train_dataset}, {stn_name(stn)}: {percent(upright['mean'])} upright, "
+            f"{model_name(model)} trained on {train_dataset}, {front}: {percent(upright['mean'])} upright, "
             f"{percent(worst['mean'])} at {worst['amount']:g} degrees"
         )
     return f"Accuracy under known warps; by rotation: {'; '.join(parts)}." if parts else ""
 
 
 def _series_order(name: tuple[str, str]) -> tuple[str, int, str]:
-    train_dataset, stn = name
-    known = VALUE_ORDER["stn"]
-    return "" if train_dataset == "base" else train_dataset, known.index(stn) if stn in known else len(known), stn
+    train_dataset, front = name
+    known = [stn_name(stn) for stn in VALUE_ORDER["stn"]]
+    return "" if train_dataset == "base" else train_dataset, known.index(front) if front in known else len(known), front

@@ -13,7 +13,7 @@ from tivae.registry import MODELS
 from tivae.resolution import declared
 
 TEST_SET_NAMES = {"base": "base test set", "augmented": "augmented test set"}
-STN_NAMES = {"none": "no STN", "pretrained": "STN"}
+STN_NAMES = {"none": "no STN", "pretrained": "STN", "joint": "joint STN", "inverse": "inverse STN"}
 SETTING_NAMES = {
     "latent_dim": "latents",
     "categories": "classes",
@@ -92,6 +92,12 @@ def stn_name(stn: str) -> str:
     return STN_NAMES.get(stn, f"{stn} STN")
 
 
+def in_front(cell: Cell) -> str:
+    """What stands in front of a cell's model: a mode of the spatial transformer, or "front moments"."""
+    front = cell.get("front")
+    return stn_name(cell["stn"]) if front is None or pd.isna(front) else setting_label("front", front)
+
+
 def setting_name(name: str) -> str:
     """A config field in a figure: "KL weight", "batch size", ..."""
     return SETTING_NAMES.get(name, name.replace("_", " "))
@@ -134,8 +140,8 @@ def _paper_parts(cell: Cell) -> list[str]:
     name = named_model(cell)
     # Controls learn nothing from the training images, or next to nothing: their cells are named by the model alone.
     if is_control(cell["model"]):
-        return [name] if cell["stn"] == "none" else [name, stn_name(cell["stn"])]
-    return [name, f"trained on {cell['train_dataset']}", stn_name(cell["stn"])]
+        return [name] if in_front(cell) == stn_name("none") else [name, in_front(cell)]
+    return [name, f"trained on {cell['train_dataset']}", in_front(cell)]
 
 
 def named_model(cell: Cell) -> str:
@@ -157,5 +163,5 @@ def _others(cell: Cell, factors: Sequence[str]) -> str:
     own = in_name(cell["model"])
     # Pixels have no latents, whatever an old config says.
     own |= {"latent_dim"} if cell["model"] == "pixels" else set()
-    named = [name for name in factors if name not in (*PAPER_FACTORS, *own) and not pd.isna(cell[name])]
+    named = [name for name in factors if name not in (*PAPER_FACTORS, "front", *own) and not pd.isna(cell[name])]
     return ", ".join(setting_label(name, cell[name]) for name in named)

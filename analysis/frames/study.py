@@ -99,14 +99,15 @@ class Study:
         kept = pd.Series(True, index=self.trials.index)
         for name, value in values.items():
             check_column(self.trials, name)
-            allowed = list(value) if isinstance(value, list | tuple | set | range) else [value]
+            allowed = list(value) if pd.api.types.is_list_like(value) else [value]
             match = self.trials[name].isin([item for item in allowed if item is not None])
             if None in allowed:
                 match |= self.trials[name].isna()
             kept &= match.astype(bool)
         trials = self.trials[kept].reset_index(drop=True)
         epochs = self.epochs[self.epochs["key"].isin(trials["key"])].reset_index(drop=True)
-        return type(self)(trials, epochs, self.folders)
+        named = set(trials["study"])
+        return type(self)(trials, epochs, {name: path for name, path in self.folders.items() if name in named})
 
     def factors(self) -> list[str]:
         """Config fields that the study varies, without the seed: the paper's three first.
@@ -149,9 +150,12 @@ class Study:
         rows, wide = _names(index), _names(across)
         for name in (value, *rows, *wide):
             check_column(self.trials, name)
+        # Numbers by their size; words in the order of the study.
         means = self.finished.groupby([*rows, *wide], dropna=False, sort=False)[value].mean()
         # Not `pivot_table`: it drops rows whose factor is missing, and here that is a value (all images).
-        return means.unstack(wide)  # noqa: PD010
+        found = means.unstack(wide)  # noqa: PD010
+        is_number = len(rows) == 1 and pd.api.types.is_numeric_dtype(self.trials[rows[0]])
+        return found.sort_index() if is_number else found
 
     @property
     def hours(self) -> float:

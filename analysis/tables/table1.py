@@ -73,7 +73,11 @@ def controls_frame(study: Study) -> pd.DataFrame:
     for config in sorted(found, key=lambda one: (order.index(one.model), one.latent_dim or 0, one.key)):
         own = trials[[other == config for other in configs]]
         same_model = [other for other in found if other.model == config.model]
-        varied = [name for name in config_names(trials) if len({getattr(other, name) for other in same_model}) > 1]
+        varied = [
+            name
+            for name in config_names(trials)
+            if len({getattr(other, name) for other in same_model if getattr(other, name) is not None}) > 1
+        ]
         label = cell_label(own.iloc[0], list(dict.fromkeys(["latent_dim", *varied])))
         row: dict[str, Any] = {"control": label, "n": len(own)}
         for metric in ("base_accuracy", "augmented_accuracy"):

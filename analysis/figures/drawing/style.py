@@ -189,15 +189,29 @@ def in_lines(label: str) -> str:
     return "\n".join(lines)
 
 
-def label_rows(ax: Axes, labels: Sequence[str], groups: Sequence[object]) -> None:
-    """A labelled row for each of `labels`, from the top, with lines between them: darker between `groups`."""
-    ax.set_yticks(range(len(labels)), [in_lines(label) for label in labels])
-    ax.set_ylim(len(labels) - 0.5, -0.5)
+def label_rows(
+    ax: Axes, labels: Sequence[str], groups: Sequence[object], heights: Sequence[float] | None = None
+) -> list[float]:
+    """A labelled row for each of `labels`, from the top, with lines between them: darker between `groups`.
+
+    heights: of the rows; by default 1 each. Gives the middle of each row, from 0 on where they are so.
+    """
+    ends = np.cumsum(np.ones(len(labels)) if heights is None else heights) - 0.5
+    starts = np.concatenate([[-0.5], ends[:-1]])
+    middles = [float(middle) for middle in (starts + ends) / 2]
+    ax.set_yticks(middles, [in_lines(label) for label in labels])
+    ax.set_ylim(ends[-1] if len(ends) else -0.5, -0.5)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x")
     for row in range(1, len(labels)):
         colour, width = (GREY, 0.8) if groups[row] != groups[row - 1] else ("#DDDDDD", 0.5)
-        ax.axhline(row - 0.5, color=colour, linewidth=width, zorder=0)
+        ax.axhline(starts[row], color=colour, linewidth=width, zorder=0)
+    return middles
+
+
+def row_heights(labels: Iterable[str], inches: float) -> list[float]:
+    """The heights, in rows of `inches`, that leave each label its lines; at least 1."""
+    return [max(1.0, (0.13 * (in_lines(label).count("\n") + 1) + 0.08) / inches) for label in labels]
 
 
 def legend_above(figure: Figure, axes: Iterable[Axes], order: Sequence[str] = (), columns: int | None = None) -> None:

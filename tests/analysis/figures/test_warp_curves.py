@@ -22,7 +22,7 @@ def made_up(seeds=1, models=("vae",)):
         [model, train, stn, seed, warp.name, amount, 0.8 - 0.01 * abs(amount - warp.identity) + 0.02 * seed, 500]
         for model in models
         for train in ("base", "augmented")
-        for stn in ("none", "pretrained")
+        for stn in ("no STN", "STN")
         for seed in range(seeds)
         for warp in CURVE_WARPS
         for amount in warp.amounts
@@ -31,7 +31,7 @@ def made_up(seeds=1, models=("vae",)):
 
 
 def point(frame, amount):
-    chosen = frame[(frame["warp"] == "rotation") & (frame["amount"] == amount) & (frame["stn"] == "none")]
+    chosen = frame[(frame["warp"] == "rotation") & (frame["amount"] == amount) & (frame["front"] == "no STN")]
     return chosen[chosen["train_dataset"] == "base"].iloc[0]
 
 
