@@ -181,7 +181,7 @@ def _figures(study: Study, name: str) -> list[Figure]:
     with style.applied():
         found = figures.ALL[name](figures.Sources(study))
         for drawn in found:
-            style.write_title(drawn.figure, drawn.title)
+            style.write_title(drawn.figure, figures.title_of(drawn, study))
         return [_shown(drawn.figure) for drawn in found]
 
 

@@ -45,6 +45,7 @@ __all__ = [
     "NotSupported",
     "SavedFigure",
     "Sources",
+    "title_of",
     "write_all",
 ]
 
@@ -97,10 +98,14 @@ def write_all(
                 skipped[name] = str(problem)
                 continue
             for figure in drawn:
-                mark = style.QUICK_MARK if is_quick(study.trials) else ""
-                style.write_title(figure.figure, f"{figure.title}{_number(figure.data)}{mark}")
+                style.write_title(figure.figure, title_of(figure, study))
                 saved.append(saving.save(figure, Path(folder)))
     return saved, skipped
+
+
+def title_of(figure: DrawnFigure, study: Study) -> str:
+    """The title with the number of seeds, and that it means nothing where the study was a quick run."""
+    return f"{figure.title}{_number(figure.data)}{style.QUICK_MARK if is_quick(study.trials) else ''}"
 
 
 def _number(data: pd.DataFrame) -> str:

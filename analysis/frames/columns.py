@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.frames.metric_columns import METRICS, PIXELS, TEST_SETS, TIMESTAMP, Column, losses, number
 from tivae.config import known_fields
+from tivae.registry import MODELS
 
 
 def _config_dtype(item: dataclasses.Field[Any]) -> str:
@@ -108,8 +109,16 @@ def config_names(frame: pd.DataFrame) -> list[str]:
 
 
 def columns_frame(frame: str = "trials") -> pd.DataFrame:
-    """The columns of the `trials` or `epochs` frame: a row per column with name, dtype, unit and meaning."""
-    return pd.DataFrame([dataclasses.asdict(column) for column in COLUMNS[frame]])
+    """The columns of the `trials` or `epochs` frame: a row per column with name, dtype, unit and meaning.
+
+    With the loss terms of all models that this process knows, which a frame has where a trial of theirs is in it.
+    """
+    known = {column.name: column for column in COLUMNS[frame]}
+    for entry in [MODELS[name] for name in dict.fromkeys((*MODELS.names, *MODELS.loaded))]:
+        for term in entry.loss_terms:
+            name = f"train_{term.name}"
+            known.setdefault(name, number(name, f"loss term of {entry.label}: {term.meaning}", term.unit))
+    return pd.DataFrame([dataclasses.asdict(column) for column in known.values()])
 
 
 def columns_markdown(frame: str = "trials") -> str:

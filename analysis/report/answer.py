@@ -9,7 +9,15 @@ from pathlib import Path
 import pandas as pd
 
 from analysis.frames.cells import VALIDATION, chosen_by
-from analysis.frames.labels import are_ceilings, cell_label, model_name, percent, setting_label, setting_name
+from analysis.frames.labels import (
+    are_ceilings,
+    are_controls,
+    cell_label,
+    model_name,
+    percent,
+    setting_label,
+    setting_name,
+)
 from analysis.frames.recipe import recipe_of
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
@@ -17,6 +25,8 @@ from analysis.inference.verdicts import ONE_SEED, Judgement, base_probe_words
 from analysis.tables.table1 import controls_frame
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "published"
+# Controls that are told of.
+MOST_CONTROLS = 5
 # The claims that answer the study's question, and what each is about.
 _LEADS = {
     "gap_is_about_ten_points": "What transformations cost",
@@ -63,16 +73,23 @@ def _controls(study: Study) -> list[tuple[str, str]]:
         own, source = _published_controls(), " (of a published study; this one has no controls)"
     if own.empty:
         return []
+    few, rest = own, ""
+    if len(own) > MOST_CONTROLS:
+        few = own.sort_values("augmented_accuracy", ascending=False, kind="stable")[:MOST_CONTROLS]
+        rest = f", the best of {len(own)} on augmented images"
     read = [
         f"{row['control']} {percent(row['base_accuracy'])} and {percent(row['augmented_accuracy'])}"
-        for _, row in own.iterrows()
+        for _, row in few.iterrows()
     ]
-    return [("Controls reach", f"on base and augmented images, learning no encoding: {', '.join(read)}{source}.")]
+    return [("Controls reach", f"on base and augmented images, learning no encoding: {'; '.join(read)}{rest}{source}.")]
 
 
 def _published_controls() -> pd.DataFrame:
     for path in sorted(PUBLISHED.glob("*/tables/controls.csv")):
         found = pd.read_csv(path)
+        # Of the images themselves, without what stands in front; ceilings are in the table as well.
+        is_bare = (found["stn"] == "none") & found.get("front", pd.Series(index=found.index)).isna()
+        found = found[are_controls(found["model"]) & is_bare]
         labels = [
             model_name(row.model) + ("" if row.model == "pixels" else f", {row.encoding_dim:.0f} numbers")
             for row in found.itertuples()

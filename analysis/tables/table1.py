@@ -70,7 +70,7 @@ def controls_frame(study: Study) -> pd.DataFrame:
     rows = []
     order = in_order(trials["model"])
     found = {config for config in configs if config is not None}
-    for config in sorted(found, key=lambda one: (order.index(one.model), one.latent_dim or 0, one.key)):
+    for config in sorted(found, key=lambda one: (order.index(one.model), one.latent_dim or 0, *_front_order(one))):
         own = trials[[other == config for other in configs]]
         same_model = [other for other in found if other.model == config.model]
         varied = [
@@ -87,6 +87,11 @@ def controls_frame(study: Study) -> pd.DataFrame:
                 row |= {metric: summary.mean, f"{metric}_low": interval.low, f"{metric}_high": interval.high}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _front_order(config: TrialConfig) -> tuple[bool, bool, str]:
+    """Controls of the images themselves before those behind an STN or another front."""
+    return config.front is not None, config.stn != "none", config.key
 
 
 def control_texts(frame: pd.DataFrame, test_sets: Sequence[str] = TEST_SETS) -> pd.DataFrame:

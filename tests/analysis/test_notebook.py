@@ -110,6 +110,22 @@ def test_the_best_trial_is_by_the_metric(study):
         study.best("acuracy")
 
 
+def test_of_losses_and_times_the_lowest_is_best_and_words_have_no_best(study):
+    cells = study.cells(["augmented_loss"])
+    assert study.best("augmented_loss").row["model"] == cells.loc[cells["augmented_loss"].idxmin(), "model"]
+    with pytest.raises(ValueError, match="`device` is no number; give a metric"):
+        study.best("device")
+
+
+def test_a_trial_says_what_stands_in_front_and_what_its_study_varies(tmp_path):
+    configs = [TrialConfig(**given) for given in ({}, {"front": "moments"}, {"latent_dim": 20})]
+    study = analysis.load(write_study(tmp_path, configs))
+    words = [repr(study.trial(config.key)) for config in configs]
+    assert "no STN, 10 latents" in words[0]
+    assert "front moments, 10 latents" in words[1]
+    assert "no STN, 20 latents" in words[2]
+
+
 def test_a_part_of_a_study_is_as_good_as_the_whole(study):
     part = study.where(model="vae")
     assert len(part.verdicts()) == len(study.verdicts())

@@ -47,6 +47,20 @@ def test_other_settings_make_pairs_of_their_own(tmp_path):
     assert sorted(frame["latent_dim"]) == [5, 5, 10, 10]
 
 
+def test_fields_that_only_one_of_a_pair_uses_make_no_other_pair(tmp_path):
+    """Trained on base images only what stands behind a frozen STN has training warps, redrawn or fixed."""
+    configs = [
+        TrialConfig(train_dataset=data, **given)
+        for data in ("base", "augmented")
+        for given in ({}, {"stn": "pretrained"}, {"stn": "pretrained", "probe_stn": "bypassed"})
+    ]
+    configs.append(TrialConfig(train_dataset="augmented", training_warps="fixed"))
+    frame = stn_gain.numbers(analysis.load(write_study(tmp_path, configs, accuracies)))
+
+    assert frame["train_dataset"].tolist() == ["base"] * 2 + ["augmented"] * 2
+    assert set(frame["key_with"]) == {configs[1].key, configs[4].key}
+
+
 def test_two_models_stand_in_a_row(tmp_path):
     models = ("vae", "categorical_vae", "autoencoder")
     configs = [TrialConfig(model=model, stn=stn) for model in models for stn in ("none", "pretrained")]

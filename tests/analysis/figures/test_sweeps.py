@@ -101,7 +101,10 @@ def test_training_data_and_stn_tell_series_apart(tmp_path):
 
 
 def test_a_single_size_is_no_sweep(tmp_path):
-    with pytest.raises(NotSupported, match="no series of finished trials, alike in all other settings, has two values of the latent size"):
+    with pytest.raises(
+        NotSupported,
+        match="has two values of the latent size",
+    ):
         sweep_points.numbers(study_of(tmp_path, [TrialConfig(seed=seed) for seed in range(3)]), LATENT_SIZE)
 
 
@@ -163,6 +166,22 @@ def test_pixels_are_a_level_and_pca_a_line(sizes):
     assert lines["raw pixels"].get_ydata() == pytest.approx([84, 84])
     assert lines["PCA"].get_ydata() == pytest.approx([60.2, 61, 70])
     assert frame.loc[frame["is_control"], "model"].value_counts().to_dict() == {"pca": 6, "pixels": 2}
+
+
+def test_the_papers_value_is_found_where_it_is_unset_or_a_list(tmp_path):
+    others = [{"orbit_warps": 4}, {"hidden_widths": (8, 16)}]
+    configs = [TrialConfig(latent_dim=size) for size in (2, 20)]
+    configs += [TrialConfig(latent_dim=size, **given) for size in (3, 5, 7) for given in others]
+    frame = sweep_points.numbers(study_of(tmp_path, configs), LATENT_SIZE)
+
+    assert sorted(set(frame["x"])) == [2, 20]
+
+
+def test_a_single_point_is_no_line(tmp_path):
+    configs = [TrialConfig(latent_dim=size) for size in (2, 20)] + [TrialConfig(model="autoencoder")]
+    frame = sweep_points.numbers(study_of(tmp_path, configs), LATENT_SIZE)
+
+    assert set(frame["series"]) == {"VAE"}
 
 
 def test_a_control_behind_an_stn_or_another_front_is_no_level(tmp_path):

@@ -133,6 +133,20 @@ def test_what_the_trials_measured_is_drawn(tmp_path):
     ]
 
 
+def test_the_best_cell_is_that_of_trials_with_curves_and_a_front_is_a_line_of_its_own(tmp_path):
+    given = [{"latent_dim": 5}, {"latent_dim": 10}, {"latent_dim": 5, "front": "moments"}]
+    configs = [TrialConfig(**one) for one in given]
+    path = synthetic.write_study(tmp_path, configs, lambda c, _: {"augmented_accuracy": c.latent_dim / 20})
+    study = analysis.load(path)
+    write_curves(study, configs[0].key)
+    write_curves(study, configs[2].key, 0.8)
+    frame = warp_curves.recorded(study)
+
+    assert frame.attrs["keys"] == [configs[2].key, configs[0].key]
+    assert frame.groupby("front")["accuracy"].max().to_dict() == {"front moments": 0.8, "no STN": 0.7}
+    assert "1 seed; " in warp_curves.drawn(Sources(study))[0].caption
+
+
 def test_damaged_curves_are_reported(tmp_path):
     study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig()], lambda *_: {}))
     trial = study.trial(TrialConfig().key)

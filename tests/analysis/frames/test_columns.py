@@ -21,6 +21,13 @@ CONFIGS = [
 KNOWN = tuple(known_fields())
 
 
+def test_the_loss_terms_of_models_are_documented():
+    for frame in ("trials", "epochs"):
+        meaning = columns_frame(frame).set_index("name")["meaning"]
+        assert meaning["train_variance"].startswith("loss term of VICReg: ")
+        assert meaning.index.is_unique
+
+
 def test_every_column_is_documented_once():
     for columns in COLUMNS.values():
         assert len({column.name for column in columns}) == len(columns)

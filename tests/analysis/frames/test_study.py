@@ -39,6 +39,20 @@ def test_where_filters_trials_and_epochs_alike(study: Study) -> None:
     assert len(study.where(model="no such model")) == 0
 
 
+def test_where_takes_any_list_and_keeps_the_folders_of_what_is_left(study: Study, tmp_path: Path) -> None:
+    keys = study.finished["key"][:3]
+    for given in (keys, pd.Index(keys), keys.to_numpy(), dict.fromkeys(keys)):
+        assert len(study.where(key=given)) == 3
+    both = analysis.load(study.folders["grid"], write_study(tmp_path / "other", [TrialConfig(latent_dim=7)]))
+    assert list(both.where(study="grid").folders) == ["grid"]
+
+
+def test_rows_of_a_pivot_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    configs = [TrialConfig(latent_dim=size) for size in (2, 10)] + [TrialConfig(model="categorical_vae", latent_dim=1)]
+    study = analysis.load(write_study(tmp_path, configs))
+    assert study.pivot("base_accuracy", "latent_dim", "model").index.tolist() == [1, 2, 10]  # noqa: PD010 - not pandas'
+
+
 @pytest.mark.parametrize("call", ["where", "cells", "pivot"])
 def test_an_unknown_column_is_refused_with_the_nearest(study: Study, call: str) -> None:
     with pytest.raises(ValueError, match="`latentdim` is not a column; did you mean `latent_dim`"):
