@@ -114,8 +114,8 @@ def columns_frame(frame: str = "trials") -> pd.DataFrame:
     With the loss terms of all models that this process knows, which a frame has where a trial of theirs is in it.
     """
     known = {column.name: column for column in COLUMNS[frame]}
-    for entry in [MODELS[name] for name in dict.fromkeys((*MODELS.names, *MODELS.loaded))]:
-        for term in entry.loss_terms:
+    for entry in MODELS.loaded.values():
+        for term in (*getattr(entry, "loss_terms", ()), *getattr(entry, "step_terms", ())):
             name = f"train_{term.name}"
             known.setdefault(name, number(name, f"loss term of {entry.label}: {term.meaning}", term.unit))
     return pd.DataFrame([dataclasses.asdict(column) for column in known.values()])
