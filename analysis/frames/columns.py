@@ -113,16 +113,20 @@ def columns_frame(frame: str = "trials") -> pd.DataFrame:
 
     With the loss terms of all models that this process knows, which a frame has where a trial of theirs is in it.
     """
-    known = {column.name: column for column in COLUMNS[frame]}
-    for entry in MODELS.loaded.values():
-        for term in (*getattr(entry, "loss_terms", ()), *getattr(entry, "step_terms", ())):
-            name = f"train_{term.name}"
-            known.setdefault(name, number(name, f"loss term of {entry.label}: {term.meaning}", term.unit))
-    return pd.DataFrame([dataclasses.asdict(column) for column in known.values()])
+    return pd.DataFrame([dataclasses.asdict(column) for column in _documented(frame)])
 
 
 def columns_markdown(frame: str = "trials") -> str:
     """The same as a Markdown table."""
     lines = ["| column | dtype | unit | meaning |", "|---|---|---|---|"]
-    lines += [f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} |" for c in COLUMNS[frame]]
+    lines += [f"| `{c.name}` | {c.dtype} | {c.unit} | {c.meaning} |" for c in _documented(frame)]
     return "\n".join(lines) + "\n"
+
+
+def _documented(frame: str) -> list[Column]:
+    known = {column.name: column for column in COLUMNS[frame]}
+    for entry in MODELS.loaded.values():
+        for term in (*getattr(entry, "loss_terms", ()), *getattr(entry, "step_terms", ())):
+            name = f"train_{term.name}"
+            known.setdefault(name, number(name, f"loss term of {entry.label}: {term.meaning}", term.unit))
+    return list(known.values())
