@@ -6,6 +6,7 @@ effect is decided no more often than with all seeds at once. Cells whose claims 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -37,11 +38,14 @@ def planned(folder: Path, most_seeds: int) -> interim.Schedule:
             f"{folder} is judged at {', '.join(map(str, before.seeds))} seeds; give the --max-seeds "
             "it was begun with, or another --name"
         )
-    trials = analysis.load(folder).finished if before is None and (folder / "trials").is_dir() else None
-    if trials is not None and trials["seed"].nunique() >= interim.FIRST_SEEDS:
+    seeds = 0
+    # A folder in which nothing has finished is no study yet.
+    with contextlib.suppress(ValueError):
+        seeds = analysis.load(folder).finished["seed"].nunique() if before is None else 0
+    if seeds >= interim.FIRST_SEEDS:
         raise FolderError(
-            f"{folder} has {trials['seed'].nunique()} seeds, by which its claims are judged already; give another "
-            "--name, where --until-decided reuses them"
+            f"{folder} has {seeds} seeds, by which its claims are judged already; give another --name, where "
+            "--until-decided reuses them"
         )
     interim.write(folder, wanted)
     return wanted

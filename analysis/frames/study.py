@@ -107,7 +107,8 @@ class Study:
         trials = self.trials[kept].reset_index(drop=True)
         epochs = self.epochs[self.epochs["key"].isin(trials["key"])].reset_index(drop=True)
         named = set(trials["study"])
-        return type(self)(trials, epochs, {name: path for name, path in self.folders.items() if name in named})
+        folders = {name: path for name, path in self.folders.items() if name in named}
+        return type(self)(trials, epochs, folders or self.folders)
 
     def factors(self) -> list[str]:
         """Config fields that the study varies, without the seed: the paper's three first.

@@ -89,7 +89,8 @@ def _read(
     if isinstance(document.value, dict) and "search" in document.value:
         searched = search.read(document, source, overrides, seeds)
         varied = tuple(item.name for item in searched.parameters)
-        unused = _unused([*searched.settings, *varied], searched.drawn(search.DRAWS))
+        given = [name for name, node in searched.settings.items() if node.value is not None]
+        unused = _unused([*given, *varied], searched.drawn(search.DRAWS))
         return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, searched, unused)
     grids = _grids(document)
     grid.check_conditions(grids)

@@ -137,6 +137,11 @@ def test_analyses_come_by_all_seeds_also_where_one_does_not_count(tmp_path, seed
     assert {row.basis for row in latest} == {"confirmatory"}
 
 
+def test_a_folder_in_which_nothing_has_finished_is_judged_early(tmp_path):
+    (tmp_path / "trials" / "0123456789ab").mkdir(parents=True)
+    assert until_decided.planned(tmp_path, 10).seeds == (3, 5, 7, 10)
+
+
 def test_a_study_judged_at_the_whole_level_is_not_judged_early(tmp_path):
     write_study(tmp_path, grid(seeds=2), metrics)
     until_decided.planned(tmp_path, 10)
