@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
@@ -134,6 +136,10 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     return _finish(ax)
 
 
+# Of a panel's sides and between the middles of labels, in points of print.
+PANEL, LABEL_ROOM = 220, 8
+
+
 def draw_enlarged(ax: Axes, frame: pd.DataFrame) -> Axes:
     """The best arms with their intervals and numbers, and the best ceiling's accuracies."""
     best = enlarged(frame)
@@ -143,14 +149,35 @@ def draw_enlarged(ax: Axes, frame: pd.DataFrame) -> Axes:
             100 * style.whiskers([arm[name]], [arm[f"{name}_low"]], [arm[f"{name}_high"]]) for name in METRICS
         )
         ax.errorbar(*place, xerr=across, yerr=up, color="#BBBBBB", elinewidth=0.7, zorder=1)
-        ax.annotate(str(arm["number"]), place, xytext=(3, 3), textcoords="offset points", fontsize=7, zorder=5)
     _points(ax, best, size=5)
     ceilings = _ceilings(frame)
     _ceiling(ax, ceilings)
     for set_limits, name in ((ax.set_xlim, "base_accuracy"), (ax.set_ylim, "augmented_accuracy")):
         shown = 100 * pd.concat([best[name], ceilings[name].head(1)])
         set_limits(shown.min() - _MARGIN, shown.max() + _MARGIN)
+    places = 100 * best[["base_accuracy", "augmented_accuracy"]].to_numpy(dtype=float)
+    spans = np.array([np.ptp(ax.get_xlim()), np.ptp(ax.get_ylim())])
+    for number, place, offset in zip(best["number"], places, _label_offsets(PANEL * places / spans), strict=True):
+        line = {"arrowstyle": "-", "linewidth": 0.4, "color": style.GREY, "shrinkA": 3, "shrinkB": 0}
+        words: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 7, "zorder": 5, "arrowprops": line}
+        ax.annotate(str(number), tuple(place), xytext=offset, textcoords="offset points", **words)
     return _finish(ax)
+
+
+def _label_offsets(points: np.ndarray) -> list[tuple[float, float]]:
+    """Where the label of each of the points (N, 2) stands beside it: nearest, on no other. All in points of print."""
+    taken, offsets = list(points), []
+    for point in points:
+        around = [
+            radius * np.array([math.cos(angle), math.sin(angle)])
+            for radius in (8, 13, 18, 24, 30)
+            for angle in np.pi / 4 + np.arange(8) * np.pi / 4
+        ]
+        free = [move for move in around if min(math.dist(point + move, other) for other in taken) >= LABEL_ROOM]
+        move = free[0] if free else around[0]
+        taken.append(point + move)
+        offsets.append((float(move[0]), float(move[1])))
+    return offsets
 
 
 def _points(ax: Axes, arms: pd.DataFrame, size: float) -> None:

@@ -1,5 +1,8 @@
 """The map of a study of invariance, and the table of what its arms give and cost."""
 
+import math
+
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
@@ -207,3 +210,13 @@ def test_a_ceiling_is_neither_the_best_nor_on_the_front_and_stands_with_the_cont
     table = tables.controls(study).table.markdown()
     assert "supervised encoder" in table
     assert "HOG" in table
+
+
+def test_numbers_lie_on_no_point_and_no_other_number():
+    crowd = np.array([[100.0, 100.0], [101.0, 101.0], [103.0, 99.0], [100.0, 100.0], [108.0, 100.0]])
+    labels = crowd + np.array(invariance_map._label_offsets(crowd))
+    places = [*crowd, *labels]
+    for number, label in enumerate(labels):
+        others = [place for position, place in enumerate(places) if position != len(crowd) + number]
+        assert min(math.dist(label, other) for other in others) >= invariance_map.LABEL_ROOM
+        assert math.dist(label, crowd[number]) <= 30.1
