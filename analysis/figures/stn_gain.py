@@ -16,7 +16,7 @@ from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import correctness_of, estimate
 from analysis.inference.correctness import stacked
-from tivae.config import TrialConfig
+from tivae.config import ConfigError, TrialConfig
 
 # What the fields of the STN itself are named; they differ within a pair.
 OWN = ("stn", "probe_stn")
@@ -35,7 +35,7 @@ def numbers(study: Study) -> pd.DataFrame:
     by = [name for name in cell_factors(study) if not name.startswith(OWN)]
     by = list(dict.fromkeys(["model", "train_dataset", *by, "seed"]))
     known = [(study.configs[row["key"]], row) for _, row in trials.iterrows() if row["key"] in study.configs]
-    plain = {config: row for config, row in known if config.stn == "none"}
+    plain: dict[TrialConfig | None, pd.Series] = {config: row for config, row in known if config.stn == "none"}
     rows = []
     for config, arm in known:
         # One whose probe does not read behind the STN has no gain of it.
@@ -52,9 +52,13 @@ def numbers(study: Study) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _without_stn(config: TrialConfig) -> TrialConfig:
+def _without_stn(config: TrialConfig) -> TrialConfig | None:
+    """The same trial without the STN and what is its own; None where there is no such trial."""
     given = {name: value for name, value in config.to_dict().items() if value is not None}
-    return TrialConfig.from_dict({name: value for name, value in given.items() if not name.startswith(OWN)})
+    try:
+        return TrialConfig.from_dict({name: value for name, value in given.items() if not name.startswith(OWN)})
+    except ConfigError:
+        return None
 
 
 def draw(ax: Axes, frame: pd.DataFrame, means: pd.DataFrame) -> Axes:
