@@ -210,20 +210,17 @@ def plan(trials: Iterable[TrialConfig], study: Path, measures: str = "none", bes
 
     beside: other studies, whose work counts as done where it is.
     """
+    folders = (study, *beside)
     groups: dict[str, dict[TrialConfig, None]] = {}
     for config in trials:
-        if all(records.finished_trial(config, folder, measures) is None for folder in (study, *beside)):
+        if all(records.finished_trial(config, folder, measures) is None for folder in folders):
             groups.setdefault(config.training_key or config.key, {})[config] = None
     waiting = [
-        max((trial_job(group, folder) for folder in (study, *beside)), key=lambda job: job.trained)
-        for group in groups.values()
+        max((trial_job(group, folder) for folder in folders), key=lambda job: job.trained) for group in groups.values()
     ]
     needed = {job.needs: job.config for job in waiting if job.needs is not None}
-    stns = [
-        job
-        for config in needed.values()
-        if (job := stn_job(config, study)) is not None and all(stn_job(config, folder) is not None for folder in beside)
-    ]
+    known = ([stn_job(config, folder) for folder in folders] for config in needed.values())
+    stns = [job for job, *others in known if job is not None and None not in others]
     jobs = [*stns, *waiting]
     long = _LONG * sum(job.cost for job in jobs) / max(1, len(jobs))
     turns: dict[str, int] = {}

@@ -157,14 +157,16 @@ def _most_seeds(options: RunOptions) -> int:
     if options.seeds is not None or options.quick:
         other = "--quick, which judges nothing" if options.quick else "--seeds"
         raise spaces.SpaceError(f"--until-decided is given with {other}; give --max-seeds or nothing")
+    if options.max_seeds is None:
+        return MOST_SEEDS
     # SciPy takes a second to import.
     from analysis.inference.interim import FIRST_SEEDS
 
-    if options.max_seeds is not None and options.max_seeds < FIRST_SEEDS:
+    if options.max_seeds < FIRST_SEEDS:
         raise spaces.SpaceError(
             f"--max-seeds is {options.max_seeds}; it must be at least {FIRST_SEEDS}, those of the first analysis"
         )
-    return options.max_seeds or MOST_SEEDS
+    return options.max_seeds
 
 
 def _list(console: Console) -> None:

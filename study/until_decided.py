@@ -6,7 +6,6 @@ effect is decided no more often than with all seeds at once. Cells whose claims 
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -38,17 +37,20 @@ def planned(folder: Path, most_seeds: int) -> interim.Schedule:
             f"{folder} is judged at {', '.join(map(str, before.seeds))} seeds; give the --max-seeds "
             "it was begun with, or another --name"
         )
-    seeds = 0
-    # A folder in which nothing has finished is no study yet.
-    with contextlib.suppress(ValueError):
-        seeds = analysis.load(folder).finished["seed"].nunique() if before is None else 0
-    if seeds >= interim.FIRST_SEEDS:
+    if before is None and (seeds := _finished_seeds(folder)) >= interim.FIRST_SEEDS:
         raise FolderError(
             f"{folder} has {seeds} seeds, by which its claims are judged already; give another --name, where "
             "--until-decided reuses them"
         )
     interim.write(folder, wanted)
     return wanted
+
+
+def _finished_seeds(folder: Path) -> int:
+    try:
+        return int(analysis.load(folder).finished["seed"].nunique())
+    except ValueError:  # nothing has finished
+        return 0
 
 
 def run(

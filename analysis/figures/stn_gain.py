@@ -12,11 +12,12 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import cell_factors
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, in_order, model_name
+from analysis.frames.recipe import config_without
 from analysis.frames.study import Study
 from analysis.frames.trial import TEST_SETS
 from analysis.inference import correctness_of, estimate
 from analysis.inference.correctness import stacked
-from tivae.config import ConfigError, TrialConfig
+from tivae.config import TrialConfig, known_fields
 
 # What the fields of the STN itself are named; they differ within a pair.
 OWN = ("stn", "probe_stn")
@@ -36,10 +37,15 @@ def numbers(study: Study) -> pd.DataFrame:
     by = list(dict.fromkeys(["model", "train_dataset", *by, "seed"]))
     known = [(study.configs[row["key"]], row) for _, row in trials.iterrows() if row["key"] in study.configs]
     plain: dict[TrialConfig | None, pd.Series] = {config: row for config, row in known if config.stn == "none"}
+    own = [name for name in known_fields() if name.startswith(OWN)]
     rows = []
     for config, arm in known:
         # One whose probe does not read behind the STN has no gain of it.
-        if config.stn == "none" or config.probe_stn == "bypassed" or (other := plain.get(_without_stn(config))) is None:
+        if (
+            config.stn == "none"
+            or config.probe_stn == "bypassed"
+            or (other := plain.get(config_without(config, own))) is None
+        ):
             continue
         keys = {"key_without": other["key"], "key_with": arm["key"]}
         for test_set in TEST_SETS:
@@ -50,15 +56,6 @@ def numbers(study: Study) -> pd.DataFrame:
     if not rows:
         raise NotSupported("no trial is there both without and with the pretrained spatial transformer")
     return pd.DataFrame(rows)
-
-
-def _without_stn(config: TrialConfig) -> TrialConfig | None:
-    """The same trial without the STN and what is its own; None where there is no such trial."""
-    given = {name: value for name, value in config.to_dict().items() if value is not None}
-    try:
-        return TrialConfig.from_dict({name: value for name, value in given.items() if not name.startswith(OWN)})
-    except ConfigError:
-        return None
 
 
 def draw(ax: Axes, frame: pd.DataFrame, means: pd.DataFrame) -> Axes:

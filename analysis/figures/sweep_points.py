@@ -13,7 +13,7 @@ from analysis.figures.drawing import representatives
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.cells import beta, encoding_dim
 from analysis.frames.columns import config_names
-from analysis.frames.labels import are_controls, in_order, model_name, setting_label, stn_name
+from analysis.frames.labels import are_bare, are_controls, in_order, model_name, setting_label, stn_name
 from analysis.frames.recipe import shown
 from analysis.frames.study import PAPER_FACTORS, Study
 from analysis.frames.trial import TEST_SETS
@@ -110,11 +110,10 @@ def _swept(study: Study, sweep: Sweep) -> tuple[pd.DataFrame, list[str]]:
     trials = representatives.finished(study)
     trials = trials.assign(x=sweep.value(trials).to_numpy(dtype=np.float64, na_value=np.nan))
     # A control's level is that of the images themselves.
-    is_bare = (trials["stn"] == "none") & trials.get("front", pd.Series(index=trials.index)).isna()
-    trials = trials[is_bare | ~are_controls(trials["model"])]
+    trials = trials[are_bare(trials) | ~are_controls(trials["model"])]
     is_control = are_controls(trials["model"])
     trials = _usual(trials, [name for name in study.factors() if name not in sweep.fields], is_control)
-    return trials, _varied(trials[~are_controls(trials["model"])], sweep.fields)
+    return trials, _varied(trials[~is_control.loc[trials.index]], sweep.fields)
 
 
 def _usual(trials: pd.DataFrame, others: Sequence[str], is_control: pd.Series) -> pd.DataFrame:

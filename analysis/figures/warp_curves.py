@@ -51,17 +51,17 @@ def recorded(study: Study) -> pd.DataFrame:
     """
     trials = representatives.finished(study)
     trials = trials[~are_controls(trials["model"])]
-    trials = trials.assign(front=[in_front(trial) for _, trial in trials.iterrows()])
+    fronts = pd.Series([in_front(trial) for trial in trials[["stn", "front"]].to_dict("records")], trials.index)
     rows, keys = [], []
-    for _, group in trials.groupby(list(SERIES), dropna=False, sort=False):
-        for trial, curves in _measured(study.where(key=group["key"].tolist())):
+    for series, group in trials.groupby(["model", "train_dataset", fronts], dropna=False, sort=False):
+        part = Study(group.reset_index(drop=True), study.epochs.iloc[:0], study.folders)
+        for trial, curves in _measured(part):
             keys.append(trial.key)
             images = trial.row["test_images"]
             count = image_set_of(trial.row).test_images if pd.isna(images) else int(images)
-            known = [trial.row["model"], trial.row["train_dataset"], in_front(trial.row), trial.row["seed"]]
             for warp, curve in curves.items():
                 for amount, accuracy in zip(curve["values"], curve["accuracy"], strict=True):
-                    rows.append([*known, RECORDED_WARPS.get(warp, warp), amount, accuracy, count])
+                    rows.append([*series, trial.row["seed"], RECORDED_WARPS.get(warp, warp), amount, accuracy, count])
     if not rows:
         raise NotSupported("no trial has measured its accuracy under known warps")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))

@@ -81,6 +81,11 @@ def are_controls(models: pd.Series) -> pd.Series:
     return models.map(is_control, na_action="ignore").fillna(False).astype(bool)
 
 
+def are_bare(trials: pd.DataFrame) -> pd.Series:
+    """Which rows of `trials` see the images themselves: no STN and no other front stands before the model."""
+    return (trials["stn"] == "none") & trials.get("front", pd.Series(index=trials.index)).isna()
+
+
 def in_order(models: Iterable[str]) -> list[str]:
     """The models without repeats, in the order in which the config lists them; others behind, by name."""
     known = VALUE_ORDER["model"]

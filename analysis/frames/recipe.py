@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -120,9 +120,15 @@ def _takes(config: TrialConfig, name: str, value: Any) -> bool:
 
 def default_value(config: TrialConfig, name: str) -> Any:
     """The value that a config like this one has of a field that is not given; None where it must be given."""
-    others = {other: value for other, value in config.to_dict().items() if other != name and value is not None}
+    plain = config_without(config, (name,))
+    return None if plain is None else getattr(plain, name)
+
+
+def config_without(config: TrialConfig, names: Collection[str]) -> TrialConfig | None:
+    """The same config with these fields not given; None where there is no such config."""
+    given = {name: value for name, value in config.to_dict().items() if value is not None and name not in names}
     try:
-        return getattr(TrialConfig.from_dict(others), name)
+        return TrialConfig.from_dict(given)
     except ConfigError:
         return None
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from analysis.frames.cells import VALIDATION, chosen_by
 from analysis.frames.labels import (
+    are_bare,
     are_ceilings,
     are_controls,
     cell_label,
@@ -88,8 +89,7 @@ def _published_controls() -> pd.DataFrame:
     for path in sorted(PUBLISHED.glob("*/tables/controls.csv")):
         found = pd.read_csv(path)
         # Of the images themselves, without what stands in front; ceilings are in the table as well.
-        is_bare = (found["stn"] == "none") & found.get("front", pd.Series(index=found.index)).isna()
-        found = found[are_controls(found["model"]) & is_bare]
+        found = found[are_controls(found["model"]) & are_bare(found)]
         labels = [
             model_name(row.model) + ("" if row.model == "pixels" else f", {row.encoding_dim:.0f} numbers")
             for row in found.itertuples()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -98,6 +99,11 @@ class Search:
                 chosen[item.name] = value_of(item)
         return chosen
 
+    @functools.cached_property
+    def sample(self) -> list[TrialConfig]:
+        """The first `DRAWS` of `drawn`, by which the search is checked."""
+        return self.drawn(DRAWS)
+
     def drawn(self, count: int) -> list[TrialConfig]:
         """Trials at random, the same in each call. Raises `SpaceError` if one can't be run."""
         # Nothing is kept secret by it.
@@ -147,7 +153,7 @@ def read(document: Node, source: str, overrides: Mapping[str, Any], seeds: objec
     _check_validation(search, space, document)
     if len(start) > search.trials:
         raise SpaceError(f"`trials` is {search.trials}, but {len(start)} points are to start with", document.place)
-    if len(set(search.drawn(DRAWS))) == 1:
+    if len(set(search.sample)) == 1:
         names = ", ".join(item.name for item in search.parameters)
         rule = f"none of them uses {names}, or each has one value; give parameters that decide something"
         raise SpaceError(f"all trials of the search are the same; {rule}", document.value["search"].place)

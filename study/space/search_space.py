@@ -90,7 +90,7 @@ def _read(
         searched = search.read(document, source, overrides, seeds)
         varied = tuple(item.name for item in searched.parameters)
         given = [name for name, node in searched.settings.items() if node.value is not None]
-        unused = _unused([*given, *varied], searched.drawn(search.DRAWS))
+        unused = _unused([*given, *varied], searched.sample)
         return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, searched, unused)
     grids = _grids(document)
     grid.check_conditions(grids)

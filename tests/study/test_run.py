@@ -107,9 +107,10 @@ def test_a_dry_run_counts_what_studies_beside_it_have_and_one_seed_by_itself(cap
     arguments = ["paper_grid", "--dry-run", "--measures", "none", "--results-dir", str(tmp_path / "results")]
     assert main([*arguments, "--seeds", "2"]) == 0
     assert "16 trials, 3 of them already finished\n" in capsys.readouterr().out
-    assert main([*arguments, "--seeds", "3", "--set", "model=vae", "--max-concurrent", "3"]) == 0
+    one = ["--set", "model=vae", "--set", "stn=none", "--set", "train_dataset=augmented"]
+    assert main([*arguments, "--seeds", "3", *one, "--max-concurrent", "3"]) == 0
     shown = capsys.readouterr().out
-    assert "one seed of all cells" in shown
+    assert re.search(r"about (.+)\n", shown)[1] == re.search(r"one seed of all cells: (.+)\n", shown)[1]
 
 
 def test_what_no_trial_uses_is_said(capsys, tmp_path):

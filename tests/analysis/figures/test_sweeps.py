@@ -101,10 +101,8 @@ def test_training_data_and_stn_tell_series_apart(tmp_path):
 
 
 def test_a_single_size_is_no_sweep(tmp_path):
-    with pytest.raises(
-        NotSupported,
-        match="has two values of the latent size",
-    ):
+    rule = "no series of finished trials, alike in all other settings, has two values of the latent size"
+    with pytest.raises(NotSupported, match=rule):
         sweep_points.numbers(study_of(tmp_path, [TrialConfig(seed=seed) for seed in range(3)]), LATENT_SIZE)
 
 
