@@ -65,7 +65,7 @@ def _ended(options: RunOptions, console: Console) -> int:
         print(f"error: {redacted(' '.join(str(error).split()))}", file=sys.stderr)
         return EXIT_BAD_INPUT
     except NodesLost as error:
-        print(f"error: {error}. To continue with another: {options.again}", file=sys.stderr)
+        print(f"error: {error}. When a node has joined, continue with: {options.again}", file=sys.stderr)
         return EXIT_FAILED_TRIALS
     except OSError as error:
         message = redacted(" ".join(str(error).split()))
@@ -124,7 +124,7 @@ def _space(options: RunOptions) -> spaces.SearchSpace:
         raise spaces.SpaceError(f"no search space is given; it must be one of {known}, or the path of a .yaml file")
     if options.max_seeds is not None and not options.until_decided:
         raise OptionsError(
-            f"--max-seeds is {options.max_seeds}, but --until-decided is not given; for so many: --seeds"
+            f"--max-seeds is {options.max_seeds}, but it applies to --until-decided alone; for a fixed number give --seeds"
         )
     path, overrides = spaces.find(options.space), options.overrides
     space = spaces.read(path, overrides=overrides, seeds=options.seeds)

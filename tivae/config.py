@@ -163,7 +163,7 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
     # What else is changed in training images, in each view of them; never in what is decoded, probed or tested
     view_brightness: float | None = number(None, 0, 1, help="pixels are multiplied by 1 +- this, uniform; default 0")
     view_noise: float | None = number(
-        None, 0, 10, help="standard deviation of Gaussian noise, in those of the pixels; default 0"
+        None, 0, 10, help="standard deviation of Gaussian noise, in units of the pixels' own; default 0"
     )
     view_erasing: float | None = number(
         None, 0, 1, help="probability that a rectangle is erased (Zhong et al. 2020); default 0"
@@ -190,8 +190,8 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
         None,
         *("edges", "centres_in_grid_at_use", "centres_in_grid", "centres"),
         stage=_corners_stage,
-        help="what affine_grid and grid_sample take for -1 and 1: the image's edges (default); in affine_grid the "
-        "centres of its outer pixels (align_corners), only where a pretrained STN is used or always; these in both",
+        help="align_corners of affine_grid and grid_sample: edges: False in both (default); centres_in_grid: True in "
+        "affine_grid alone; centres_in_grid_at_use: so only where a pretrained STN is used; centres: True in both",
     )
     alignment_weight: float | None = number(
         None, 0, help="joint STN: of the MSE augmented -> base in the loss; default `reconstruction_weight`"
@@ -208,14 +208,14 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
         None,
         *("used", "bypassed"),
         stage="readout",
-        help="whether the STN stands before the encoder as the probe reads it (default), or only as it was trained",
+        help="whether the images whose encodings the probe sees pass through the STN (used, default) or not (bypassed)",
     )
     orbit_warps: int | None = number(
         None,
         2,
         256,
         stage="readout",
-        help="encodings are means over so many random warps of each image; default: the image as it is",
+        help="number of random warps of each image that its encoding is averaged over; default: none",
     )
     probe_fit: str = choice(
         "matched",

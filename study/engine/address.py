@@ -34,7 +34,7 @@ def check(address: str) -> None:
         mode = os.environ.get("RAY_AUTH_MODE")
         ours = f"RAY_AUTH_MODE is {mode} here" if mode else "RAY_AUTH_MODE is not set here"
         raise ClusterError(
-            f"the Ray cluster at {shown} refuses this process, as its token is missing or another ({ours}); "
+            f"the Ray cluster at {shown} refuses this process, as its token is missing or differs ({ours}); "
             "set RAY_AUTH_MODE=token and copy ~/.ray/auth_token from the head, on every node alike"
         )
     last = (done.stderr.strip().splitlines() or ["no reason given"])[-1]

@@ -152,7 +152,7 @@ def read(document: Node, source: str, overrides: Mapping[str, Any], seeds: objec
     )
     _check_validation(search, space, document)
     if len(start) > search.trials:
-        raise SpaceError(f"`trials` is {search.trials}, but {len(start)} points are to start with", document.place)
+        raise SpaceError(f"`trials` is {search.trials}, fewer than the {len(start)} points in `start`", document.place)
     if len(set(search.sample)) == 1:
         names = ", ".join(item.name for item in search.parameters)
         rule = f"none of them uses {names}, or each has one value; give parameters that decide something"

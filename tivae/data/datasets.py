@@ -104,7 +104,7 @@ class TrialData:
 
     Test sets are the same for all trials with the same warp settings, whatever their seed. So are the validation sets:
     the last `validation_images` of the training images, which then belong to no training set. Searches choose by
-    them, and the test sets are read for the final figures only.
+    them alone: test losses and accuracies are reported, never chosen by.
 
     Raises `DataError` where `host` is another data set than the config's.
     """

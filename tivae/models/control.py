@@ -19,7 +19,7 @@ _TRAINING_FIELDS = (
 class Control(Model):
     """A model that is fitted, if at all, in closed form.
 
-    learns: whether it is, so that the training images decide what it reads.
+    learns: whether it is fitted, so that its encodings depend on the training images.
     """
 
     is_trained = False

@@ -1,4 +1,4 @@
-"""Joint embeddings: a code of which a projector makes statistics of two views agree, with or without a decoder."""
+"""Joint embeddings: a code trained so that projections of two views agree, with or without a decoder."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ def test_a_search_in_which_nothing_varies_is_refused(tmp_path: Path) -> None:
 
 
 def test_more_starts_than_trials_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match="`trials` is 1, but 2 points are to start with"):
+    with pytest.raises(SpaceError, match="`trials` is 1, fewer than the 2 points in `start`"):
         read(tmp_path, trials="1", start="[{model: vae}, {model: categorical_vae}]")
 
 

@@ -71,7 +71,7 @@ class SpatialVAE(VAE):
 class CoordinateDecoder(nn.Module):
     """Content and pose (B, latent_dim + 4) to images (B, 1, size, size), each pixel from its coordinates in a frame.
 
-    h = tanh(A (x, y) + C content + b), then a hidden layer with tanh and one to the pixel (the paper's equation 3).
+    h = tanh(A (x, y) + C content + b), then a hidden layer with tanh and one to the pixel (Bepler et al. 2019, equation 3).
     """
 
     def __init__(self, config: Any):

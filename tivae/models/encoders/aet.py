@@ -17,7 +17,7 @@ WIDTH = 256
 
 
 class AET(Trainable):
-    """A code (B, latent_dim), from that of an image and that of its warped copy a network tells the warp.
+    """A code (B, latent_dim); a network predicts the warp from the codes of an image and of its warped copy.
 
     Loss: squared error of rotation, shifts and scale, each over its range, mean over the four (the paper's equation 2
     with a parametric transformation). The code then holds what has been warped and how, and so is not invariant.

@@ -17,9 +17,10 @@ SMALLEST_VARIANCE = 1e-5
 class BarlowTwins(JointEmbedding):
     """The correlation of the projections of two views is near the identity.
 
-    C = (B, D)' (B, D) / B of the projections Z, Z' of two views, each output with mean 0 and variance 1 over the batch.
+    C = Z1^T Z2 / B of the projections Z1, Z2 (B, D) of two views, each output scaled to mean 0 and variance 1 over the
+    batch.
     alignment: mean over outputs of (1 - C_ii)^2; redundancy: sum over i != j of C_ij^2, over D. The loss is alignment +
-    `redundancy_weight` x redundancy: the paper's equation 1 over D, so that it goes beside a decoder's as VICReg does.
+    `redundancy_weight` x redundancy: equation 1 of Zbontar et al. (2021) over D, so that it goes beside a decoder's as VICReg does.
     """
 
     label = "Barlow Twins"
@@ -29,7 +30,7 @@ class BarlowTwins(JointEmbedding):
     )
 
     class Fields(JointEmbedding.Fields):
-        redundancy_weight: float = number(0.005, 0, help="of Barlow Twins' redundancy term, the paper's lambda")
+        redundancy_weight: float = number(0.005, 0, help="of Barlow Twins' redundancy term, lambda of Zbontar et al. (2021)")
 
     def between(self, first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
         one, other = (_standardised(view) for view in (first, second))

@@ -1,4 +1,4 @@
-"""The same encoder trained with labels: the ceiling of what its size and its images allow."""
+"""The same encoder trained with labels: a reference for what its size and its training images allow."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from tivae.models.base import Given, Trainable
 class Supervised(Trainable):
     """A code (B, latent_dim) from which a linear layer tells the classes; the probe reads the code.
 
-    Loss: the mean over the batch of -log softmax(W code + b)[label], in nats. No figure of merit of it is comparable
-    with those of models that see no labels: it says how good these could be.
+    Loss: the mean over the batch of -log softmax(W code + b)[label], in nats. Models
+    trained without labels should not be ranked against it.
     """
 
     label = "supervised encoder"

@@ -19,17 +19,18 @@ SMALLEST_VARIANCE = 1e-4
 class VICReg(JointEmbedding):
     """Projections of two views agree, spread along each output, and do not correlate.
 
-    Of projections Z, Z' (B, D) of two views (the paper's equations 1 to 6, scaled as in the authors' code):
+    Of projections Z, Z' (B, D) of two views (equations 1 to 6 of Bardes et al. 2022, scaled as in their code):
     invariance: mean over images and outputs of (Z - Z')^2; variance: mean over outputs of max(0, 1 - sqrt(variance over
     the batch + 1e-4)), the mean of both views; covariance: sum over pairs of outputs of their squared covariance, over
-    D, the sum of both views. The loss adds 25, 25 and 1 times these.
+    D, the sum of both views. The loss adds `invariance_weight`,
+    `variance_weight` and `covariance_weight` times these.
     """
 
     label = "VICReg"
     step_terms = (
         Metric("invariance", "squared distance between the projections of two views, mean over outputs", low=0),
         Metric("variance", "what the standard deviation of a projection lacks to 1, mean over outputs", low=0),
-        Metric("covariance", "squared covariances of a view's projections, over their number", low=0),
+        Metric("covariance", "squared covariances between outputs, over their number, sum of both views", low=0),
     )
 
     class Fields(JointEmbedding.Fields):
