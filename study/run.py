@@ -44,6 +44,7 @@ from tivae.data.image_set import DataError
 from tivae.evaluation.measures import chosen
 from tivae.io.record import NewerRecord
 from tivae.io.redaction import redacted
+from tivae.native import library
 
 # Seeds of --until-decided at most.
 MOST_SEEDS = 10
@@ -89,6 +90,7 @@ def _run(options: RunOptions, console: Console) -> int:
         private.require_token()
     elif not options.dry_run:
         address.check(options.address)
+    library.wanted()
     space = _space(options)
     with registry.importing():
         chosen(options.measures)
@@ -124,7 +126,7 @@ def _space(options: RunOptions) -> spaces.SearchSpace:
         raise spaces.SpaceError(f"no search space is given; it must be one of {known}, or the path of a .yaml file")
     if options.max_seeds is not None and not options.until_decided:
         raise OptionsError(
-            f"--max-seeds is {options.max_seeds}, but it applies to --until-decided alone; for a fixed number give --seeds"
+            f"--max-seeds is {options.max_seeds}, but it is for --until-decided alone; for a fixed number give --seeds"
         )
     path, overrides = spaces.find(options.space), options.overrides
     space = spaces.read(path, overrides=overrides, seeds=options.seeds)

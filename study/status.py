@@ -20,7 +20,7 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis.command_line import EXIT_BAD_INPUT, warnings_in_lines
+import analysis.command_line
 from analysis.formats import printable
 from analysis.frames.search import load_search, objectives
 from study.jobs import Job
@@ -31,28 +31,23 @@ from study.storage.folder import LOCK
 from tivae import records
 from tivae.config import ConfigError, TrialConfig
 from tivae.io import files
-from tivae.io.files import DamagedFile, LinkedFolder
+from tivae.io.files import DamagedFile
 
 # A run on another machine, whose lock is not seen here, is taken to be alive when it wrote so lately.
 FRESH_SECONDS = 30.0
 
 
-@warnings_in_lines()
+@analysis.command_line.command_line
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Shows one study; the exit code is 0, or 2 where there is none."""
+    """Shows one study; the exit code is 0, or 2 where there is none that can be read."""
     options = command_line.status_parser().parse_args(arguments)
     study = options.results
-    try:
-        files.check_folder(study)
-    except LinkedFolder as error:
-        print(f"error: {error}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+    files.check_folder(study)
     status = status_now(study)
     if status is None:
         meant = _meant(study)
         remedy = f"did you mean {meant}?" if meant else "give the folder that a run printed"
-        print(f"error: {study} is not the folder of a study; {remedy}", file=sys.stderr)
-        return EXIT_BAD_INPUT
+        raise ValueError(f"{study} is not the folder of a study; {remedy}")
     show(status, Console())
     return 0 if options.serve is None else _serve(study, options.serve)
 
@@ -126,7 +121,7 @@ def _from_records(study: Path) -> dict[str, Any] | None:
     score = _score(study)
     values = {key: record["metrics"].get(score.metric) for key, record in finished.items()}
     known = {key: value if score.is_maximized else -value for key, value in values.items() if value is not None}
-    best = max(known, key=lambda key: known[key], default=None)
+    first = max(known, key=lambda key: known[key], default=None)
     return {
         "state": "as recorded",
         "trials": len(found),
@@ -136,14 +131,7 @@ def _from_records(study: Path) -> dict[str, Any] | None:
         "waiting": len(found) - len(ended),
         "running": [],
         "failures": [{"key": key, "label": _label(record), "error": record["error"]} for key, record in failed.items()],
-        "best": None
-        if best is None
-        else {
-            "key": best,
-            "label": _label(ended[best]),
-            "metric": score.name,
-            "value": score.shown(values[best]),
-        },
+        "best": None if first is None else status_file.best(score, values[first], _label(ended[first]), first),
     }
 
 

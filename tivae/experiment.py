@@ -175,7 +175,8 @@ def restored(config: TrialConfig, data: TrialData, frozen: SpatialTransformer | 
     module = as_module(model, own)
     module.load_state_dict(state["module"])
     module.eval()
-    evaluation = EvaluationLosses(config, data, model, frozen, model_input.transform_of(config.stn, own))
+    with precision.of(config.precision, data.device):
+        evaluation = EvaluationLosses(config, data, model, frozen, model_input.transform_of(config.stn, own))
     rows = state["rows"]
     if state["evaluation"] != config.evaluation_key:
         rows = [without_evaluation(row) for row in rows]

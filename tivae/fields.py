@@ -172,7 +172,7 @@ def _checked_number(item: dataclasses.Field[Any], value: Any) -> int | float:
         rules.append(f"above {above:g}")
     if high is not None:
         rules.append(f"at most {high}")
-    fits = math.isfinite(number) and (low is None or number >= low) and (above is None or number > above)
+    fits = (whole or math.isfinite(number)) and (low is None or number >= low) and (above is None or number > above)
     if not fits or (high is not None and number > high):
         shown = repr(value) if len(repr(value)) <= 40 else f"{repr(value)[:37]}..."
         raise ConfigError(f"`{item.name}` is {shown}; it must be {kind} {' and '.join(rules)}", item.name)

@@ -18,7 +18,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from tivae.config import RECIPE, TrialConfig
@@ -85,12 +84,12 @@ def finished_trial(config: TrialConfig, study: Path, measures: str = "none") -> 
     return None if damaged else known
 
 
-def trained_state(config: TrialConfig, study: Path, device: torch.device | str = "cpu") -> dict[str, Any] | None:
+def trained_state(config: TrialConfig, study: Path) -> dict[str, Any] | None:
     """What the config's training left after its epochs; None, with a warning that says why, where it is to be made."""
     assert config.training_key is not None
     path = epoch_file(training_folder(study, config.training_key) / CHECKPOINT, config.epochs)
     try:
-        state = checkpoint.load(path, device)
+        state = checkpoint.load(path)
         found = state["key"], len(state["rows"])
     except FileNotFoundError:
         return None
@@ -104,7 +103,7 @@ def trained_state(config: TrialConfig, study: Path, device: torch.device | str =
 
 
 def trained_epochs(study: Path, training_key: str) -> int:
-    """The epochs of a training that can be continued from, by the names of its files and its record."""
+    """The most epochs after which a state of the training stays, by the names of its files; 0 without any."""
     folder = training_folder(study, training_key)
     kept = [int(path.stem.removeprefix("epoch-")) for path in folder.glob("epoch-*.pt")]
     return max(kept, default=0)

@@ -101,7 +101,7 @@ def run_trials(
         elif config not in waiting:
             waiting.append(config)
             _begin(config, workspace.study)
-    for record in _Waiting(waiting, workspace, wanted).records(on_epoch):
+    for record in _Waiting(waiting, workspace, wanted).outcomes(on_epoch):
         found[record["key"]] = record
         if on_trial is not None:
             on_trial(record)
@@ -188,7 +188,7 @@ class _Waiting:
         self._frozen: SpatialTransformer | None = None
         self._failure: Exception | None = None
 
-    def records(self, on_epoch: OnEpoch | None) -> Iterator[Record]:
+    def outcomes(self, on_epoch: OnEpoch | None) -> Iterator[Record]:
         """Trains, reads out, and gives the records as they are written."""
         if not self._configs:
             return
@@ -221,12 +221,13 @@ class _Waiting:
             yield records.write(records.trial_folder(workspace.study, config.key), result)
 
     def _trained(self, config: TrialConfig, data: TrialData) -> Trained:
-        """What is read out; raises the training's failure where it did not come so far."""
+        """What is read out; raises the failure of what it stands behind, or of a training that did not come so far."""
+        is_behind = config.front is not None or config.stn_key is not None
+        if self._failure is not None and (config.training_key is None or (is_behind and self._frozen is None)):
+            raise self._failure
         if config.training_key is None:
-            if self._failure is not None:
-                raise self._failure
             return experiment.fit_control(config, data, self._frozen)
-        state = records.trained_state(config, self._workspace.study, data.device)
+        state = records.trained_state(config, self._workspace.study)
         if state is None:
             missing = f"the training {config.training_key} has no state of epoch {config.epochs}"
             raise self._failure or FileNotFoundError(missing)

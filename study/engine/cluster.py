@@ -39,7 +39,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 def session(
     address: str | None = None, dashboard: bool = False, again: str = "the same command"
 ) -> Iterator[str | None]:
-    """A connection to Ray: a new local instance, or the cluster at `address`, which answers (`study.address`).
+    """A connection to Ray: a new local instance, or the cluster at `address`, which answers (`study.engine.address`).
 
     Gives the address of Ray's dashboard, None where there is none.
 
@@ -214,8 +214,8 @@ class LiveSlots:
         new = [node.name for key, node in found.items() if key not in self._nodes]
         self._log_unseen(node for key, node in found.items() if key not in self._nodes)
         before, self._nodes = self.pools, found
-        self.pools = self._available()
-        if before != self.pools:
+        if (now := self._available()) != before:
+            self.pools = now
             what = [f"{', '.join(names)} {verb}" for names, verb in ((new, "joined"), (gone, "left")) if names]
             change = " and ".join(what) or "the nodes changed"
             self._log(f"{change}: {devices.named(before)} before, now {devices.named(self.pools)}")

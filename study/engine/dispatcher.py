@@ -163,7 +163,7 @@ class Dispatcher(Searcher):
             self._is_searched = not jobs
             for asked in jobs:
                 self._add(asked)
-            yield from (job for job in jobs if job in self._waiting and self._may_start(job))
+            yield from filter(self._may_start, jobs)
 
     def _has_idle_slots(self) -> bool:
         return len(self._waiting) < self._load.slots and self._load.has_room()
@@ -190,10 +190,7 @@ class Dispatcher(Searcher):
         }
 
     def _add(self, job: Job) -> None:
-        makers = self._makers.setdefault(job.makes, [])
-        if job.job_type == "stn" and makers:
-            return
-        makers.append(job)
+        self._makers.setdefault(job.makes, []).append(job)
         self._asked_costs.append(job.cost)
         self._waiting.append(job)
         self._waiting_cost += job.cost

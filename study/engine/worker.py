@@ -79,6 +79,7 @@ class _Task:
         self._intermediate = config.get("intermediate")
         self._supplies, self._alive = supplies, alive
         self._reports = Reports(config["report_seconds"])
+        self._notices: list[str] = []
 
     def outcome(self) -> dict[str, Any]:
         """Computes it; the last report. Raises what another process or another time may not meet."""
@@ -105,7 +106,7 @@ class _Task:
             return self._reports.last({"status": "failed", "error": records.reason(error)})
         # As text: Tune would keep statistics of each number.
         reported = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
-        done = {"status": "finished", "error": None, "records": json.dumps(reported)}
+        done = {"status": "finished", "error": None, "records": json.dumps(reported), "notices": self._notices}
         return self._reports.last(done | {"busy_seconds": time.perf_counter() - self._began})
 
     def _records(self) -> list[Record]:
@@ -115,12 +116,19 @@ class _Task:
         with supplies.storage.at_hand(*job.parts) as (study, send), _noted() as notices:
             workspace = Workspace(ray.get(supplies.data[job.config.dataset]), self._device, study)
 
-            def epoch(row: EpochRow) -> None:
+            def send_early(*names: str) -> None:
                 try:
-                    send(*kept)
+                    send(*names)
                 except OSError as error:
-                    # The next epoch's may pass; a result is worth more than a checkpoint.
-                    logging.getLogger("tivae").warning("the checkpoint could not be sent (%s)", error)
+                    # The next may pass; a result is worth more than a checkpoint.
+                    logging.getLogger("tivae").warning("what is done could not be sent yet (%s)", error)
+
+            def read_out(_: Record) -> None:
+                send_early()
+                self._alive()
+
+            def epoch(row: EpochRow) -> None:
+                send_early(*kept)
                 shown = {column: row[column] for column in (*REPORTED, name) if column in row}
                 if (report := self._reports.due(shown | ({"notices": list(notices)} if notices else {}))) is not None:
                     tune.report(report)
@@ -132,8 +140,9 @@ class _Task:
             else:
                 configs = [trial.config for trial in job.trials]
                 wanted = dataclasses.replace(supplies.wanted, intermediate=name if name in METRICS else None)
-                found = stages.run_trials(configs, workspace, epoch, lambda _: self._alive(), wanted=wanted)
+                found = stages.run_trials(configs, workspace, epoch, read_out, wanted=wanted)
             send()
+        self._notices = notices
         return found
 
 

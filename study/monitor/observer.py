@@ -38,8 +38,7 @@ class Observer:
     def reported(self, job: Job, rows: list[dict[str, Any]]) -> None:
         """Epochs have ended, in this order, with the worker's warnings as their `notices`."""
         for row in rows:
-            for notice in row.pop("notices", ()):
-                self.log(f"note {job.key}: {notice}")
+            self._tell(job, row)
             self._progress.report(job, row)
         self._recorder.reported(job, rows)
 
@@ -57,8 +56,9 @@ class Observer:
         """The job has ended, and its trials as their records have it or, without records, as the job did.
 
         result: the worker's last report: `status` (finished, failed or pruned), `error`, `records` where it has written
-        any, and metrics.
+        any, metrics, and the `notices` that no epoch has told.
         """
+        self._tell(job, result)
         found = json.loads(result.get("records", "{}"))
         trials = {key: {**record["metrics"], **record} for key, record in found.items()}
         self._progress.end(job, result, trials)
@@ -66,3 +66,7 @@ class Observer:
             ended = trials.get(part.key, result)
             self._display.ended(part, ended)
             self._recorder.ended(part, ended, is_recorded=part.key in trials)
+
+    def _tell(self, job: Job, report: dict[str, Any]) -> None:
+        for notice in report.pop("notices", ()):
+            self.log(f"note {job.key}: {notice}")

@@ -11,7 +11,7 @@ from typing import Any
 from analysis.frames.recipe import like_papers, shown
 from study.jobs import Job
 from study.monitor.utilisation import Utilisation
-from tivae.config import FIELD_NAMES
+from tivae.config import known_fields
 
 # Relative error of the expected costs of different sorts of jobs.
 COST_ERROR = 1 / 3
@@ -155,6 +155,7 @@ class Progress:
     def resize(self, slots: int) -> None:
         """The number of slots has changed."""
         self._slots = max(1, slots)
+        self._speeds = deque(self._speeds, maxlen=4 * self._slots)
         self.utilisation.resize(slots)
 
     def end(self, job: Job, result: dict[str, Any], trials: Mapping[str, dict[str, Any]] | None = None) -> None:
@@ -236,7 +237,7 @@ def label(job: Job) -> str:
     # A control leaves out what it does not have.
     cell = " ".join(part for part in (config.train_dataset, config.model, size) if part)
     usual = like_papers(config)
-    pairs = ((name, getattr(config, name)) for name in FIELD_NAMES if name not in _NOT_IN_LABELS)
+    pairs = ((name, getattr(config, name)) for name in known_fields() if name not in _NOT_IN_LABELS)
     unusual = [
         f"{name} {_short(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)
     ]

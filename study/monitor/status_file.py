@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from study.monitor.progress import Progress, in_words, label
+from study.monitor.progress import Progress, Score, in_words, label
 from tivae import records
 from tivae.io import files
 
@@ -98,9 +98,14 @@ def settled(content: dict[str, Any], study: Path) -> dict[str, Any]:
     return content | known | {"waiting": content["waiting"] + others, "running": []}
 
 
+def best(score: Score, value: float, job: str, key: str) -> dict[str, str]:
+    """The best trial so far: its key, its label `job`, and its value."""
+    return {"key": key, "label": job, "metric": score.name, "value": score.shown(value)}
+
+
 def snapshot(progress: Progress) -> dict[str, Any]:
     """The status of a study as plain values."""
-    best = progress.best
+    found = progress.best
     return {
         "trials": progress.trials,
         "finished": progress.finished,
@@ -110,14 +115,7 @@ def snapshot(progress: Progress) -> dict[str, Any]:
         "elapsed_seconds": progress.elapsed,
         "seconds_left": progress.seconds_left(),
         "left": in_words(progress.seconds_left_between()),
-        "best": None
-        if best is None
-        else {
-            "key": best[1].key,
-            "label": label(best[1]),
-            "metric": progress.score.name,
-            "value": progress.score.shown(best[0]),
-        },
+        "best": None if found is None else best(progress.score, found[0], label(found[1]), found[1].key),
         "running": [
             {
                 "key": key,

@@ -66,7 +66,7 @@ class OptunaSearch:
     @property
     def left(self) -> int:
         """Optuna trials that have not been asked for, those left by an interruption included."""
-        return self.search.trials - self.ended - sum(len(trials) for trials in self._running.values())
+        return max(0, self.search.trials - self.ended - sum(len(trials) for trials in self._running.values()))
 
     @property
     def score(self) -> Score:

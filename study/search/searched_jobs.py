@@ -19,6 +19,7 @@ class SearchedJobs:
 
     def __init__(self, search: OptunaSearch, study: Path, progress: Progress):
         self._search, self._study, self._progress = search, study, progress
+        self._stns: set[str] = set()
 
     @property
     def left(self) -> int:
@@ -31,12 +32,13 @@ class SearchedJobs:
         return self._search.pruned_by
 
     def ask(self) -> list[Job]:
-        """The next trial, after the pretraining of its STN where that is not there yet; [] after the last one."""
+        """The next trial, after the pretraining of its STN where no earlier one has it; [] after the last one."""
         config = self._search.ask()
         jobs = []
         if config is not None:
-            stn = stn_job(config, self._study)
+            stn = None if config.stn_key in self._stns else stn_job(config, self._study)
             jobs = ([stn] if stn is not None else []) + [trial_job([config], self._study)]
+            self._stns.update(job.key for job in jobs if job.job_type == "stn")
         for job in jobs:
             self._progress.add(job)
         self._progress.set_left(self._search.left)

@@ -123,20 +123,6 @@ def trials(grids: Sequence[Grid], source: str) -> tuple[TrialConfig, ...]:
     return tuple(sorted(configs, key=lambda config: config.seed))
 
 
-def varied_fields(names: Iterable[str], grids: Sequence[Grid], configs: Sequence[TrialConfig]) -> tuple[str, ...]:
-    """Those of the names to which the grids give several values, and in which the trials differ; `seed` last.
-
-    So not `categories` where they are always 10 but for the VAE, which has none.
-    """
-    varied = [
-        name
-        for name in dict.fromkeys(names)
-        if len({value for grid in grids for value in grid.values_of(name)}) > 1
-        and len({getattr(config, name) for config in configs}) > 1
-    ]
-    return tuple(sorted(varied, key=lambda name: name == "seed"))
-
-
 def in_order(factors: Mapping[str, Factor]) -> list[Factor]:
     """In the order of the file, except that one comes after those that its condition names.
 

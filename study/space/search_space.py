@@ -31,11 +31,6 @@ class SearchSpace:
     name: str
     question: str
     trials: tuple[TrialConfig, ...]
-    factors: tuple[str, ...]
-    """The fields that the file varies, in its order, `seed` last."""
-    source: Path
-    document: Mapping[str, Any]
-    """The file as plain values, before overrides."""
     search: Search | None = None
     unused: tuple[str, ...] = ()
     """Fields that the file or an override gives, and no trial uses."""
@@ -88,10 +83,9 @@ def _read(
 ) -> SearchSpace:
     if isinstance(document.value, dict) and "search" in document.value:
         searched = search.read(document, source, overrides, seeds)
-        varied = tuple(item.name for item in searched.parameters)
         given = [name for name, node in searched.settings.items() if node.value is not None]
-        unused = _unused([*given, *varied], searched.sample)
-        return SearchSpace(path.stem, _question(document), (), varied, path, document.plain, searched, unused)
+        unused = _unused([*given, *(item.name for item in searched.parameters)], searched.sample)
+        return SearchSpace(path.stem, _question(document), (), searched, unused)
     grids = _grids(document)
     grid.check_conditions(grids)
     replaced = grid.overrides(overrides, seeds)
@@ -102,9 +96,6 @@ def _read(
         name=path.stem,
         question=_question(document),
         trials=trials,
-        factors=grid.varied_fields([*given, "seed"], grids, trials),
-        source=path,
-        document=document.plain,
         unused=_unused([name for name in given if any(each.values_of(name) - {None} for each in grids)], trials),
     )
 

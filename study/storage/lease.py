@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
 import socket
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Iterator
@@ -31,6 +33,8 @@ def held(storage: Storage, study: Path) -> Iterator[None]:
 
     study: its folder on this machine, which this process has locked. Where both are one there is nothing more to do.
 
+    A run that has slept for so long that another has taken the study is interrupted.
+
     Raises `StorageError` if the storage can't be written or does not answer, or another run has the study.
     """
     if storage.is_at(study):
@@ -46,6 +50,10 @@ def held(storage: Storage, study: Path) -> Iterator[None]:
         while not over.wait(RENEWED_SECONDS):
             # The next time may go well; four may fail.
             with contextlib.suppress(OSError, ValueError):
+                if _read(storage).get("token", token) != token:
+                    print("Another run has taken the study on the storage, as this one slept", file=sys.stderr)
+                    os.kill(os.getpid(), signal.SIGINT)
+                    return
                 storage.write(NAME, content)
 
     renewing = threading.Thread(target=renew, name="lease", daemon=True)

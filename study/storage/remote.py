@@ -81,23 +81,25 @@ class Storage:
             study = Path(scratch)
             for part in parts:
                 self.bring(part, study)
-            brought = {path: path.stat().st_mtime_ns for path in study.glob("*/*/*")}
+            there = {path: path.stat().st_mtime_ns for path in study.glob("*/*/*")}
 
             def send(*names: str) -> None:
                 for part in parts:
-                    if any(brought.get(path) != path.stat().st_mtime_ns for path in (study / part).glob("*")):
+                    files = {path: path.stat().st_mtime_ns for path in (study / part).glob("*")}
+                    if any(there.get(path) != modified for path, modified in files.items()):
                         self.send(part, study, *names)
+                        there.update({} if names else files)
 
             yield study, send
 
     def send(self, part: str, study: Path, *names: str) -> None:
         """Sends the files of `study`/`part`, all or those named, the record last."""
-        files = [path for path in (study / part).glob("*") if path.is_file() and path.name[0] != "."]
-        files.sort(key=lambda path: (path.name == RECORD, path.name))
-        for path in files:
+        paths = [path for path in (study / part).glob("*") if path.is_file() and path.name[0] != "."]
+        paths.sort(key=lambda path: (path.name == RECORD, path.name))
+        for path in paths:
             if not names or path.name in names:
                 _patiently(functools.partial(self.write, f"{part}/{path.name}", path.read_bytes()))
-        if names or not files:
+        if names or not paths:
             return
         for name in self._files(part):
             # Checkpoints are of no use beside the record that they led to.

@@ -20,7 +20,6 @@ lists of CUDA (the CPU's stand in), CUDA graphs.
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -233,15 +232,7 @@ class Pretended(TorchFunctionMode):
             self.note("suspect", "native_batch_norm_backward of channels_last")
 
     def _stand_ins(self) -> list[tuple[Any, str, Any]]:
-        load, autocast, jvp, enabled = torch.load, torch.autocast, torch.func.jvp, torch.is_autocast_enabled
-
-        @functools.wraps(load)
-        def loaded(*arguments: Any, map_location: Any = None, **options: Any) -> Any:
-            content = load(*arguments, map_location="cpu", **options)
-            place = torch.device(map_location or "cpu")
-            if place.type == "cpu":
-                return content
-            return pytree.tree_map(lambda x: x.to(place) if isinstance(x, torch.Tensor) else x, content)
+        autocast, jvp, enabled = torch.autocast, torch.func.jvp, torch.is_autocast_enabled
 
         def forward_mode(*arguments: Any, **options: Any) -> Any:
             before, self._is_forward_mode = self._is_forward_mode, True
@@ -256,7 +247,6 @@ class Pretended(TorchFunctionMode):
         return [
             (torch.func, "jvp", forward_mode),
             (torch, "Generator", PretendedGenerator),
-            (torch, "load", loaded),
             (torch, "autocast", lambda device_type, **options: autocast(host(device_type), **options)),
             (torch, "is_autocast_enabled", lambda device_type: enabled(host(device_type))),
             (torch.cuda, "get_device_name", lambda device=None: "pretended"),

@@ -28,7 +28,11 @@ def _asks_by_a_mask(monkeypatch):
 
 def _copies_to_the_host(monkeypatch):
     step = loop.take_step
-    monkeypatch.setattr(loop, "take_step", noted(lambda *given: step(*given).cpu(), "step"))
+
+    def copied(*given):
+        return {name: value.cpu() for name, value in step(*given).items()}
+
+    monkeypatch.setattr(loop, "take_step", noted(copied, "step"))
 
 
 def _indexes_from_the_host(monkeypatch):

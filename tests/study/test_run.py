@@ -160,3 +160,8 @@ def test_the_command_that_continues_and_errors_show_no_secret(monkeypatch, capsy
     monkeypatch.setattr(run, "_run", refused)
     assert run.main(arguments) == 2
     assert capsys.readouterr().err == "error: s3://***@bucket/x is not there\n"
+
+
+def test_a_name_that_no_kernels_have_is_refused(refused, monkeypatch):
+    monkeypatch.setenv("TIVAE_KERNELS", "troch")
+    assert "TIVAE_KERNELS is 'troch'; it must be native, torch or compiled" in refused("paper_grid", "--dry-run")

@@ -66,7 +66,6 @@ def test_the_paper_grid_is_table_1_in_its_order() -> None:
     assert read.trials == tuple(
         TrialConfig(model=model, train_dataset=dataset, stn=stn) for model, dataset, stn in rows
     )
-    assert read.factors == ("model", "train_dataset", "stn")
 
 
 def test_invariance_is_chosen_on_validation_images_from_no_more_than_100_numbers() -> None:

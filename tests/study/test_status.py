@@ -18,6 +18,7 @@ from study.monitor.status_file import INTERVAL, StatusFile
 from study.storage.folder import LOCK
 from tivae import records
 from tivae.config import TrialConfig
+from tivae.io import sealed_json
 
 JOBS = [Job("trial", TrialConfig(seed=seed)) for seed in range(5)]
 FINISHED = {"status": "finished", "error": None, "base_accuracy": 0.8, "augmented_accuracy": 0.7}
@@ -127,6 +128,13 @@ def test_a_study_without_a_status_file_is_read_from_its_records(tmp_path, capsys
     assert "1/3 trials done, 1 waiting, 1 failed" in printed
     assert "ValueError: odd" in printed
     assert re.search(r"best so far: \w+ base vae 10, STN none, seed 1, augmented accuracy 75\.00 %", printed)
+
+
+def test_a_record_of_a_newer_format_is_one_line(tmp_path, capsys):
+    record = records.write_unfinished(TrialConfig(), tmp_path, "failed", "later")
+    sealed_json.write(records.trial_folder(tmp_path, record["key"]) / records.RECORD, {**record, "format": 2})
+    assert status.main([str(tmp_path)]) == 2
+    assert re.fullmatch(r"error: .* has format 2, which a newer version has written; .*\n", capsys.readouterr().err)
 
 
 @pytest.mark.filterwarnings("default")

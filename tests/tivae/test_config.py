@@ -120,6 +120,7 @@ BAD = [
     ("kl_weight", -0.1, r"`kl_weight` is -0\.1; it must be a number at least 0"),
     ("kl_weight", math.inf, "`kl_weight` is inf; it must be a number at least 0"),
     ("kl_weight", 10**400, r"`kl_weight` is 1000+\.\.\.; it must be a number at least 0"),
+    ("epochs", 10**400, r"`epochs` is 1000+\.\.\.; it must be a whole number at least 1"),
     ("epochs", 0, "`epochs` is 0; it must be a whole number at least 1"),
     ("epochs", "20", "`epochs` is '20'; it must be a whole number"),
     ("batch_size", 1, "`batch_size` is 1; it must be a whole number at least 2"),

@@ -247,7 +247,8 @@ def test_of_a_training_that_fails_the_epochs_before_are_read_out(workspace, monk
 
     def broken(self, images, index, step):
         total, parts = loss(self, images, index, step)
-        return (total, parts) if step < 3 * 4 else (total * float("nan"), parts * float("nan"))
+        factor = 1 if step < 3 * 4 else float("nan")
+        return total * factor, {name: value * factor for name, value in parts.items()}
 
     with monkeypatch.context() as patch:
         patch.setattr(experiment.ModelTraining, "loss", broken)
@@ -281,6 +282,22 @@ def test_a_probe_that_fails_fails_its_trial_alone(workspace, monkeypatch):
         ("finished", None),
         ("failed", "ValueError: no machine"),
     ]
+
+
+@pytest.mark.parametrize("front", [{"stn": "pretrained", "stn_epochs": 1}, {"front": "moments"}])
+def test_without_what_stands_in_front_nothing_is_read_out(workspace, monkeypatch, front):
+    """Its training's state is there, and would be read on images that it was not trained on."""
+    config = dataclasses.replace(VAE, **front)
+    stages.run_trials([config], workspace, wanted=NONE)
+
+    def broken(*given, **named):
+        raise ValueError("no front")
+
+    shutil.rmtree(workspace.study / "stns", ignore_errors=True)
+    monkeypatch.setattr(experiment, "pretrain", broken)
+    monkeypatch.setattr(experiment, "fit_front", broken)
+    (record,) = stages.run_trials([dataclasses.replace(config, probe="linear_svm")], workspace, wanted=NONE)
+    assert (record["status"], record["error"]) == ("failed", "ValueError: no front")
 
 
 def contents(folder):

@@ -21,9 +21,9 @@ class Alterations:
     """Draws the alterations of the images of an epoch.
 
     In this order: pixels p in [0, 1] become f p, f uniform in 1 +- `view_brightness`, but not above 1; Gaussian noise
-    with the standard deviation `view_noise`, in units of the pixels' own, is added; and with probability `view_erasing` a
-    rectangle becomes what is outside the frame: its area is uniform in 2 to 33 % of the image, its aspect
-    log-uniform in 0.3 to 3.3, its place uniform.
+    with the standard deviation `view_noise`, in units of the pixels' own, is added; and with probability
+    `view_erasing` a rectangle becomes black: its area is uniform in 2 to 33 % of the image, its aspect log-uniform in
+    0.3 to 3.3, its place uniform.
     """
 
     def __init__(self, config: TrialConfig, device: torch.device):

@@ -128,7 +128,8 @@ class TrialData:
         # Drawn on the host and for all images, so that neither the device nor a smaller set moves a warp.
         self._test_warps = warps.sampling_matrices(test_warps(host, config), config.images.size)
         if config.validation_images is not None:
-            drawn = _warps_of(len(host.train_images), config, TEST_SET_SEED, "augmented validation set")
+            source = generator(TEST_SET_SEED, "augmented validation set")
+            drawn = _warps_of(len(host.train_images), config, source)
             self._validation_warps = drawn[train:known]
 
     def evaluation_sets(self) -> dict[str, Dataset]:
@@ -136,7 +137,7 @@ class TrialData:
         sets = {"base": self.base_test(), "augmented": self.augmented_test()}
         if self.config.validation_images is not None:
             sets["validation_base"] = self._unwarped(self._validation_images)
-            warped = self._warped(self._validation_images, self._validation_warps.to(self.device))
+            warped = self._warped(self._validation_images, self._validation_warps)
             sets["validation_augmented"] = warped
         return sets
 
@@ -159,35 +160,31 @@ class TrialData:
 
     def augmented_test(self) -> Dataset:
         """The one frozen set of warped test images."""
-        return self._warped(self._test_images, self._test_warps[: len(self._test_images)].to(self.device))
+        return self._warped(self._test_images, self._test_warps[: len(self._test_images)])
 
     def warped_test(self, parameters: warps.WarpParameters) -> Dataset:
         """The first test images, each with its own of `parameters`."""
         images = self._test_images[: len(parameters)]
-        return self._warped(images, warps.sampling_matrices(parameters, self.config.images.size).to(self.device))
+        return self._warped(images, warps.sampling_matrices(parameters, self.config.images.size))
 
     def augmented_train(self, purpose: str) -> Dataset:
         """The training images with the warps that (seed, purpose) names."""
-        matrices = _warps_of(len(self._train_images), self.config, self.config.seed, purpose)
-        return self._warped(self._train_images, matrices.to(self.device))
+        return self.redrawn_train(generator(self.config.seed, purpose))
 
     def redrawn_train(self, source: torch.Generator) -> Dataset:
         """The training images with the next warps from `source`."""
-        parameters = warps.draw(len(self._train_images), self.config, source)
-        return self._warped(
-            self._train_images, warps.sampling_matrices(parameters, self.config.images.size).to(self.device)
-        )
+        return self._warped(self._train_images, _warps_of(len(self._train_images), self.config, source))
 
     def _unwarped(self, images: Tensor) -> Dataset:
         return Dataset(images, standardisation=self.config.standardisation)
 
     def _warped(self, images: Tensor, matrices: Tensor) -> Dataset:
-        return warped(images, matrices, self.config)
+        return warped(images, matrices.to(self.device), self.config)
 
     def _to_device(self, images: np.ndarray) -> Tensor:
         # A copy: the host's array is read-only and shared by all trials of a machine.
         return torch.tensor(images, device=self.device)
 
 
-def _warps_of(count: int, config: TrialConfig, seed: int, purpose: str) -> Tensor:
-    return warps.sampling_matrices(warps.draw(count, config, generator(seed, purpose)), config.images.size)
+def _warps_of(count: int, config: TrialConfig, source: torch.Generator) -> Tensor:
+    return warps.sampling_matrices(warps.draw(count, config, source), config.images.size)

@@ -44,8 +44,10 @@ def load(images: ImageSet, folder: Path | None = None) -> Images:
     Raises `DataError` if they are gone, or are others now.
     """
     path = Path(images.origin)
-    if not path.exists() and folder is not None:
-        path = folder / path.name if (folder / path.name).exists() else folder
+    if folder is not None and (folder / path.name).exists():
+        path = folder / path.name
+    elif folder is not None and not path.exists():
+        path = folder
     arrays, classes = _read(path)
     found = _image_set(str(path), arrays, classes)
     if found.sha256 != images.sha256:

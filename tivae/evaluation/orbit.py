@@ -1,7 +1,7 @@
 """Encodings averaged over random warps of each image: a sampled group average (Puny et al. 2022).
 
-The mean over a whole group of warps, E_t g(t x), does not change when x is warped. Warps within bounds are no group, and
-these are a few of them: the mean changes less, but it changes.
+The mean over a whole group of warps, E_t g(t x), does not change when x is warped. Warps within bounds are no group,
+and these are a few of them: the mean changes less, but it changes.
 """
 
 from __future__ import annotations

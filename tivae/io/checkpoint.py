@@ -46,13 +46,13 @@ def remove(path: Path) -> None:
         file.unlink(missing_ok=True)
 
 
-def load(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
-    """The content that `save` wrote, tensors on `device`; no code from the file is run.
+def load(path: Path) -> dict[str, Any]:
+    """The content that `save` wrote, tensors on the host; no code from the file is run.
 
     Raises `FileNotFoundError`, and `DamagedFile` if the content can't be read.
     """
     with _whole(path) as file:
-        content = torch.load(file, map_location=device, weights_only=True)
+        content = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(content, dict):
         raise DamagedFile(f"{path} holds a {type(content).__name__}; it must be a dictionary")
     return content

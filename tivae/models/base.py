@@ -149,7 +149,7 @@ class Trainable(Model):
     """An encoder to a posterior over latents, or to a code, and a decoder unless `reconstruction_weight` is None.
 
     What is below is that of a model without a posterior. A subclass can also declare:
-    relaxes: whether latents are relaxed in training, so that images decoded from `modes` differ from those decoded then.
+    relaxes: whether latents are relaxed in training, so that images decoded from `modes` differ from those there.
     step_terms: terms of the training loss that are made of what it `wants`; each is a column of the training images
     alone.
     """

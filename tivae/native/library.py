@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from tivae.fields import ConfigError
 from tivae.io import files
 from tivae.io.files import DamagedFile
 from tivae.native.kernels import Kernels, Level
@@ -34,12 +35,17 @@ _log = logging.getLogger("tivae")
 def kernels(encoder: tuple[Level, ...], decoder: tuple[Level, ...]) -> Kernels | None:
     """The kernels of an encoder and a decoder with these levels; None, with one warning, if they can't be compiled.
 
-    None as well where the environment variable TIVAE_KERNELS is `torch`.
+    None as well where the environment variable TIVAE_KERNELS is `torch`. Raises as `wanted`.
     """
-    wanted = os.environ.get(VARIABLE, "native")
-    if wanted not in CHOICES:
-        raise ValueError(f"{VARIABLE} is {wanted!r}; it must be {', '.join(CHOICES[:-1])} or {CHOICES[-1]}")
-    return None if wanted == "torch" else _loaded(encoder, decoder)
+    return None if wanted() == "torch" else _loaded(encoder, decoder)
+
+
+def wanted() -> str:
+    """The kernels that TIVAE_KERNELS asks for. Raises `ConfigError` where it is none of `CHOICES`."""
+    found = os.environ.get(VARIABLE, "native")
+    if found not in CHOICES:
+        raise ConfigError(f"{VARIABLE} is {found!r}; it must be {', '.join(CHOICES[:-1])} or {CHOICES[-1]}")
+    return found
 
 
 def cache_folder() -> Path:

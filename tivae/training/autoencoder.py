@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -78,7 +77,6 @@ class ModelTraining(Training):
         self._noise = StepNoise(self.model, self.generators["noise"], data.device)
         self._epoch_sets = EpochSets(config, data, frozen_stn, self.generators)
         self._labels = torch.from_numpy(data.train_labels).to(data.device) if "labels" in self.model.wants else None
-        self.metric_names = tuple(self._metrics())
 
     @property
     def stn(self) -> SpatialTransformer | None:
@@ -90,7 +88,7 @@ class ModelTraining(Training):
         self._noise.begin_epoch(len(self._epoch_sets.first), self.batch_size)
         return self._epoch_sets.first
 
-    def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
         batch = images.batch(index)
         inputs = self.transform(batch)
         if self.config.reconstruction_target == "base":
@@ -105,16 +103,16 @@ class ModelTraining(Training):
             assert self.config.consistency_form is not None
             pull = consistency(self.model, first, given.second, self.config.consistency_form)
             total = total + self.config.consistency_weight * pull
-            metrics.append(pull)
+            metrics["train_consistency"] = pull
         if self.model.step_terms:
             terms = self.model.at_step(first, given)
             total = total + self.model.step_total(terms)
-            metrics += [terms[term.name] for term in self.model.step_terms]
+            metrics |= {f"train_{term.name}": terms[term.name] for term in self.model.step_terms}
         if self.config.alignment_weight is not None:
             alignment = self._alignment(inputs, index)
             total = total + self.config.alignment_weight * alignment
-            metrics.append(alignment)
-        return total, torch.stack([total, *metrics])
+            metrics["train_alignment"] = alignment
+        return total, {"train_loss": total, **metrics}
 
     def measure(self, step: int) -> EpochRow:
         return self.evaluation.row(step)
@@ -159,11 +157,11 @@ class ModelTraining(Training):
         drawn = warps.parameters(images.matrices[index], images.images.shape[-1])
         return warps.shares_of_range(drawn, self.config)
 
-    def _of_images(self, losses: ImageLosses) -> list[Tensor]:
+    def _of_images(self, losses: ImageLosses) -> dict[str, Tensor]:
         """The batch's means of all losses of single images."""
-        means = [losses.reconstruction.mean()] if self.model.decoder is not None else []
-        means += [losses.kl.mean()] if self.model.has_posterior else []
-        return means + [losses.terms[term.name].mean() for term in self.model.loss_terms]
+        means = {"train_reconstruction": losses.reconstruction.mean()} if self.model.decoder is not None else {}
+        means |= {"train_kl": losses.kl.mean()} if self.model.has_posterior else {}
+        return means | {f"train_{term.name}": losses.terms[term.name].mean() for term in self.model.loss_terms}
 
     def _alignment(self, inputs: ModelInput, index: Tensor) -> Tensor:
         """The paper's STN loss (section 3.2): mean squared error between the STN's output and the base images."""
@@ -178,19 +176,6 @@ class ModelTraining(Training):
         if self.trained_stn is not None:
             groups.append({"params": list(self.trained_stn.parameters()), "lr": self.config.stn_learning_rate})
         return groups
-
-    def _metrics(self) -> Iterator[str]:
-        yield "train_loss"
-        if self.model.decoder is not None:
-            yield "train_reconstruction"
-        if self.model.has_posterior:
-            yield "train_kl"
-        yield from (f"train_{term.name}" for term in self.model.loss_terms)
-        if self.config.consistency_weight is not None:
-            yield "train_consistency"
-        yield from (f"train_{term.name}" for term in self.model.step_terms)
-        if self.config.alignment_weight is not None:
-            yield "train_alignment"
 
 
 def as_module(model: nn.Module, trained_stn: nn.Module | None) -> nn.Module:

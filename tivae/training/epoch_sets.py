@@ -42,8 +42,10 @@ class EpochSets:
         else:
             images = data.augmented_train("training warps") if self._augmented else self.base
             # The same in every epoch, unless altered, so that its way through a frozen STN is computed once.
-            once = frozen_stn is not None and self._alterations is None
-            self.first = images.behind(frozen_stn) if not once or frozen_stn is None else images.transformed(frozen_stn)
+            if frozen_stn is None or config.alters_views:
+                self.first = images.behind(frozen_stn)
+            else:
+                self.first = images.transformed(frozen_stn)
 
     def renew(self) -> None:
         """Draws the next epoch's warps, where they are redrawn, and alterations."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -46,8 +47,6 @@ class Training(ABC):
     batch_size: int
     # `TrialConfig.precision`.
     precision: str | None = None
-    # What `loss` reports of each batch.
-    metric_names: tuple[str, ...]
 
     def __init__(self) -> None:
         self.rows: list[EpochRow] = []
@@ -59,8 +58,8 @@ class Training(ABC):
         """The training set of the next epoch."""
 
     @abstractmethod
-    def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """The loss of the batch at `index`, and one tensor of the metrics to report; nothing may wait for them."""
+    def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of the batch at `index`, and the metrics to report, scalars by column; nothing may wait for them."""
 
     @abstractmethod
     def measure(self, step: int) -> EpochRow:
@@ -91,7 +90,7 @@ class Training(ABC):
         placement.match_layout(self.optimiser)
         self.schedule.load_state_dict(state["schedule"])
         for name, source in self.generators.items():
-            source.set_state(state["generators"][name].cpu())
+            source.set_state(state["generators"][name])
         self.rows, self.resumed = list(state["rows"]), state["resumed"]
 
 
@@ -132,7 +131,7 @@ def epoch_file(file: Path, epochs: int) -> Path:
     return file.with_name(f"epoch-{epochs}.pt")
 
 
-def take_step(training: Training, images: Dataset, index: Tensor, step: int) -> Tensor:
+def take_step(training: Training, images: Dataset, index: Tensor, step: int) -> dict[str, Tensor]:
     """One optimiser step on the batch at `index`; gives the batch's metrics, for which nothing waits here."""
     compilation.begin_step(index.device)
     with precision.forward(training.precision, index.device):
@@ -140,7 +139,7 @@ def take_step(training: Training, images: Dataset, index: Tensor, step: int) -> 
     training.optimiser.zero_grad(set_to_none=True)
     loss.backward()
     training.optimiser.step()
-    return metrics.detach()
+    return {name: value.detach() for name, value in metrics.items()}
 
 
 def _epoch(training: Training, epoch: int) -> EpochRow:
@@ -150,12 +149,13 @@ def _epoch(training: Training, epoch: int) -> EpochRow:
     order = torch.randperm(len(images), generator=training.generators["shuffle"])
     batches = order.to(device).split(training.batch_size)
     first_step = (epoch - 1) * len(batches)
-    metrics = []
+    rows = []
     training.module.train()
     for number, index in enumerate(batches):
-        metrics.append(take_step(training, images, index, first_step + number))
+        metrics = take_step(training, images, index, first_step + number)
+        rows.append(torch.stack(list(metrics.values())))
     # The only wait for the device in an epoch: nothing above reads a value back.
-    per_batch = torch.stack(metrics).cpu().double()
+    per_batch = torch.stack(rows).cpu().double()
     training_seconds = time.perf_counter() - started
     _check_finite(per_batch, first_step)
 
@@ -163,7 +163,7 @@ def _epoch(training: Training, epoch: int) -> EpochRow:
     means = (per_batch * sizes[:, None]).sum(0) / len(images)
     step = first_step + len(batches)
     row: EpochRow = {"epoch": epoch, "step": step, "learning_rate": training.optimiser.param_groups[0]["lr"]}
-    row |= dict(zip(training.metric_names, means.tolist(), strict=True))
+    row |= dict(zip(metrics, means.tolist(), strict=True))
     training.schedule.step()
     training.module.eval()
     row |= training.measure(step)
@@ -195,16 +195,18 @@ def _resumed(training: Training, file: Path, last: int) -> bool:
     """Whether `file` is there, and the training goes on from it or is further already."""
     if not file.exists():
         return False
-    device = next(training.module.parameters()).device
     fresh = copy.deepcopy(training.state())
     try:
-        state = checkpoint.load(file, device)
+        state = checkpoint.load(file)
         if file.stem.startswith("epoch-"):
             if "optimiser" not in state:
                 return False
             if file != epoch_file(file, len(state["rows"])):
                 raise ValueError(f"it holds epoch {len(state['rows'])}")
         if state["key"] == training.key and not len(training.rows) < len(state["rows"]) <= last:
+            if len(state["rows"]) > last and ".previous" not in file.name:
+                # The run that was interrupted after it goes on from it.
+                os.replace(file, epoch_file(file, len(state["rows"])))
             return len(state["rows"]) <= last
         training.load_state(state)
         training.resumed += 1

@@ -21,8 +21,6 @@ class StnTraining(Training):
     `identity_loss` that of leaving the images as they are.
     """
 
-    metric_names = ("train_alignment_loss",)
-
     def __init__(self, config: TrialConfig, data: TrialData):
         super().__init__()
         assert config.stn_key is not None
@@ -51,9 +49,9 @@ class StnTraining(Training):
             return self._fixed
         return self.data.redrawn_train(self.generators["warps"])
 
-    def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, Tensor]:  # noqa: ARG002
+    def loss(self, images: Dataset, index: Tensor, step: int) -> tuple[Tensor, dict[str, Tensor]]:  # noqa: ARG002
         error = functional.mse_loss(self.stn(images.batch(index)), self.targets.batch(index))
-        return error, error.view(1)
+        return error, {"train_alignment_loss": error}
 
     @torch.no_grad()
     def measure(self, step: int) -> EpochRow:  # noqa: ARG002

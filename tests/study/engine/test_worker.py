@@ -1,6 +1,8 @@
 """What a worker makes of a device that is full or broken: no trial is recorded as failed for it."""
 
+import dataclasses
 import json
+import logging
 from types import SimpleNamespace
 
 import pytest
@@ -109,3 +111,31 @@ def test_reports_are_gathered_and_every_epoch_is_in_one_of_them_once_and_in_orde
     rows = [row for report in sent for row in worker.rows_of(report)]
     assert rows == [{"epoch": epoch, "train_loss": float("inf")} for epoch in range(1, 7)]
     assert worker.rows_of(gathered.last({})) == []
+
+
+def test_what_it_warns_of_without_an_epoch_is_in_its_last_report(reported, monkeypatch, tmp_path):
+    def run_trials(configs, workspace, *given, **named):
+        logging.getLogger("tivae").warning("its record stays")
+        return []
+
+    monkeypatch.setattr(stages, "run_trials", run_trials)
+    _work(tmp_path)
+    (row,) = reported
+    assert row["notices"] == ["its record stays"]
+
+
+def test_each_readout_is_on_a_remote_storage_before_the_next(reported, monkeypatch, tmp_path):
+    trials = [CONFIG, dataclasses.replace(CONFIG, probe="linear_svm")]
+    storage, sent = of_study(f"file://{tmp_path}/remote", tmp_path / "grid"), []
+
+    def run_trials(configs, workspace, on_epoch, on_trial, *, wanted):
+        for config in configs:
+            on_trial(records.write_unfinished(config, workspace.study, "failed", "a test"))
+            sent.append([storage.has(f"trials/{trial.key}") for trial in trials])
+        return []
+
+    monkeypatch.setattr(stages, "run_trials", run_trials)
+    job = Job("trial", trials[0], tuple(trials[1:]))
+    given = {"job": job.to_text(), "pool": {"device": "cpu", "threads": 1}, "report_seconds": 0.0}
+    worker.work(given, supplies=worker.Supplies(data={CONFIG.dataset: HOST}, storage=storage))
+    assert sent == [[True, False], [True, True]]

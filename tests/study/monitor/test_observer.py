@@ -65,6 +65,11 @@ def test_a_job_that_is_put_back_waits_and_its_reason_is_told(observer, ended):
     assert "it continues from its last epoch (its node died)" in _said(observer)
 
 
+def test_notices_after_the_last_epoch_are_told(observer):
+    observer.ended(JOB, {"status": "failed", "error": "x", "notices": ["its record stays"]})
+    assert f"note {JOB.key}: its record stays\n" in _said(observer)
+
+
 def test_notices_of_a_worker_are_told(observer):
     observer.reported(JOB, [{"epoch": 1, "notices": ["a file is damaged", "it is made again"]}, {"epoch": 2}])
     assert f"note {JOB.key}: a file is damaged\nnote {JOB.key}: it is made again\n" in _said(observer)

@@ -112,6 +112,8 @@ def test_labels_name_settings_unlike_the_papers_and_no_others():
     config = TrialConfig(model="categorical_vae", kl_weight=0.000948683298051, hidden_widths=(16, 32), seed=2)
     expected = "base categorical_vae 10x10, STN none, hidden_widths 16-32, kl_weight 0.0009487, seed 2"
     assert label(Job("trial", config)) == expected
+    config = TrialConfig(model="vicreg", train_dataset="augmented", variance_weight=0.0)
+    assert label(Job("trial", config)).endswith("STN none, variance_weight 0, seed 0")
     assert "consistency_weight 0.1" in label(Job("trial", TrialConfig(consistency_weight=0.1)))
     assert label(Job("trial", TrialConfig(model="pixels"))) == "pixels, STN none, seed 0"
 
@@ -181,6 +183,15 @@ def test_time_left_follows_the_number_of_slots(progress):
     assert progress.seconds_left() == pytest.approx((4 * EPOCHS - 1) * 10 / 3)
     progress.resize(0)
     assert progress.seconds_left() == pytest.approx((4 * EPOCHS - 1) * 10)
+
+
+def test_time_left_rests_on_the_last_four_epochs_of_each_slot(progress):
+    progress.start(TRIALS[0], "cpu")
+    progress.resize(3)
+    for seconds in (1.0, 10.0):
+        for _ in range(12):
+            progress.report(TRIALS[0], _row(1) | {"wall_seconds": seconds})
+        assert progress.seconds_left() == pytest.approx((4 * EPOCHS - 1) * seconds / 3)
 
 
 def test_the_best_of_an_earlier_run_counts(progress):

@@ -222,3 +222,11 @@ def test_a_lock_left_by_a_killed_process_is_no_hindrance(tmp_path: Path) -> None
     opened(tmp_path)
     (tmp_path / "study" / f"{JOURNAL}.lock").symlink_to(JOURNAL)
     assert asked(opened(tmp_path)) is not None
+
+
+def test_more_trials_than_are_asked_for_leave_nothing_to_do(tmp_path: Path) -> None:
+    search = opened(tmp_path)
+    while (config := search.ask()) is not None:
+        finish(search, config, 0.5)
+    fewer = opened(tmp_path, trials="3")
+    assert (fewer.ended, fewer.left, fewer.ask()) == (5, 0, None)

@@ -162,22 +162,6 @@ blocks:
     assert len(found) == 10
 
 
-@pytest.mark.parametrize(
-    ("text", "varied"),
-    [
-        ("factors: {latent_dim: [2, 5], epochs: [1, 2], model: [vae]}\nseeds: 1", ("latent_dim", "epochs")),
-        ("seeds: 2\nfactors: {epochs: [1, 2]}", ("epochs", "seed")),
-        ("factors: {seed: [4, 5], epochs: [1, 2]}", ("epochs", "seed")),
-        ("blocks: [{settings: {epochs: 1}}, {settings: {epochs: 2, categories: 5}}]", ("epochs",)),
-        ("settings: {categories: 10}\nfactors: {model: [vae, categorical_vae]}", ("model",)),
-        ("factors: {categories: [5, 6], epochs: [1, 2]}", ("epochs",)),
-        ("settings: {epochs: 3}", ()),
-    ],
-)
-def test_the_factors_are_the_fields_that_the_file_varies(tmp_path: Path, text: str, varied: tuple[str, ...]) -> None:
-    assert read_text(tmp_path, text).factors == varied
-
-
 CONDITIONS = {
     "unknown field": ("{modle: vae}", "`modle` is not a field of a trial; did you mean `model`?"),
     "no factor": ("{stn: none}", "names `stn`, which has no values here; add them, or remove the condition"),

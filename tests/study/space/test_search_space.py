@@ -34,9 +34,6 @@ def test_a_file_becomes_a_search_space(tmp_path: Path) -> None:
     assert read.trials == tuple(TrialConfig(epochs=3, seed=seed, **cell) for seed in (0, 1) for cell in cells)
     assert read.name == "x"
     assert read.question == "Which size is best?"
-    assert read.factors == ("model", "categories", "seed")
-    assert read.source == tmp_path / "x.yaml"
-    assert read.document["factors"]["categories"] == {"values": [5, 20], "where": {"model": "categorical_vae"}}
 
 
 @pytest.mark.parametrize("name", FIELD_NAMES)
@@ -172,7 +169,6 @@ def test_an_override_replaces_a_setting_or_factor(
 ) -> None:
     read = read_text(tmp_path, GRID, overrides=overrides)
     assert {(trial.model, trial.categories, trial.epochs) for trial in read.trials} == expected
-    assert read.document == read_text(tmp_path, GRID).document
 
 
 def test_an_override_reaches_into_blocks_and_past_conditions(tmp_path: Path) -> None:

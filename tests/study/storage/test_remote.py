@@ -243,3 +243,13 @@ def test_what_a_node_has_written_is_waited_for(tmp_path, monkeypatch):
     assert not late
     storage.lay_out("token")
     assert storage.answers("token", {"first"}, 0.0) == set()
+
+
+def test_what_is_sent_whole_is_not_sent_again(remote, monkeypatch):
+    sent = []
+    with remote.at_hand(TRIAL, "stns/s") as (study, send):
+        monkeypatch.setattr(Storage, "write", lambda self, name, content: sent.append(name))
+        _fill(study, record_json="done")
+        send()
+        send()
+        assert sent == [f"{TRIAL}/record.json"]

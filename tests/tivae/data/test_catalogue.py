@@ -186,10 +186,13 @@ class TestElsewhere:
         [
             ("no_such_module:CELLS", "No module named 'no_such_module'"),
             ("tests.tivae.data.test_catalogue:NOTHING", "has no attribute 'NOTHING'"),
+            ("broken_cells:CELLS", "NameError: name 'nothing' is not defined"),
             ("tests.tivae.data.test_catalogue:DIGITS", "a tuple; it must name an `ImageSet`"),
         ],
     )
-    def test_what_is_none_is_refused(self, place, problem):
+    def test_what_is_none_is_refused(self, place, problem, tmp_path, monkeypatch):
+        (tmp_path / "broken_cells.py").write_text("CELLS = nothing")
+        monkeypatch.syspath_prepend(tmp_path)
         with pytest.raises(ConfigError, match=problem):
             TrialConfig(dataset=place)
 

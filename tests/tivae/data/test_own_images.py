@@ -44,6 +44,16 @@ class TestFile:
                 getattr(data, name).setflags(write=True)
         assert data.source == "folder"
 
+    def test_the_folder_that_is_given_comes_before_a_file_that_has_changed(self, tmp_path):
+        file = made_up.npz(tmp_path / "cells.npz")
+        images = config_of(file).images
+        (tmp_path / "kept").mkdir()
+        file.rename(tmp_path / "kept" / "cells.npz")
+        made_up.npz(file, train_labels=made_up.arrays()["train_labels"][::-1])
+        assert len(load(images, tmp_path / "kept").train_images) == images.train_images
+        with pytest.raises(DataError, match="holds other images .*; give --data the folder"):
+            load(images)
+
     def test_labels_of_medmnist_have_a_second_axis_and_classes_have_numbers(self, tmp_path):
         content = made_up.arrays()
         columns = {name: content[name][:, None] for name in ("train_labels", "test_labels")}

@@ -85,7 +85,7 @@ def test_the_terms_join_the_loss_and_reach_the_whole_encoder(host, name, decoded
     training = ModelTraining(config, TrialData(host, config, "cpu"))
     loss, metrics = training.loss(training.images(), torch.arange(32), 0)
     loss.backward()
-    named = dict(zip(training.metric_names, metrics.tolist(), strict=True))
+    named = {name: value.item() for name, value in metrics.items()}
     weights = {"vicreg": (25, 25, 1), "barlow_twins": (1, 0.005)}[name]
     terms = [named[f"train_{term.name}"] for term in training.model.step_terms]
     expected = sum(weight * term for weight, term in zip(weights, terms, strict=True))

@@ -78,7 +78,7 @@ def test_the_terms_of_aeae_have_the_weight_of_the_reconstruction(host):
     training = ModelTraining(config, TrialData(host, config, "cpu"))
     loss, metrics = training.loss(training.images(), torch.arange(32), 0)
     loss.backward()
-    named = dict(zip(training.metric_names, metrics.tolist(), strict=True))
+    named = {name: value.item() for name, value in metrics.items()}
     errors = named["train_reconstruction"] + named["train_base_error"] + 0.5 * named["train_equivariance_error"]
     assert named["train_loss"] == pytest.approx(2 * errors, rel=1e-5)
     assert training.model.factors.grad.abs().sum() > 0

@@ -56,8 +56,6 @@ def equal(one, other):
 class Line(Training):
     """One weight; the figure of a batch is the mean of its images' numbers. Keeps a log of what the loop did."""
 
-    metric_names = ("train_loss", "train_number")
-
     def __init__(self, epochs=3, count=10, batch_size=4, broken=None):
         super().__init__()
         self.key, self.epochs, self.batch_size = "line", epochs, batch_size
@@ -76,7 +74,7 @@ class Line(Training):
         self.log.append((step, index.tolist(), self.module.training))
         number = images.batch(index).mean()
         loss = self.module(torch.ones(1, 1)).sum() * self.broken.get(step, 1.0)
-        return loss, torch.stack([loss, number])
+        return loss, {"train_loss": loss, "train_number": number}
 
     def measure(self, step):
         return {"measured_at": step, "measured_in_training_mode": self.module.training}
@@ -148,6 +146,17 @@ def test_a_finished_training_is_not_trained_again(tmp_path):
     assert again.log == []
     assert len(again.rows) == 3
     assert not again.module.training
+
+
+def test_fewer_epochs_leave_an_interrupted_longer_training_where_it_was(tmp_path):
+    file = tmp_path / "checkpoint.pt"
+    with pytest.raises(Interrupted):
+        train(Line(epochs=9), file, stop_after(7))
+    train(Line(epochs=2), file, asked=[2])
+    longer, done = Line(epochs=9), []
+    train(longer, file, lambda row: done.append(row["epoch"]))
+    assert done == [8, 9]
+    assert len(longer.rows) == 9
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

@@ -81,8 +81,9 @@ def elsewhere(place: str, *, may_import: bool = False) -> ImageSet:
         raise DataError(f"the images are those of {place}, and what is read may not run it; import {module} first")
     try:
         found = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as problem:
-        raise DataError(f"`dataset` is {place!r} ({problem}); {rule}") from problem
+    # Whatever a module of the user's own raises.
+    except Exception as problem:
+        raise DataError(f"`dataset` is {place!r} ({type(problem).__name__}: {problem}); {rule}") from problem
     if not isinstance(found, ImageSet):
         raise DataError(f"`dataset` is {place!r}, a {type(found).__name__}; {rule}")
     content = [replace(found, sha256="", origin="").facts(), *(file.digest for file in found.files)]

@@ -44,10 +44,10 @@ def measured(subject: Subject) -> dict[str, float]:
 def r_squared(encodings: NDArray[np.floating], parameters: NDArray[np.floating]) -> NDArray[np.float64]:
     """1 - sum (y - y')^2 / sum (y - m)^2 over held-out images, of each column of `parameters` (N, P); (P,).
 
-    m is the mean of y over the fitted images. y' is read from standardised `encodings` (N, D) by ridge regression fitted on every second image and scored on the
-    others, with the penalty, 1 to 100,000, that is best for the parameter when each fitted image is left out in turn.
-    At most 1, where the parameter can be read exactly; 0 or slightly less where nothing of it is in the encodings. NaN
-    for a parameter that does not vary.
+    m is the mean of y over the fitted images. y' is read from standardised `encodings` (N, D) by ridge regression
+    fitted on every second image and scored on the others, with the penalty, 1 to 100,000, that is best for the
+    parameter when each fitted image is left out in turn. At most 1, where the parameter can be read exactly; 0 or
+    slightly less where nothing of it is in the encodings. NaN for a parameter that does not vary.
     """
     # Scikit-learn takes a second to import, which the process that schedules trials has no use for.
     from sklearn.linear_model import RidgeCV

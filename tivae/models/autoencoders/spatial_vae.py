@@ -61,7 +61,7 @@ class SpatialVAE(VAE):
         return functional.pad(super().prior(count, source), (0, POSE))
 
     def features(self, parameters: Tensor, name: str, noise: Tensor | None = None) -> Tensor:
-        return super().features(self._split(parameters)[0], name, noise)[:, : self.config.latent_dim]
+        return super().features(self._split(parameters)[0], name, noise)
 
     def _split(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """The parameters (B, 2, latent_dim) of the content, and the pose (B, 4) before it is bounded."""
@@ -71,7 +71,8 @@ class SpatialVAE(VAE):
 class CoordinateDecoder(nn.Module):
     """Content and pose (B, latent_dim + 4) to images (B, 1, size, size), each pixel from its coordinates in a frame.
 
-    h = tanh(A (x, y) + C content + b), then a hidden layer with tanh and one to the pixel (Bepler et al. 2019, equation 3).
+    h = tanh(A (x, y) + C content + b), then a hidden layer with tanh and one to the pixel (Bepler et al. 2019,
+    equation 3).
     """
 
     def __init__(self, config: Any):

@@ -20,7 +20,8 @@ class BarlowTwins(JointEmbedding):
     C = Z1^T Z2 / B of the projections Z1, Z2 (B, D) of two views, each output scaled to mean 0 and variance 1 over the
     batch.
     alignment: mean over outputs of (1 - C_ii)^2; redundancy: sum over i != j of C_ij^2, over D. The loss is alignment +
-    `redundancy_weight` x redundancy: equation 1 of Zbontar et al. (2021) over D, so that it goes beside a decoder's as VICReg does.
+    `redundancy_weight` x redundancy: equation 1 of Zbontar et al. (2021) over D, so that it goes beside a decoder's as
+    VICReg does.
     """
 
     label = "Barlow Twins"
@@ -30,7 +31,9 @@ class BarlowTwins(JointEmbedding):
     )
 
     class Fields(JointEmbedding.Fields):
-        redundancy_weight: float = number(0.005, 0, help="of Barlow Twins' redundancy term, lambda of Zbontar et al. (2021)")
+        redundancy_weight: float = number(
+            0.005, 0, help="of Barlow Twins' redundancy term, lambda of Zbontar et al. (2021)"
+        )
 
     def between(self, first: Tensor, second: Tensor) -> Mapping[str, Tensor]:
         one, other = (_standardised(view) for view in (first, second))
