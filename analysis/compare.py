@@ -16,14 +16,13 @@ from analysis.command_line import command_line
 from analysis.formats import Table
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label
-from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.metric_columns import TEST_SETS
+from analysis.frames.study import Study
 from analysis.frames.trial import Trial
-from analysis.inference import ImageComparison, compare_images, compare_seeds, pair_by_seed
-from tivae.config import FIELD_NAMES
+from analysis.inference import ImageComparison, compare_cells, compare_images
+from tivae.config import known_fields
 from tivae.io.files import DamagedFile
 from tivae.io.record import read
-
-TEST_SETS = ("base", "augmented")
 
 
 def compare(first: str | Path, second: str | Path) -> list[Table]:
@@ -45,12 +44,12 @@ def compare(first: str | Path, second: str | Path) -> list[Table]:
 def settings(first: Trial, second: Trial) -> Table:
     """The fields, and the recipe, in which two trials differ."""
     one, two = first.config, second.config
-    names = [name for name in FIELD_NAMES if getattr(one, name) != getattr(two, name)]
+    names = [name for name in known_fields() if getattr(one, name) != getattr(two, name)]
     rows = [(name, _shown(getattr(one, name)), _shown(getattr(two, name))) for name in names]
     if first.row["recipe"] != second.row["recipe"]:
         rows.insert(0, ("recipe", str(first.row["recipe"]), str(second.row["recipe"])))
     notes = () if rows else ("The two have the same settings: they are the same trial.",)
-    frame = pd.DataFrame(rows, columns=["setting", first.key, second.key])
+    frame = pd.DataFrame(rows, columns=["setting", *_names(first, second)])
     return Table("Settings that differ", (("", frame, []),), notes)
 
 
@@ -59,8 +58,7 @@ def flips(first: Trial, second: Trial) -> Table:
 
     Raises `ValueError` if predictions are missing, or are not of the same images.
     """
-    names = (first.key, second.key)
-    rows = [_flip_row(test_set, _images(first, second, test_set), names) for test_set in TEST_SETS]
+    rows = [_flip_row(test_set, _images(first, second, test_set), _names(first, second)) for test_set in TEST_SETS]
     return Table("Test images whose verdict flips", (("", pd.DataFrame(rows), list(rows[0])[1:]),), (_MCNEMAR_NOTE,))
 
 
@@ -73,7 +71,7 @@ def per_class(first: Trial, second: Trial) -> Table:
         row: dict[tuple[str, str], str | None] = {("", "class"): name}
         for test_set in TEST_SETS:
             right = [float((frame[test_set] == number)[mine].mean()) if mine.any() else None for frame in (one, two)]
-            row |= {(test_set, key): _number(value) for key, value in zip((first.key, second.key), right, strict=True)}
+            row |= {(test_set, key): _number(value) for key, value in zip(_names(first, second), right, strict=True)}
             difference = None if right[0] is None or right[1] is None else right[1] - right[0]
             row[test_set, "diff."] = _number(difference, "+")
         rows.append(row)
@@ -84,7 +82,7 @@ def per_class(first: Trial, second: Trial) -> Table:
 def study_settings(first: Study, second: Study) -> Table:
     """The fields, and the recipe, whose values differ between two studies, with all values of each."""
     rows = []
-    for name in ("recipe", *FIELD_NAMES):
+    for name in ("recipe", *known_fields()):
         values = [_values(study, name) for study in (first, second)]
         if values[0] != values[1]:
             rows.append((name, *(", ".join(sorted(found)) or "-" for found in values)))
@@ -103,15 +101,14 @@ def seeds(first: Study, second: Study) -> Table:
     for label, one, two in _common_cells(first, second):
         row: dict[str, str | None] = {"cell": label}
         for test_set in TEST_SETS:
-            pairs = pair_by_seed(one, two, f"{test_set}_accuracy")
-            if pairs.empty:
+            found = compare_cells(one, two, f"{test_set}_accuracy")
+            if found is None:
                 row |= {"n": "0", test_set: None, f"{test_set} 95 %": None}
                 continue
-            found = compare_seeds(100 * pairs["second"], 100 * pairs["first"])
-            interval = found.interval
+            interval = found.interval()
             known = not pd.isna(interval.low)
-            row |= {"n": str(found.n), test_set: f"{found.difference:+.2f}"}
-            row[f"{test_set} 95 %"] = f"{interval.low:+.2f} to {interval.high:+.2f}" if known else None
+            row |= {"n": str(found.seeds), test_set: f"{100 * found.mean:+.2f}"}
+            row[f"{test_set} 95 %"] = f"{100 * interval.low:+.2f} to {100 * interval.high:+.2f}" if known else None
         rows.append(row)
     if not rows:
         return Table("Paired seeds", (), ("The two have no cell in common.",))
@@ -157,6 +154,11 @@ def _trial(path: Path) -> Trial:
     return analysis.load(path.parent.parent, recipe=recipe).trial(path.name)
 
 
+def _names(first: Trial, second: Trial) -> tuple[str, str]:
+    """Heads of columns: the keys, where they tell the trials apart."""
+    return (first.key, second.key) if first.key != second.key else ("first", "second")
+
+
 def _pair_of_predictions(first: Trial, second: Trial) -> tuple[pd.DataFrame, pd.DataFrame]:
     one, two = first.predictions(), second.predictions()
     if image_set_of(first.row) != image_set_of(second.row) or not one["label"].equals(two["label"]):
@@ -183,16 +185,21 @@ def _flip_row(test_set: str, found: ImageComparison, names: Sequence[str] = ("fi
 
 
 def _common_cells(first: Study, second: Study) -> list[tuple[str, pd.DataFrame, pd.DataFrame]]:
-    factors = list(dict.fromkeys([*PAPER_FACTORS, *first.factors(), *second.factors()]))
+    factors = list(dict.fromkeys([*first.cell_factors(), *second.cell_factors()]))
     groups = [
         {
             tuple(None if pd.isna(value) else value for value in cell): part
-            for cell, part in study.finished.groupby(factors, dropna=False, sort=False)
+            for cell, part in _with_columns(study.finished, factors).groupby(factors, dropna=False, sort=False)
         }
         for study in (first, second)
     ]
     common = [cell for cell in groups[0] if cell in groups[1]]
     return [(cell_label(groups[0][cell].iloc[0], factors), groups[0][cell], groups[1][cell]) for cell in common]
+
+
+def _with_columns(trials: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """The trials with these columns: fields that only models of the other study have are missing."""
+    return trials.reindex(columns=list(dict.fromkeys([*trials, *names])))
 
 
 def _values(study: Study, name: str) -> set[str]:

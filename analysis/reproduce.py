@@ -6,16 +6,29 @@ import json
 import shlex
 from typing import Any
 
-from tivae.config import FIELD_NAMES, TrialConfig
+from analysis.formats import printable
+from analysis.frames.study import Study
+from tivae.config import TrialConfig
+
+
+def command_of(study: Study, key: str) -> str:
+    """The command of a study's trial; a comment with the reason where its config is not known."""
+    try:
+        return command(study.config(key))
+    except ValueError as problem:
+        return printable(f"# {key}: {problem}")
 
 
 def command(config: TrialConfig) -> str:
     """A command line that runs exactly this trial: the paper's grid with every field set that differs from it."""
-    cell = {"model": config.model, "train_dataset": config.train_dataset, "stn": config.stn}
-    named: dict[str, Any] = {name: value for name, value in cell.items() if value is not None}
-    usual = TrialConfig(**named)
-    fields = [name for name in FIELD_NAMES if name not in named and getattr(config, name) != getattr(usual, name)]
-    values = named | {name: getattr(config, name) for name in fields if getattr(config, name) is not None}
+    wanted = {name: value for name, value in config.to_dict().items() if value is not None}
+    values: dict[str, Any] = {}
+    differing = {name: wanted[name] for name in ("model", "train_dataset", "stn") if name in wanted}
+    # What is given decides the defaults of the rest.
+    while differing:
+        values |= differing
+        made = TrialConfig(**values).to_dict()
+        differing = {name: value for name, value in wanted.items() if name not in values and value != made.get(name)}
     if values.pop("dataset_facts", None) is not None:
         # The name holds a digest of images that lie elsewhere.
         values["dataset"] = config.images.origin

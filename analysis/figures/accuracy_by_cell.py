@@ -110,7 +110,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         described(sources.study.trials),
     ]
     caption = " ".join(filter(None, sentences))
-    return [DrawnFigure("accuracy_by_cell", "Accuracy by cell", caption, figure, frame, _alt(frame))]
+    return [DrawnFigure("accuracy_by_cell", "Accuracy by cell", caption, figure, frame, _alt(shown))]
 
 
 def _alt(frame: pd.DataFrame) -> str:

@@ -167,11 +167,13 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     figure = style.new_figure(0.3 * count + 0.85)
     ax = draw(figure.add_subplot(), shown)
     style.legend_above(figure, [ax])
+    over = frame["over"].iloc[0]
     selected = f" The main effects and the largest interactions, {count} of {everything}." if count < everything else ""
     caption = (
         "Effects of the factors on the accuracy with 95 % intervals: of two levels the second minus the first, "
         "averaged over all other factors; of more levels each against the mean of all. An interaction says by how "
-        f"much the effect of one factor changes with the other.{selected} Intervals are over {frame['over'].iloc[0]}. "
+        f"much the effect of one factor changes with the other.{selected} "
+        + (f"Intervals are over {over}. " if over else "One seed without predictions has none. ")
         + f"{note[:1].upper()}{note[1:]}. " * bool(note)
         + described(sources.study.trials)
     )
@@ -183,8 +185,8 @@ def _alt(frame: pd.DataFrame) -> str:
     main = frame[(frame["order"] == 1) & (frame["test_set"] == "augmented")]
     main = main.sort_values("effect", key=lambda values: -values.abs(), kind="stable").head(MOST_NAMED)
     parts = [
-        f"{effect_label(row['term'], row['contrast'])} {row['effect']:+.1f} points "
-        f"({row['low']:+.1f} to {row['high']:+.1f})"
+        f"{effect_label(row['term'], row['contrast'])} {row['effect']:+.1f} points"
+        + ("" if pd.isna(row["low"]) else f" ({row['low']:+.1f} to {row['high']:+.1f})")
         for _, row in main.iterrows()
     ]
     return f"Main effects on the augmented test set: {'; '.join(parts)}."

@@ -20,6 +20,7 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import VALIDATION, cell_factors, chosen_by, collapsed, with_cells
 from analysis.frames.labels import are_ceilings, are_controls, in_order, model_name, percent, setting_name, stn_name
+from analysis.frames.recipe import recipe_of
 from analysis.frames.study import Study
 from analysis.inference import cell_summaries, correctness_of
 from analysis.paper import TABLE_1
@@ -102,19 +103,22 @@ def ranked_on(frame: pd.DataFrame) -> str:
 
 
 def numbers(study: Study) -> pd.DataFrame:
-    """The arms that have not collapsed, as `arms` has them, and the paper's cells below, without intervals.
+    """The arms that have not collapsed, as `arms` has them, and on the paper's images its cells below, which have no `n`.
 
     Raises `NotSupported` as `arms`.
     """
     frame = arms(study)
-    frame = frame[~frame["is_collapsed"]].assign(is_paper=False)
+    frame = frame[~frame["is_collapsed"]].assign(is_paper=False, n=frame["n"].astype("Int64"))
+    frame = frame.drop(columns=["cell", "key"]).reset_index(drop=True)
+    if not recipe_of(study.trials, study.seedless).is_on_papers_images:
+        return frame
     rows = [
         {"arm": f"paper, experiment {cell.experiment}, STN {cell.stn}", "model": cell.model, "is_paper": True}
         | {metric: getattr(cell, metric) for metric in METRICS}
         for cell in TABLE_1
     ]
-    paper = pd.DataFrame(rows).assign(is_control=False, is_ceiling=False, is_collapsed=False, n=1, over="")
-    return pd.concat([frame.drop(columns=["cell", "key"]), paper], ignore_index=True)
+    paper = pd.DataFrame(rows).assign(is_control=False, is_ceiling=False, is_collapsed=False, over="")
+    return pd.concat([frame, paper], ignore_index=True)
 
 
 def enlarged(frame: pd.DataFrame) -> pd.DataFrame:
@@ -131,8 +135,9 @@ def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
     ax.plot(100 * ceilings["base_accuracy"], 100 * ceilings["augmented_accuracy"], label="trained with labels", **stars)
     _ceiling(ax, ceilings)
     paper = frame[frame["is_paper"]]
-    crosses: dict[str, Any] = {"color": style.BLACK, "marker": "x", "linestyle": "none", "markersize": 4}
-    ax.plot(100 * paper["base_accuracy"], 100 * paper["augmented_accuracy"], label="the paper's cells", **crosses)
+    if len(paper):
+        crosses: dict[str, Any] = {"color": style.BLACK, "marker": "x", "linestyle": "none", "markersize": 4}
+        ax.plot(100 * paper["base_accuracy"], 100 * paper["augmented_accuracy"], label="the paper's cells", **crosses)
     return _finish(ax)
 
 

@@ -167,8 +167,8 @@ def _alt(frame: pd.DataFrame) -> str:
     parts = []
     augmented = frame[frame["test_set"] == "augmented"].sort_values("epoch")
     for model, part in augmented.groupby("model", sort=False):
-        last = part.groupby("cell")["mean"].last()
-        best = part[part["cell"] == last.idxmin()]
+        last = part.groupby("cell").tail(1).sort_values(["is_collapsed", "mean"], kind="stable")
+        best = part[part["cell"] == last["cell"].iloc[0]]
         parts.append(
             f"{model_name(str(model))} from {best['mean'].iloc[0]:.3g} to {best['mean'].iloc[-1]:.3g} in the cell with "
             f"the lowest ({best['cell_label'].iloc[0]})"

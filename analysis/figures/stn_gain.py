@@ -118,10 +118,11 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         ax.set_ylabel("Accuracy (%)")
     style.legend_above(figure, axes[0, :1])
     pairs = len(frame) // len(TEST_SETS)
-    over = means["over"].iloc[0]
+    over = " or ".join(filter(None, means["over"].unique()))
     caption = (
         f"Accuracy without and with the pretrained spatial transformer: {counted(pairs, 'pair')} of trained models, "
-        f"alike in seed and all settings else; numbers are the mean gains, ± half of a 95 % interval over {over}. "
+        "alike in seed and all settings else; numbers are the mean gains"
+        + (f", ± half of a 95 % interval over {over}. " if over else ". ")
         + described(sources.study.trials)
     )
     by_test_set = means.groupby("test_set", sort=False)["mean"].mean()

@@ -15,7 +15,7 @@ per trained model, warp and amount:
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -61,7 +61,7 @@ def recorded(study: Study) -> pd.DataFrame:
             count = image_set_of(trial.row).test_images if pd.isna(images) else int(images)
             for warp, curve in curves.items():
                 for amount, accuracy in zip(curve["values"], curve["accuracy"], strict=True):
-                    rows.append([*series, trial.row["seed"], RECORDED_WARPS.get(warp, warp), amount, accuracy, count])
+                    rows.append([*series, trial.row["seed"], warp, amount, accuracy, count])
     if not rows:
         raise NotSupported("no trial has measured its accuracy under known warps")
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -81,7 +81,9 @@ def _measured(study: Study) -> list[tuple[Trial, Mapping[str, Any]]]:
 
 
 def _curves(trial: Trial) -> Mapping[str, Any]:
-    if curves := trial.curves():
+    """By the warps' names here; a later version may have measured others, which are left out."""
+    measured = trial.curves()
+    if curves := {name: measured[own] for own, name in RECORDED_WARPS.items() if own in measured}:
         return curves
     raise ValueError(f"trial {trial.key} has measured no curves")
 
@@ -170,7 +172,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     """One figure of what the trials measured."""
     accuracies = recorded(sources.study)
     frame = numbers(accuracies)
-    config = TrialConfig()
+    config = _alike([sources.study.configs.get(key) for key in accuracies.attrs["keys"]])
     models = frame["model"].nunique()
     figure = draw_all(style.new_figure(2.1 * models + 0.55), frame, config)
     images = int(accuracies["images"].max())
@@ -187,6 +189,12 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     ]
     caption = " ".join(filter(None, sentences))
     return [DrawnFigure("warp_curves", "Accuracy under known warps", caption, figure, frame, _alt(frame))]
+
+
+def _alike(configs: Sequence[TrialConfig | None]) -> TrialConfig | None:
+    """One of the configs, if all are known and augment by the same range."""
+    ranges = {config and tuple(warp.trained_range(config) for warp in CURVE_WARPS) for config in configs}
+    return configs[0] if len(ranges) == 1 else None
 
 
 def _alt(frame: pd.DataFrame) -> str:

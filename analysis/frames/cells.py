@@ -9,7 +9,7 @@ import pandas as pd
 from analysis.frames.image_sets import of_each
 from analysis.frames.labels import cell_label, in_order, panel_label
 from analysis.frames.recipe import default_value
-from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.study import PAPER_FACTORS
 from analysis.frames.trial import config_of
 
 # What cells are chosen by where all trials have it: the test images then have no part in the choice.
@@ -22,11 +22,6 @@ LEAST_VARIANCE_LEFT = 0.05
 LEAST_CODE_VARIANCE, LEAST_RANK = 1e-3, 1.05
 # Of projections: their standard deviation lacks more to 1 (VICReg), or two views correlate no better (Barlow Twins).
 MOST_LACKING = 0.9
-
-
-def cell_factors(study: Study) -> list[str]:
-    """The paper's three factors and the other config fields that the study varies, without the seed."""
-    return list(dict.fromkeys([*PAPER_FACTORS, *study.factors()]))
 
 
 def chosen_by(trials: pd.DataFrame) -> str:

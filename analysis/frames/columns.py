@@ -90,18 +90,6 @@ COLUMNS = {"trials": TRIAL_COLUMNS, "epochs": EPOCH_COLUMNS}
 CONFIG_NAMES = tuple(column.name for column in CONFIG)
 METRIC_NAMES = tuple(column.name for column in METRICS)
 
-__all__ = [
-    "COLUMNS",
-    "CONFIG",
-    "CONFIG_NAMES",
-    "EPOCH_COLUMNS",
-    "METRICS",
-    "METRIC_NAMES",
-    "PROVENANCE",
-    "Column",
-    "config_names",
-]
-
 
 def config_names(frame: pd.DataFrame) -> list[str]:
     """The columns of `frame` that are fields of configs; those of models and probes from elsewhere come last."""

@@ -76,6 +76,12 @@ def are_ceilings(models: pd.Series) -> pd.Series:
     return models.map(sees_labels, na_action="ignore").fillna(False).astype(bool)
 
 
+def without_ceilings(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials, or cells, that see no labels; all where there are no others: what sees labels is a bound."""
+    bounds = are_ceilings(trials["model"])
+    return trials if bounds.all() else trials[~bounds]
+
+
 def are_controls(models: pd.Series) -> pd.Series:
     """Which of the values of a column `model` are controls."""
     return models.map(is_control, na_action="ignore").fillna(False).astype(bool)

@@ -33,13 +33,15 @@ def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | No
         files.check_folder(folder)
     names = _study_names(folders)
     parts = [_read(folder, name, running) for folder, name in zip(folders, names, strict=True)]
-    trials = _of_one_recipe(_concatenated([part[0] for part in parts], "trials"), recipe)
+    found = _concatenated([part[0] for part in parts], "trials")
+    trials = _of_one_recipe(found, recipe)
     # Models and probes declare fields of the config: they are imported, where that is allowed.
     for registry in (MODELS, PROBES):
         for name in trials[registry.field].dropna().unique():
             registry.get(name)
     if trials.empty:
-        raise ValueError(_nothing_line(folders))
+        others = _in_words(found["recipe"])
+        raise ValueError(f"no trial is of recipe {recipe}, but of {others}" if others else _nothing_line(folders))
     _warn_of_disagreement(trials)
     unfinished = (trials["status"] != "finished").sort_values(kind="stable")
     trials = _ordered(trials.loc[unfinished.index].drop_duplicates("key"))
@@ -98,12 +100,17 @@ def _of_one_recipe(trials: pd.DataFrame, wanted: int | None) -> pd.DataFrame:
     kept = known.max() if wanted is None else wanted
     others = (known != kept).fillna(False)
     if wanted is None and others.any():
+        alone = "them alone" if known[others].nunique() == 1 else "those of one alone"
         warnings.warn(
-            f"{others.sum()} trials of recipe {known[others].max()} are left out, as their numbers can't be compared "
-            f"with those of recipe {kept}; analysis.load(..., recipe={known[others].max()}) loads them alone",
+            f"{others.sum()} trials of recipe {_in_words(known[others])} are left out, as their numbers can't be "
+            f"compared with those of recipe {kept}; analysis.load(..., recipe={known[others].max()}) loads {alone}",
             stacklevel=3,
         )
     return trials[~others]
+
+
+def _in_words(recipes: pd.Series) -> str:
+    return " and ".join(map(str, sorted(recipes.dropna().unique())))
 
 
 def _warn_of_disagreement(trials: pd.DataFrame) -> None:

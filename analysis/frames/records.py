@@ -10,8 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, METRICS, PROVENANCE
-from analysis.frames.metric_columns import TIMESTAMP
+from analysis.frames.columns import COLUMNS, CONFIG, EPOCH_COLUMNS, PROVENANCE
+from analysis.frames.metric_columns import METRICS, TIMESTAMP
 from tivae.config import RENAMED
 from tivae.io import record as formats
 from tivae.io import record_index as index
@@ -31,7 +31,7 @@ _TAKEN = {column.name for column in COLUMNS["trials"]}
 
 
 def trial_folders(folder: Path) -> list[Path]:
-    """The trials of a results folder that have a record or a checkpoint, by name; [] where it has none."""
+    """The folders of the trials of a results folder, begun ones too, by name; [] where it has none."""
     try:
         with os.scandir(folder / "trials") as entries:
             found = [entry.name for entry in entries if entry.is_dir() and not entry.name.startswith(".")]

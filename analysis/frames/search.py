@@ -65,6 +65,14 @@ def objectives(search: optuna.Study | None) -> dict[str, bool]:
     return {name: up for name, up in zip(names, directions, strict=False) if name in METRIC_NAMES}
 
 
+def objectives_of(study: Study) -> dict[str, bool]:
+    """The same of a study's search; {} also where its journal can't be read."""
+    try:
+        return objectives(search_of(study))
+    except ValueError:
+        return {}
+
+
 def journal_of(study: Study) -> Path | None:
     """The journal in the first of the study's folders that has one; None if none has."""
     return next((path for folder in study.folders.values() if (path := folder / JOURNAL).is_file()), None)

@@ -122,6 +122,10 @@ class Study:
         values = groups[rest].nunique(dropna=False).max()
         return paper + [name for name in rest if values[name] > 1]
 
+    def cell_factors(self) -> list[str]:
+        """The paper's three factors and the other config fields that the study varies, without the seed."""
+        return list(dict.fromkeys([*PAPER_FACTORS, *self.factors()]))
+
     def cells(self, metrics: Sequence[str] = MAIN_METRICS) -> pd.DataFrame:
         """One row per cell, a combination of the paper's three factors and all others that the study varies.
 
@@ -130,7 +134,7 @@ class Study:
         """
         for name in metrics:
             check_column(self.trials, name)
-        factors = list(dict.fromkeys([*PAPER_FACTORS, *self.factors()]))
+        factors = self.cell_factors()
         readable = self.trials[self.trials["model"].notna()]
         finished = readable["status"] == "finished"
         frame = readable[factors].assign(finished=finished)

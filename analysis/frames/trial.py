@@ -14,12 +14,11 @@ import numpy as np
 import pandas as pd
 
 from analysis.frames.columns import config_names
+from analysis.frames.metric_columns import TEST_SETS
 from tivae.config import TrialConfig, known_fields
 from tivae.io import files
 from tivae.io.record import RECORD, read
 from tivae.registry import MODELS, PROBES
-
-TEST_SETS = ("base", "augmented")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +34,7 @@ class Trial:
 
     @property
     def folder(self) -> Path:
-        """`<results>/trials/<key>`; a published copy does not have it."""
+        """`<results>/trials/<key>`; a copy of the frames alone does not have it."""
         return self.results / "trials" / self.key
 
     @property
@@ -114,7 +113,7 @@ class Trial:
 
     def _missing(self, name: str) -> str:
         if not self.folder.is_dir():
-            return f"trial {self.key} has no folder {self.folder}; a published copy holds the frames only"
+            return f"trial {self.key} has no folder {self.folder}; only the frames were copied"
         return f"trial {self.key} ({self.row['status']}) has no {name} in {self.folder}"
 
 

@@ -1,19 +1,20 @@
-"""Intervals of a mean over seeds, of one model's accuracy over test images, and of a share."""
+"""Intervals: of one model's accuracy over test images, and of a share; of means over seeds see `crossed`."""
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A confidence interval. `over` names what was sampled, "seeds" or "test images"; NaN if there is none."""
+    """A confidence interval; NaN if there is none.
+
+    over: what was sampled: "seeds", "test images", "seeds and test images", or "" where nothing was.
+    """
 
     low: float
     high: float
@@ -32,35 +33,8 @@ class Summary:
     interval: Interval
 
 
-def summarise(values: ArrayLike, confidence: float = 0.95) -> Summary:
-    """Mean, standard deviation and interval over seeds of one number per seed.
-
-    Raises `ValueError` for no value, or a missing one.
-    """
-    array = finite_array(values)
-    sd = float(np.std(array, ddof=1)) if len(array) > 1 and not all_equal(array) else 0.0
-    sd = sd if len(array) > 1 else math.nan
-    return Summary(len(array), float(array.mean()), sd, seed_interval(array, confidence))
-
-
-def seed_interval(values: ArrayLike, confidence: float = 0.95) -> Interval:
-    """Student's t interval of the mean over seeds: of these test images, whatever the seed.
-
-    One seed has no interval (NaN), equal seeds one of width zero. Measured coverage of a nominal 95 % interval for
-    normal data is 0.95 with any number; of the BCa bootstrap 0.72 with 3 seeds, 0.91 with 10.
-    """
-    array = finite_array(values)
-    if len(array) < 2:
-        return Interval(math.nan, math.nan, confidence, "none: one seed", "seeds")
-    if all_equal(array):
-        mean = float(array.mean())
-        return Interval(mean, mean, confidence, "none: all seeds are equal", "seeds")
-    low, high = stats.ttest_1samp(array, 0.0).confidence_interval(confidence)
-    return Interval(float(low), float(high), confidence, "Student's t", "seeds")
-
-
 def accuracy_interval(accuracy: float, images: int, confidence: float = 0.95) -> Interval:
-    """Interval of one trained model's accuracy over test images; it does not hold what another seed would give.
+    """Interval of one trained model's accuracy over test images alone: it does not cover variation between seeds.
 
     accuracy: share of the `images` that are classified correctly. Wilson's score interval (1927).
 

@@ -1,7 +1,7 @@
 """The style of all figures: distinguishable by colour-blind readers, and never by colour alone.
 
 Colours are those of Okabe and Ito (2008), "Color Universal Design", and for ten classes Paul Tol's "muted" scheme
-(2021, "Introduction to colour schemes") with black. Each goes with a marker, a line style and a hatch of its own.
+(2021, "Introduction to colour schemes") with black. Each goes with a marker and a line style of its own.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from matplotlib.text import Text
 from numpy.typing import ArrayLike, NDArray
 
 BLACK, GREY = "#000000", "#767676"
-ORANGE, SKY_BLUE, GREEN, YELLOW = "#E69F00", "#56B4E9", "#009E73", "#F0E442"
+ORANGE, SKY_BLUE, GREEN = "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
 
-# Inches: the text width of a journal page, and of one of its columns.
-FULL_WIDTH, HALF_WIDTH = 7.2, 3.5
+# Inches: the text width of a journal page.
+FULL_WIDTH = 7.2
 TITLE_SIZE = 8.5
 # Letters of a line of a row's label.
 LABEL_WIDTH = 44
@@ -53,7 +53,6 @@ SETTINGS: Mapping[str, Any] = {
     "lines.linewidth": 1.3,
     "lines.markersize": 4,
     "patch.linewidth": 0.6,
-    "hatch.linewidth": 0.5,
     "legend.frameon": False,
     "image.cmap": "gray",
     "image.interpolation": "nearest",
@@ -67,12 +66,11 @@ SETTINGS: Mapping[str, Any] = {
 
 @dataclass(frozen=True)
 class Mark:
-    """How one series is drawn; no two of a family share colour, marker, line style or hatch."""
+    """How one series is drawn; no two of a family share colour, marker or line style."""
 
     colour: str
     marker: str
     line: str | tuple[int, tuple[float, ...]]
-    hatch: str
 
     def points(self, *, hollow: bool = False) -> dict[str, Any]:
         """Arguments for `Axes.plot` that draw markers without a line."""
@@ -85,8 +83,8 @@ class Mark:
 
 
 TEST_SET_MARKS = {
-    "base": Mark(BLUE, "o", "-", ""),
-    "augmented": Mark(VERMILLION, "s", (0, (4, 1.5)), "////"),
+    "base": Mark(BLUE, "o", "-"),
+    "augmented": Mark(VERMILLION, "s", (0, (4, 1.5))),
 }
 
 # The dots of single seeds, beside their mean.
@@ -101,23 +99,23 @@ SEED_MARK: Mapping[str, Any] = {
 
 # Other colours than the test sets', so that a colour means one thing in all figures.
 MODEL_MARKS = {
-    "vae": Mark(GREEN, "^", "-", ""),
-    "categorical_vae": Mark(PURPLE, "D", (0, (4, 1.5)), "////"),
-    "autoencoder": Mark(ORANGE, "v", (0, (1, 1)), "...."),
-    "pixels": Mark(BLACK, "P", (0, (6, 2)), "xxxx"),
-    "pca": Mark(GREY, "X", (0, (3, 1, 1, 1)), "++++"),
-    "untrained": Mark(SKY_BLUE, "*", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
+    "vae": Mark(GREEN, "^", "-"),
+    "categorical_vae": Mark(PURPLE, "D", (0, (4, 1.5))),
+    "autoencoder": Mark(ORANGE, "v", (0, (1, 1))),
+    "pixels": Mark(BLACK, "P", (0, (6, 2))),
+    "pca": Mark(GREY, "X", (0, (3, 1, 1, 1))),
+    "untrained": Mark(SKY_BLUE, "*", (0, (3, 1, 1, 1, 1, 1))),
 }
 
 _NUMBERED_MARKS = (
-    Mark(BLUE, "o", "-", ""),
-    Mark(VERMILLION, "s", (0, (4, 1.5)), "////"),
-    Mark(GREEN, "^", (0, (1, 1)), "...."),
-    Mark(PURPLE, "D", (0, (3, 1, 1, 1)), "xxxx"),
-    Mark(BLACK, "v", (0, (6, 2)), "++++"),
-    Mark(ORANGE, "P", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
-    Mark(SKY_BLUE, "X", (0, (8, 1.5)), "\\\\\\\\"),
-    Mark(GREY, "*", (0, (1, 2)), "----"),
+    Mark(BLUE, "o", "-"),
+    Mark(VERMILLION, "s", (0, (4, 1.5))),
+    Mark(GREEN, "^", (0, (1, 1))),
+    Mark(PURPLE, "D", (0, (3, 1, 1, 1))),
+    Mark(BLACK, "v", (0, (6, 2))),
+    Mark(ORANGE, "P", (0, (3, 1, 1, 1, 1, 1))),
+    Mark(SKY_BLUE, "X", (0, (8, 1.5))),
+    Mark(GREY, "*", (0, (1, 2))),
 )
 
 # By label; after ten classes they repeat, each with the next of the markers.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -192,7 +193,12 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
             _alt_of_samples(sampled),
         )
     )
-    return figures + [_traversal(data, *pair, rows) for pair in chosen.values() if pair[1].model.has_posterior]
+    for trial, model in chosen.values():
+        if model.model.has_posterior:
+            # Its encodings may be gone, which all else does without.
+            with contextlib.suppress(NotSupported):
+                figures.append(_traversal(data, trial, model, rows))
+    return figures
 
 
 def _chosen(study: Study) -> dict[str, tuple[Trial, TrainedModel]]:
@@ -228,7 +234,7 @@ def _brightest(models: Mapping[str, TrainedModel]) -> str:
 
 
 def _traversal(data: Images, trial: Trial, model: TrainedModel, rows: pd.DataFrame) -> DrawnFigure:
-    encodings = trial.encodings("base")
+    _, encodings = representatives.first_readable([trial], lambda one: one.encodings("base"))
     image = 0
     categories = model.config.categories
     frame = traversal_numbers(model, data.test_images[image], latent_activity(encodings, categories))

@@ -82,10 +82,10 @@ def error_numbers(
     return pd.DataFrame(rows, columns=["warp", "amount", "row", "error", "low", "high", "images"])
 
 
-def draw(ax: Axes, frame: pd.DataFrame) -> Axes:
-    """Base image, STN input and STN output below one another, a column per class."""
+def draw(ax: Axes, frame: pd.DataFrame, is_target: bool = True) -> Axes:
+    """Base image, the STN's target if it `is_target`, STN input and STN output below one another, a column per class."""
     classes = list(dict.fromkeys(frame["class"]))
-    labels = ["base image\n(target)", "STN input\n(augmented)", "STN output"]
+    labels = ["base image\n(target)" if is_target else "base image", "STN input\n(augmented)", "STN output"]
     return grids.draw_grid(ax, grids.pixels_of(frame), len(classes), column_labels=classes, row_labels=labels)
 
 
@@ -121,13 +121,16 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     origin = f"STN of trial {trial.key} (seed {config.seed}). {described(row)}"
     frames = (numbers(data, config, stn), known_warp_numbers(data, config, stn), error_numbers(data, config, stn))
     images_figure = style.new_figure(grids.grid_height(len(ROWS), frames[0]["label"].nunique()))
-    draw(images_figure.add_subplot(), frames[0])
+    # Others see no base image in training.
+    is_target = bool(config.stn == "pretrained" or config.alignment_weight)
+    restored = " that the spatial transformer was trained to restore" if is_target else ""
+    draw(images_figure.add_subplot(), frames[0], is_target)
     return [
         DrawnFigure(
             "stn_images",
             "Inputs and outputs of the spatial transformer",
-            f"One image of each class: the base image that the spatial transformer was trained to restore, its "
-            f"augmented version that goes in, and what comes out. {origin}",
+            f"One image of each class: the base image{restored}, its augmented version that goes in, and what comes "
+            f"out. {origin}",
             images_figure,
             frames[0],
             _alt(frames[0]),

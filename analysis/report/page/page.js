@@ -85,13 +85,13 @@ function makeHeadingsKeys() {
 
 function matchesText(wanted, value) { return String(value ?? "").toLowerCase().includes(wanted.toLowerCase()); }
 
-// "70" is that number, ">70", "<=5" and "60..70" are ranges.
+// "70" is that number or, of fractions, their first digits; ">70", "<=5" and "60..70" are ranges.
 function matchesNumber(wanted, value) {
   const text = wanted.replaceAll(" ", ""), range = text.match(/^(-?[\d.e-]+)\.\.(-?[\d.e-]+)$/), bound = text.match(/^([<>]=?)(-?[\d.e-]+)$/);
   if (value === null) return false;
   if (range) return value >= +range[1] && value <= +range[2];
   if (bound) return { ">": value > +bound[2], ">=": value >= +bound[2], "<": value < +bound[2], "<=": value <= +bound[2] }[bound[1]];
-  return /^[<>]/.test(text) ? true : String(value).startsWith(text);
+  return /^[<>]/.test(text) || (Number.isInteger(value) && /^-?\d+$/.test(text) ? value === +text : String(value).startsWith(text));
 }
 
 // ---- the charts
@@ -114,13 +114,15 @@ function axis(name, more = {}) {
     axisLabel: { color: ink(), hideOverlap: true }, axisLine: line, splitLine: { lineStyle: { color: faint() } }, ...more };
 }
 
-// The groups that are told apart by colour: the values of the field that is chosen.
+// The groups that are told apart by colour: the values of the field that is chosen, the last ones together where they are many.
 function groups() {
-  const name = byId("colour").value, values = data.columns[name] || [];
-  return [...new Set(values)].slice(0, COLOURS.length).map((value, number, all) => ({
-    name: value === null ? "–" : shown(name, inUnit(name, value)), colour: COLOURS[number],
-    has: (row) => (values[row.number] === value) || (number === COLOURS.length - 1 && !all.includes(values[row.number])),
+  const name = byId("colour").value, values = data.columns[name] || [], all = [...new Set(values)];
+  const alone = all.length > COLOURS.length ? all.slice(0, COLOURS.length - 1) : all;
+  const found = alone.map((value, number) => ({
+    name: value === null ? "–" : shown(name, inUnit(name, value)), colour: COLOURS[number], has: (row) => values[row.number] === value,
   }));
+  const others = { name: "others", colour: COLOURS.at(-1), has: (row) => !alone.includes(values[row.number]) };
+  return alone.length < all.length ? [...found, others] : found;
 }
 
 function colourOf(row) { return groups().find((group) => group.has(row))?.colour ?? COLOURS[0]; }

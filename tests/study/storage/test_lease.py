@@ -113,8 +113,12 @@ def test_a_shared_folder_with_links_in_it_is_refused(tmp_path, studies):
 def test_a_run_that_slept_while_another_took_its_study_is_interrupted(place, studies, tmp_path, monkeypatch, capfd):
     monkeypatch.setattr(lease, "RENEWED_SECONDS", 0.01)
     path, theirs = tmp_path / "shared" / "grid" / ".lease", b'{"token": "another"}'
-    with pytest.raises(KeyboardInterrupt), held(of_study(place, studies[0]), studies[0]):
+
+    def sleep_while_it_is_taken():
         path.write_bytes(theirs)
         threading.Event().wait(60)
+
+    with pytest.raises(KeyboardInterrupt), held(of_study(place, studies[0]), studies[0]):
+        sleep_while_it_is_taken()
     assert path.read_bytes() == theirs
     assert "Another run has taken the study" in capfd.readouterr().err

@@ -51,7 +51,7 @@ class TestFile:
         file.rename(tmp_path / "kept" / "cells.npz")
         made_up.npz(file, train_labels=made_up.arrays()["train_labels"][::-1])
         assert len(load(images, tmp_path / "kept").train_images) == images.train_images
-        with pytest.raises(DataError, match="holds other images .*; give --data the folder"):
+        with pytest.raises(DataError, match=r"holds other images .*; give --data the folder"):
             load(images)
 
     def test_labels_of_medmnist_have_a_second_axis_and_classes_have_numbers(self, tmp_path):
