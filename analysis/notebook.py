@@ -23,9 +23,9 @@ import pandas as pd
 from analysis.frames import loading
 from analysis.frames import study as frames
 from analysis.frames import trial as one
-from analysis.frames.cells import cell_factors
 from analysis.frames.columns import CONFIG_NAMES
-from analysis.frames.labels import are_ceilings, cell_label, percent
+from analysis.frames.labels import cell_label, percent, without_ceilings
+from analysis.frames.metric_columns import TEST_SETS
 
 LOWEST_IS_BEST = ("_loss", "_error", "_seconds", "_reconstruction", "_kl")
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def load(*paths: str | os.PathLike[str], running: bool = False, recipe: int | None = None) -> Study:
     """The trials of one or several results folders, finished or still running.
 
-    A folder is read from its records; where it has none, as in a published copy, from `trials.parquet` or
+    A folder is read from its records; where it has none, as in a copy of the frames alone, from `trials.parquet` or
     `trials.csv`. A record that cannot be read is a row with status "damaged". Several folders that hold the same trial
     give one row; the column `study` says from which.
 
@@ -77,9 +77,9 @@ class Study(frames.Study):
     def best(self, metric: str | None = None) -> Trial:
         """The trial that stands for the best cell: of its seeds the one nearest to their mean, not the luckiest.
 
-        metric: the highest mean of a cell is the best, of losses, errors and seconds the lowest; by default a search's
-        objective, or the accuracy on augmented images, of validation where there are any. Raises `ValueError` where no
-        trial has finished or has it, and for what is no number.
+        metric: of accuracies the highest mean of a cell is the best, of losses, errors and seconds the lowest; by
+        default a search's objective, or the accuracy on augmented images, of validation where there are any. Raises
+        `ValueError` where no trial has finished or has it, and for any other column.
         """
         from analysis.figures.drawing.representatives import ranked_by
 
@@ -87,15 +87,14 @@ class Study(frames.Study):
         name, sign = (metric, -1 if is_cost else 1) if metric is not None else ranked_by(self)
         frames.check_column(self.trials, name)
         if not pd.api.types.is_numeric_dtype(self.trials[name]):
-            raise ValueError(f"`{name}` is no number; give a metric, see `study.columns()`")
-        known = self.finished[self.finished[name].notna()]
-        # What sees labels is a bound, unless there is nothing else.
-        bounds = are_ceilings(known["model"])
-        known = known if bounds.all() else known[~bounds]
+            raise ValueError(f"`{name}` is not numeric; give a metric, see `study.columns()`")
+        if metric is not None and not is_cost and "accuracy" not in metric:
+            raise ValueError(f"whether a high or a low `{name}` is best is not known; see `study.cells([{name!r}])`")
+        known = without_ceilings(self.finished[self.finished[name].notna()])
         if known.empty:
             raise ValueError(f"no finished trial has `{name}`; see `study.trials`")
         values = sign * known[name].astype("float64")
-        means = values.groupby([known[factor] for factor in cell_factors(self)], dropna=False).transform("mean")
+        means = values.groupby([known[factor] for factor in self.cell_factors()], dropna=False).transform("mean")
         own = values[means == means.max()]
         return self.trial(str(known.loc[(own - means.max()).abs().idxmin(), "key"]))
 
@@ -118,7 +117,7 @@ class Study(frames.Study):
         return _figures(self, name)[0]
 
     def show(self) -> Figure:
-        """The figure that answers the study's question best: accuracy by cell."""
+        """The accuracy of each cell, with intervals."""
         return self.figure("accuracy_by_cell")
 
 
@@ -135,10 +134,10 @@ class Trial(one.Trial):
         return f"<Trial {self.key}: {self._words()}>"
 
     def _words(self) -> str:
-        label = cell_label(self.row, cell_factors(self.study)) if pd.notna(self.row["model"]) else "damaged"
+        label = cell_label(self.row, self.study.cell_factors()) if pd.notna(self.row["model"]) else "damaged"
         accuracies = [
             f"{percent(self.row[f'{name}_accuracy'])} {name}"
-            for name in one.TEST_SETS
+            for name in TEST_SETS
             if pd.notna(self.row[f"{name}_accuracy"])
         ]
         return ", ".join([f"{label}, seed {self.row['seed']}", str(self.row["status"]), *accuracies])

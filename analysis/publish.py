@@ -75,7 +75,7 @@ def publish(results: Path, command: str, figures: Sequence[str] = (), output: Pa
 def _check_replaceable(folder: Path, results: Path) -> None:
     """Raises `ValueError` where a copy at `folder` would touch the results, or anything but an earlier copy."""
     if folder == results or folder in results.parents or results in folder.parents:
-        raise ValueError(f"--output is {folder}, which is, holds or lies in the results {results}; give another folder")
+        raise ValueError(f"--output is {folder}, which overlaps the results folder {results}; give another folder")
     if not folder.exists():
         return
     try:
@@ -83,7 +83,7 @@ def _check_replaceable(folder: Path, results: Path) -> None:
     except (OSError, ValueError):
         about = None
     if not isinstance(about, dict) or "command" not in about:
-        raise ValueError(f"{folder} is there and no copy that publish has written; give a folder that is not there yet")
+        raise ValueError(f"{folder} exists and was not written by publish; give a folder that does not exist yet")
     others = sorted(_unknown(folder))
     if others:
         raise ValueError(f"{folder} holds {others[0]}, which publish has not written; move it away first")
@@ -161,7 +161,7 @@ def _copy(file: Path, folder: Path) -> None:
 def _publish_test_set(study: Study, folder: Path) -> Path:
     """Writes the augmented test set of the study's data set, in the paper's warps."""
     if folder.exists() and not (folder / test_set.METADATA).is_file():
-        raise ValueError(f"{folder} is there and no data set that publish has written; move it away first")
+        raise ValueError(f"{folder} exists and was not written by publish; move it away first")
     dataset = str(study.finished["dataset"].iloc[0])
     config = TrialConfig(dataset=dataset)
     test_set.write(config, load(config.images), folder)

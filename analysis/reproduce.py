@@ -23,7 +23,7 @@ def command(config: TrialConfig) -> str:
     """A command line that runs exactly this trial: the paper's grid with every field set that differs from it."""
     wanted = {name: value for name, value in config.to_dict().items() if value is not None}
     values: dict[str, Any] = {}
-    differing = {name: wanted[name] for name in ("model", "train_dataset", "stn") if name in wanted}
+    differing: dict[str, Any] = {name: wanted[name] for name in ("model", "train_dataset", "stn") if name in wanted}
     # What is given decides the defaults of the rest.
     while differing:
         values |= differing

@@ -18,6 +18,7 @@ import analysis
 from analysis import tables
 from analysis.command_line import command_line
 from analysis.figures.drawing.saving import NotSupported
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.study import Study
 from analysis.publish import FOLDER as PUBLISHED
 from analysis.publishing import agreement, cost, derived, retraining, sentences
@@ -79,7 +80,7 @@ def _command(folder: Path) -> str:
         remedy = (
             f"did you mean {PUBLISHED / folder.name}?" if (PUBLISHED / folder.name).is_dir() else "publish it first"
         )
-        raise ValueError(f"{folder} is no copy that analysis.publish has written; {remedy}") from None
+        raise ValueError(f"{folder} was not written by analysis.publish; {remedy}") from None
 
 
 def _files(folder: Path, made: dict[Path, str]) -> Iterator[Item]:
@@ -119,7 +120,7 @@ def _predictions(study: Study) -> Item:
         if not (trial.folder / "predictions.pt").exists():
             continue
         predictions = trial.predictions()
-        for test in ("base", "augmented"):
+        for test in TEST_SETS:
             found = float((predictions[test] == predictions["label"]).mean())
             # Recorded as a mean in single or double precision.
             if abs(found - row[f"{test}_accuracy"]) > 1e-6:

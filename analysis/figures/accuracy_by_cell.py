@@ -11,7 +11,7 @@ from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import described, intervals
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.cells import cell_factors, with_cells
+from analysis.frames.cells import with_cells
 from analysis.frames.labels import TEST_SET_NAMES, percent
 from analysis.frames.recipe import recipe_of
 from analysis.frames.study import Study
@@ -40,7 +40,7 @@ def numbers(study: Study) -> pd.DataFrame:
 
     Raises `NotSupported` where no trial has finished.
     """
-    factors = cell_factors(study)
+    factors = study.cell_factors()
     trials = with_cells(representatives.finished(study), factors)
     # A cell's number alone would do, but `cell_summaries` checks that its trials are alike in all else.
     summaries = cell_summaries(trials, by=["cell", *factors], scores=correctness_of(study))

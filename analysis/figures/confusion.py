@@ -16,7 +16,7 @@ from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import TEST_SET_NAMES, cell_label, percent
-from analysis.frames.trial import TEST_SETS
+from analysis.frames.metric_columns import TEST_SETS
 
 # Smaller shares are not written.
 FEWEST = 0.01

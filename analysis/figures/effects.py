@@ -14,9 +14,9 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import beta, collapsed, encoding_dim
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, model_name, setting_name, stn_name
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.recipe import at_default
 from analysis.frames.study import PAPER_FACTORS, Study
-from analysis.frames.trial import TEST_SETS
 from analysis.inference import Design, balanced, correctness_of, factorial, holm
 from analysis.inference.factorial import UNSET
 
@@ -173,7 +173,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         "Effects of the factors on the accuracy with 95 % intervals: of two levels the second minus the first, "
         "averaged over all other factors; of more levels each against the mean of all. An interaction says by how "
         f"much the effect of one factor changes with the other.{selected} "
-        + (f"Intervals are over {over}. " if over else "One seed without predictions has none. ")
+        + (f"Intervals are over {over}. " if over else "One seed without predictions has no intervals. ")
         + f"{note[:1].upper()}{note[1:]}. " * bool(note)
         + described(sources.study.trials)
     )

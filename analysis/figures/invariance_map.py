@@ -18,7 +18,7 @@ from analysis.figures.drawing.arms import Chosen, arm_label, chosen
 from analysis.figures.drawing.captions import counted, described, intervals
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.cells import VALIDATION, cell_factors, chosen_by, collapsed, with_cells
+from analysis.frames.cells import VALIDATION, chosen_by, collapsed, with_cells
 from analysis.frames.labels import are_ceilings, are_controls, in_order, model_name, percent, setting_name, stn_name
 from analysis.frames.recipe import recipe_of
 from analysis.frames.study import Study
@@ -52,7 +52,7 @@ def arms(study: Study) -> pd.DataFrame:
     finished = representatives.finished(study)
     if not are_ceilings(finished["model"]).any():
         raise NotSupported("no ceiling has finished, a model that is trained with labels (supervised)")
-    factors = cell_factors(study)
+    factors = study.cell_factors()
     trials = with_cells(finished, factors)
     long = cell_summaries(trials, ["cell", *factors], METRICS, scores=correctness_of(study))
     firsts = trials.drop_duplicates("cell").set_index("cell")
@@ -103,13 +103,14 @@ def ranked_on(frame: pd.DataFrame) -> str:
 
 
 def numbers(study: Study) -> pd.DataFrame:
-    """The arms that have not collapsed, as `arms` has them, and on the paper's images its cells below, which have no `n`.
+    """The arms that have not collapsed, as `arms` has them, and the paper's cells below, without `n` and intervals.
 
-    Raises `NotSupported` as `arms`.
+    On other images than the paper's its cells are left out. Raises `NotSupported` as `arms`.
     """
     frame = arms(study)
     frame = frame[~frame["is_collapsed"]].assign(is_paper=False, n=frame["n"].astype("Int64"))
     frame = frame.drop(columns=["cell", "key"]).reset_index(drop=True)
+    frame.attrs.clear()  # of cells, which are not its rows; pandas would compare them
     if not recipe_of(study.trials, study.seedless).is_on_papers_images:
         return frame
     rows = [

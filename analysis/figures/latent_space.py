@@ -24,7 +24,8 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import TEST_SET_NAMES, cell_label, file_name, model_name, percent
-from analysis.frames.trial import TEST_SETS, Trial
+from analysis.frames.metric_columns import TEST_SETS
+from analysis.frames.trial import Trial
 
 # Images of each test set that t-SNE places: the time grows faster than their number (1,000 take about 8 s on one core).
 SHOWN_IMAGES = 1000

@@ -13,10 +13,10 @@ from analysis.figures.drawing import style
 from analysis.figures.drawing.captions import described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.cells import cell_factors, collapsed, with_cells
+from analysis.frames.cells import collapsed, with_cells
 from analysis.frames.labels import TEST_SET_NAMES, model_name
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.study import Study
-from analysis.frames.trial import TEST_SETS
 
 PANELS_IN_A_ROW, MAXIMUM_PANELS = 4, 16
 # Cells in colour among many.
@@ -33,7 +33,7 @@ def numbers(study: Study) -> pd.DataFrame:
 
     Raises `NotSupported` where no finished or running trial has an epoch.
     """
-    factors = cell_factors(study)
+    factors = study.cell_factors()
     trials = with_cells(study.trials[study.trials["status"].isin(["finished", "running"])], factors)
     has_finished = (trials["status"] == "finished").groupby(trials["cell"]).transform("any")
     trials = trials[(trials["status"] == "finished") | ~has_finished]

@@ -38,8 +38,8 @@ def draw(ax: Axes, frame: pd.DataFrame, x: str, y: str, largest: tuple[bool, boo
     )
     model = f"{optuna_plots.PARAMETER}model"
     models = complete[model] if model in complete else pd.Series("", index=complete.index)
-    for number, (name, part) in enumerate(complete.groupby(models, sort=False)):
-        mark = style.MODEL_MARKS.get(str(name), style.numbered_mark(number))
+    for name, part in complete.groupby(models, sort=False):
+        mark = style.model_mark(str(name)) if name else style.numbered_mark(0)
         label = model_name(str(name)) if name else "trials"
         for is_best, points in part.groupby("is_best"):
             drawn_as = mark.points(hollow=not is_best)

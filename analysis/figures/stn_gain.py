@@ -10,11 +10,10 @@ from analysis.figures.drawing import representatives, style
 from analysis.figures.drawing.captions import counted, described
 from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
-from analysis.frames.cells import cell_factors
 from analysis.frames.labels import TEST_SET_NAMES, are_controls, in_order, model_name
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.recipe import config_without
 from analysis.frames.study import Study
-from analysis.frames.trial import TEST_SETS
 from analysis.inference import correctness_of, estimate
 from analysis.inference.correctness import stacked
 from tivae.config import TrialConfig, known_fields
@@ -33,7 +32,7 @@ def numbers(study: Study) -> pd.DataFrame:
     """
     trials = representatives.finished(study)
     trials = trials[~are_controls(trials["model"]) & trials["stn"].isin(["none", "pretrained"])]
-    by = [name for name in cell_factors(study) if not name.startswith(OWN)]
+    by = [name for name in study.cell_factors() if not name.startswith(OWN)]
     by = list(dict.fromkeys(["model", "train_dataset", *by, "seed"]))
     known = [(study.configs[row["key"]], row) for _, row in trials.iterrows() if row["key"] in study.configs]
     plain: dict[TrialConfig | None, pd.Series] = {config: row for config, row in known if config.stn == "none"}

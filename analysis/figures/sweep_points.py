@@ -14,9 +14,9 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.cells import beta, encoding_dim
 from analysis.frames.columns import config_names
 from analysis.frames.labels import are_bare, are_controls, in_order, model_name, setting_label, stn_name
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.recipe import shown
 from analysis.frames.study import PAPER_FACTORS, Study
-from analysis.frames.trial import TEST_SETS
 from analysis.inference import cell_summaries, compare_cells, correctness_of
 from tivae.config import ConfigError, TrialConfig
 

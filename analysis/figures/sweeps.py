@@ -19,8 +19,8 @@ from analysis.figures.drawing.sources import Sources
 from analysis.figures.sweep_points import BETA, KL_WEIGHT, LATENT_SIZE, Sweep, differences, numbers
 from analysis.frames.image_sets import pixels_in_words
 from analysis.frames.labels import TEST_SET_NAMES, percent
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.study import Study
-from analysis.frames.trial import TEST_SETS
 
 MAXIMUM_SERIES = 6
 # Times the value at which its mean stands.

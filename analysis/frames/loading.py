@@ -100,10 +100,10 @@ def _of_one_recipe(trials: pd.DataFrame, wanted: int | None) -> pd.DataFrame:
     kept = known.max() if wanted is None else wanted
     others = (known != kept).fillna(False)
     if wanted is None and others.any():
-        alone = "them alone" if known[others].nunique() == 1 else "those of one alone"
+        older = known[others]
         warnings.warn(
-            f"{others.sum()} trials of recipe {_in_words(known[others])} are left out, as their numbers can't be "
-            f"compared with those of recipe {kept}; analysis.load(..., recipe={known[others].max()}) loads {alone}",
+            f"{len(older)} trials of recipe {_in_words(older)} are left out, as their numbers can't be compared with "
+            f"those of recipe {kept}; analysis.load(..., recipe={older.max()}) loads that one alone",
             stacklevel=3,
         )
     return trials[~others]

@@ -4,19 +4,12 @@ Functions take plain arrays and frames.
 """
 
 from analysis.inference.cells import cell_summaries, check_alike, summary_of
-from analysis.inference.comparisons import (
-    ImageComparison,
-    PairedComparison,
-    compare_cells,
-    compare_images,
-    compare_seeds,
-    pair_by_seed,
-)
+from analysis.inference.comparisons import ImageComparison, compare_cells, compare_images, pair_by_seed
 from analysis.inference.correctness import correctness_of
-from analysis.inference.crossed import Estimate, at_most, estimate
+from analysis.inference.crossed import Estimate, at_most, estimate, seed_interval, summarise
 from analysis.inference.factorial import Design, Factorial, balanced, factorial
 from analysis.inference.families import holm
-from analysis.inference.intervals import Interval, Summary, accuracy_interval, seed_interval, share_interval, summarise
+from analysis.inference.intervals import Interval, Summary, accuracy_interval, share_interval
 from analysis.inference.power import SeedPlan, plan_seeds, power_of, seeds_for_paired_t
 
 __all__ = [
@@ -25,7 +18,6 @@ __all__ = [
     "Factorial",
     "ImageComparison",
     "Interval",
-    "PairedComparison",
     "SeedPlan",
     "Summary",
     "accuracy_interval",
@@ -35,7 +27,6 @@ __all__ = [
     "check_alike",
     "compare_cells",
     "compare_images",
-    "compare_seeds",
     "correctness_of",
     "estimate",
     "factorial",

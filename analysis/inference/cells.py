@@ -10,8 +10,8 @@ import pandas as pd
 from analysis.frames.columns import config_names
 from analysis.frames.image_sets import images_of
 from analysis.inference.correctness import Correctness, stacked
-from analysis.inference.crossed import at_most, estimate
-from analysis.inference.intervals import Summary, accuracy_interval, summarise
+from analysis.inference.crossed import at_most, estimate, summarise
+from analysis.inference.intervals import Summary, accuracy_interval
 
 
 def cell_summaries(

@@ -101,10 +101,10 @@ def factorial(
     """
     frame = design.trials.sort_values("seed", kind="stable")
     combinations = frame.drop_duplicates(list(design.factors)).reset_index(drop=True)
-    coded = _Coding(combinations, design.factors, min(order or len(design.factors), len(design.factors)))
+    effects = _coded_effects(combinations, design.factors, min(order or len(design.factors), len(design.factors)))
     values = _by_cell(frame, combinations, design.factors, metric, scores)
     rows = []
-    for effect in coded.effects:
+    for effect in effects:
         # Rounded, lest what the order of a sum leaves of an effect of 0 be taken for one without an error.
         result = estimate(np.round(scale * np.tensordot(effect.weights, values, axes=(0, 0)), 12))
         interval = result.interval(confidence)
@@ -156,24 +156,20 @@ class _Effect:
     weights: Matrix
 
 
-class _Coding:
-    """Sum-coded columns of the cells: the intercept, then those of each term; and the effects as weights on cells."""
-
-    def __init__(self, cells: pd.DataFrame, factors: Sequence[str], order: int):
-        coded = {name: _sum_coded(cells[name]) for name in factors}
-        columns: list[Matrix] = [np.ones((len(cells), 1))]
-        start, drafts = 1, []
-        for size in range(1, order + 1):
-            for names in itertools.combinations(factors, size):
-                block, weights, labels = _product([coded[name] for name in names])
-                place = slice(start, start + block.shape[1])
-                drafts += [
-                    (" x ".join(names), label, size, place, row) for label, row in zip(labels, weights, strict=True)
-                ]
-                columns.append(block)
-                start += block.shape[1]
-        solver = np.linalg.pinv(np.hstack(columns))
-        self.effects = [_Effect(term, label, size, row @ solver[place]) for term, label, size, place, row in drafts]
+def _coded_effects(cells: pd.DataFrame, factors: Sequence[str], order: int) -> list[_Effect]:
+    """The effects, from sum-coded columns of the cells: the intercept, then those of each term."""
+    coded = {name: _sum_coded(cells[name]) for name in factors}
+    columns: list[Matrix] = [np.ones((len(cells), 1))]
+    start, drafts = 1, []
+    for size in range(1, order + 1):
+        for names in itertools.combinations(factors, size):
+            block, weights, labels = _product([coded[name] for name in names])
+            place = slice(start, start + block.shape[1])
+            drafts += [(" x ".join(names), label, size, place, row) for label, row in zip(labels, weights, strict=True)]
+            columns.append(block)
+            start += block.shape[1]
+    solver = np.linalg.pinv(np.hstack(columns))
+    return [_Effect(term, label, size, row @ solver[place]) for term, label, size, place, row in drafts]
 
 
 @dataclass(frozen=True)

@@ -34,8 +34,9 @@ class Judgement:
     effect, low, high: the contrast that decides (of several the one worst for the claim, which `contrast` names) with
     its interval of `confidence`, adjusted as p is: where the claim is decided it excludes what is claimed, or all else.
     p_value, adjusted_p_value: two-sided; Holm's. claimed: what must hold of the effect, with its margin_reason.
-    n, over: its seeds and what the interval is over. agreeing: in how many seeds the effect is on the claimed side, an
-    estimate of P(A > B) (Bouthillier et al. 2021) with its 95 % interval agreeing_low, agreeing_high.
+    n, over: its seeds and what the interval is over. agreeing: in how many seeds the claim holds; for a claim
+    `above: 0` its share estimates P(A > B) (Bouthillier et al. 2021); with its 95 % Wilson interval agreeing_low,
+    agreeing_high.
     basis: "confirmatory" where all seeds were trained after the claim was written down, else "exploratory".
     paper_effect, holds_in_paper: the same on the paper's own numbers; missing on other images than the paper's.
     effect_base_probe, low_base_probe, high_base_probe: the same contrast of a probe that was fitted on base images

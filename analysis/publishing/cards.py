@@ -12,12 +12,12 @@ import yaml
 from analysis import formats, reproduce
 from analysis.frames.cells import VALIDATION, chosen_by
 from analysis.frames.columns import config_names
-from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label, file_name, model_name
-from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.study import Study
 from analysis.inference import summarise
 from tivae.config import TrialConfig
-from tivae.registry import MODELS
+from tivae.registry import MODELS, PROBES
+from tivae.resolution import DEFAULT_PROBE
 
 FOLDER = "model_cards"
 _METRICS = ("base_accuracy", "augmented_accuracy", "base_loss", "augmented_loss")
@@ -42,11 +42,10 @@ def _card(study: Study, trials: pd.DataFrame) -> str:
     best = best.sort_values("seed")
     first = best.iloc[0]
     config = study.config(first["key"])
-    factors = [*PAPER_FACTORS, *(name for name in study.factors() if name not in PAPER_FACTORS)]
-    title = cell_label(first, factors)
+    title = cell_label(first, study.cell_factors())
     parts = [
-        f"---\n{yaml.safe_dump(_head(first, best, title), sort_keys=False, allow_unicode=True)}---\n",
-        f"# {title}\n\n{_what_it_is(first)}\n",
+        f"---\n{yaml.safe_dump(_head(config, best, title), sort_keys=False, allow_unicode=True)}---\n",
+        f"# {title}\n\n{_what_it_is(config)}\n",
         f"## How it was chosen\n\n{_how_chosen(metric, len(cells), len(best))}\n",
         f"## Results\n\n{_results(best)}",
         f"## Use\n\n{_USE}\n\n    {_command(config)}\n",
@@ -75,14 +74,14 @@ def _settings(trials: pd.DataFrame) -> list[str]:
     return varying or ["model"]
 
 
-def _head(first: pd.Series, best: pd.DataFrame, title: str) -> dict[str, object]:
+def _head(config: TrialConfig, best: pd.DataFrame, title: str) -> dict[str, object]:
     """The metadata that model hubs read."""
-    images = image_set_of(first)
+    images = config.images
     metrics = [
         {"type": "accuracy", "name": name, "value": round(float(best[name].mean()), 4)}
         for name in ("base_accuracy", "augmented_accuracy")
     ]
-    task = {"type": "image-feature-extraction", "name": "logistic regression of the encodings"}
+    task = {"type": "image-feature-extraction", "name": f"{_probe(config)} of the encodings"}
     result = {"task": task, "dataset": {"name": images.title, "type": images.name}, "metrics": metrics}
     return {
         "license": "mit",
@@ -93,12 +92,17 @@ def _head(first: pd.Series, best: pd.DataFrame, title: str) -> dict[str, object]
     }
 
 
-def _what_it_is(first: pd.Series) -> str:
-    images = image_set_of(first)
+def _probe(config: TrialConfig) -> str:
+    return PROBES[config.probe or DEFAULT_PROBE].label
+
+
+def _what_it_is(config: TrialConfig) -> str:
+    images = config.images
+    reader = "a linear classifier" if config.probe is None else f"a classifier ({_probe(config)})"
     return (
-        f"A {model_name(str(first['model']))} whose encodings a linear classifier reads, trained on the images of "
+        f"A {model_name(config.model)} whose encodings {reader} reads, trained on the images of "
         f"{images.title} ({images.size} x {images.size} pixels, {len(images.classes)} classes) for "
-        f"{first['epochs']:.0f} epochs."
+        f"{config.epochs} epochs."
     )
 
 

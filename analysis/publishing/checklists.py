@@ -8,10 +8,12 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis import formats
+from analysis.figures.drawing.captions import has_one_test_set
+from analysis.frames.cells import VALIDATION, chosen_by
 from analysis.frames.image_sets import image_set_of
+from analysis.frames.labels import is_control
 from analysis.frames.study import Study
 from analysis.publishing import cost
-from tivae.registry import MODELS
 
 # Item by item: its number and subject in our words, and the name of the answer below. What follows from no record is
 # left out of both lists.
@@ -72,7 +74,8 @@ def _answers(study: Study, command: str) -> dict[str, str]:
         "new_assets": "Records, predictions and model cards, described by ro-crate-metadata.json and CITATION.cff; "
         "MIT licence.",
     }
-    return own | _of_data(study.finished) | _of_method(study)
+    finished = study.finished
+    return own | _of_data(finished if len(finished) else study.trials) | _of_method(study)
 
 
 def _of_data(finished: pd.DataFrame) -> dict[str, str]:
@@ -81,8 +84,10 @@ def _of_data(finished: pd.DataFrame) -> dict[str, str]:
         images = image_set_of(row)
         sets[images.name] = images
     named = ", ".join(f"{images.title} ({images.name})" for images in sets.values())
-    digests = [file.digest for images in sets.values() for file in images.files] or [
-        f"sha256:{images.sha256}" for images in sets.values()
+    digests = [
+        digest
+        for images in sets.values()
+        for digest in [file.digest for file in images.files] or [f"sha256:{images.sha256}"]
     ]
     sizes = "; ".join(
         f"{images.title}: {_used(finished, 'train_images', images.train_images)} training and "
@@ -105,22 +110,24 @@ def _used(finished: pd.DataFrame, name: str, all_of_them: int) -> str:
 
 def _of_method(study: Study) -> dict[str, str]:
     finished = study.finished
-    trained = [name for name in finished["model"].unique() if MODELS[name].is_trained]
-    controls = sorted(name for name in finished["model"].unique() if not MODELS[name].is_trained)
-    held_out = bool(finished["validation_images"].notna().any())
+    models = finished["model"].unique()
+    trained = [name for name in models if not is_control(name)]
+    controls = sorted(filter(is_control, models))
+    held_out = chosen_by(finished) == VALIDATION
     factors = ", ".join(study.factors()) or "none"
+    among = "" if has_one_test_set(study) else " of the same data set and warps"
     return {
         "models": f"{', '.join(trained) or 'none'}; all settings of each trial are in its record.",
         "baselines": f"{', '.join(controls)}." if controls else "None in this study.",
         "settings": f"Every field of every trial is in trials.csv; varied are {factors}. Optimiser AdamW, "
         f"{_listed(finished, 'epochs')} epochs, batches of {_listed(finished, 'batch_size')}, learning rate "
         f"{_listed(finished, 'learning_rate')}.",
-        "transformations": f"Pixels are standardised by the data set's mean and std. Augmented images: rotation "
-        f"within {_listed(finished, 'rotation_degrees')} degrees, shifts within {_listed(finished, 'shift_pixels')} "
-        f"pixels, scale within {_listed(finished, 'scale_range')} of 1, each with probability "
-        f"{_listed(finished, 'warp_probability')}.",
+        "transformations": f"Pixels are standardised by the data set's mean and {_stds(finished)}. Augmented images: "
+        f"rotation within {_listed(finished, 'rotation_degrees')} degrees, shifts within "
+        f"{_listed(finished, 'shift_pixels')} pixels, scale within {_listed(finished, 'scale_range')} of 1, each with "
+        f"probability {_listed(finished, 'warp_probability')}.",
         "evaluation": "A probe, fitted on encodings of the training images, classifies the test images as they are and "
-        "one frozen augmented set of them, the same for every trial.",
+        f"one frozen augmented set of them, the same for every trial{among}.",
         "selection": "By validation images held out of the training set; the test sets had no part in it."
         if held_out
         else "None: every setting that was run is reported. A best cell is named by its test accuracy.",
@@ -130,9 +137,17 @@ def _of_method(study: Study) -> dict[str, str]:
     }
 
 
+def _stds(finished: pd.DataFrame) -> str:
+    own = finished["pixel_std"]
+    given = [f"a std of {_listed(finished, 'pixel_std')}"] if own.notna().any() else []
+    return " or ".join([*(["std"] if own.isna().any() else []), *given])
+
+
 def _uncertainty(study: Study) -> str:
     finished = study.finished
     seeds = int(finished["seed"].nunique())
+    if not seeds:
+        return "No: no trial has finished."
     if seeds == 1:
         return "In part: one seed (intervals are over test images; what another seed gives is not known)."
     return (
@@ -149,8 +164,8 @@ def _compute(study: Study) -> str:
         if name in study.trials
     )
     return (
-        f"{found['hours']:.1f} CPU hours for {found['trials']:.0f} trials ({found['run']:.0f} trainings), on {where}; "
-        "of each trial in trials.csv. Preliminary runs are not counted."
+        f"{found['hours']:.1f} {cost.unit([study])} for {found['trials']:.0f} trials ({found['run']:.0f} trainings), "
+        f"on {where}; of each trial in trials.csv. Preliminary runs are not counted."
     )
 
 

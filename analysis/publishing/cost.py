@@ -15,22 +15,23 @@ _MACHINE = ("device", "device_name", "threads", "kernels", "python", "torch", "n
 
 
 def frame(studies: Sequence[Study]) -> pd.DataFrame:
-    """A row per study, by its name, and for several one more, "all", in which what studies share counts once.
+    """A row per study, named, and for several one more, "all", in which what studies share counts once.
 
     trials: that have ended; asked: trainings that they ask for; run: trainings that were run for them; stns_asked,
     stns_run: the same of STN pretrainings; hours: of a CPU core, or of another device; hours_alone: what the same would
     have taken with no training or STN shared, and none continued to more epochs. Work that was lost in interruptions is
     in neither.
     """
-    parts = {"+".join(study.folders): _trials(study) for study in studies}
+    names, parts = ["+".join(study.folders) for study in studies], [_trials(study) for study in studies]
     if len(parts) > 1:
-        parts["all"] = pd.concat(parts.values()).drop_duplicates("key")
-    return pd.DataFrame({name: _totals(part) for name, part in parts.items()}, index=list(COLUMNS)).T
+        names, parts = [*names, "all"], [*parts, pd.concat(parts).drop_duplicates("key")]
+    return pd.DataFrame([_totals(part) for part in parts], index=names, columns=list(COLUMNS))
 
 
 def table(studies: Sequence[Study]) -> Table:
     """`frame` as texts."""
-    found = frame(studies)
+    found, hours = frame(studies), unit(studies)
+    of_what = "one core" if hours == "CPU hours" else "a CPU core, or of another device,"
     texts = pd.DataFrame(
         {
             "study": found.index,
@@ -39,18 +40,24 @@ def table(studies: Sequence[Study]) -> Table:
             "trainings run": found["run"].map("{:.0f}".format),
             "STNs asked for": found["stns_asked"].map("{:.0f}".format),
             "STNs run": found["stns_run"].map(lambda count: "-" if pd.isna(count) else f"{count:.0f}"),
-            "CPU hours": found["hours"].map("{:.1f}".format),
-            "CPU hours without sharing": found["hours_alone"].map("{:.1f}".format),
+            hours: found["hours"].map("{:.1f}".format),
+            f"{hours} without sharing": found["hours_alone"].map("{:.1f}".format),
         }
     )
     notes = [
-        "CPU hours: of one core by the clock, as each trial recorded them, other work on the machine included; without "
+        f"{hours}: of {of_what} by the clock, as each trial recorded them, other work on the machine included; without "
         "sharing: had each trial been trained by itself, none read out of another's training or continued to more "
         "epochs. Interrupted work that was lost is in neither."
     ]
     if found["stns_run"].isna().any():
         notes.append("-: STN pretrainings of before they were published; their hours are not in the sums.")
     return Table("What it cost", (("", texts, list(texts.columns)[1:]),), tuple(notes))
+
+
+def unit(studies: Sequence[Study]) -> str:
+    """What the hours of `frame` are of, in words."""
+    devices = {device for study in studies for device in study.trials["device"].dropna()}
+    return "device hours" if devices - {"cpu"} else "CPU hours"
 
 
 def machines(study: Study) -> Table:
@@ -69,8 +76,6 @@ def markdown(study: Study) -> str:
 def _trials(study: Study) -> pd.DataFrame:
     """A row per trial: key, its training and STN by key, the hours of its training, its readout and its STN."""
     trials = study.trials
-    if not len(trials):
-        return pd.DataFrame(columns=["key"])
     seconds = study.epochs.groupby("key")["wall_seconds"].sum()
     training = trials["key"].map(seconds).fillna(0.0).astype("float64")
     wall = trials["wall_seconds"].astype("float64").fillna(0.0)

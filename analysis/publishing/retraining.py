@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.frames.image_sets import image_set_of
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.study import Study
 from analysis.frames.trial import Trial
 from tivae import records, stages
@@ -76,7 +77,7 @@ def _differing(trial: Trial, record: Mapping[str, Any], again: Mapping[str, Any]
         yield from _values(f"epoch {old.get('epoch')}, ", old, new)
     known = trial.predictions()
     made = checkpoint.load(records.trial_folder(study, trial.key) / "predictions.pt")
-    for name in ("base", "augmented"):
+    for name in TEST_SETS:
         flipped = int((known[name].to_numpy() != made[name].numpy()).sum())
         if flipped:
             yield f"{flipped} of {len(known)} predictions of the {name} test images"

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from analysis import tables
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.study import Study
-from analysis.publishing.study_sentences import FOUND, OF_STUDY, README, TEST_SETS, Sentence, in_words
+from analysis.publishing.study_sentences import FOUND, OF_STUDY, README, Sentence, in_words
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = (README, FOUND)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import tables
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.recipe import Recipe, at_default
 from analysis.frames.study import Study
 from analysis.inference import Estimate, estimate
@@ -23,7 +24,6 @@ from analysis.paper import TABLE_1
 
 README = Path("README.md")
 FOUND = Path("analysis/published/README.md")
-TEST_SETS = ("base", "augmented")
 _WORDS = ("none", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -106,7 +106,9 @@ def _costs_and_repairs(study: Study) -> Iterator[Sentence]:
     )
     papers_vae = trials[(trials["model"] == "vae") & ~behind & (trials["train_dataset"] == "base")]
     base, augmented = (100 * papers_vae[f"{test}_accuracy"].mean() for test in TEST_SETS)
-    yield Sentence(README, f"than the 10 of the paper's VAE ({base:.1f} / {augmented:.1f} %, trained on untransformed images)")
+    yield Sentence(
+        README, f"than the 10 of the paper's VAE ({base:.1f} / {augmented:.1f} %, trained on untransformed images)"
+    )
     yield Sentence(
         FOUND,
         f"transformations cost it {_with_interval(never, ' points')}, the STN repairs {_with_interval(wins)}, and the "
@@ -248,7 +250,7 @@ def _one_by_one(study: Study) -> Iterator[Sentence]:
         "interpolation nearest, fill grey",
     ]
     default, std, grey, all_three = (
-        f"{errors[name]:.1f} %" for name in ("the default recipe", "pixel std 0.3205", without[1], best)
+        f"{errors[name]:.1f} %" for name in ("the default settings", "pixel std 0.3205", without[1], best)
     )
     no_grey, no_nearest, no_std = (f"{errors[name]:.1f} %" for name in without)
     linear, half, twice, batch, whole, fixed = (
@@ -260,7 +262,7 @@ def _one_by_one(study: Study) -> Iterator[Sentence]:
     )
     yield Sentence(
         FOUND,
-        f"add up one by one: their mean distance from the paper's is {default} with the default recipe, {std} where "
+        f"add up one by one: their mean distance from the paper's is {default} with the default settings, {std} where "
         f"images are divided by 0.3205, {grey} with grey from outside as well, and {all_three} with nearest "
         f"neighbours as well. It takes all three: it is {no_grey} without grey, {no_nearest} without nearest "
         f"neighbours, and {no_std} where images are divided by 0.353.",
@@ -331,7 +333,9 @@ def _of_latent_size(study: Study) -> Iterator[Sentence]:
     table = sizes.pivot_table(index="size", columns="model", values=["base_accuracy", "augmented_accuracy"])
     leads = [100 * (table[metric]["vae"] - table[metric]["categorical_vae"]) for metric in table.columns.levels[0]]
     among = pd.concat([lead.loc[10:50] for lead in leads])
-    yield Sentence(README, f"With 10 to 50 (`latent_size`) the VAE is {among.min():.1f} to {among.max():.1f} points ahead.")
+    yield Sentence(
+        README, f"With 10 to 50 (`latent_size`) the VAE is {among.min():.1f} to {among.max():.1f} points ahead."
+    )
 
 
 OF_STUDY: Mapping[str, Callable[[Study], Iterator[Sentence]]] = {

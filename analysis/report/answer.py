@@ -11,19 +11,19 @@ import pandas as pd
 from analysis.frames.cells import VALIDATION, chosen_by
 from analysis.frames.labels import (
     are_bare,
-    are_ceilings,
     are_controls,
     cell_label,
     model_name,
     percent,
     setting_label,
     setting_name,
+    without_ceilings,
 )
-from analysis.frames.recipe import recipe_of
 from analysis.frames.search import objectives, search_of
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.inference.verdicts import ONE_SEED, Judgement, base_probe_words
 from analysis.tables.table1 import controls_frame
+from tivae.config import TrialConfig
 
 PUBLISHED = Path(__file__).resolve().parents[1] / "published"
 # Controls that are told of.
@@ -50,7 +50,12 @@ def answers(study: Study, judgements: Sequence[Judgement]) -> list[tuple[str, st
     tested = [row for row in judgements if row.claim in _LEADS and row.verdict != "not tested"]
     tested.sort(key=lambda row: list(_LEADS).index(row.claim))
     verdicts = [(_LEADS[row.claim], _verdict(row)) for row in tested]
-    return [*verdicts, *_controls(study), *_factors(study), _best(study)]
+    # By the mean of a cell over its seeds.
+    cells = study.cells((*MAIN_METRICS, VALIDATION))
+    cells = without_ceilings(cells[cells["finished"] > 0])
+    ranked_by = chosen_by(cells)
+    best = cells.loc[cells[ranked_by].fillna(-1).idxmax()]
+    return [*verdicts, *_controls(study), *_factors(study, cells, best), _best(study, best, ranked_by)]
 
 
 def _verdict(row: Judgement) -> str:
@@ -69,9 +74,9 @@ def _verdict(row: Judgement) -> str:
 def _controls(study: Study) -> list[tuple[str, str]]:
     """The controls' accuracies, the study's own or else, where they are comparable, published ones."""
     own, source = controls_frame(study), ""
-    settings = recipe_of(study.trials, study.seedless).settings
-    if own.empty and not {"dataset", "train_images", "test_images"} & set(settings):
-        own, source = _published_controls(), " (of a published study; this one has no controls)"
+    configs = set(study.seedless.values())
+    if own.empty and configs and all(map(_is_measured_as_published, configs)):
+        own, source = _published_controls()
     if own.empty:
         return []
     few, rest = own, ""
@@ -85,7 +90,15 @@ def _controls(study: Study) -> list[tuple[str, str]]:
     return [("Controls reach", f"on base and augmented images, learning no encoding: {'; '.join(read)}{rest}{source}.")]
 
 
-def _published_controls() -> pd.DataFrame:
+def _is_measured_as_published(config: TrialConfig) -> bool:
+    """Whether all that reaches a bare control is as in the paper's recipe, but for images that are held out."""
+    apart = ("model", "stn", "front", "probe_features", "validation_images")
+    given = {name: value for name, value in config.to_dict().items() if value is not None and name not in apart}
+    return TrialConfig.from_dict(given | {"model": "pixels"}) == TrialConfig(model="pixels")
+
+
+def _published_controls() -> tuple[pd.DataFrame, str]:
+    """Their accuracies, and whose they are, in words."""
     for path in sorted(PUBLISHED.glob("*/tables/controls.csv")):
         found = pd.read_csv(path)
         # Of the images themselves, without what stands in front; ceilings are in the table as well.
@@ -94,18 +107,13 @@ def _published_controls() -> pd.DataFrame:
             model_name(row.model) + ("" if row.model == "pixels" else f", {row.encoding_dim:.0f} numbers")
             for row in found.itertuples()
         ]
-        return found.assign(control=labels)
-    return pd.DataFrame()
+        held_out = pd.read_csv(path.parents[1] / "trials.csv")["validation_images"].fillna(0).max()
+        images = f"{TrialConfig().images.train_images - held_out:,.0f} training images"
+        return found.assign(control=labels), f" (of a published study, fitted on {images}; this one has no controls)"
+    return pd.DataFrame(), ""
 
 
-def _best(study: Study) -> tuple[str, str]:
-    """By the mean of a cell over its seeds on validation images, where the study has any."""
-    cells = study.cells((*MAIN_METRICS, VALIDATION))
-    cells = cells[cells["finished"] > 0]
-    # What sees labels is a bound, unless there is nothing else.
-    cells = cells[~are_ceilings(cells["model"])] if not are_ceilings(cells["model"]).all() else cells
-    ranked_by = chosen_by(cells)
-    best = cells.loc[cells[ranked_by].fillna(-1).idxmax()]
+def _best(study: Study, best: pd.Series, ranked_by: str) -> tuple[str, str]:
     seeds = f", mean of {best['finished']} seeds" if best["finished"] > 1 else ""
     how = "Chosen on validation images." if ranked_by == VALIDATION else "Chosen on these test images: a description."
     return "Best on transformed images", (
@@ -114,16 +122,13 @@ def _best(study: Study) -> tuple[str, str]:
     )
 
 
-def _factors(study: Study) -> list[tuple[str, str]]:
+def _factors(study: Study, cells: pd.DataFrame, best: pd.Series) -> list[tuple[str, str]]:
     """For each factor beyond the paper's three the range that it spans, all others as in the best cell."""
-    factors = study.factors()
-    cells = study.cells()
     cells = cells[cells["augmented_accuracy"].notna()]
     sentences = []
-    for name in [name for name in factors if name not in PAPER_FACTORS] if len(cells) else ():
-        best = cells.loc[cells["augmented_accuracy"].idxmax()]
+    for name in [name for name in study.factors() if name not in PAPER_FACTORS]:
         same = pd.Series(True, index=cells.index)
-        for other in [other for other in dict.fromkeys([*PAPER_FACTORS, *factors]) if other != name]:
+        for other in [other for other in study.cell_factors() if other != name]:
             same &= cells[other].isna() if pd.isna(best[other]) else (cells[other] == best[other]).fillna(False)
         line = cells[same & cells[name].notna()].sort_values("augmented_accuracy")
         if len(line) < 2:

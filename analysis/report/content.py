@@ -10,12 +10,12 @@ import pandas as pd
 
 from analysis.figures import SavedFigure
 from analysis.figures.drawing.captions import QUICK, counted, described, is_quick
-from analysis.formats import Table, printable
+from analysis.formats import Table
 from analysis.frames.labels import cell_label, percent
 from analysis.frames.study import Study
 from analysis.inference.verdicts import Judgement, judged
 from analysis.report import answer
-from analysis.reproduce import command
+from analysis.reproduce import command_of
 from analysis.tables import StudyTable
 
 # More trials than this are left to trials.csv.
@@ -88,9 +88,8 @@ def report(
     if searched is not None:
         sections.append(Section("What the search found", [searched]))
     if judgements:
-        sections.append(
-            Section("Verdicts on the paper's claims", [*filter(None, [verdicts]), *_not_tested(judgements)])
-        )
+        judged_claims = [*filter(None, [verdicts]), *_sentences(judgements, tested=False)]
+        sections.append(Section("Verdicts on the paper's claims", judged_claims))
     inference = [named.pop(name, None) for name in ("effects", "seeds_needed")]
     for title, shown in (
         ("Table 1", [table1]),
@@ -102,7 +101,7 @@ def report(
         blocks = [block for block in shown if block is not None]
         if blocks:
             sections.append(Section(title, blocks))
-    if sentences := _verdicts(judgements):
+    if sentences := _sentences(judgements, tested=True):
         sections.append(Section("Verdicts in full", sentences, is_folded=True))
     sections.append(Section("What was run", _provenance(study)))
     sections.append(Section("Trials, and how to run each again", _trials(study), is_folded=True))
@@ -134,16 +133,10 @@ def _summary(study: Study, judgements: Sequence[Judgement]) -> list[Block]:
     return [*blocks, Paragraph(f"{counted(len(study), 'trial')}: {', '.join(parts)}. {described(study.trials)}")]
 
 
-def _verdicts(rows: Sequence[Judgement]) -> list[Block]:
-    tested = [row.sentence.partition(": ") for row in rows if row.verdict != "not tested"]
-    return [Paragraph(rest, lead=f"{verdict}:") for verdict, _, rest in tested]
-
-
-def _not_tested(rows: Sequence[Judgement]) -> list[Block]:
-    untested = " ".join(row.statement for row in rows if row.verdict == "not tested")
-    if not untested:
-        return []
-    return [Paragraph(f"Not tested, because the study does not hold their cells: {untested}")]
+def _sentences(rows: Sequence[Judgement], *, tested: bool) -> list[Block]:
+    """Of the claims that are `tested`, or of the others with the reason of each."""
+    parts = [row.sentence.partition(": ") for row in rows if (row.verdict != "not tested") == tested]
+    return [Paragraph(rest, lead=f"{verdict}:") for verdict, _, rest in parts]
 
 
 def _provenance(study: Study) -> list[Block]:
@@ -178,13 +171,7 @@ def _trials(study: Study) -> list[Block]:
         rest = f"The first {len(shown)} of {len(trials)} trials; all of them are in trials.csv."
         blocks.insert(0, Paragraph(rest, strong=True))
     blocks.append(Paragraph("Each trial alone, by its key; the same numbers come out on the same type of device:"))
-    commands = []
-    for key in shown["key"]:
-        try:
-            commands.append(command(study.config(key)))
-        except ValueError as problem:
-            commands.append(printable(f"# {key}: {problem}"))
-    return [*blocks, Code("\n".join(commands))]
+    return [*blocks, Code("\n".join(command_of(study, key) for key in shown["key"]))]
 
 
 def _accuracy(value: float) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,11 @@ from analysis.figures.images import reconstructions
 from analysis.frames.columns import COLUMNS, CONFIG_NAMES, METRIC_NAMES
 from analysis.frames.image_sets import image_set_of
 from analysis.frames.labels import cell_label, setting_name
-from analysis.frames.search import objectives, search_of
+from analysis.frames.metric_columns import TEST_SETS
+from analysis.frames.search import objectives_of
 from analysis.frames.study import Study
-from analysis.frames.trial import TEST_SETS, Trial
-from analysis.reproduce import command
+from analysis.frames.trial import Trial
+from analysis.reproduce import command_of
 
 # Trials whose reconstructions are shown, the best first: each takes about 12 kB.
 MOST_PICTURED = 100
@@ -40,7 +41,7 @@ Pictures = dict[str, str | None]
 def content(study: Study, pictures: Pictures | None = None) -> dict[str, Any]:
     """The data of the explorer. pictures: known images by key, to which those made now are added; None for none."""
     trials = study.trials.reset_index(drop=True)
-    goals = list(_objectives(study))
+    goals = list(objectives_of(study))
     varying = study.factors()
     factors = [*varying, "seed"]
     metrics = [name for name in METRIC_NAMES if name in trials and trials[name].notna().any()]
@@ -62,16 +63,9 @@ def content(study: Study, pictures: Pictures | None = None) -> dict[str, Any]:
         "curves": _curves(study.epochs),
         "confusion": dict(filter(None, map(_confusion, _trials(study)))),
         "classes": _class_names(study),
-        "commands": [_command(study, key) for key in trials["key"]],
+        "commands": [command_of(study, key) for key in trials["key"]],
         "pictures": {} if pictures is None else _pictures(study, pictures),
     }
-
-
-def _objectives(study: Study) -> Mapping[str, bool]:
-    try:
-        return objectives(search_of(study))
-    except ValueError:
-        return {}
 
 
 def _trials(study: Study) -> Iterable[Trial]:
@@ -116,13 +110,6 @@ def _class_names(study: Study) -> dict[str, list[str]]:
     """The classes of each data set of the study, by its name."""
     rows = study.finished.drop_duplicates("dataset")
     return {images.name: list(images.classes) for _, row in rows.iterrows() for images in [image_set_of(row)]}
-
-
-def _command(study: Study, key: str) -> str:
-    try:
-        return command(study.config(key))
-    except ValueError as problem:
-        return f"# {problem}"
 
 
 def _pictures(study: Study, known: Pictures) -> dict[str, str]:

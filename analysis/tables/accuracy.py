@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from analysis import formats
+from analysis.figures.drawing.representatives import finished as finished_of
 from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.cells import VALIDATION, beta, chosen_by, encoding_dim
@@ -36,7 +37,8 @@ def every_cell(study: Study) -> StudyTable:
 def latent_size(study: Study) -> StudyTable:
     """Accuracy against the numbers per image that the probe reads (latents, times classes if categorical)."""
     cells = summaries(study)
-    if _trained(cells).groupby("model")["encoding_dim"].nunique().max() < 2:
+    # Without a trained model the maximum is NaN.
+    if not _trained(cells).groupby("model")["encoding_dim"].nunique().max() >= 2:
         raise NotSupported("no trained model has two latent sizes")
     cells = _sorted(cells, ["model", "train_dataset", "stn", "encoding_dim"])
     return _cells_table(study, "latent_size", "Accuracy by latent size", cells, ["encoding_dim"])
@@ -66,7 +68,7 @@ def controls(study: Study) -> StudyTable:
     """Accuracy of what is not trained, such as raw pixels and PCA, and of what is trained with labels, the ceiling."""
     cells = _references(study)
     if cells.empty:
-        raise NotSupported("no control (pixels, pca or untrained) has finished")
+        raise NotSupported("no control (pixels, pca, hog or untrained) has finished")
     return _cells_table(study, "controls", "Controls", cells, ["encoding_dim"])
 
 
@@ -102,18 +104,17 @@ def summaries(study: Study) -> pd.DataFrame:
 
     Raises `NotSupported` where no trial has finished.
     """
-    finished = study.finished
-    if finished.empty:
-        raise NotSupported("no trial has finished")
+    finished = finished_of(study)
     finished = finished.assign(encoding_dim=encoding_dim(finished), beta=beta(finished))
-    by = list(dict.fromkeys([*PAPER_FACTORS, *study.factors(), "kl_weight", "encoding_dim", "beta"]))
+    by = list(dict.fromkeys([*study.cell_factors(), "kl_weight", "encoding_dim", "beta"]))
     long = cell_summaries(finished, by, METRICS, scores=correctness_of(study))
-    parts = []
+    found = long.drop_duplicates(by)[[*by, "n", "over"]]
     for metric in METRICS:
-        part = long[long["metric"] == metric].drop(columns=["metric", "confidence", "method", "seeds"])
         names = {"mean": metric, "sd": f"{metric}_sd", "low": f"{metric}_low", "high": f"{metric}_high"}
-        parts.append(part.rename(columns=names).reset_index(drop=True))
-    found = pd.concat([parts[0], parts[1][[name for name in parts[1] if name not in parts[0]]]], axis=1)
+        part = long.loc[long["metric"] == metric, [*by, *names]]
+        found = found.merge(part.rename(columns=names), on=by, how="left")
+    # Its place in published tables, behind the first accuracy.
+    found.insert(len(by) + 5, "over", found.pop("over"))
     validation = finished.groupby(by, dropna=False, sort=False)[VALIDATION].mean().reset_index()
     return found.merge(validation, on=by, how="left")
 

@@ -14,6 +14,7 @@ from analysis.figures.invariance_map import arms as arms_of
 from analysis.figures.invariance_map import ranked_on
 from analysis.formats import Table
 from analysis.frames.cells import VALIDATION
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.study import Study
 from analysis.tables.study_table import StudyTable
 
@@ -92,7 +93,7 @@ def ingredients(study: Study) -> StudyTable:
         added = {name: value for name, value in choices[after].items() if choices[before].get(name) != value}
         old, new = by_key.loc[before], by_key.loc[after]
         row = {"ingredient": choice_label(added), "arm": old["arm"]}
-        row |= {test: 100 * (new[f"{test}_accuracy"] - old[f"{test}_accuracy"]) for test in ("base", "augmented")}
+        row |= {test: 100 * (new[f"{test}_accuracy"] - old[f"{test}_accuracy"]) for test in TEST_SETS}
         rows.append(row | {"gap": new["gap"] - old["gap"], "hours_ratio": new["hours"] / old["hours"]})
     found = pd.DataFrame(rows)
     order = found.groupby("ingredient")["augmented"].mean().sort_values(ascending=False, kind="stable")

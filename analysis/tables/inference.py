@@ -9,6 +9,7 @@ import pandas as pd
 from analysis import formats
 from analysis.figures import effects as effects_figure
 from analysis.figures.drawing.captions import is_quick
+from analysis.figures.drawing.representatives import finished
 from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.labels import TEST_SET_NAMES
@@ -25,21 +26,20 @@ def verdicts(study: Study) -> StudyTable:
 
     Raises `NotSupported` where no claim's cells are there, or the study is a `--quick` run, which judges nothing.
     """
-    if study.finished.empty:
-        raise NotSupported("no trial has finished")
+    finished(study)
     if is_quick(study.trials):
         raise NotSupported("a quick run judges no claim")
     rows = judged(study)
     tested = [row for row in rows if row.verdict != "not tested"]
     if not tested:
-        raise NotSupported("the study holds the cells of none of the paper's claims")
+        raise NotSupported("no seed of the study has finished in all cells of any of the paper's claims")
     controls = controls_frame(study)
     blocks = [("", texts := _verdict_texts(tested), [name for name in texts if name not in ("verdict", "claim")])]
     if len(controls):
         shown = control_texts(controls)
         blocks.append(("Accuracy (%) of controls, which learn no encoding", shown, list(shown.columns[1:])))
     notes = _verdict_notes(tested)
-    notes += [] if len(controls) else ["This study has no controls (models pixels, pca, untrained)."]
+    notes += [] if len(controls) else ["This study has no controls (models pixels, pca, hog, untrained)."]
     return StudyTable("verdicts", as_frame(rows), Table("Verdicts", tuple(blocks), tuple(notes), label="tab:verdicts"))
 
 
@@ -76,7 +76,7 @@ def _verdict_notes(tested: Sequence[Judgement]) -> list[str]:
             f"{_percent(counted)} confidence. {basis.capitalize()}: confirmatory verdicts rest on at least "
             f"{CONFIRMATORY_SEEDS} seeds trained after the claims were written down, exploratory ones not."
         )
-    if len(counted) < len(tested):
+    if any(row.verdict == "not judged" and pd.notna(row.low) for row in tested):
         notes.append(
             "One seed: 95 % intervals over test images hold for these trained models; another seed may differ by more."
         )
@@ -123,6 +123,7 @@ def effects(study: Study) -> StudyTable:
         heading = TEST_SET_NAMES[str(test_set)].capitalize()
         blocks.append((heading, texts, list(texts.columns[1:])))
     over = frame["over"].iloc[0]
+    intervals = f"95 % intervals are over {over}" if over else "One seed without predictions has no intervals"
     judged_by = (
         "p corrected by Holm's method for all effects on a test set"
         if frame["p_value"].notna().any()
@@ -131,7 +132,7 @@ def effects(study: Study) -> StudyTable:
     notes = [
         "Of two levels the second minus the first, averaged over all other factors; of more levels each against the "
         "mean of all. An interaction is by how much the effect of one factor changes with the other. "
-        f"95 % intervals are over {over}; {judged_by}.",
+        f"{intervals}; {judged_by}.",
         *([f"{note[0].upper()}{note[1:]}."] if note else []),
     ]
     table = Table("Main effects and interactions, in points of accuracy", tuple(blocks), tuple(notes), "tab:effects")

@@ -12,12 +12,12 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.formats import Table
 from analysis.frames.labels import setting_name
 from analysis.frames.metric_columns import TEST_SETS
-from analysis.frames.recipe import Recipe, Seedless, like_papers, recipe_of, shown
+from analysis.frames.recipe import Recipe, Seedless, recipe_of, shown
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
 from analysis.inference import accuracy_interval
 from analysis.paper import TABLE_1, PaperCell
 from analysis.tables.study_table import StudyTable
-from tivae.config import FIELD_NAMES, TrialConfig
+from tivae.config import TrialConfig, known_fields
 from tivae.data.catalogue.fashion_mnist import FASHION_MNIST
 
 # What the paper says of a trial (sections 3.1 and 3.2); every other field is left to its reader.
@@ -27,20 +27,19 @@ STATED = (
     *("latent_dim", "categories", "kl_weight", "epochs", "learning_rate", "stn_epochs", "stn_learning_rate", "probe"),
     *("reconstruction_target", "consistency_weight", "consistency_form", "alignment_weight"),
 )
-OPEN = tuple(name for name in FIELD_NAMES if name not in STATED)
-OURS = "the default recipe"
+OURS = "the default settings"
 
 Interpretation = Mapping[str, Any]
 
 
 def interpretations(study: Study) -> StudyTable:
-    """A row per interpretation: a set of values of the fields in `OPEN` that differ from the default recipe.
+    """A row per interpretation: a set of values of the fields beside `STATED` that differ from the default settings.
 
     Columns: `reading` (its name); `cells` of the paper that have it, and `n`, their fewest seeds; the mean distance of
     ours from the paper's values, over the cells of the VAE without an STN (`plain_vae_*`), which every interpretation
     has, and over all eight (`all_*`, missing where one lacks): `accuracy_error` in points of accuracy, `loss_error` in
     % of the paper's loss; and `accuracies_closer`, `accuracies_farther`, `losses_closer`, `losses_farther`: how many
-    of the 16 accuracies or losses are closer to the paper's than those of the default recipe, accuracies by more than
+    of the 16 accuracies or losses are closer to the paper's than those of the default settings, accuracies by more than
     half the 95 % interval over test images.
 
     Raises `NotSupported` where there are not two interpretations of both cells of the VAE without an STN, or the images
@@ -52,7 +51,7 @@ def interpretations(study: Study) -> StudyTable:
     if not Recipe(shared).is_on_papers_images:
         raise NotSupported("its images are others than the paper's")
     known = [study.seedless[key] for key in trials["key"] if key in study.seedless]
-    found = [_row(trials, study.seedless, shared, interpretation) for interpretation in _interpretations(known)]
+    found = [_row(trials, study.seedless, shared, interpretation) for interpretation in _interpretations(known, shared)]
     found = [row for row in found if pd.notna(row["plain_vae_loss_error"])]
     if len(found) < 2:
         raise NotSupported("there are not two interpretations of the cells of the VAE without an STN")
@@ -65,14 +64,15 @@ def interpretations(study: Study) -> StudyTable:
     return StudyTable("readings", frame, _table(frame, shared))
 
 
-def _interpretations(configs: Sequence[TrialConfig]) -> list[Interpretation]:
-    """Every set of open fields that some trial has, that of the default recipe first."""
+def _interpretations(configs: Sequence[TrialConfig], shared: Interpretation) -> list[Interpretation]:
+    """Every set of open fields that some trial has, that of the default settings first."""
     known: dict[tuple[tuple[str, Any], ...], None] = {(): None}
-    for config in dict.fromkeys(configs):
-        if config.stn in ("none", "pretrained"):
-            papers = like_papers(config)
-            pairs = ((name, getattr(config, name)) for name in OPEN)
-            known[tuple((name, value) for name, value in pairs if value != getattr(papers, name))] = None
+    left_open = [name for name in known_fields() if name not in STATED]
+    cells = filter(None, [Recipe(shared).config(cell.factors, seed=0) for cell in TABLE_1])
+    for plain, config in itertools.product(cells, dict.fromkeys(configs)):
+        if all(getattr(config, name) == getattr(plain, name) for name in STATED):
+            pairs = ((name, getattr(config, name)) for name in left_open)
+            known[tuple((name, value) for name, value in pairs if value != getattr(plain, name))] = None
     return [dict(interpretation) for interpretation in known]
 
 
@@ -94,8 +94,8 @@ def _row(
         for quantity in _PLURALS:
             errors = [error for cell in cells for error in _errors(cell, means[cell], quantity)] if whole else []
             row[f"{scope}_{quantity}_error"] = 100 * sum(errors) / len(errors) if errors else float("nan")
-    is_of_probe = bool(interpretation) and all(name.startswith("probe") for name in interpretation)
-    return row | {"means": means, "is_of_probe": is_of_probe}
+    stages = {known_fields()[name].metadata["stage"] for name in interpretation}
+    return row | {"means": means, "is_of_probe": stages == {"readout"}}
 
 
 def _errors(cell: PaperCell, means: pd.Series, quantity: str) -> list[float]:

@@ -9,8 +9,8 @@ import pandas as pd
 
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.labels import are_controls
-from analysis.frames.study import PAPER_FACTORS, VALUE_ORDER, Study
-from analysis.frames.trial import TEST_SETS
+from analysis.frames.metric_columns import TEST_SETS
+from analysis.frames.study import VALUE_ORDER, Study
 from analysis.inference import correctness_of, plan_seeds, power_of
 from analysis.inference.assessment import CONFIRMATORY_SEEDS, Trials, cell_configs, claim_estimates
 from analysis.inference.claims import Claim, read_claims
@@ -94,16 +94,15 @@ def _counted(claim: Claim, seeds: int) -> int:
 
 def _contrasts(study: Study, trials: pd.DataFrame) -> Iterator[tuple[str, str, pd.DataFrame]]:
     """Each factor of two levels, with the trials of one level beside those that differ in nothing else."""
-    factors = study.factors()
     metrics = [f"{test_set}_accuracy" for test_set in TEST_SETS]
-    for factor in factors:
+    for factor in study.factors():
         order = VALUE_ORDER.get(factor, ())
         levels = sorted(
             trials[factor].dropna().unique(), key=lambda level: (order.index(level) if level in order else 0, level)
         )
         if len(levels) != 2:
             continue
-        others = [name for name in dict.fromkeys([*PAPER_FACTORS, *factors]) if name != factor]
+        others = [name for name in study.cell_factors() if name != factor]
         parts = [trials.loc[trials[factor] == level, ["seed", *others, *metrics, "wall_seconds"]] for level in levels]
         pairs = parts[0].merge(parts[1], on=["seed", *others], suffixes=("_first", "_second"))
         # A seed that lacks a cell would differ from the others by that cell's effect.

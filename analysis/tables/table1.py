@@ -12,13 +12,13 @@ from analysis import formats
 from analysis.formats import Table
 from analysis.frames.columns import config_names
 from analysis.frames.labels import are_controls, cell_label, in_order
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.recipe import Recipe, recipe_of, shown
 from analysis.frames.study import MAIN_METRICS, PAPER_FACTORS, Study
-from analysis.frames.trial import TEST_SETS
 from analysis.inference import Summary, correctness_of, summary_of
 from analysis.inference.correctness import Correctness
 from analysis.paper import MODEL_NAMES, STN_NAMES, TABLE_1, PaperCell
-from tivae.config import FIELD_NAMES, TrialConfig
+from tivae.config import TrialConfig, known_fields
 
 TITLE = "Ours beside the paper's Table 1; n: seeds, ±: half of a 95 % interval"
 ON_OTHER_IMAGES = "The cells of the paper's Table 1 on {}; n: seeds, ±: half of a 95 % interval"
@@ -201,7 +201,7 @@ def _unlike(row: pd.Series, config: TrialConfig | None, recipe: Recipe) -> dict[
     expected = recipe.config(cell, config.seed)
     if expected is None:
         return {}
-    names = [name for name in FIELD_NAMES if getattr(config, name) != getattr(expected, name)]
+    names = [name for name in known_fields() if getattr(config, name) != getattr(expected, name)]
     if not names:
         return {name: str(value) for name, value in cell.items()}
     return {name: shown(getattr(config, name)) for name in names}

@@ -6,8 +6,8 @@ import contextlib
 
 from analysis import formats
 from analysis.figures.drawing.saving import NotSupported
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.study import Study
-from analysis.frames.trial import TEST_SETS
 from analysis.tables.accuracy import every_cell
 from analysis.tables.table1 import paper_table, table1
 

@@ -13,7 +13,7 @@ from tivae.config import TrialConfig
 
 NOTE = (
     "note: 1 trials of recipe 1 are left out, as their numbers can't be compared with those of recipe 2; "
-    "analysis.load(..., recipe=1) loads them alone\n"
+    "analysis.load(..., recipe=1) loads that one alone\n"
 )
 
 

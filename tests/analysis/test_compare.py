@@ -5,8 +5,9 @@ import torch
 
 from analysis.command_line import EXIT_BAD_INPUT
 from analysis.compare import compare, main
+from analysis.frames import columns
 from tests.analysis.synthetic import grid, record, write_record, write_study
-from tivae.config import TrialConfig
+from tivae.config import TrialConfig, known_fields
 from tivae.io import checkpoint
 
 LABELS = torch.arange(100) % 10
@@ -43,6 +44,19 @@ def test_the_same_trial_differs_in_nothing(tmp_path):
     assert flips.blocks[0][1]["p"].tolist() == ["1.000", "1.000"]
 
 
+def test_the_same_trial_in_two_folders_has_the_numbers_of_both(tmp_path):
+    _, flips, classes = compare(*(_trial(tmp_path / str(len(wrong)), TrialConfig(), wrong) for wrong in ([3], [])))
+    assert flips.blocks[0][1].iloc[0][["first", "second"]].tolist() == ["0.9900", "1.0000"]
+    assert list(classes.blocks[0][1].iloc[3])[1:4] == ["0.9000", "1.0000", "+0.1000"]
+
+
+def test_an_own_field_of_a_probe_is_a_setting(tmp_path):
+    folders = [_trial(tmp_path / str(k), TrialConfig(probe="k_nearest", neighbours=k), []) for k in (5, 20)]
+    assert compare(*folders)[0].blocks[0][1].to_numpy().tolist() == [["neighbours", "5", "20"]]
+    studies = (folder.parent.parent for folder in folders)
+    assert compare(*studies)[0].blocks[0][1].to_numpy().tolist() == [["neighbours", "5", "20"]]
+
+
 def test_two_studies_are_paired_by_seed(tmp_path):
     def metrics(gain):
         return lambda config, _: {"base_accuracy": 0.7 + 0.01 * config.seed + gain, "augmented_accuracy": 0.6}
@@ -56,6 +70,16 @@ def test_two_studies_are_paired_by_seed(tmp_path):
     assert set(frame["base"]) == {"+2.00"}
     assert set(frame["augmented"]) == {"+0.00"}
     assert set(frame["n"]) == {"3"}
+
+
+def test_a_factor_of_a_model_that_one_study_alone_has(tmp_path, monkeypatch):
+    monkeypatch.setattr(columns, "known_fields", lambda: known_fields() | {"gamma": None})
+    one, two = (write_study(tmp_path / name, [TrialConfig()]) for name in ("one", "two"))
+    for gamma in (1, 2):
+        content = record(TrialConfig(latent_dim=5, seed=gamma))
+        content["config"] |= {"model": "elsewhere:Model", "gamma": gamma}
+        write_record(one, content)
+    assert compare(one, two)[1].blocks[0][1]["cell"].tolist() == ["VAE, trained on base, no STN"]
 
 
 def test_flips_of_studies_need_predictions(tmp_path):

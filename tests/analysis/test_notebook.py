@@ -110,11 +110,14 @@ def test_the_best_trial_is_by_the_metric(study):
         study.best("acuracy")
 
 
-def test_of_losses_and_times_the_lowest_is_best_and_words_have_no_best(study):
+def test_of_losses_and_times_the_lowest_is_best_and_other_columns_have_no_best(study):
     cells = study.cells(["augmented_loss"])
     assert study.best("augmented_loss").row["model"] == cells.loc[cells["augmented_loss"].idxmin(), "model"]
-    with pytest.raises(ValueError, match="`device` is no number; give a metric"):
+    with pytest.raises(ValueError, match="`device` is not numeric; give a metric"):
         study.best("device")
+    for name in ("augmented_reconstruction_hard", "latent_dim"):
+        with pytest.raises(ValueError, match=f"whether a high or a low `{name}` is best is not known"):
+            study.best(name)
 
 
 def test_a_trial_says_what_stands_in_front_and_what_its_study_varies(tmp_path):

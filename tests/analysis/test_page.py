@@ -113,6 +113,17 @@ def test_a_filter_keeps_what_fits_it_in_table_and_charts(grid_page, show, name, 
     assert page.locator("#count").inner_text() == "16 of 16 trials"
 
 
+def test_of_many_values_the_last_share_a_colour_and_a_whole_number_is_that_number(tmp_path, show):
+    sizes = [TrialConfig(latent_dim=size, epochs=1) for size in range(1, 11)]
+    page = show(write(write_study(tmp_path / "sizes", sizes), figures=False))
+    page.locator("#colour").select_option("latent_dim")
+    series = page.evaluate("charts.scatter.getOption().series.map((s) => [s.name, s.data.length])")
+    assert [count for _, count in series] == [1] * 6 + [4]
+    assert series[-1][0] == "others"
+    fill(page, "latent_dim", "1")
+    driver.expect(page.locator("#count")).to_have_text("1 of 10 trials")
+
+
 def test_a_range_on_an_axis_keeps_its_trials_in_the_table(grid_page, show):
     page = show(grid_page)
     axis = page.evaluate("charts.parallel.getOption().parallelAxis.findIndex((a) => a.name.startsWith('augmented'))")

@@ -87,7 +87,7 @@ def test_a_copy_that_would_touch_the_results_is_refused(results, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     before = _content(tmp_path)
     assert publish.main(["results/tiny", "--command", "x", "--output", output]) == 2
-    assert "which is, holds or lies in the results" in capsys.readouterr().err
+    assert "which overlaps the results folder" in capsys.readouterr().err
     assert _content(tmp_path) == before
 
 
@@ -99,7 +99,7 @@ def test_a_folder_that_no_publish_has_written_is_left_as_it_is(results, tmp_path
     if about is not None:
         (mine / "about.json").write_text(about)
     before = _content(tmp_path)
-    with pytest.raises(ValueError, match="mine is there and no copy that publish has written"):
+    with pytest.raises(ValueError, match="mine exists and was not written by publish"):
         publish.publish(results, "x", [], mine)
     assert _content(tmp_path) == before
 

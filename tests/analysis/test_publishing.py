@@ -17,6 +17,7 @@ import analysis
 from analysis import publish, verify
 from analysis.frames.study import Study
 from analysis.publishing import cards, checklists, citation, cost, crate, study_sentences, test_set
+from tests.analysis.synthetic import record, write_record, write_study
 from tests.small import small
 from tests.waiting import HANG_SECONDS
 from tivae import stages
@@ -64,13 +65,22 @@ def test_the_cost_counts_each_training_and_stn_once_and_alone_as_often_as_it_is_
 
 
 def test_what_several_studies_share_costs_once_in_all(copy, tmp_path):
-    shutil.copytree(copy, tmp_path / "again")
-    studies = [analysis.load(copy), analysis.load(tmp_path / "again")]
+    shutil.copytree(copy, tmp_path / "tiny")
+    studies = [analysis.load(copy), analysis.load(tmp_path / "tiny")]
     found = cost.frame(studies)
-    assert list(found.index) == ["tiny", "again", "all"]
-    assert found.loc["all"].equals(found.loc["tiny"])
+    assert list(found.index) == ["tiny", "tiny", "all"]
+    assert found.drop_duplicates().shape == (1, len(cost.COLUMNS))
     text = cost.table(studies).markdown()
     assert "| all | 8 | 8 | 2 | 4 | 1 |" in text
+
+
+def test_hours_on_other_devices_are_not_called_those_of_a_cpu(copy):
+    study = analysis.load(copy)
+    assert "CPU hours" in cost.markdown(study)
+    other = Study(study.trials.assign(device="cuda"), study.epochs, study.folders)
+    for text in (cost.markdown(other), checklists.of(other, "x")):
+        assert "device hours" in text
+        assert "CPU hours" not in text
 
 
 def test_of_records_of_before_stages_each_trial_is_a_training():
@@ -117,6 +127,12 @@ def test_a_model_card_is_of_the_best_cell_and_names_the_command_that_makes_it_ag
     assert values["augmented_accuracy"] == round(best, 4)
     assert "by the test images themselves" in text
     assert "    uv run python -m study.run paper_grid --set model=categorical_vae" in text
+    assert head["model-index"][0]["results"][0]["task"]["name"] == "logistic regression of the encodings"
+    assert "whose encodings a linear classifier reads" in text
+    by_others = cards.of(Study(study.trials.assign(probe="k_nearest"), study.epochs, study.folders))
+    text = by_others[cards.Path(cards.FOLDER) / "vae.md"]
+    assert "name: k nearest neighbours of the encodings" in text
+    assert "whose encodings a classifier (k nearest neighbours) reads" in text
     searched = cards.of(analysis.load(publish.FOLDER / "optuna_latent"))
     assert all("held-out validation images" in text for text in searched.values())
 
@@ -150,8 +166,27 @@ def test_checklists_hold_the_seeds_hours_and_settings_of_the_records():
     assert "In part: one seed" in one
     assert "By validation images held out" in checklists.of(analysis.load(publish.FOLDER / "optuna_latent"), "x")
     assert "pca, pixels, untrained" in checklists.of(analysis.load(publish.FOLDER / "invariance"), "x")
+    varied = checklists.of(analysis.load(publish.FOLDER / "paper_reading"), "x")
+    assert "the same for every trial." in text
+    assert "the same for every trial of the same data set and warps." in varied
+    assert "by the data set's mean and std." in text
+    assert "by the data set's mean and std or a std of 0.3205." in varied
     for items in (checklists.NEURIPS, checklists.REFORMS):
         assert all(re.search(rf"^\| {number} \| ", text, re.MULTILINE) for number, _, _ in items)
+
+
+def test_checklists_are_there_whatever_the_trials_are(tmp_path):
+    study = analysis.load(GRID)
+    first = study.trials["key"] == study.trials["key"].iloc[0]
+    strange = study.trials["model"].mask(first, "somewhere:Model")
+    held_out = {"validation_images": 10_000, "validation_augmented_accuracy": 0.7}
+    some = {name: pd.Series(value, first.index).where(first) for name, value in held_out.items()}
+    text = checklists.of(Study(study.trials.assign(model=strange, **some), study.epochs, study.folders), "x")
+    assert "somewhere:Model" in text
+    # Not all have validation images, by which cells would be chosen.
+    assert "A best cell is named by its test accuracy." in text
+    write_record(tmp_path / "failed", record(TrialConfig(), "failed", "no memory"))
+    assert "No: no trial has finished." in checklists.of(analysis.load(tmp_path / "failed"), "x")
 
 
 def test_the_citation_is_of_a_data_set_and_names_software_and_paper(copy):
@@ -267,7 +302,7 @@ def test_a_test_set_of_unknown_licence_or_in_the_place_of_something_else_is_refu
     (tmp_path / test_set.FOLDER).mkdir()
     (tmp_path / test_set.FOLDER / "thesis.tex").write_text("years of work")
     assert publish.main([str(results), "--command", "x", "--output", str(tmp_path / "tiny"), "--test-set"]) == 2
-    assert "no data set that publish has written; move it away first" in capsys.readouterr().err
+    assert "exists and was not written by publish; move it away first" in capsys.readouterr().err
     assert (tmp_path / test_set.FOLDER / "thesis.tex").read_text() == "years of work"
 
 
@@ -279,6 +314,9 @@ def test_of_own_images_the_file_is_named_and_not_where_it_lay(host, tmp_path, ca
     np.savez(private / "cells.npz", **images)
     config = small(dataset=str(private / "cells.npz"), epochs=1, stn="pretrained", stn_epochs=1)
     own = load_images(config.images)
+    write_study(tmp_path / "both", [config, TrialConfig()])
+    text = checklists.of(analysis.load(tmp_path / "both"), "x")
+    assert all(digest in text for digest in (str(config.images.sha256), TrialConfig().images.files[0].digest))
     stages.run_trial(config, own, "cpu", tmp_path / "results" / "tiny", measures="none")
     made = publish.publish(tmp_path / "results" / "tiny", "uv run", [], tmp_path / "tiny")
     assert not [path for path in made.rglob("*") if path.is_file() and b"somebody" in path.read_bytes()]

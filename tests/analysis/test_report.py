@@ -9,7 +9,8 @@ import pytest
 import analysis
 from analysis.command_line import EXIT_BAD_INPUT
 from analysis.figures.drawing import saving
-from analysis.report import explore, write
+from analysis.paper import TABLE_1
+from analysis.report import answer, explore, write
 from analysis.report.__main__ import main
 from tests.analysis.frames.test_search import write_search
 from tests.analysis.synthetic import grid, papers_metrics, record, write_record, write_study
@@ -128,7 +129,26 @@ def test_controls_are_in_the_report(tmp_path):
 def test_a_study_without_controls_tells_those_that_are_published(grid_page):
     message = read(grid_page).partition("Controls reach")[2]
     assert "raw pixels 83.4 % and 69.2 %" in message
-    assert "(of a published study; this one has no controls)" in message
+    assert "(of a published study, fitted on 50,000 training images; this one has no controls)" in message
+
+
+@pytest.mark.parametrize(
+    ("settings", "are_told"),
+    [
+        ({"latent_dim": 5, "stn": "pretrained", "batch_size": 32, "probe_features": "sample"}, True),
+        ({"validation_images": 10_000}, True),
+        ({"dataset": "mnist"}, False),
+        ({"train_images": 1000}, False),
+        ({"rotation_degrees": 45}, False),
+        ({"fill": "grey"}, False),
+        ({"pixel_std": 0.5}, False),
+        ({"probe": "k_nearest"}, False),
+        ({"probe_fit": "both"}, False),
+    ],
+)
+def test_published_controls_are_told_of_where_nothing_that_reaches_them_is_set_or_varied(tmp_path, settings, are_told):
+    study = analysis.load(write_study(tmp_path, [TrialConfig(), TrialConfig(**settings)]))
+    assert ("Controls reach" in dict(answer.answers(study, []))) == are_told
 
 
 def test_the_answer_has_that_of_a_classifier_that_never_saw_augmented_images(grid_page):
@@ -180,7 +200,14 @@ def test_failures_only(tmp_path):
 def test_one_trial(tmp_path):
     text = read(write(write_study(tmp_path, [TrialConfig()]), figures=False))
     assert "1 trial: 1 finished" in text
-    assert "Not tested, because the study does not hold their cells" in text
+    assert "cells have no finished trial." in text
+
+
+def test_each_claim_that_is_not_tested_has_its_reason(tmp_path):
+    apart = [TrialConfig(**cell.factors | {"stn": "joint"}, seed=9) for cell in TABLE_1 if cell.stn == "pretrained"]
+    text = read(write(write_study(tmp_path, [*grid(), *apart], lambda *_: {}), figures=False))
+    joint = "Not tested: An STN trained jointly with the model gives better accuracy on transformed images than a "
+    assert f"{joint}pretrained one. No seed has finished in all of its cells." in text
 
 
 def test_a_quick_study_is_labelled(tmp_path):

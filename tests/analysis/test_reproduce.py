@@ -13,6 +13,10 @@ CONFIGS = [
     TrialConfig(model="categorical_vae", stn="pretrained", train_dataset="augmented", seed=3),
     TrialConfig(hidden_widths=(8, 16), epochs=2, train_images=6000, whole_pixel_shifts=True, kl_weight=1e-7),
     TrialConfig(stn="joint", train_dataset="augmented", alignment_weight=0.5),
+    # The default of a weight of the alignment is that of the reconstruction.
+    TrialConfig(stn="joint", reconstruction_weight=5, alignment_weight=1),
+    TrialConfig(model="vicreg", train_dataset="augmented", variance_weight=0.0),
+    TrialConfig(probe="k_nearest", neighbours=5),
     TrialConfig(model="pca", latent_dim=20),
     TrialConfig(model="pixels"),
 ]

@@ -193,8 +193,8 @@ def test_a_trial_of_another_recipe_is_not_trained_again(own):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "nowhere is no copy that analysis.publish has written; publish it first"),
-        (["results/paper_grid"], "is no copy that analysis.publish has written; did you mean "),
+        (["nowhere"], "nowhere was not written by analysis.publish; publish it first"),
+        (["results/paper_grid"], "was not written by analysis.publish; did you mean "),
         ([str(GRID), "--retrain", "0"], "--retrain is 0; it must be from 1 to 24, the finished trials"),
         ([str(GRID), "--retrain", "1"], "is of recipe 1, and this version trains recipe 2"),
     ],

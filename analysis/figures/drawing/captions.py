@@ -5,9 +5,16 @@ from __future__ import annotations
 import pandas as pd
 
 from analysis.frames.image_sets import images_of
+from analysis.frames.study import Study
 
 # What intervals of one seed are over.
 ONE_SEED = "test images"
+# What decides which images the augmented test set holds.
+TEST_SET_FIELDS = (
+    *("dataset", "dataset_facts", "test_images"),
+    *("rotation_degrees", "shift_pixels", "scale_range", "warp_probability"),
+    *("interpolation", "fill", "whole_pixel_shifts", "resampling"),
+)
 QUICK = "Quick run: it shows that everything works, its numbers are not meaningful."
 
 
@@ -44,6 +51,12 @@ def intervals(over: pd.Series) -> str:
         )
     rest = f", over {ONE_SEED} where a cell has one seed" if ONE_SEED in set(over) else ""
     return f"Points are means over seeds, bars their 95 % intervals over {' or '.join(sorted(found))}{rest}."
+
+
+def has_one_test_set(study: Study) -> bool:
+    """Whether all its trials have the same augmented test images."""
+    configs = study.seedless.values()
+    return len({tuple(getattr(config, name) for name in TEST_SET_FIELDS) for config in configs}) < 2
 
 
 def is_quick(trials: pd.DataFrame) -> bool:

@@ -10,9 +10,9 @@ import pandas as pd
 
 from analysis.figures.drawing.saving import NotSupported
 from analysis.frames.cells import chosen_by
-from analysis.frames.labels import are_ceilings, are_controls, in_order
-from analysis.frames.search import objectives, search_of
-from analysis.frames.study import PAPER_FACTORS, Study
+from analysis.frames.labels import are_controls, in_order, without_ceilings
+from analysis.frames.search import objectives_of
+from analysis.frames.study import Study
 from analysis.frames.trial import Trial
 
 Content = TypeVar("Content")
@@ -32,10 +32,7 @@ def best_cell(study: Study) -> list[Trial]:
 
     Raises `NotSupported` if no trial has finished.
     """
-    trials = finished(study)
-    # What sees labels is a bound, unless there is nothing else.
-    trials = trials[~are_ceilings(trials["model"])] if not are_ceilings(trials["model"]).all() else trials
-    factors = list(dict.fromkeys([*PAPER_FACTORS, *study.factors()]))
+    trials, factors = without_ceilings(finished(study)), study.cell_factors()
     metric, sign = ranked_by(study)
     mean = sign * trials.groupby(factors, dropna=False, sort=False)[metric].transform("mean")
     # Of equally good cells the first: a comparison with the maximum alone would mix them.
@@ -46,11 +43,8 @@ def best_cell(study: Study) -> list[Trial]:
 
 def ranked_by(study: Study) -> tuple[str, int]:
     """The metric that ranks cells, and -1 where it is to be small: of a search its objective, else `chosen_by`."""
-    try:
-        wanted = objectives(search_of(study))
-    except ValueError:
-        wanted = {}
-    known = [(name, 1 if up else -1) for name, up in wanted.items() if study.finished[name].notna().any()]
+    wanted = objectives_of(study).items()
+    known = [(name, 1 if up else -1) for name, up in wanted if study.finished[name].notna().any()]
     return known[0] if known else (chosen_by(study.finished), 1)
 
 

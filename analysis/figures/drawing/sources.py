@@ -31,8 +31,8 @@ class Sources:
 
     def images(self, config: TrialConfig) -> Images:
         """The images of the config's data set. Raises `NotSupported` if they are not on this machine."""
-        is_given = self.data is not None and self.data.dataset == config.dataset
-        return self.data if is_given else _local_images(config.images)
+        own = self.data
+        return own if own is not None and own.dataset == config.dataset else _local_images(config.images)
 
     def optuna_search(self) -> optuna.Study | None:
         """The Optuna study; None if this is no search. Raises `NotSupported` if its journal is damaged."""

@@ -20,6 +20,8 @@ from matplotlib.font_manager import FontProperties
 from matplotlib.text import Text
 from numpy.typing import ArrayLike, NDArray
 
+from tivae.registry import MODELS
+
 BLACK, GREY = "#000000", "#767676"
 ORANGE, SKY_BLUE, GREEN = "#E69F00", "#56B4E9", "#009E73"
 BLUE, VERMILLION, PURPLE = "#0072B2", "#D55E00", "#CC79A7"
@@ -107,11 +109,12 @@ MODEL_MARKS = {
     "untrained": Mark(SKY_BLUE, "*", (0, (3, 1, 1, 1, 1, 1))),
 }
 
+# Also without their lines none is that of a model above.
 _NUMBERED_MARKS = (
     Mark(BLUE, "o", "-"),
     Mark(VERMILLION, "s", (0, (4, 1.5))),
-    Mark(GREEN, "^", (0, (1, 1))),
-    Mark(PURPLE, "D", (0, (3, 1, 1, 1))),
+    Mark(GREEN, "<", (0, (1, 1))),
+    Mark(PURPLE, ">", (0, (3, 1, 1, 1))),
     Mark(BLACK, "v", (0, (6, 2))),
     Mark(ORANGE, "P", (0, (3, 1, 1, 1, 1, 1))),
     Mark(SKY_BLUE, "X", (0, (8, 1.5))),
@@ -134,8 +137,10 @@ def class_points(label: int) -> dict[str, Any]:
 
 
 def model_mark(model: str) -> Mark:
-    """The mark of a model: its own, or else that of a numbered series, the same in all figures."""
-    return MODEL_MARKS.get(model) or numbered_mark(zlib.crc32(model.encode()))
+    """The mark of a model, the same in all sweeps and fronts: its own, or else that of a numbered series."""
+    others = [name for name in MODELS.names if name not in MODEL_MARKS]
+    number = others.index(model) if model in others else zlib.crc32(model.encode())
+    return MODEL_MARKS.get(model) or numbered_mark(number)
 
 
 def numbered_mark(number: int) -> Mark:

@@ -14,7 +14,7 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import warps_of
 from analysis.frames.labels import TEST_SET_NAMES, cell_label
-from analysis.frames.trial import TEST_SETS
+from analysis.frames.metric_columns import TEST_SETS
 from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images

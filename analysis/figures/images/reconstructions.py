@@ -18,8 +18,9 @@ from analysis.figures.drawing.saving import DrawnFigure, NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images.samples import first_of_each_class
 from analysis.frames.labels import cell_label, file_name, model_name, percent
+from analysis.frames.metric_columns import TEST_SETS
 from analysis.frames.study import Study
-from analysis.frames.trial import TEST_SETS, Trial
+from analysis.frames.trial import Trial
 from tivae import TrainedModel
 from tivae.data.datasets import TrialData
 from tivae.data.image_set import Images

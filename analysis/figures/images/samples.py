@@ -11,7 +11,7 @@ from torch import Tensor
 
 from analysis.figures.drawing import image_grids as grids
 from analysis.figures.drawing import representatives, style
-from analysis.figures.drawing.captions import described
+from analysis.figures.drawing.captions import described, has_one_test_set
 from analysis.figures.drawing.saving import DrawnFigure
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.labels import percent
@@ -86,8 +86,9 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
     caption = (
         "Images of the base test set and, below each, the same image in the augmented test set: rotated by up to "
         f"±{config.rotation_degrees:g}°, shifted by up to ±{config.shift_pixels:g} pixels along x and y and scaled by "
-        f"up to ±{percent(config.scale_range, 0)}, each with probability {config.warp_probability:g}. The augmented "
-        "test set is the same for all trials. " + described(sources.study.trials)
+        f"up to ±{percent(config.scale_range, 0)}, each with probability {config.warp_probability:g}. "
+        + ("The augmented test set is the same for all trials. " if has_one_test_set(sources.study) else "")
+        + described(sources.study.trials)
     )
     title = "Base and augmented test images"
     return [DrawnFigure("samples", title, caption, figure, frame, _alt(title, frame))]

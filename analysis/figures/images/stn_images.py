@@ -83,7 +83,10 @@ def error_numbers(
 
 
 def draw(ax: Axes, frame: pd.DataFrame, is_target: bool = True) -> Axes:
-    """Base image, the STN's target if it `is_target`, STN input and STN output below one another, a column per class."""
+    """Base image, STN input and STN output below one another, a column per class.
+
+    is_target: whether the STN was trained to restore the base image.
+    """
     classes = list(dict.fromkeys(frame["class"]))
     labels = ["base image\n(target)" if is_target else "base image", "STN input\n(augmented)", "STN output"]
     return grids.draw_grid(ax, grids.pixels_of(frame), len(classes), column_labels=classes, row_labels=labels)

@@ -97,6 +97,7 @@ def test_of_many_cells_the_papers_and_the_best_are_drawn(tmp_path):
 
     assert set(shown["latent_dim"]) == {10, *range(38, 61)}
     assert "24 of 60" in drawn.caption
+    assert drawn.alt.startswith("Accuracy of 24 cells: ")
     assert drawn.data["cell"].nunique() == 60
 
 

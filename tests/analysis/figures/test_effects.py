@@ -190,8 +190,13 @@ def test_one_cell_has_no_effect(tmp_path):
 
 
 def test_one_seed_without_its_predictions_has_no_interval(tmp_path):
-    frame, _ = effects.numbers(analysis.load(synthetic.write_study(tmp_path, synthetic.grid())))
+    study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid()))
+    frame, _ = effects.numbers(study)
     assert frame[["low", "high", "p_value"]].isna().all(axis=None)
+    (drawn,) = effects.drawn(Sources(study))
+    assert "One seed without predictions has no intervals." in drawn.caption
+    assert "over ." not in drawn.caption
+    assert "nan" not in drawn.alt
 
 
 def test_of_many_effects_the_main_ones_come_first(numbers):

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 import analysis
 from analysis import tables
-from analysis.figures import invariance_map
+from analysis.figures import invariance_map, title_of
 from analysis.figures.drawing import arms
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
@@ -32,11 +32,11 @@ ARMS = {
 }
 
 
-def study_of(folder, names=ARMS, seeds=2):
+def study_of(folder, names=ARMS, seeds=2, **settings):
     for name in names:
         base, augmented, fields, diagnostics = ARMS[name]
         for seed in range(seeds):
-            config = TrialConfig(seed=seed, epochs=2, **fields)
+            config = TrialConfig(seed=seed, epochs=2, **fields, **settings)
             accuracies = {"base_accuracy": base + 0.001 * seed, "augmented_accuracy": augmented + 0.001 * seed}
             fits = {"augmented_accuracy_fit_base": augmented - 0.1}
             read = {f"{part}_r_squared": 0.2 for part in ("rotation", "shift_x", "shift_y", "scale")}
@@ -62,6 +62,16 @@ def test_an_arm_has_its_accuracies_and_the_collapsed_one_is_left_out(study):
     everything = invariance_map.arms(study)
     assert everything.loc[everything["is_collapsed"], "arm"].str.contains("VICReg").tolist() == [True]
     assert frame["is_paper"].sum() == 8
+
+
+def test_the_papers_cells_have_no_seeds_and_are_on_its_images_alone(study, tmp_path):
+    (drawn,) = invariance_map.drawn(Sources(study))
+    assert title_of(drawn, study).endswith(" (n = 2 seeds)")
+    others = invariance_map.drawn(Sources(study_of(tmp_path / "mnist", dataset="mnist")))[0]
+    assert not others.data["is_paper"].any()
+    words = [text.get_text() for text in others.figure.legends[0].texts]
+    assert "trained with labels" in words
+    assert "the paper's cells" not in words
 
 
 def test_arms_are_named_as_in_the_literature(study):
@@ -210,6 +220,16 @@ def test_a_ceiling_is_neither_the_best_nor_on_the_front_and_stands_with_the_cont
     table = tables.controls(study).table.markdown()
     assert "supervised encoder" in table
     assert "HOG" in table
+
+
+def test_factors_span_their_range_in_the_cell_that_is_named_the_best(tmp_path):
+    for model, accuracies in (("supervised", (0.88, 0.90)), ("vicreg", (0.81, 0.85))):
+        for size, accuracy in zip((10, 100), accuracies, strict=True):
+            config = TrialConfig(model=model, epochs=2, **AUGMENTED | {"latent_dim": size})
+            write_record(tmp_path / "invariance", record(config, base_accuracy=0.9, augmented_accuracy=accuracy))
+    found = dict(answer.answers(analysis.load(tmp_path / "invariance"), []))
+    assert "VICReg" in found["Best on transformed images"]
+    assert "from 81.0 % with 10 latents to 85.0 % with 100 latents" in found["Latents"]
 
 
 def test_numbers_lie_on_no_point_and_no_other_number():

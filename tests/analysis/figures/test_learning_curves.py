@@ -13,9 +13,10 @@ from tests.analysis import synthetic
 from tivae.config import TrialConfig
 
 
-def write(results, config, losses, status="finished"):
+def write(results, config, losses, status="finished", **metrics):
     """A record whose base loss by epoch is `losses`, its augmented loss ten times that."""
-    record = synthetic.record(config, status, None if status == "finished" else "NonFiniteLoss: at step 3")
+    error = None if status == "finished" else "NonFiniteLoss: at step 3"
+    record = synthetic.record(config, status, error, **metrics)
     record["epochs"] = [
         {**row, "base_loss": loss, "augmented_loss": 10 * loss}
         for row, loss in zip(record["epochs"], losses, strict=False)
@@ -126,6 +127,13 @@ def test_of_many_cells_the_best_of_each_model_are_in_colour(tmp_path):
         lines = [line for line in ax.lines if not line.get_label().startswith("_")]
         assert len(ax.lines) == 12
         assert {label_of(line).split(", ")[3] for line in lines} == {"1 latent", "2 latents", "3 latents"}
+
+
+def test_what_collapsed_is_not_called_the_best(tmp_path):
+    write(tmp_path, TrialConfig(latent_dim=5, epochs=1), [1.0], dead_latents=5)
+    write(tmp_path, TrialConfig(latent_dim=7, epochs=1), [2.0], dead_latents=0)
+    (drawn,) = learning_curves.drawn(Sources(analysis.load(tmp_path)))
+    assert "from 20 to 20 in the cell with the lowest (VAE, trained on base, no STN, 7 latents)" in drawn.alt
 
 
 def label_of(line):

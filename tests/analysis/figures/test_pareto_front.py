@@ -45,16 +45,14 @@ def test_no_trial_is_above_the_staircase(study):
 
 def test_models_are_told_apart(study):
     search = named(VALUES)
-    frame = optuna_plots.numbers(search).assign(parameter_model=["vae", "categorical_vae", "vae"])
+    frame = optuna_plots.numbers(search).assign(parameter_model=["vae", "aet", "vae"])
     with style.applied():
         ax = pareto_front.draw(
             style.new_figure(3).subplots(), frame, "encoding_dim", "validation_augmented_accuracy", (False, True)
         )
     labels = [text.get_text() for text in ax.get_legend().get_texts()]
     assert len([label for label in labels if label.startswith("VAE")]) == 2
-    assert {line.get_color() for line in ax.lines[1:]} == {
-        style.MODEL_MARKS[model].colour for model in ("vae", "categorical_vae")
-    }
+    assert {line.get_color() for line in ax.lines[1:]} == {style.model_mark(model).colour for model in ("vae", "aet")}
 
 
 @pytest.mark.parametrize(("sizes", "scale"), [((100, 10), "linear"), ((100, 2), "log"), ((100, 0), "linear")])

@@ -30,6 +30,14 @@ def test_a_trial_without_its_other_arm_is_no_pair(tmp_path):
         stn_gain.numbers(study)
 
 
+@pytest.mark.parametrize(
+    ("seeds", "words"), [(1, "are the mean gains. "), (2, "± half of a 95 % interval over seeds. ")]
+)
+def test_one_seed_without_predictions_has_no_interval(tmp_path, seeds, words):
+    study = analysis.load(write_study(tmp_path, grid(seeds=seeds), accuracies))
+    assert words in stn_gain.drawn(Sources(study))[0].caption
+
+
 def test_pairs_are_lines_and_the_mean_gain_is_written(tmp_path):
     study = analysis.load(write_study(tmp_path, grid(seeds=2), accuracies))
     (drawn,) = stn_gain.drawn(Sources(study))

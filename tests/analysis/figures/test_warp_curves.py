@@ -107,7 +107,7 @@ def test_an_unknown_kind_is_refused():
 
 def write_curves(study, key, level=0.7):
     curve = {"values": [0.0, 2.0, 8.0], "accuracy": [level, level - 0.01, level - 0.3]}
-    warps = ("rotation_degrees", "shift_pixels", "scale")
+    warps = ("rotation_degrees", "shift_pixels", "scale", "shear_of_a_later_version")
     content = {"format": 1, "level": "standard", "curves": dict.fromkeys(warps, curve)}
     (study.trial(key).folder / "measures.json").write_text(json.dumps(content))
 
@@ -145,6 +145,18 @@ def test_the_best_cell_is_that_of_trials_with_curves_and_a_front_is_a_line_of_it
     assert frame.attrs["keys"] == [configs[2].key, configs[0].key]
     assert frame.groupby("front")["accuracy"].max().to_dict() == {"front moments": 0.8, "no STN": 0.7}
     assert "1 seed; " in warp_curves.drawn(Sources(study))[0].caption
+
+
+@pytest.mark.parametrize(("degrees", "shaded"), [((30, 30), [(-30, 30)]), ((10, 30), [])])
+def test_the_range_is_shaded_with_which_all_were_trained(tmp_path, degrees, shaded):
+    arms = zip(("base", "augmented"), degrees, strict=True)
+    configs = [TrialConfig(train_dataset=data, rotation_degrees=most) for data, most in arms]
+    study = analysis.load(synthetic.write_study(tmp_path, configs, lambda *_: {}))
+    for config in configs:
+        write_curves(study, config.key)
+    ax = warp_curves.drawn(Sources(study))[0].figure.axes[0]
+
+    assert [(span.get_x(), span.get_x() + span.get_width()) for span in ax.patches] == shaded
 
 
 def test_damaged_curves_are_reported(tmp_path):

@@ -40,7 +40,7 @@ def test_controls_are_named_by_the_model_alone():
 
 def test_cells_are_numbered_by_model_and_without_seeds(tmp_path):
     study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid(seeds=2)))
-    trials = cells.with_cells(study.trials, cells.cell_factors(study))
+    trials = cells.with_cells(study.trials, study.cell_factors())
 
     assert trials["cell"].nunique() == 8
     assert trials.groupby("cell")["seed"].apply(list).map(sorted).map(tuple).unique().tolist() == [(0, 1)]
@@ -58,7 +58,7 @@ def test_a_default_that_most_cells_of_a_model_have_is_not_named(tmp_path):
         TrialConfig(model="pca", latent_dim=100),
     ]
     study = analysis.load(synthetic.write_study(tmp_path, configs, lambda *_: {}))
-    trials = cells.with_cells(study.trials, cells.cell_factors(study))
+    trials = cells.with_cells(study.trials, study.cell_factors())
     names = dict(zip(trials["key"], trials["cell_label"], strict=True))
 
     # Of the weights the default is what most have; of the batches it is another.
@@ -77,7 +77,7 @@ def test_a_damaged_record_is_in_no_cell(tmp_path):
     synthetic.write_record(tmp_path, b"{", "0" * 12)
     study = analysis.load(tmp_path)
 
-    assert len(cells.with_cells(study.trials, cells.cell_factors(study))) == 1
+    assert len(cells.with_cells(study.trials, study.cell_factors())) == 1
 
 
 def test_the_papers_weight_is_two_betas(tmp_path):

@@ -281,9 +281,19 @@ def test_trials_of_two_recipes_are_never_in_one_study(tmp_path: Path) -> None:
     assert study.trials["recipe"].tolist() == [2]
     assert study.cells()["base_accuracy"].tolist() == [0.8]
     assert set(study.epochs["key"]) == set(study.trials["key"])
+    with pytest.raises(ValueError, match="no trial is of recipe 3, but of 1 and 2"):
+        analysis.load(tmp_path, recipe=3)
     older = analysis.load(tmp_path, recipe=1)
     assert older.trials["recipe"].tolist() == [1, 1]
     assert older.cells()["base_accuracy"].tolist() == [0.2]
+
+
+def test_all_older_recipes_are_named(results: Path, tmp_path: Path) -> None:
+    copy = as_published(results, tmp_path / "copy", ".csv")
+    frame = pd.read_csv(copy / "trials.csv")
+    frame.assign(recipe=[1, 2, 2, *[3] * (len(frame) - 3)]).to_csv(copy / "trials.csv", index=False)
+    with pytest.warns(UserWarning, match=r"3 trials of recipe 1 and 2 are left out, .* recipe 3; .*recipe=2\)"):
+        analysis.load(copy)
 
 
 def test_folders_of_two_recipes_are_not_joined_and_a_damaged_record_stays(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def test_equal_seeds_have_an_interval_of_width_zero(values: list[float]) -> None
     summary = summarise(values)
     assert summary.sd == 0
     assert summary.interval.low == summary.interval.high == pytest.approx(values[0])
-    assert summary.interval.method == "none: all seeds are equal"
+    assert summary.interval.method == "none: all are equal"
 
 
 @pytest.mark.parametrize("values", [[], [[0.5]], [0.5, math.nan], [math.inf]])

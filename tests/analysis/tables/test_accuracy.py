@@ -33,6 +33,18 @@ def test_latent_sizes_count_the_classes_of_categorical_variables(sizes):
     assert found == [*expected, ["categorical_vae", "50", "1"]]
 
 
+def test_a_cell_without_one_accuracy_leaves_the_others_their_own(tmp_path):
+    known = {2: None, 10: 0.8, 50: 0.7}
+
+    def metrics(config, _):
+        return {"base_accuracy": config.latent_dim / 100, "augmented_accuracy": known[config.latent_dim]}
+
+    configs = [TrialConfig(latent_dim=size) for size in known]
+    frame = tables.latent_size(analysis.load(write_study(tmp_path, configs, metrics))).frame
+    assert frame["base_accuracy"].tolist() == [0.02, 0.1, 0.5]
+    assert frame["augmented_accuracy"].tolist() == pytest.approx([float("nan"), 0.8, 0.7], nan_ok=True)
+
+
 def test_means_and_intervals_are_those_of_the_seeds(sizes):
     table = tables.latent_size(sizes)
     row = table.frame[(table.frame["model"] == "vae") & (table.frame["encoding_dim"] == 10)].iloc[0]
@@ -122,8 +134,9 @@ def test_what_is_in_table_1_is_not_shown_again(tmp_path, make):
         make(_load(tmp_path, grid(), lambda _: 0.7))
 
 
-def test_two_models_of_two_sizes_are_no_sweep(tmp_path):
-    study = _load(tmp_path, grid(), lambda _: 0.7)
+@pytest.mark.parametrize("configs", [grid(), [TrialConfig(model="pca", latent_dim=size) for size in (2, 10)]])
+def test_two_models_of_two_sizes_and_controls_are_no_sweep(tmp_path, configs):
+    study = _load(tmp_path, configs, lambda _: 0.7)
     with pytest.raises(tables.NotSupported, match="no trained model has two latent sizes"):
         tables.latent_size(study)
 

@@ -39,6 +39,18 @@ def test_the_effects_table_shows_a_planted_effect_and_no_other(study):
     assert (others["adjusted_p_value"] > 0.05).all()
 
 
+def test_one_seed_without_predictions_is_said_to_have_no_intervals(tmp_path):
+    study = analysis.load(write_study(tmp_path, grid(), planted))
+    assert "One seed without predictions has no intervals; one seed" in tables.effects(study).table.notes[0]
+    assert not [note for note in tables.verdicts(study).table.notes if note.startswith("One seed")]
+
+
+def test_cells_that_share_no_seed_judge_nothing(tmp_path):
+    configs = [config.with_seed(seed) for seed, config in enumerate(grid())]
+    with pytest.raises(tables.NotSupported, match="no seed of the study has finished in all cells"):
+        tables.verdicts(analysis.load(write_study(tmp_path, configs, planted)))
+
+
 def test_seeds_and_hours_follow_from_the_pilot(study):
     frame = seed_plans(study)
     row = frame[(frame["factor"] == "stn") & (frame["test_set"] == "augmented")].iloc[0]

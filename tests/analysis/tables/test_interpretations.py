@@ -5,7 +5,7 @@ import pytest
 import analysis
 from analysis import tables
 from analysis.figures.drawing.saving import NotSupported
-from analysis.tables.interpretations import OPEN, STATED
+from analysis.tables.interpretations import STATED
 from tests.analysis.synthetic import grid, papers_metrics, write_study
 from tivae.config import FIELD_NAMES, TrialConfig
 
@@ -41,7 +41,7 @@ def test_each_interpretation_has_its_distance_from_the_paper(study):
     frame = tables.interpretations(study).frame
     assert frame["reading"].tolist() == [
         "interpolation nearest, fill grey",
-        "the default recipe",
+        "the default settings",
         "batch size 128",
     ]
     assert frame["cells"].tolist() == [8, 8, 2]
@@ -52,7 +52,7 @@ def test_each_interpretation_has_its_distance_from_the_paper(study):
     assert frame[SUMMARY].iloc[2, 2:].isna().all()
 
 
-def test_values_closer_than_the_default_recipes_are_counted(study):
+def test_values_closer_than_with_the_default_settings_are_counted(study):
     counts = tables.interpretations(study).frame[COUNTS]
     assert counts.iloc[0].tolist() == [16, 0, 16, 0]
     assert counts.iloc[1:].isna().all(axis=None)
@@ -86,6 +86,17 @@ def test_one_reading_makes_no_table(tmp_path):
         tables.interpretations(analysis.load(write_study(tmp_path, [*grid(), TrialConfig(latent_dim=5)])))
 
 
-def test_every_field_is_stated_by_the_paper_or_left_unsaid():
-    assert set(STATED) | set(OPEN) == set(FIELD_NAMES)
+def test_what_the_paper_states_are_fields():
     assert set(STATED) <= set(FIELD_NAMES)
+
+
+def test_own_fields_of_the_studys_probe_make_readings_and_those_of_another_probe_none(tmp_path):
+    nearest = {"probe": "k_nearest", "train_dataset": "augmented"}
+    for neighbours in (20, 5):
+        write_study(tmp_path / "nearest", grid(probe="k_nearest", neighbours=neighbours), _off(neighbours, 0.1))
+    frame = tables.interpretations(analysis.load(tmp_path / "nearest")).frame.set_index("reading")
+    assert frame["all_accuracy_error"].to_dict() == pytest.approx({"neighbours 5": 5, "the default settings": 20})
+    assert frame.loc["neighbours 5", COUNTS].isna().tolist() == [False, False, True, True]
+    write_study(tmp_path / "mixed", [*grid(), *grid(**GREY), TrialConfig(**nearest)], _off(1, 0.1))
+    readings = tables.interpretations(analysis.load(tmp_path / "mixed")).frame["reading"]
+    assert sorted(readings) == ["interpolation nearest, fill grey", "the default settings"]

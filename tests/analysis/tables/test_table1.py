@@ -108,6 +108,13 @@ def test_other_settings_never_enter_a_cell(tmp_path: Path, other: dict[str, floa
     )
 
 
+def test_own_fields_of_the_probe_are_named_of_what_is_left_out(tmp_path: Path) -> None:
+    results = write_study(tmp_path, grid(probe="k_nearest"), constant(0.7))
+    write_study(results, grid(probe="k_nearest", neighbours=5), constant(0.2))
+    text = paper_table(analysis.load(results)).text()
+    assert "Finished trials that are not of this table: 8 (neighbours 5)." in text
+
+
 def test_settings_that_all_trials_share_count_and_are_named(tmp_path: Path) -> None:
     quick = {"train_images": 2000, "epochs": 2, "stn_epochs": 1, "categories": 5, "hidden_widths": (8, 16)}
     study = analysis.load(write_study(tmp_path, grid(**quick), constant(0.4)))

@@ -5,6 +5,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures.drawing import style
+from tivae.registry import MODELS
 
 FAMILIES = {
     "test sets": tuple(style.TEST_SET_MARKS.values()),
@@ -14,11 +15,17 @@ FAMILIES = {
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("part", ["colour", "marker", "line", "hatch"])
+@pytest.mark.parametrize("part", ["colour", "marker", "line"])
 def test_no_two_marks_of_a_family_share_a_part(family, part):
     values = [getattr(mark, part) for mark in FAMILIES[family]]
 
     assert len(set(values)) == len(values)
+
+
+def test_no_two_models_have_the_same_points():
+    marks = [style.model_mark(model) for model in MODELS.names]
+
+    assert len({(mark.colour, mark.marker) for mark in marks}) == len(marks)
 
 
 def test_each_class_has_its_colour_and_marker():

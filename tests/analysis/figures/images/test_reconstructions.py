@@ -1,5 +1,6 @@
 """Reconstructions, samples and traversals: the models' own, at their places."""
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,6 +100,14 @@ def test_a_study_gives_a_traversal_for_each_model(study, images):
     assert [figure.name for figure in reconstructions.drawn(Sources(study, images))] == [
         *("reconstructions", "prior_samples", "traversal_vae", "traversal_categorical_vae")
     ]
+
+
+def test_without_encodings_there_is_no_traversal(results, images, tmp_path):
+    shutil.copytree(results, tmp_path / "small")
+    for path in (tmp_path / "small").glob("trials/*/encodings.pt"):
+        path.unlink()
+    drawn = reconstructions.drawn(Sources(analysis.load(tmp_path / "small"), images))
+    assert [figure.name for figure in drawn] == ["reconstructions", "prior_samples"]
 
 
 def test_trials_without_weights_are_reported(study, images, tmp_path):

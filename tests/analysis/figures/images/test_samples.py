@@ -6,8 +6,11 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
+import analysis
 from analysis.figures.drawing import image_grids as grids
+from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import samples
+from tests.analysis.synthetic import write_study
 from tivae.config import TrialConfig
 from tivae.data import warps
 from tivae.data.warps import WarpParameters
@@ -70,6 +73,16 @@ def test_augmented_images_stand_below_their_base_images(images):
     second_row = ax.images[0].get_array()[middle - 14 : middle + 14, :28]
     first = frame[(frame["test_set"] == "augmented") & (frame["label"] == 0)].iloc[[0]]
     assert np.array_equal(second_row, grids.pixels_of(first)[0])
+
+
+@pytest.mark.parametrize(
+    ("varied", "is_one"), [({"latent_dim": 5}, True), ({"fill": "grey"}, False), ({"rotation_degrees": 5}, False)]
+)
+def test_the_test_set_is_said_to_be_one_where_it_is(tmp_path, images, varied, is_one):
+    study = analysis.load(write_study(tmp_path, [TrialConfig(), TrialConfig(**varied)]))
+    caption = samples.drawn(Sources(study, images))[0].caption
+
+    assert ("The augmented test set is the same for all trials." in caption) == is_one
 
 
 def test_a_class_with_fewer_images_shortens_the_grid(images):

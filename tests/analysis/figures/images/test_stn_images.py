@@ -98,6 +98,24 @@ def test_a_study_gives_three_figures(study, images):
     assert [figure.name for figure in drawn] == ["stn_images", "stn_known_warps", "stn_error"]
 
 
+@pytest.mark.parametrize(
+    ("config", "is_target"),
+    [
+        (CONFIG, True),
+        (TrialConfig(stn="joint"), True),
+        (TrialConfig(stn="joint", alignment_weight=0), False),
+        (TrialConfig(stn="inverse"), False),
+    ],
+)
+def test_the_base_image_is_a_target_where_one_was_trained_to_restore_it(
+    study, images, identity, monkeypatch, config, is_target
+):
+    monkeypatch.setattr(stn_images, "_loaded", lambda trial: (config, identity))
+    drawn = stn_images.drawn(Sources(study, images))[0]
+    assert ("trained to restore" in drawn.caption) == is_target
+    assert ("(target)" in drawn.figure.axes[0].get_yticklabels()[0].get_text()) == is_target
+
+
 def test_a_study_without_stn_is_skipped(study, images):
     with pytest.raises(NotSupported, match="no finished trial has a spatial transformer"):
         stn_images.drawn(Sources(study.where(stn="none"), images))
