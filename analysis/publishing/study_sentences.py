@@ -269,7 +269,8 @@ def _one_by_one(study: Study) -> Iterator[Sentence]:
     )
     yield Sentence(
         FOUND,
-        f"a linear output does not fit, {linear}, and networks half or twice as wide fit less well, {half} and {twice}.",
+        f"a linear output does not fit, {linear}, and networks half or twice as wide fit less well, {half} and "
+        f"{twice}.",
     )
     yield Sentence(
         FOUND,
