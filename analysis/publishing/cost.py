@@ -50,7 +50,7 @@ def table(studies: Sequence[Study]) -> Table:
         "epochs. Interrupted work that was lost is in neither."
     ]
     if found["stns_run"].isna().any():
-        notes.append("-: STN pretrainings of before they were published; their hours are not in the sums.")
+        notes.append("-: pretrained before STNs were published; those hours are not in the sums.")
     return Table("What it cost", (("", texts, list(texts.columns)[1:]),), tuple(notes))
 
 

@@ -87,7 +87,7 @@ def test_of_records_of_before_stages_each_trial_is_a_training():
     found = cost.frame([analysis.load(GRID)]).iloc[0]
     assert found["run"] == found["asked"] == found["trials"]
     assert found["hours"] == pytest.approx(found["hours_alone"])
-    assert "-: STN pretrainings of before they were published" in (GRID / "compute.md").read_text()
+    assert "-: pretrained before STNs were published" in (GRID / "compute.md").read_text()
 
 
 def test_a_trial_that_was_pruned_is_paid_for_its_epochs(host, tmp_path):
