@@ -46,8 +46,8 @@ class TrialConfig(Derived, Keyed, metaclass=WithOwnFields):
 
     A field that the chosen model or mode does not use is set to None, so that a grid crossing it with that model makes
     one trial and not several equal ones. Fields left at None take the default of the chosen model. Models that are not
-    trained (`pixels`, `pca`, `untrained`) have 0 `epochs`. What decides nothing is None also in fields that are typed
-    without it. A config has the own fields of its model and its probe as well (`tivae.registry`).
+    trained (`pixels`, `pca`, `hog`, `untrained`) have 0 `epochs`. What decides nothing is None also in fields that are
+    typed without it. A config has the own fields of its model and its probe as well (`tivae.registry`).
 
     Raises `ConfigError` (a `ValueError`) naming value, rule and field.
     """

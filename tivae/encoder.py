@@ -61,7 +61,7 @@ def measure(
     dataset, facts = catalogue.resolved(settings.get("dataset", catalogue.DEFAULT))
     settings |= {"dataset": dataset, "dataset_facts": facts}
     host = data or load(catalogue.named(dataset, facts))
-    given = Given(encoder, size, channels)
+    given = GivenEncoder(encoder, size, channels)
     first = torch.from_numpy(np.array(host.test_images[:_FIRST_IMAGES]))
     encodings = given(first[:, None].float() / 255)
     named = {"model": Encoder, "encoder": name, "encoder_digest": _digest(encodings), "latent_dim": encodings.shape[1]}
@@ -76,7 +76,7 @@ def measure(
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenEncoder:
     """A callable, and the images that it takes."""
 
     encoder: Callable[[Any], Any]
@@ -143,7 +143,7 @@ class Encoder(Control):
 
 
 # What this process was given, by name and digest.
-_known: dict[tuple[str, str], Given] = {}
+_known: dict[tuple[str, str], GivenEncoder] = {}
 
 
 def _name_of(config: Any) -> tuple[str, str]:

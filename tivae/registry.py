@@ -1,4 +1,4 @@
-"""Entries by name: the models, probes and measures that a config or a command can ask for.
+"""Entries by name: the models, fronts, probes and measures that a config or a command can ask for.
 
 An entry of this repository is one module in the folder of its registry, named after it. One from elsewhere is named
 `package.module:Name`. Its module is imported where a search space or a command line names it; a record, which may be a

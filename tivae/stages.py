@@ -118,6 +118,7 @@ def run_stn(config: TrialConfig, workspace: Workspace, on_epoch: OnEpoch | None 
     known = records.finished_stn(workspace.study, config.stn_key)
     if known is not None:
         return known
+    files.clear(folder)
     file = folder / CHECKPOINT
     result = experiment.pretrain(config, workspace.host, workspace.device, checkpoint=file, on_epoch=on_epoch)
     checkpoint.save(folder / "stn.pt", result.stn.state_dict())

@@ -207,7 +207,7 @@ class Storage:
             self._system.move(written, path)
 
     @functools.cached_property
-    def opened(self) -> tuple[Any, str]:
+    def _opened(self) -> tuple[Any, str]:
         from pyarrow import fs
 
         if self.folder is not None:
@@ -221,11 +221,11 @@ class Storage:
 
     @property
     def _system(self) -> Any:
-        return self.opened[0]
+        return self._opened[0]
 
     @property
     def _root(self) -> str:
-        return self.opened[1]
+        return self._opened[1]
 
     # The connection stays in the process that made it.
     def __getstate__(self) -> dict[str, Any]:

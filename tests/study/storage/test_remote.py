@@ -124,7 +124,7 @@ class _Dying:
     """A file system that gives up before the file is renamed."""
 
     def __init__(self, storage):
-        self._system = storage.opened[0]
+        self._system = storage._opened[0]
 
     def __getattr__(self, name):
         return getattr(self._system, name)
