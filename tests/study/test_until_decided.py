@@ -202,7 +202,7 @@ def test_rates_and_savings_of_many_studies() -> None:
         (["paper_grid", "--until-decided", "--quick"], "--quick, which judges nothing"),
         (["optuna_latent", "--until-decided"], "is a search; it applies to grids only"),
         (["paper_grid", "--until-decided", "--max-seeds", "2"], "--max-seeds is 2; it must be at least 3"),
-        (["paper_grid", "--max-seeds", "5"], "--max-seeds is 5, but --until-decided is not given"),
+        (["paper_grid", "--max-seeds", "5"], "--max-seeds is 5, but it is for --until-decided alone"),
     ],
 )
 def test_what_it_does_not_go_with_is_refused(arguments, message, capsys):

@@ -6,6 +6,7 @@ import threading
 
 import pytest
 
+from study import signals
 from study.storage import lease
 from study.storage.lease import held
 from study.storage.remote import Storage, StorageError, of_study
@@ -118,7 +119,8 @@ def test_a_run_that_slept_while_another_took_its_study_is_interrupted(place, stu
         path.write_bytes(theirs)
         threading.Event().wait(60)
 
-    with pytest.raises(KeyboardInterrupt), held(of_study(place, studies[0]), studies[0]):
+    taken = held(of_study(place, studies[0]), studies[0])
+    with signals.interrupting(), pytest.raises(KeyboardInterrupt), taken:
         sleep_while_it_is_taken()
     assert path.read_bytes() == theirs
     assert "Another run has taken the study" in capfd.readouterr().err
