@@ -25,7 +25,7 @@ from study.space.search import Search
 from study.space.search_space import SearchSpace
 from study.storage import siblings
 from tivae import models
-from tivae.config import TrialConfig, known_fields
+from tivae.config import FIELDS, TrialConfig, known_fields
 from tivae.data.randomness import generator
 
 # Training steps that are timed, after as many to warm up.
@@ -79,7 +79,8 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
         cells.setdefault(tuple(getattr(config, name) for name in PAPER_FACTORS), []).append(config)
     counts = []
     for name in known_fields():
-        values = _in_order(getattr(config, name) for config in trials)
+        # Of a field that only some models or probes have, what the others lack is no level.
+        values = _in_order({getattr(config, name) for config in trials} - (set() if name in FIELDS else {None}))
         varies = any(len({getattr(config, name) for config in cell}) > 1 for cell in cells.values())
         if len(values) > 1 and (varies or name in PAPER_FACTORS):
             counts.append(f"{len(values)} {name}")

@@ -250,9 +250,11 @@ def _trained(group: list[TrialConfig], study: Path) -> int:
     if training is None or not records.training_folder(study, training).exists():
         return 0
     wanted = max(config.epochs for config in group)
-    if all(records.trained_state(config, study) is not None for config in group):
+    missing = [config.epochs for config in group if records.trained_state(config, study) is None]
+    if not missing:
         return wanted
-    return min(wanted, records.trained_epochs(study, training))
+    # A state of more epochs is of no use to those that are missing.
+    return wanted - (max(missing) - records.trained_epochs(study, training, min(missing)))
 
 
 def _flops(config: TrialConfig, *, decodes: bool = True) -> float:

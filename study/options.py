@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tivae.stages import Wanted
 
 # Set by Ray for the command of a job.
-_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 
 
 class OptionsError(ValueError):
@@ -151,7 +151,7 @@ def outside_of_a_job(options: RunOptions) -> RunOptions:
 
     Raises `OptionsError` where the results would be in it.
     """
-    if _JOB_VARIABLE not in os.environ:
+    if JOB_VARIABLE not in os.environ:
         return options
     if not options.results_dir.is_absolute():
         raise OptionsError(

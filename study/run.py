@@ -86,6 +86,8 @@ def _run(options: RunOptions, console: Console) -> int:
     if options.fields:
         print(field_list(shutil.get_terminal_size().columns), end="")
         return 0
+    if options.dashboard and options.address is not None:
+        raise OptionsError("--dashboard is for a run on this machine; a cluster's dashboard is on its head, port 8265")
     if options.address is None:
         private.require_token()
     elif not options.dry_run:

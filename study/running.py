@@ -86,7 +86,7 @@ class Run:
         small = functools.partial(shrunk_one, given=options.given) if options.quick else None
         running = OptunaSearch(search, self.study, small)
         if running.ended:
-            self.log(f"{running.ended} of {search.trials} trials have already ended")
+            self.log(f"{running.ended} trials have already ended; {search.trials} are asked for")
         progress = self._work(running) if running.left else None
         results = self.frames.write()
         self.log(f"\n{best_text(results, self._width)}")

@@ -120,7 +120,8 @@ def _from_records(study: Path) -> dict[str, Any] | None:
     finished = {key: record for key, record in ended.items() if record["status"] == "finished"}
     score = _score(study)
     values = {key: record["metrics"].get(score.metric) for key, record in finished.items()}
-    known = {key: value if score.is_maximized else -value for key, value in values.items() if value is not None}
+    numbers = {key: value for key, value in values.items() if isinstance(value, int | float)}
+    known = {key: value if score.is_maximized else -value for key, value in numbers.items()}
     first = max(known, key=lambda key: known[key], default=None)
     return {
         "state": "as recorded",

@@ -102,11 +102,11 @@ def trained_state(config: TrialConfig, study: Path) -> dict[str, Any] | None:
     return state
 
 
-def trained_epochs(study: Path, training_key: str) -> int:
-    """The most epochs after which a state of the training stays, by the names of its files; 0 without any."""
+def trained_epochs(study: Path, training_key: str, most: float = math.inf) -> int:
+    """The most epochs, up to `most`, after which a state of the training stays, by the names of its files; or 0."""
     folder = training_folder(study, training_key)
     kept = [int(path.stem.removeprefix("epoch-")) for path in folder.glob("epoch-*.pt")]
-    return max(kept, default=0)
+    return max((epochs for epochs in kept if epochs <= most), default=0)
 
 
 def finished_stn(study: Path, key: str) -> Record | None:
@@ -229,7 +229,8 @@ def epochs_so_far(config: TrialConfig, study: Path) -> list[EpochRow]:
     if config.training_key is None:
         return []
     file = training_folder(study, config.training_key) / CHECKPOINT
-    for path in (epoch_file(file, config.epochs), file, checkpoint.previous(file)):
+    kept = epoch_file(file, trained_epochs(study, config.training_key, config.epochs))
+    for path in (epoch_file(file, config.epochs), file, checkpoint.previous(file), kept):
         try:
             return list(checkpoint.load(path)["rows"])[: config.epochs]
         except (FileNotFoundError, DamagedFile, KeyError):

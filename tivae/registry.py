@@ -123,6 +123,8 @@ class Registry(Generic[Entry]):
         if not self._is_entry(entry):
             rule = f"{attribute} must be a {self._base.replace(':', '.')}"
             what = "has no such name" if entry is None else "has something else of that name"
+            if missing := sorted(getattr(entry, "__abstractmethods__", ())):
+                what, rule = f"defines {attribute} without {', '.join(missing)}", "define them"
             raise ConfigError(f"`{self.field}` is {name}, but {module_name} {what}; {rule}", self.field)
         found: Entry = entry
         return found

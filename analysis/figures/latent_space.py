@@ -67,7 +67,9 @@ def numbers(
     """
     both = np.concatenate([encodings[name] for name in TEST_SETS]).astype(np.float64)
     if len(labels) < 4 or both.shape[1] < 2:
-        raise NotSupported(f"{len(labels)} encodings of {both.shape[1]} numbers; a map needs 4 of 2 or more")
+        raise NotSupported(
+            f"{len(labels)} encodings of {both.shape[1]} numbers; a map needs at least 4 encodings of at least 2"
+        )
     if not np.isfinite(both).all():
         raise NotSupported("the encodings are not finite")
     if not np.ptp(both, axis=0).any():

@@ -13,7 +13,7 @@ from statsmodels.stats.proportion import proportion_confint
 class Interval:
     """A confidence interval; NaN if there is none.
 
-    over: what was sampled: "seeds", "test images", "seeds and test images", or "" where nothing was.
+    over: what was sampled: "seeds", "test images", "seeds and test images", or "".
     """
 
     low: float

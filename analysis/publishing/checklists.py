@@ -109,7 +109,7 @@ def _used(finished: pd.DataFrame, name: str, all_of_them: int) -> str:
 
 
 def _of_method(study: Study) -> dict[str, str]:
-    finished = study.finished
+    finished = study.finished if len(study.finished) else study.trials
     models = finished["model"].unique()
     trained = [name for name in models if not is_control(name)]
     controls = sorted(filter(is_control, models))

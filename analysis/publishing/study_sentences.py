@@ -294,7 +294,9 @@ def _of_invariance(study: Study) -> Iterator[Sentence]:
             f"raw pixels reach {pixels}, PCA with 100 components {pca}{joined} an untrained encoder with 100 latents "
             f"{untrained}",
         )
-    yield Sentence(README, f"A VAE with 100, trained on transformed ones for 5 epochs, reaches {both('VAE', ' %')}.")
+    yield Sentence(
+        README, f"A VAE with 100 latents, trained on transformed images for 5 epochs, reaches {both('VAE', ' %')}."
+    )
     yield Sentence(README, f"Behind an STN PCA reaches {behind}")
     best = arms.index[arms["number"] == 1][0]
     yield Sentence(FOUND, f"Best on validation images is {best}: {both(best)}")

@@ -62,7 +62,7 @@ def _verdict_texts(tested: Sequence[Judgement]) -> pd.DataFrame:
 def _verdict_notes(tested: Sequence[Judgement]) -> list[str]:
     counted = [row for row in tested if row.verdict != "not judged"]
     notes = [
-        "A claim is judged for this recipe. Effects in points of accuracy, where a claim has several of the one that "
+        "A claim is judged in these settings. Effects in points of accuracy, where a claim has several of the one that "
         "decides, in brackets. Agree: seeds on the claimed side. Base probe: the effect for a classifier that never "
         "saw augmented images, not judged."
     ]

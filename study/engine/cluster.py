@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import logging
 import os
 import time
@@ -21,6 +22,7 @@ from study.engine.cpus import usable
 from study.engine.devices import ClusterError, Node, Pool, SlotOptions
 from study.engine.obstacles import obstacle
 from study.engine.private import private, tighten, watched
+from study.options import JOB_VARIABLE
 from study.storage.remote import Storage, StorageError
 from tivae import registry
 from tivae.io import provenance
@@ -54,9 +56,11 @@ def session(
     else:
         tighten()
         packages = [str(REPOSITORY / name) for name in ("tivae", "study")] + list(map(str, registry.outside()))
-        # They hold for all nodes.
+        # They hold for all nodes. Ray refuses those that a Ray job sets itself.
+        of_job = json.loads(os.environ.get(JOB_VARIABLE, "{}")).get("runtime_env") or {}
         handed_on = {name: value for name, value in os.environ.items() if name in HANDED_ON}
         variables = handed_on | {provenance.COMMIT_VARIABLE: provenance.commit() or ""}
+        variables = {name: value for name, value in variables.items() if name not in of_job.get("env_vars", {})}
         environment = {"py_modules": packages, "env_vars": variables}
         options = {"address": address, "runtime_env": environment}
     try:
@@ -120,10 +124,19 @@ def nodes(seconds: float = 0.0) -> list[Node]:
 
 
 def awaited(seconds: float, log: Callable[[str], None]) -> list[Node]:
-    """As `nodes`, once each has started a worker or `seconds` have passed; logs which ones are waited for.
+    """As `nodes`, once one with CPUs has joined and each has started a worker, or `seconds` have passed; logs what is
+    waited for.
 
-    Raises `ClusterError` where none of those that have CPUs has started one.
+    Raises `ClusterError` where none with CPUs has joined, or none of those has started a worker.
     """
+    deadline = time.monotonic() + seconds
+    if not any(map(_can_run, ray.nodes())):
+        log(f"waiting for a node with CPUs to join (--node-timeout: {seconds:g} s)")
+    while not any(map(_can_run, ray.nodes())):
+        if time.monotonic() >= deadline:
+            raise ClusterError(f"no node with CPUs has joined within {seconds:g} s; see `ray status` on the head")
+        time.sleep(UPDATE_INTERVAL)
+    seconds = max(0.0, deadline - time.monotonic())
     found = nodes(min(PATIENCE_SECONDS, seconds))
     if not _starting(found):
         return found

@@ -93,6 +93,8 @@ class Dispatcher(Searcher):
         self._makers[job.makes].remove(job)
         if job.job_type != "stn" or (not error and result.get("status") == "finished"):
             return
+        if self._search is not None:
+            self._search.failed(job)
         reason = result.get("error") or "its worker died"
         self._give_up_where(
             lambda waiting: waiting.needs == job.makes, f"the STN {job.key} could not be pretrained ({reason})"

@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -25,7 +24,7 @@ from tivae.evaluation.measures import chosen
 from tivae.io.record import CHECKPOINT, Record
 from tivae.stages import Wanted, Workspace
 from tivae.training import heap
-from tivae.training.loop import EpochRow, epoch_file
+from tivae.training.loop import EpochRow
 
 STDERR = 2
 
@@ -95,7 +94,7 @@ class _Task:
         except (FileExistsError, NotADirectoryError) as error:
             # Of this job's folder alone: something else lies in its place.
             why = f"{records.reason(error)}; remove what lies in the place of a folder"
-            return self._reports.last({"status": "failed", "error": why})
+            return self._reports.last({"status": "failed", "error": why, "notices": self._notices})
         except OSError:
             # Nothing could be written: Tune must know, or the job would count as done.
             raise
@@ -103,7 +102,8 @@ class _Task:
             if device_support.is_to_blame(self._device, error):
                 raise
             # An STN's failure is reported, not raised: Tune would run the same bug again.
-            return self._reports.last({"status": "failed", "error": records.reason(error)})
+            why = records.reason(error)
+            return self._reports.last({"status": "failed", "error": why, "notices": self._notices})
         # As text: Tune would keep statistics of each number.
         reported = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
         done = {"status": "finished", "error": None, "records": json.dumps(reported), "notices": self._notices}
@@ -112,8 +112,8 @@ class _Task:
     def _records(self) -> list[Record]:
         """The records of the job's STN or trials, which are on the storage when this returns."""
         job, supplies, name = self._job, self._supplies, self._intermediate
-        kept = [*(epoch_file(Path(CHECKPOINT), trial.config.epochs).name for trial in job.trials), CHECKPOINT]
         with supplies.storage.at_hand(*job.parts) as (study, send), _noted() as notices:
+            self._notices = notices
             workspace = Workspace(ray.get(supplies.data[job.config.dataset]), self._device, study)
 
             def send_early(*names: str) -> None:
@@ -128,7 +128,8 @@ class _Task:
                 self._alive()
 
             def epoch(row: EpochRow) -> None:
-                send_early(*kept)
+                states = [path.name for part in job.parts for path in (study / part).glob("epoch-*.pt")]
+                send_early(*states, CHECKPOINT)
                 shown = {column: row[column] for column in (*REPORTED, name) if column in row}
                 if (report := self._reports.due(shown | ({"notices": list(notices)} if notices else {}))) is not None:
                     tune.report(report)
@@ -142,7 +143,6 @@ class _Task:
                 wanted = dataclasses.replace(supplies.wanted, intermediate=name if name in METRICS else None)
                 found = stages.run_trials(configs, workspace, epoch, read_out, wanted=wanted)
             send()
-        self._notices = notices
         return found
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from analysis.frames.recipe import like_papers, shown
 from study.jobs import Job
 from study.monitor.utilisation import Utilisation
-from tivae.config import known_fields
+from tivae.config import FIELDS, known_fields
 
 # Relative error of the expected costs of different sorts of jobs.
 COST_ERROR = 1 / 3
@@ -237,10 +237,11 @@ def label(job: Job) -> str:
     # A control leaves out what it does not have.
     cell = " ".join(part for part in (config.train_dataset, config.model, size) if part)
     usual = like_papers(config)
-    pairs = ((name, getattr(config, name)) for name in known_fields() if name not in _NOT_IN_LABELS)
-    unusual = [
-        f"{name} {_short(value)}" for name, value in pairs if value is not None and value != getattr(usual, name)
-    ]
+    fields = [(name, field) for name, field in known_fields().items() if name not in _NOT_IN_LABELS]
+    # Of a model's or a probe's own field the paper says nothing.
+    known = {name: getattr(usual, name) if name in FIELDS else field.default for name, field in fields}
+    values = {name: getattr(config, name) for name in known}
+    unusual = [f"{name} {_short(value)}" for name, value in values.items() if value not in (None, known[name])]
     readouts = [f"{len(job.trials)} readouts"] if job.others else []
     return ", ".join([cell, f"STN {config.stn}", *unusual, f"seed {config.seed}", *readouts])
 

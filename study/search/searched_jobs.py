@@ -44,6 +44,10 @@ class SearchedJobs:
         self._progress.set_left(self._search.left)
         return jobs
 
+    def failed(self, stn: Job) -> None:
+        """Its pretraining has failed: the next trial behind it tries again."""
+        self._stns.discard(stn.key)
+
     def should_prune(self, job: Job, row: Mapping[str, Any]) -> bool:
         """Whether the trial is to be stopped, by the metrics of its last epoch."""
         if job.job_type != "trial" or self.intermediate is None or "epoch" not in row:

@@ -51,7 +51,15 @@ def opened(results: Path, name: str) -> Iterator[Path]:
         except BlockingIOError as error:
             lock.seek(0)
             owner = lock.read(200).strip() or "another process"
-            raise FolderError(f"{study} is being filled by {owner}; wait for it, or choose another --name") from error
+            raise FolderError(
+                f"{study} is being filled by {owner}; wait for it, or choose another --name (if that machine is gone, "
+                f"remove {study / LOCK})"
+            ) from error
+        except OSError as error:
+            raise FolderError(
+                f"{study} is on a file system without locks ({error.strerror}); give --results-dir a folder of this "
+                "machine, and this one as --storage"
+            ) from error
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()

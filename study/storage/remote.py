@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 from tivae.io import files
 from tivae.io.files import DamagedFile
-from tivae.io.record import CHECKPOINT, RECORD
+from tivae.io.record import CHECKPOINT, RECORD, RUNNING
 from tivae.io.redaction import SECRET, redacted
 
 # Seconds to wait before another attempt, since a network fails now and then.
@@ -27,6 +27,7 @@ PAUSES = (1.0, 4.0)
 ARRIVAL_INTERVAL = 0.5
 GCS_SECONDS = 30
 _PROBE = ".probe"
+_CHECKPOINTS = Path(CHECKPOINT).stem
 # These show an object whole or not at all; renaming one would copy it.
 _OBJECT_STORES = ("s3", "gcs", "abfs")
 _T = TypeVar("_T")
@@ -69,8 +70,9 @@ class Storage:
     def at_hand(self, *parts: str) -> Iterator[tuple[Path, Callable[..., None]]]:
         """A local folder for the study, holding what the storage has of its folders `parts` (such as trials/KEY).
 
-        With it comes a function that sends files of these folders: the one named, or, without a name, all, checkpoints
-        that are gone here being removed there. A shared folder is given as it is, and nothing needs to be sent.
+        With it comes a function that sends files of those folders that have changed: the ones named or, without names,
+        all, checkpoints and the marks of running trials that are gone here being removed there. A shared folder is
+        given as it is, and nothing needs to be sent.
 
         Raises `OSError` where the storage does not answer.
         """
@@ -85,17 +87,18 @@ class Storage:
 
             def send(*names: str) -> None:
                 for part in parts:
-                    files = {path: path.stat().st_mtime_ns for path in (study / part).glob("*")}
-                    if any(there.get(path) != modified for path, modified in files.items()):
+                    found = {path: path.stat().st_mtime_ns for path in (study / part).glob("*")}
+                    if any(there.get(path) != modified for path, modified in found.items()):
                         self.send(part, study, *names)
-                        there.update({} if names else files)
+                        there.update({} if names else found)
 
             yield study, send
 
     def send(self, part: str, study: Path, *names: str) -> None:
         """Sends the files of `study`/`part`, all or those named, the record last."""
         paths = [path for path in (study / part).glob("*") if path.is_file() and path.name[0] != "."]
-        paths.sort(key=lambda path: (path.name == RECORD, path.name))
+        # States before the checkpoint that takes the place of one of them.
+        paths.sort(key=lambda path: (path.name == RECORD, path.name.startswith(_CHECKPOINTS), path.name))
         for path in paths:
             if not names or path.name in names:
                 _patiently(functools.partial(self.write, f"{part}/{path.name}", path.read_bytes()))
@@ -103,7 +106,7 @@ class Storage:
             return
         for name in self._files(part):
             # Checkpoints are of no use beside the record that they led to.
-            if name.startswith(Path(CHECKPOINT).stem) and not (study / part / name).exists():
+            if name.startswith((RUNNING, _CHECKPOINTS)) and not (study / part / name).exists():
                 with contextlib.suppress(FileNotFoundError):
                     self._system.delete_file(f"{self._root}/{part}/{name}")
 
@@ -154,8 +157,11 @@ class Storage:
             if found.issuperset(wrote) or time.monotonic() >= deadline:
                 break
             time.sleep(ARRIVAL_INTERVAL)
-        with contextlib.suppress(OSError):
-            self._system.delete_dir(f"{self._root}/{_PROBE}")
+        # Another run may be trying the storage as well.
+        for name in self._files(_PROBE):
+            if name == token or name.startswith(prefix):
+                with contextlib.suppress(OSError):
+                    self.delete(f"{_PROBE}/{name}")
         return found
 
     def bring(self, part: str, study: Path) -> None:

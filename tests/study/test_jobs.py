@@ -11,6 +11,7 @@ from tests.study.space_files import read_text
 from tivae import records, stages
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
+from tivae.training.loop import epoch_file
 
 NONE = stages.Wanted(measures="none")
 VAE = TrialConfig()
@@ -125,6 +126,16 @@ def test_a_grid_over_1_2_and_5_epochs_costs_5(host, tmp_path):
     assert {len(record["epochs"]): record["status"] for record in found} == dict.fromkeys((1, 2, 5), "finished")
     planned = Planned(space.trials, tmp_path, "none")
     assert (planned.jobs, planned.finished, planned.why_trained_apart) == ([], list(space.trials), None)
+
+
+def test_states_of_more_epochs_spare_none_of_those_before(tmp_path):
+    long, short = TrialConfig(epochs=20), TrialConfig(epochs=5)
+    file = records.training_folder(tmp_path, long.training_key) / "checkpoint.pt"
+    for epochs in (3, 20):
+        checkpoint.save(epoch_file(file, epochs), {"key": long.training_key, "rows": [{}] * epochs})
+    assert [job.trained for job in plan([short], tmp_path)] == [3]
+    assert [job.trained for job in plan([long], tmp_path)] == [20]
+    assert [job.trained for job in plan([short, long], tmp_path)] == [18]
 
 
 def test_trials_of_schedules_that_know_their_end_are_trained_apart(tmp_path):

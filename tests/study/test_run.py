@@ -45,6 +45,7 @@ def refused(capsys, tmp_path):
             ["paper_grid", "--set", "seeds=3"],
             "`seeds` is not a field of a trial; it stands beside .* --seeds",
         ),
+        (["paper_grid", "--dashboard", "--address", "auto"], "a cluster's dashboard is on its head, port 8265"),
         (["paper_grid", "--storage", ""], "--storage is empty; it must be a folder"),
         (["paper_grid", "--data", "/nowhere"], "/nowhere"),
         (["paper_grid", "--address", "head"], "--address is 'head'; it must be auto, or host:port"),

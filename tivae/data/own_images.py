@@ -43,19 +43,23 @@ def load(images: ImageSet, folder: Path | None = None) -> Images:
 
     Raises `DataError` if they are gone, or are others now.
     """
-    path = Path(images.origin)
-    if folder is not None and (folder / path.name).exists():
-        path = folder / path.name
-    elif folder is not None and not path.exists():
-        path = folder
-    arrays, classes = _read(path)
-    found = _image_set(str(path), arrays, classes)
-    if found.sha256 != images.sha256:
-        raise DataError(
-            f"{path} holds other images than those of {images.name} (digest {found.sha256[:12]}, not "
-            f"{images.sha256[:12]}); give --data the folder that has these, or name the new ones as `dataset`"
-        )
-    return Images(*arrays, source="folder", dataset=images.name)
+    for path in _places(Path(images.origin), folder):
+        arrays, classes = _read(path)
+        found = _image_set(str(path), arrays, classes)
+        if found.sha256 == images.sha256:
+            return Images(*arrays, source="folder", dataset=images.name)
+    raise DataError(
+        f"{path} holds other images than those of {images.name} (digest {found.sha256[:12]}, not "
+        f"{images.sha256[:12]}); give --data the folder that has these, or name the new ones as `dataset`"
+    )
+
+
+def _places(origin: Path, folder: Path | None) -> list[Path]:
+    """Where the images of `origin` may be, at least one place."""
+    if folder is None:
+        return [origin]
+    places = [path for path in (origin, folder / origin.name) if path.exists()]
+    return places or [folder]
 
 
 def _image_set(path: str, arrays: Arrays, classes: tuple[str, ...]) -> ImageSet:

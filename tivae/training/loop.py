@@ -192,7 +192,10 @@ def _resume(training: Training, file: Path, last: int) -> None:
 
 
 def _resumed(training: Training, file: Path, last: int) -> bool:
-    """Whether `file` is there, and the training goes on from it or is further already."""
+    """Whether `file` is there, and the training goes on from it or is further already.
+
+    A checkpoint past the epoch `last` is moved to where the states of asked epochs stay.
+    """
     if not file.exists():
         return False
     fresh = copy.deepcopy(training.state())
@@ -204,8 +207,8 @@ def _resumed(training: Training, file: Path, last: int) -> bool:
             if file != epoch_file(file, len(state["rows"])):
                 raise ValueError(f"it holds epoch {len(state['rows'])}")
         if state["key"] == training.key and not len(training.rows) < len(state["rows"]) <= last:
-            if len(state["rows"]) > last and ".previous" not in file.name:
-                # The run that was interrupted after it goes on from it.
+            if len(state["rows"]) > last and not file.stem.startswith("epoch-") and ".previous" not in file.name:
+                # For the longer training that was interrupted there.
                 os.replace(file, epoch_file(file, len(state["rows"])))
             return len(state["rows"]) <= last
         training.load_state(state)

@@ -87,7 +87,7 @@ def drawn(sources: Sources) -> list[DrawnFigure]:
         "Images of the base test set and, below each, the same image in the augmented test set: rotated by up to "
         f"±{config.rotation_degrees:g}°, shifted by up to ±{config.shift_pixels:g} pixels along x and y and scaled by "
         f"up to ±{percent(config.scale_range, 0)}, each with probability {config.warp_probability:g}. "
-        + ("The augmented test set is the same for all trials. " if has_one_test_set(sources.study) else "")
+        + ("The same for all trials. " if has_one_test_set(sources.study) else "Those of the best cell: they vary. ")
         + described(sources.study.trials)
     )
     title = "Base and augmented test images"

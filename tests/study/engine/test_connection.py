@@ -1,5 +1,8 @@
 """The connection to Ray, and slots that follow the nodes of a cluster."""
 
+import json
+from types import SimpleNamespace
+
 import pytest
 
 from study.engine import cluster
@@ -29,6 +32,33 @@ def test_a_cluster_that_answers_and_can_not_be_joined_is_reported(monkeypatch, r
     monkeypatch.setattr(cluster.ray, "init", init)
     with pytest.raises(ClusterError, match=expected):
         cluster.session("head:6379").__enter__()
+
+
+def test_variables_that_a_ray_job_sets_itself_are_left_to_it(monkeypatch):
+    given = {"runtime_env": {"env_vars": {"TIVAE_COMMIT": "abc"}, "working_dir": "gcs://x.zip"}}
+    monkeypatch.setenv(cluster.JOB_VARIABLE, json.dumps(given))
+    monkeypatch.setenv("TIVAE_KERNELS", "torch")
+    joined = []
+    monkeypatch.setattr(
+        cluster.ray, "init", lambda **options: joined.append(options) or SimpleNamespace(dashboard_url="")
+    )
+    monkeypatch.setattr(cluster.ray, "shutdown", lambda: None)
+    with cluster.session("head:6379"):
+        (options,) = joined
+    assert options["runtime_env"]["env_vars"] == {"TIVAE_KERNELS": "torch"}
+
+
+def test_a_cluster_without_a_node_for_trials_is_waited_for(monkeypatch):
+    able = {"NodeID": "1", "Alive": True, "Resources": {"CPU": 2.0}, "NodeManagerHostname": "first"}
+    seen, said = [[], [], [able]], []
+    monkeypatch.setattr(cluster.ray, "nodes", lambda: seen.pop(0) if len(seen) > 1 else seen[0])
+    monkeypatch.setattr(cluster, "UPDATE_INTERVAL", 0.01)
+    monkeypatch.setattr(cluster._accelerators, "known", {"1": None})
+    assert [node.name for node in cluster.awaited(60.0, said.append)] == ["first"]
+    assert said == ["waiting for a node with CPUs to join (--node-timeout: 60 s)"]
+    monkeypatch.setattr(cluster.ray, "nodes", list)
+    with pytest.raises(ClusterError, match="no node with CPUs has joined within 0 s; see `ray status`"):
+        cluster.awaited(0.0, said.append)
 
 
 def test_the_dashboard_is_for_this_machine_only(monkeypatch):

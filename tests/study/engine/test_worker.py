@@ -118,10 +118,16 @@ def test_what_it_warns_of_without_an_epoch_is_in_its_last_report(reported, monke
         logging.getLogger("tivae").warning("its record stays")
         return []
 
-    monkeypatch.setattr(stages, "run_trials", run_trials)
-    _work(tmp_path)
-    (row,) = reported
-    assert row["notices"] == ["its record stays"]
+    def fails(*given, **named):
+        run_trials(*given, **named)
+        raise ValueError("a bug")
+
+    for run in (run_trials, fails):
+        monkeypatch.setattr(stages, "run_trials", run)
+        _work(tmp_path)
+    assert [(row["status"], row["notices"]) for row in reported] == [
+        (status, ["its record stays"]) for status in ("finished", "failed")
+    ]
 
 
 def test_each_readout_is_on_a_remote_storage_before_the_next(reported, monkeypatch, tmp_path):
@@ -130,12 +136,15 @@ def test_each_readout_is_on_a_remote_storage_before_the_next(reported, monkeypat
 
     def run_trials(configs, workspace, on_epoch, on_trial, *, wanted):
         for config in configs:
+            stages._begin(config, workspace.study)
+        for config in configs:
             on_trial(records.write_unfinished(config, workspace.study, "failed", "a test"))
-            sent.append([storage.has(f"trials/{trial.key}") for trial in trials])
+            sent.append([list(storage._files(f"trials/{trial.key}")) for trial in trials])
         return []
 
     monkeypatch.setattr(stages, "run_trials", run_trials)
     job = Job("trial", trials[0], tuple(trials[1:]))
     given = {"job": job.to_text(), "pool": {"device": "cpu", "threads": 1}, "report_seconds": 0.0}
     worker.work(given, supplies=worker.Supplies(data={CONFIG.dataset: HOST}, storage=storage))
-    assert sent == [[True, False], [True, True]]
+    # The mark of a trial that waits goes as its record comes.
+    assert sent == [[["record.json"], ["running.json"]], [["record.json"], ["record.json"]]]

@@ -114,6 +114,7 @@ def test_labels_name_settings_unlike_the_papers_and_no_others():
     assert label(Job("trial", config)) == expected
     config = TrialConfig(model="vicreg", train_dataset="augmented", variance_weight=0.0)
     assert label(Job("trial", config)).endswith("STN none, variance_weight 0, seed 0")
+    assert label(Job("trial", TrialConfig(probe="k_nearest"))).endswith("probe k_nearest, seed 0")
     assert "consistency_weight 0.1" in label(Job("trial", TrialConfig(consistency_weight=0.1)))
     assert label(Job("trial", TrialConfig(model="pixels"))) == "pixels, STN none, seed 0"
 

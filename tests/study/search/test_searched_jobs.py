@@ -12,6 +12,15 @@ DONE = {"status": "finished", "error": None, "augmented_accuracy": 0.5, "validat
 SETTINGS = "{validation_images: 10_000, stn: pretrained}"
 
 
+def test_an_stn_that_failed_is_tried_again_for_the_next_trial(tmp_path):
+    search = OptunaSearch(read(tmp_path, settings=SETTINGS, parameters="{latent_dim: {range: [2, 50]}}"), tmp_path)
+    jobs = SearchedJobs(search, tmp_path, Progress([], 2, 0, lambda: 0.0, search.left))
+    asked = [jobs.ask(), jobs.ask()]
+    assert [[job.job_type for job in found] for found in asked] == [["stn", "trial"], ["trial"]]
+    jobs.failed(asked[0][0])
+    assert [job.job_type for job in jobs.ask()] == ["stn", "trial"]
+
+
 def test_trials_behind_one_stn_wait_for_one_pretraining_and_all_end(tmp_path):
     search = OptunaSearch(read(tmp_path, settings=SETTINGS, parameters="{latent_dim: {range: [2, 50]}}"), tmp_path)
     progress = Progress([], 2, 0, lambda: 0.0, search.left)

@@ -253,3 +253,12 @@ def test_what_is_sent_whole_is_not_sent_again(remote, monkeypatch):
         send()
         send()
         assert sent == [f"{TRIAL}/record.json"]
+
+
+def test_a_run_that_tries_the_storage_leaves_the_trial_of_another_alone(remote):
+    for token in ("mine", "theirs"):
+        remote.lay_out(token)
+    remote.answers("mine")
+    assert remote.check_from_here("theirs", "node") is None
+    assert remote.answers("theirs") == {"node"}
+    assert not remote.has(".probe")

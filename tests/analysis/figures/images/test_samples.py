@@ -82,7 +82,7 @@ def test_the_test_set_is_said_to_be_one_where_it_is(tmp_path, images, varied, is
     study = analysis.load(write_study(tmp_path, [TrialConfig(), TrialConfig(**varied)]))
     caption = samples.drawn(Sources(study, images))[0].caption
 
-    assert ("The augmented test set is the same for all trials." in caption) == is_one
+    assert ("The same for all trials." in caption) == is_one
 
 
 def test_a_class_with_fewer_images_shortens_the_grid(images):
