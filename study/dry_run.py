@@ -80,7 +80,8 @@ def _levels(trials: Sequence[TrialConfig]) -> Iterator[str]:
     counts = []
     for name in known_fields():
         # Of a field that only some models or probes have, what the others lack is no level.
-        values = _in_order({getattr(config, name) for config in trials} - (set() if name in FIELDS else {None}))
+        given = (getattr(config, name) for config in trials)
+        values = _in_order(value for value in given if value is not None or name in FIELDS)
         varies = any(len({getattr(config, name) for config in cell}) > 1 for cell in cells.values())
         if len(values) > 1 and (varies or name in PAPER_FACTORS):
             counts.append(f"{len(values)} {name}")

@@ -123,7 +123,7 @@ class Registry(Generic[Entry]):
         if not self._is_entry(entry):
             rule = f"{attribute} must be a {self._base.replace(':', '.')}"
             what = "has no such name" if entry is None else "has something else of that name"
-            if missing := sorted(getattr(entry, "__abstractmethods__", ())):
+            if missing := self._missing(entry):
                 what, rule = f"defines {attribute} without {', '.join(missing)}", "define them"
             raise ConfigError(f"`{self.field}` is {name}, but {module_name} {what}; {rule}", self.field)
         found: Entry = entry
@@ -144,11 +144,22 @@ class Registry(Generic[Entry]):
         return module
 
     def _is_entry(self, item: object) -> TypeGuard[Any]:
+        base = self._base_class()
+        return issubclass(item, base) and not self._missing(item) if isinstance(item, type) else isinstance(item, base)
+
+    def _missing(self, item: object) -> list[str]:
+        """What a class that would be an entry must define and does not: methods, and what each declares."""
+        base = self._base_class()
+        if not (isinstance(item, type) and issubclass(item, base)):
+            return []
+        declared = [name for name, kind in inspect.get_annotations(base).items() if str(kind).startswith("ClassVar")]
+        abstract = getattr(item, "__abstractmethods__", ())
+        return [*sorted(abstract), *(name for name in declared if not hasattr(item, name))]
+
+    def _base_class(self) -> type:
         module, _, name = self._base.partition(":")
-        base = getattr(importlib.import_module(module), name)
-        if isinstance(item, type):
-            return issubclass(item, base) and not inspect.isabstract(item)
-        return isinstance(item, base)
+        found: type = getattr(importlib.import_module(module), name)
+        return found
 
 
 _outside: set[str] = set()

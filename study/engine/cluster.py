@@ -129,14 +129,7 @@ def awaited(seconds: float, log: Callable[[str], None]) -> list[Node]:
 
     Raises `ClusterError` where none with CPUs has joined, or none of those has started a worker.
     """
-    deadline = time.monotonic() + seconds
-    if not any(map(_can_run, ray.nodes())):
-        log(f"waiting for a node with CPUs to join (--node-timeout: {seconds:g} s)")
-    while not any(map(_can_run, ray.nodes())):
-        if time.monotonic() >= deadline:
-            raise ClusterError(f"no node with CPUs has joined within {seconds:g} s; see `ray status` on the head")
-        time.sleep(UPDATE_INTERVAL)
-    seconds = max(0.0, deadline - time.monotonic())
+    _await_any(seconds, log)
     found = nodes(min(PATIENCE_SECONDS, seconds))
     if not _starting(found):
         return found
@@ -150,6 +143,19 @@ def awaited(seconds: float, log: Callable[[str], None]) -> list[Node]:
     if missing:
         log(f"{', '.join(missing)}: no worker has started there within {seconds:g} s; used as soon as one has")
     return found
+
+
+def _await_any(seconds: float, log: Callable[[str], None]) -> None:
+    """Returns once a node has CPUs."""
+    deadline = time.monotonic() + seconds
+    is_told = False
+    while not any(map(_can_run, ray.nodes())):
+        if time.monotonic() >= deadline:
+            raise ClusterError(f"no node with CPUs has joined within {seconds:g} s; see `ray status` on the head")
+        if not is_told:
+            log(f"waiting for a node with CPUs to join (--node-timeout: {seconds:g} s)")
+        is_told = True
+        time.sleep(UPDATE_INTERVAL)
 
 
 def _starting(found: Sequence[Node]) -> list[str]:
