@@ -1,4 +1,4 @@
-"""What a crash or a bad disk leaves of a file."""
+"""What a crash or a bad disk leaves of a file, and whether a folder has changed."""
 
 from pathlib import Path
 
@@ -18,3 +18,8 @@ def flip(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 4
     file.write_bytes(content)
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """The bytes of each file in it."""
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}

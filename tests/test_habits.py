@@ -38,6 +38,9 @@ def test_a_program():
 def test_hardware():
     pytest.skip("hardware: no GPU")
 
+def test_system():
+    pytest.skip("system: no /proc")
+
 @pytest.mark.skipif(True, reason="no pdflatex")
 def test_marked():
     pass
@@ -49,9 +52,9 @@ def test_expected_to_fail():
 
 
 @pytest.mark.parametrize(
-    ("no_skips", "outcome"), [("", "3 skipped, 1 xfailed"), ("yes", "1 failed, 1 skipped, 1 xfailed, 1 error")]
+    ("no_skips", "outcome"), [("", "4 skipped, 1 xfailed"), ("yes", "1 failed, 2 skipped, 1 xfailed, 1 error")]
 )
-def test_a_skip_fails_where_everything_is_installed_but_for_want_of_hardware(tmp_path, no_skips, outcome):
+def test_a_skip_fails_where_everything_is_installed_but_for_want_of_hardware_or_a_system(tmp_path, no_skips, outcome):
     (tmp_path / "conftest.py").write_text("from tests.skips import pytest_runtest_makereport\n")
     (tmp_path / "test_x.py").write_text(SKIPPING)
     command = [

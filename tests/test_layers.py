@@ -182,7 +182,7 @@ def test_the_top_level_of_the_repository_is_fixed():
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, check=True)
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this is no checkout, so nothing tells the repository's files from others")
+        pytest.skip("system: this is no checkout, so nothing tells the repository's files from others")
     entries = {name.partition("/")[0] for name in done.stdout.splitlines()}
     allowed = {
         "pyproject.toml",

@@ -28,11 +28,6 @@ def test_the_default_written_out_has_the_key_of_the_default():
     assert len({TrialConfig(precision=name).key for name in (None, "float32", "bf16")}) == 3
 
 
-def test_an_stn_of_another_precision_is_another_stn():
-    default, other = (TrialConfig(stn="pretrained", precision=name) for name in (None, "bf16"))
-    assert default.stn_key != other.stn_key
-
-
 def test_a_control_that_trains_nothing_has_no_precision():
     assert TrialConfig(model="pca", precision="bf16").key == TrialConfig(model="pca").key
 

@@ -250,14 +250,6 @@ def test_a_record_that_can_not_be_read_is_none(tmp_path, content):
     assert records.read(tmp_path) is None
 
 
-def test_a_damaged_record_is_computed_again(host, tmp_path):
-    first = run(QUICK, host, tmp_path)
-    file = records.trial_folder(tmp_path, QUICK.key) / "record.json"
-    file.write_bytes(file.read_bytes()[:100])
-    assert run(QUICK, host, tmp_path)["metrics"] == first["metrics"]
-    assert strict(file.parent)["metrics"] == first["metrics"]
-
-
 def test_a_trial_whose_process_died_is_recorded_with_the_epochs_it_finished(host, tmp_path):
     with pytest.raises(Interrupted):
         run(QUICK, host, tmp_path, interrupt)

@@ -1,4 +1,6 @@
-"""Images of one's own, made up: as arrays, as a .npz file and as a folder."""
+"""Images of one's own, made up: as arrays, as a .npz file and as a folder; and idx files."""
+
+import struct
 
 import numpy as np
 
@@ -36,3 +38,9 @@ def folder(path, content=None, ending="png"):
             place.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).save(place / f"{number:04}.{ending}")
     return path
+
+
+def idx(values, kind=8):
+    """An idx file with these values, uint8 (kind 8) or int32 (12)."""
+    content = values.astype(">i4").tobytes() if kind == 12 else values.tobytes()
+    return bytes([0, 0, kind, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + content

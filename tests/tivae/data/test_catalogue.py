@@ -4,7 +4,6 @@ import gzip
 import hashlib
 import io
 import re
-import struct
 import sys
 import zipfile
 from dataclasses import replace
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 
 from tests.tivae.data import made_up
+from tests.tivae.data.made_up import idx
 from tivae.config import ConfigError, TrialConfig
 from tivae.data import catalogue
 from tivae.data.fetching import mirror
@@ -22,12 +22,6 @@ from tivae.data.loading import load
 
 NAMES = ("emnist", "fashion_mnist", "kmnist", "mnist", "qmnist")
 DIGITS = tuple("0123456789")
-
-
-def idx(values, kind=8):
-    """An idx file with these values, uint8 (kind 8) or int32 (12)."""
-    content = values.astype(">i4").tobytes() if kind == 12 else values.tobytes()
-    return bytes([0, 0, kind, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + content
 
 
 def small(name):

@@ -51,7 +51,7 @@ class TestFile:
         file.rename(tmp_path / "kept" / "cells.npz")
         made_up.npz(file, train_labels=made_up.arrays()["train_labels"][::-1])
         assert len(load(images, tmp_path / "kept").train_images) == images.train_images
-        with pytest.raises(DataError, match=r"holds other images .*; give --data the folder"):
+        with pytest.raises(DataError, match=f"holds other images than those of {images.name} .*; give --data the f"):
             load(images)
 
     def test_labels_of_medmnist_have_a_second_axis_and_classes_have_numbers(self, tmp_path):
@@ -222,12 +222,6 @@ class TestIdentity:
         values = config_of(made_up.npz(tmp_path / "cells.npz")).to_dict()
         with pytest.raises(ConfigError):
             TrialConfig.from_dict(values | {"dataset_facts": change(values["dataset_facts"])})
-
-    def test_images_that_were_changed_are_refused_when_they_are_loaded(self, tmp_path):
-        config = config_of(made_up.npz(tmp_path / "cells.npz"))
-        made_up.npz(tmp_path / "cells.npz", **made_up.arrays(seed=1))
-        with pytest.raises(DataError, match=rf"holds other images than those of {config.dataset} .*; give --data the"):
-            load(config.images)
 
     def test_images_that_were_moved_are_found_in_the_folder_given(self, tmp_path):
         config = config_of(made_up.npz(tmp_path / "cells.npz"))

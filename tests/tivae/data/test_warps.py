@@ -10,29 +10,12 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as torchvision_functional
 
 from tests.small import small
+from tests.warping import parameters
 from tivae.data import warps
 from tivae.data.randomness import generator
-from tivae.data.warps import (
-    WarpParameters,
-    draw,
-    sampling_grid,
-    sampling_matrices,
-    warp,
-    warp_successively,
-    with_corners,
-)
+from tivae.data.warps import draw, sampling_grid, sampling_matrices, warp, warp_successively, with_corners
 
 DRAWN = 40_000
-
-
-def parameters(rotation=0.0, shift_x=0.0, shift_y=0.0, scale=1.0):
-    """One warp."""
-    return WarpParameters(
-        rotation_degrees=torch.tensor([rotation]),
-        shift_x_pixels=torch.tensor([shift_x]),
-        shift_y_pixels=torch.tensor([shift_y]),
-        scale=torch.tensor([scale]),
-    )
 
 
 def warped(images, interpolation="bilinear", fill=0.0, **one_warp):
@@ -142,13 +125,8 @@ def full(matrices):
 
 def test_matrices_compose_as_rotation_and_scale_then_shift():
     drawn = draw(100, small(), generator(0, "warps"))
-    zero, one = torch.zeros(100), torch.ones(100)
-    turns = WarpParameters(
-        rotation_degrees=drawn.rotation_degrees, shift_x_pixels=zero, shift_y_pixels=zero, scale=drawn.scale
-    )
-    shifts = WarpParameters(
-        rotation_degrees=zero, shift_x_pixels=drawn.shift_x_pixels, shift_y_pixels=drawn.shift_y_pixels, scale=one
-    )
+    turns = parameters(rotation=drawn.rotation_degrees, scale=drawn.scale, count=100)
+    shifts = parameters(shift_x=drawn.shift_x_pixels, shift_y=drawn.shift_y_pixels, count=100)
     # Output to input: the shift, which acts last, is undone first.
     composed = full(sampling_matrices(turns, 28)) @ full(sampling_matrices(shifts, 28))
     torch.testing.assert_close(full(sampling_matrices(drawn, 28)), composed, rtol=0, atol=1e-6)
@@ -309,7 +287,7 @@ def test_the_sampling_grid_is_torchs_with_its_gradient():
 
 
 def test_parameters_are_read_back_from_their_matrices():
-    drawn = draw(500, small(), generator(0, "warps"))
+    drawn = draw(500, small(rotation_degrees=170, shift_pixels=20), generator(0, "warps"))
     found = warps.parameters(sampling_matrices(drawn, 28), 28)
     for name in ("rotation_degrees", "shift_x_pixels", "shift_y_pixels", "scale"):
         torch.testing.assert_close(getattr(found, name), getattr(drawn, name), rtol=1e-5, atol=1e-4)
@@ -341,8 +319,7 @@ def test_resampling_one_after_another_moves_points_as_the_composed_warp_does():
     """A smooth picture, small against its frame, comes to lie in the same place, only blurred."""
     axis = torch.arange(28.0) - 13.5
     picture = torch.exp(-((axis[:, None] - 2) ** 2 + (axis[None] + 3) ** 2) / (2 * 2.5**2))[None, None]
-    parameters = draw(50, small(warp_probability=1.0), generator(0, "warps"))
-    matrices = sampling_matrices(parameters, 28)
+    matrices = sampling_matrices(draw(50, small(warp_probability=1.0), generator(0, "warps")), 28)
     images = picture.expand(50, 1, 28, 28)
     once, thrice = warp(images, matrices), warp_successively(images, matrices)
 
@@ -358,29 +335,16 @@ def test_resampling_one_after_another_moves_points_as_the_composed_warp_does():
 def test_resampling_one_after_another_is_three_warps_of_torchs():
     source = generator(0, "pipeline")
     images = torch.rand(10, 1, 28, 28, generator=source)
-    parameters = draw(10, small(warp_probability=1.0), generator(1, "warps"))
-    zeros, ones = torch.zeros(10), torch.ones(10)
+    drawn = draw(10, small(warp_probability=1.0), generator(1, "warps"))
     expected = images
     for step in (
-        {"rotation_degrees": parameters.rotation_degrees},
-        {"scale": parameters.scale},
-        {"shift_x_pixels": parameters.shift_x_pixels, "shift_y_pixels": parameters.shift_y_pixels},
+        {"rotation": drawn.rotation_degrees},
+        {"scale": drawn.scale},
+        {"shift_x": drawn.shift_x_pixels, "shift_y": drawn.shift_y_pixels},
     ):
-        alone = {"rotation_degrees": zeros, "shift_x_pixels": zeros, "shift_y_pixels": zeros, "scale": ones} | step
-        grid = functional.affine_grid(
-            sampling_matrices(WarpParameters(**alone), 28), list(images.shape), align_corners=False
-        )
+        alone = sampling_matrices(parameters(**step, count=10), 28)
+        grid = functional.affine_grid(alone, list(images.shape), align_corners=False)
         expected = functional.grid_sample(expected, grid, align_corners=False)
-    found = warp_successively(images, sampling_matrices(parameters, 28))
+    found = warp_successively(images, sampling_matrices(drawn, 28))
     # Angle, scale and shift are read back from the composed matrix, each within some roundings.
     torch.testing.assert_close(found, expected, rtol=0, atol=28 * 1e-5)
-
-
-def test_a_warp_of_one_step_alone_is_the_same_either_way():
-    images = torch.rand(10, 1, 28, 28, generator=generator(0, "images"))
-    zeros, ones = torch.zeros(10), torch.ones(10)
-    rotation = WarpParameters(
-        rotation_degrees=torch.linspace(-10, 10, 10), shift_x_pixels=zeros, shift_y_pixels=zeros, scale=ones
-    )
-    matrices = sampling_matrices(rotation, 28)
-    torch.testing.assert_close(warp_successively(images, matrices), warp(images, matrices), rtol=0, atol=28 * 1e-5)

@@ -89,15 +89,11 @@ def test_less_regularisation_gives_larger_weights(hard):
     assert weights[0] < 0.9 * weights[1]
 
 
-def test_iterations_are_reported_and_a_fit_that_is_cut_short_is_not_converged(hard, monkeypatch):
+def test_iterations_are_reported(hard):
     features, labels, *_ = hard
     whole = probe.fit(features, labels)
     assert whole.converged
     assert 3 < whole.iterations < probe.MAX_ITERATIONS
-    monkeypatch.setattr(probe, "MAX_ITERATIONS", 3)
-    cut = probe.fit(features, labels)
-    assert not cut.converged
-    assert cut.iterations == 3
 
 
 def test_the_same_features_give_the_same_probe(hard):

@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score, log_loss, recall_score
 
 from tests.small import small
 from tivae import experiment
-from tivae.config import ConfigError, TrialConfig
+from tivae.config import TrialConfig
 from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
 from tivae.evaluation import classification, losses, probe
@@ -27,43 +27,11 @@ def clusters():
     return (centres[labels] + source.normal(size=(300, 4))).astype(np.float32), labels.astype(np.int64)
 
 
-@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
-def test_separate_classes_are_told_apart(clusters, name):
-    fitted = probe.fit(*clusters, TrialConfig(probe=name))
-    assert fitted.accuracy(*clusters) > 0.95
-    assert fitted.converged
-    assert fitted.classes.tolist() == [0, 1, 2]
-
-
-@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
-def test_the_scale_of_features_makes_no_difference(clusters, name):
-    features, labels = clusters
-    scaled = features * np.array([1, 1e-3, 10, 1], np.float32)
-    fitted, other = (
-        probe.fit(features, labels, TrialConfig(probe=name)),
-        probe.fit(scaled, labels, TrialConfig(probe=name)),
-    )
-    assert (fitted.predict(features) == other.predict(scaled)).mean() > 0.99
-
-
 def test_only_logistic_regression_has_probabilities(clusters):
     found = probe.fit(*clusters).probabilities(clusters[0])
     assert found.shape == (300, 3)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert probe.fit(*clusters, TrialConfig(probe="linear_svm")).probabilities(clusters[0]) is None
-
-
-def test_an_unknown_probe_is_refused(clusters):
-    with pytest.raises(ValueError, match="`probe` is 'tree'; it must be logistic_regression or linear_svm"):
-        probe.fit(*clusters, TrialConfig(probe="tree"))
-
-
-@pytest.mark.parametrize("name", ["logistic_regression", "linear_svm"])
-def test_nan_among_the_features_is_refused(clusters, name):
-    broken = clusters[0].copy()
-    broken[0, 0] = np.nan
-    with pytest.raises(ValueError, match=r"0\.1% of the encodings are not finite"):
-        probe.fit(broken, clusters[1], TrialConfig(probe=name))
 
 
 class TestScores:
@@ -175,12 +143,6 @@ def test_a_trial_can_be_read_from_samples(host, model):
     assert one.metrics["base_loss"] == default.metrics["base_loss"]
 
 
-def test_a_feature_that_the_model_does_not_have_is_refused():
-    message = "`probe_features` is logits, which a vae does not have; it must be one of mean, sample$"
-    with pytest.raises(ConfigError, match=message):
-        TrialConfig(probe_features="logits")
-
-
 def test_hard_codes_are_scored_beside_soft_ones(result, host):
     trial = result("categorical_vae")
     images = TrialData(host, trial.config, "cpu").base_test().batch(slice(0, 600))
@@ -199,7 +161,7 @@ def test_models_without_codes_have_no_hard_ones(result):
 
 @pytest.mark.parametrize("stn", ["pretrained", "joint"])
 def test_a_bypassed_stn_is_trained_with_and_not_read_through(host, stn):
-    config = small(stn=stn, epochs=1, stn_epochs=1 if stn == "pretrained" else None, train_dataset="augmented")
+    config = small(stn=stn, epochs=1, stn_epochs=1, train_dataset="augmented")
     used = experiment.run(config, host)
     bypassed = experiment.run(dataclasses.replace(config, probe_stn="bypassed"), host)
     for name in ("base_loss", "augmented_loss", "augmented_original_frame_reconstruction", "stn_undone_rotation"):

@@ -7,6 +7,7 @@ import warnings
 import pytest
 import torch
 
+from tests.waiting import until
 from tivae.io import checkpoint, files
 from tivae.io.files import DamagedFile
 
@@ -78,6 +79,8 @@ def test_whatever_moment_a_writer_is_killed_at_a_whole_checkpoint_is_left(tmp_pa
             while True:
                 content["number"] += 1
                 checkpoint.advance(path, content)
+        # At least one is written, however slow the disk is.
+        until(checkpoint.previous(path).exists)
         time.sleep(0.01 + 0.001 * kill)
         os.kill(writer, signal.SIGKILL)
         os.waitpid(writer, 0)

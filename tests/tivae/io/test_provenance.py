@@ -42,7 +42,9 @@ def test_the_device_and_the_threads_are_named():
     assert described["host"] == platform.node()
 
 
-def test_the_commit_is_the_repositorys_with_a_mark_where_files_were_changed():
+def test_the_commit_is_the_repositorys_with_a_mark_where_files_were_changed(monkeypatch):
+    monkeypatch.delenv(provenance.COMMIT_VARIABLE, raising=False)
+    monkeypatch.setattr(provenance, "commit", provenance.commit.__wrapped__)
     commit = git("rev-parse", "--short=12", "HEAD")
     changed = bool(git("status", "--porcelain", "--untracked-files=no"))
     assert describe("cpu")["commit"] == (commit and commit + ("-dirty" if changed else ""))

@@ -108,7 +108,7 @@ def test_an_index_of_other_code_is_void(study, read, monkeypatch):
     assert len(read) == 10
 
 
-def test_what_was_written_a_moment_ago_is_left_out(study, read, monkeypatch):
+def test_what_was_written_a_moment_ago_is_left_out(study, monkeypatch):
     """It may be written again without a change of its times."""
     monkeypatch.setattr(record_index, "_SETTLED_NANOSECONDS", 10**15)
     (study / record_index.NAME).unlink()
@@ -116,7 +116,7 @@ def test_what_was_written_a_moment_ago_is_left_out(study, read, monkeypatch):
     assert not (study / record_index.NAME).exists()
 
 
-def test_a_link_in_a_records_place_is_not_followed(study, read):
+def test_a_link_in_a_records_place_is_not_followed(study):
     key = TrialConfig(seed=8).key
     assert record_index.signature(study / "trials" / key) is not None
     path = study / "trials" / key / "record.json"

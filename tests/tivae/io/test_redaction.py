@@ -19,7 +19,6 @@ PLAIN = ["s3://bucket/x?region=eu", "/mnt/me@here/x", "http://h:5000/", "sqlite:
 @pytest.mark.parametrize(("text", "expected"), SECRETS.items())
 def test_secrets_in_addresses_are_left_out(text, expected):
     found = redacted(text)
-    assert "hunter2" not in found
     assert "ter2" not in found
     assert expected is None or found == expected
 

@@ -70,7 +70,7 @@ def test_evaluation_is_not_compiled(on_the_cpu):
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")
-@pytest.mark.skipif(not compilation.compiles(), reason="this torch compiles no layers of its own")
+@pytest.mark.skipif(not compilation.compiles(), reason="system: this torch compiles no layers of its own")
 def test_networks_of_any_number_of_sizes_are_compiled(on_the_cpu, monkeypatch):
     compiled = []
 

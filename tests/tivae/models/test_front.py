@@ -8,12 +8,12 @@ import torch
 
 import tivae
 from tests.small import small
+from tests.warping import parameters
 from tivae import experiment, records, stages
 from tivae.config import ConfigError, TrialConfig
 from tivae.data import warps
 from tivae.data.datasets import Dataset, TrialData
 from tivae.data.randomness import generator
-from tivae.data.warps import WarpParameters
 from tivae.models import MODELS
 from tivae.training.autoencoder import ModelTraining
 
@@ -26,9 +26,7 @@ def ellipse(**drawn):
     """A smooth ellipse, twice as tall as wide, moved by a warp; standardised (1, 1, 28, 28)."""
     y, x = torch.meshgrid(*(torch.arange(SIZE) - (SIZE - 1) / 2,) * 2, indexing="ij")
     image = torch.exp(-(x**2 / 8 + y**2 / 32)) + BLACK
-    whole = {"rotation_degrees": 0.0, "shift_x_pixels": 0.0, "shift_y_pixels": 0.0, "scale": 1.0} | drawn
-    matrices = warps.sampling_matrices(WarpParameters(**{k: torch.tensor([v]) for k, v in whole.items()}), SIZE)
-    return warps.warp(image[None, None], matrices, fill=BLACK)
+    return warps.warp(image[None, None], warps.sampling_matrices(parameters(**drawn), SIZE), fill=BLACK)
 
 
 def front_for(images, **changes):
@@ -42,16 +40,15 @@ def front_for(images, **changes):
     "drawn",
     [
         {},
-        {"rotation_degrees": 8.0},
-        {"shift_x_pixels": 3.0, "shift_y_pixels": -2.0},
+        {"rotation": 8.0},
+        {"shift_x": 3.0, "shift_y": -2.0},
         {"scale": 1.15},
-        {"rotation_degrees": -6.0, "shift_x_pixels": -2.5, "shift_y_pixels": 1.0, "scale": 0.9},
+        {"rotation": -6.0, "shift_x": -2.5, "shift_y": 1.0, "scale": 0.9},
     ],
 )
 def test_it_undoes_the_warp_of_an_image_whose_axis_is_clear(drawn):
     front, warped = front_for(ellipse()), ellipse(**drawn)
-    found = front.estimated_warps(warped)
-    expected = {"rotation_degrees": 0.0, "shift_x_pixels": 0.0, "shift_y_pixels": 0.0, "scale": 1.0} | drawn
+    found, expected = front.estimated_warps(warped), parameters(**drawn)
     # Moments are blurred by the two bilinear samplings.
     for name, tolerance in (
         ("rotation_degrees", 0.2),
@@ -59,33 +56,25 @@ def test_it_undoes_the_warp_of_an_image_whose_axis_is_clear(drawn):
         ("shift_y_pixels", 0.02),
         ("scale", 0.01),
     ):
-        assert float(getattr(found, name)) == pytest.approx(expected[name], abs=tolerance)
+        assert float(getattr(found, name)) == pytest.approx(float(getattr(expected, name)), abs=tolerance)
     # Each of two readings is off by at most (f_xx + f_yy) / 8, of which exp(-x^2 / 8 - y^2 / 32) has (1/4 + 1/16) / 8.
     assert (front(warped) - ellipse()).abs().max() < 0.08
 
 
 def test_a_centre_that_is_not_the_frames_is_kept():
     """The reference is that of the training images: an image like these stays as it is."""
-    off = ellipse(shift_x_pixels=2.0, shift_y_pixels=1.0)
+    off = ellipse(shift_x=2.0, shift_y=1.0)
     front = front_for(off)
     torch.testing.assert_close(front.matrices(off), torch.eye(2, 3)[None], rtol=0, atol=1e-4)
-    both = {"shift_x_pixels": 2.0, "shift_y_pixels": 1.0}
-    turned = front.estimated_warps(warps.warp(off, _turn(7.0), fill=BLACK))
+    turn = warps.sampling_matrices(parameters(rotation=7.0), SIZE)
+    turned = front.estimated_warps(warps.warp(off, turn, fill=BLACK))
     assert float(turned.rotation_degrees) == pytest.approx(7.0, abs=0.2)
-    assert float(turned.shift_x_pixels) == pytest.approx(0, abs=0.03), both
-
-
-def _turn(degrees):
-    zero, one = torch.zeros(1), torch.ones(1)
-    turned = WarpParameters(
-        rotation_degrees=torch.tensor([degrees]), shift_x_pixels=zero, shift_y_pixels=zero, scale=one
-    )
-    return warps.sampling_matrices(turned, SIZE)
+    assert float(turned.shift_x_pixels) == pytest.approx(0, abs=0.03)
 
 
 def test_what_it_undoes_stays_within_the_ranges_of_the_augmentation():
     front = front_for(ellipse())
-    far = ellipse(rotation_degrees=30.0, shift_x_pixels=8.0, scale=1.6)
+    far = ellipse(rotation=30.0, shift_x=8.0, scale=1.6)
     read = warps.parameters(warps.inverse(front.matrices(far)), SIZE)
     assert float(read.rotation_degrees) == pytest.approx(10, abs=1e-3)
     assert float(read.shift_x_pixels) == pytest.approx(4, abs=1e-3)

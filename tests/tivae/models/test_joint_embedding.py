@@ -7,10 +7,10 @@ import torch
 
 from analysis.frames.cells import collapsed
 from tests.small import small
+from tests.tivae.tensors import random
 from tivae import experiment
 from tivae.config import ConfigError, TrialConfig
 from tivae.data.datasets import TrialData
-from tivae.data.randomness import generator
 from tivae.models import Given, Unsupported, build
 from tivae.training.autoencoder import ModelTraining
 
@@ -20,10 +20,6 @@ NAMES = ["vicreg", "barlow_twins"]
 
 def model_of(name, **changes):
     return build(small(**({"model": name} | AUGMENTED | changes)))
-
-
-def random(*shape, seed=0):
-    return torch.randn(shape, generator=generator(seed, "test"))
 
 
 def white(count=64, width=8):

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
+from tests import warping
 from tests.small import small
+from tests.tivae.tensors import random
 from tivae import experiment
 from tivae.config import ConfigError, TrialConfig
 from tivae.data import warps
@@ -17,10 +19,6 @@ AUGMENTED = {"train_dataset": "augmented", "latent_dim": 6}
 
 def model_of(name, **changes):
     return build(small(**({"model": name} | AUGMENTED | changes)))
-
-
-def random(*shape, seed=0):
-    return torch.randn(shape, generator=generator(seed, "test"))
 
 
 @pytest.mark.parametrize("fixed", ["redrawn", "fixed"])
@@ -94,12 +92,7 @@ class TestSpatialVAE:
             decoder, content = model.decoder, random(1, 6)
             canonical = decoder(torch.cat([content, torch.zeros(1, 4)], 1))
             moved = decoder(torch.cat([content, pose], 1))
-        drawn = warps.WarpParameters(
-            rotation_degrees=bounded[:1],
-            shift_x_pixels=bounded[1:2],
-            shift_y_pixels=bounded[2:3],
-            scale=1 + bounded[3:],
-        )
+        drawn = warping.parameters(bounded[0], bounded[1], bounded[2], 1 + bounded[3])
         expected = warps.warp(canonical, warps.sampling_matrices(drawn, 28))
         inside = (slice(None), slice(None), slice(8, 20), slice(8, 20))
         # The canonical image is smooth: bilinear reading is off by less than a hundredth of its spread.

@@ -3,7 +3,6 @@ import math
 import pytest
 import scipy.stats
 import torch
-from torch import distributions
 
 from tests.small import small
 from tivae.data.randomness import generator
@@ -44,13 +43,6 @@ def test_the_gaussian_kl_is_its_closed_form():
     torch.testing.assert_close(vae().kl(GAUSSIAN).double(), expected, rtol=1e-5, atol=1e-6)
 
 
-def test_the_gaussian_kl_is_that_of_torch_distributions():
-    mean, log_variance = GAUSSIAN.unbind(1)
-    posterior = distributions.Normal(mean, (0.5 * log_variance).exp())
-    expected = distributions.kl_divergence(posterior, distributions.Normal(0.0, 1.0)).sum(1)
-    torch.testing.assert_close(vae().kl(GAUSSIAN), expected, rtol=1e-5, atol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("mean", "variance", "nats"),
     [
@@ -68,13 +60,6 @@ def test_the_categorical_kl_is_its_closed_form():
     probabilities = LOGITS.double().exp() / LOGITS.double().exp().sum(-1, keepdim=True)
     expected = (probabilities * (probabilities * 5).log()).sum((1, 2))
     torch.testing.assert_close(categorical().kl(LOGITS).double(), expected, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize("family", [distributions.Categorical, distributions.OneHotCategorical])
-def test_the_categorical_kl_is_that_of_torch_distributions(family):
-    uniform = family(logits=torch.zeros(5))
-    expected = distributions.kl_divergence(family(logits=LOGITS), uniform).sum(1)
-    torch.testing.assert_close(categorical().kl(LOGITS), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -112,21 +97,6 @@ def test_the_loss_is_the_weighted_error_plus_the_weighted_kl(images, make, recon
 def test_the_default_weights_are_1_or_30_and_a_thousandth(make, weight):
     losses = ImageLosses(reconstruction=torch.tensor([0.1, 0.3]), kl=torch.tensor([10.0, 30.0]))
     assert make().total(losses).item() == pytest.approx(weight * 0.2 + 0.001 * 20)
-
-
-@pytest.mark.parametrize("make", MODELS)
-def test_a_worse_reconstruction_and_a_larger_kl_raise_the_loss(make):
-    model, low, high = make(), torch.tensor([0.1]), torch.tensor([0.2])
-    assert model.total(ImageLosses(high, low)) > model.total(ImageLosses(low, low))
-    assert model.total(ImageLosses(low, high)) > model.total(ImageLosses(low, low))
-
-
-@pytest.mark.parametrize("make", MODELS)
-def test_a_perfect_decoder_has_no_reconstruction_loss(images, make):
-    model = make()
-    model.decode = lambda _: images
-    losses = model.losses(images, model.noise(12, generator(0, "noise")), step=0)
-    assert losses.reconstruction.tolist() == [0.0] * 12
 
 
 @pytest.mark.parametrize("make", MODELS)

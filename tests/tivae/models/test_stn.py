@@ -210,14 +210,3 @@ def test_edges_written_out_are_the_default_and_leave_its_keys():
     assert small(stn="inverse", stn_corners="centres") == small(stn="inverse")
     with pytest.raises(ValueError, match="a joint STN is trained where it is used; it must be centres_in_grid"):
         small(stn="joint", stn_corners="centres_in_grid_at_use")
-
-
-@pytest.mark.parametrize("options", [{"resampling": "successive"}, {"stn_corners": "centres"}], ids=str)
-def test_with_either_option_the_compiled_kernels_train_as_torchs_layers(host, monkeypatch, options):
-    config = small(stn="joint", train_dataset="augmented", **options)
-    losses = []
-    for kernels in ("torch", "native"):
-        monkeypatch.setenv("TIVAE_KERNELS", kernels)
-        rows = experiment.train(config, TrialData(host, config, "cpu"), None).rows
-        losses.append([row[name] for row in rows for name in ("train_loss", "base_loss", "augmented_loss")])
-    assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -23,8 +23,7 @@ def empty_cache(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(library, "FLAGS", ("-O0", "-std=c++17", "-fPIC", "-shared"))
     library._loaded.cache_clear()
-    yield tmp_path / "tivae" / "kernels"
-    library._loaded.cache_clear()
+    return tmp_path / "tivae" / "kernels"
 
 
 @pytest.mark.parametrize("slope", [0.01, 0.5])
@@ -72,7 +71,6 @@ def test_bits_do_not_depend_on_the_width_of_vectors(monkeypatch, tmp_path):
             output.square().sum().backward()
             found += [output, images.grad, *(parameter.grad for parameter in network.parameters())]
         results.append(found)
-    library._loaded.cache_clear()
     assert len(list((tmp_path / "tivae" / "kernels").glob("*.so"))) == 2
     assert all(torch.equal(one, other) for one, other in zip(*results, strict=True))
 
@@ -150,7 +148,7 @@ def test_a_cache_that_others_may_write_is_not_used(empty_cache, tmp_path, caplog
     assert library.cache_folder() == empty_cache
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
+@pytest.mark.skipif(os.geteuid() != 0, reason="system: only root may give a folder away")
 @pytest.mark.parametrize("place", ["tivae/kernels", "tivae", "."])
 def test_a_cache_of_another_user_is_not_used(empty_cache, tmp_path, place):
     empty_cache.mkdir(parents=True)

@@ -155,7 +155,11 @@ def test_the_kernels_are_for_multiples_of_16_channels(widths, fast):
 # Whole trials
 
 FAST = {"hidden_widths": (16, 32), "train_images": 1000, "epochs": 1, "batch_size": 64}
-MODELS = {"vae": {}, "categorical": {"model": "categorical_vae", "latent_dim": 4}, "joint": {"stn": "joint"}}
+MODELS = {
+    **{"vae": {}, "categorical": {"model": "categorical_vae", "latent_dim": 4}, "joint": {"stn": "joint"}},
+    "successive": {"stn": "joint", "resampling": "successive"},
+    "corners": {"stn": "joint", "stn_corners": "centres"},
+}
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -172,10 +176,11 @@ def test_an_epoch_has_the_losses_of_torchs_layers(host, monkeypatch, name):
     assert rows[0]["train_loss"] != rows[1]["train_loss"], "the same to the last bit: was it the same path?"
     # Measured: 5e-5 apart in training. On test images 1e-3, since torch's rounding moves the biases in front of the
     # norms at random, and running means lag behind. Adam magnifies both with its learning rate, here a small one.
+    # The KL behind an STN that learns is 1e-3 apart in training too: each of its steps moves what is encoded.
     for images, tolerance in (("train", 3e-4), ("base", 5e-3), ("augmented", 5e-3)):
-        metrics = [f"{images}_{metric}" for metric in ("loss", "reconstruction", "kl")]
-        expected = [rows[1][metric] for metric in metrics]
-        assert [rows[0][metric] for metric in metrics] == pytest.approx(expected, rel=tolerance)
+        for metric in (f"{images}_loss", f"{images}_reconstruction", f"{images}_kl"):
+            allowed = 5e-3 if metric.endswith("kl") and config.stn == "joint" else tolerance
+            assert rows[0][metric] == pytest.approx(rows[1][metric], rel=allowed), metric
 
 
 def test_freshly_compiled_and_cached_kernels_give_the_same_trial(host, monkeypatch, tmp_path):
@@ -186,7 +191,6 @@ def test_freshly_compiled_and_cached_kernels_give_the_same_trial(host, monkeypat
         monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / folder))
         library._loaded.cache_clear()
         results.append(experiment.run(config, host, measures="none"))
-    library._loaded.cache_clear()
     weights = [result.model.state_dict() for result in results]
     for result, again in zip(results, weights, strict=True):
         assert result.metrics == results[0].metrics
@@ -202,7 +206,6 @@ def test_without_a_compiler_torchs_layers_train_and_the_provenance_tells(host, m
         library._loaded.cache_clear()
         with caplog.at_level(logging.WARNING, logger="tivae"):
             result = experiment.run(config, host, measures="none")
-        library._loaded.cache_clear()
     (line,) = [record.getMessage() for record in caplog.records]
     assert (
         line
@@ -217,7 +220,6 @@ def test_without_a_compiler_torchs_layers_train_and_the_provenance_tells(host, m
 def test_the_number_of_threads_moves_no_bit(kind):
     """Of the kernels; torch's linear layers, outside them, split their sums."""
     found = []
-    before = torch.get_num_threads()
     for threads in (1, 2, 3):
         torch.set_num_threads(threads)
         network, _ = pair(kind, (16, 32))
@@ -229,5 +231,4 @@ def test_the_number_of_threads_moves_no_bit(kind):
         network.eval()
         with torch.no_grad():
             found[-1].append(native.run(network.plan, network.layers, hidden))
-    torch.set_num_threads(before)
     assert all(torch.equal(one, other) for others in found[1:] for one, other in zip(found[0], others, strict=True))

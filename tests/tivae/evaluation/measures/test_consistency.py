@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tests.small import small
+from tests.warping import parameters
 from tivae.data.datasets import TrialData
-from tivae.data.warps import WarpParameters
 from tivae.evaluation.measures import consistency
 
 
@@ -125,11 +125,7 @@ def test_larger_shifts_displace_pixels_further(host, images):
     data = TrialData(host, small(), "cpu")
     unwarped, found = images.flatten(1).numpy(), []
     for size in (0.0, 1.0, 4.0):
-        zeros = torch.zeros(100)
-        warp = WarpParameters(
-            rotation_degrees=zeros, shift_x_pixels=zeros + size, shift_y_pixels=zeros, scale=zeros + 1
-        )
-        warped = data.warped_test(warp).batch(slice(0, 100)).flatten(1).numpy()
+        warped = data.warped_test(parameters(shift_x=size, count=100)).batch(slice(0, 100)).flatten(1).numpy()
         found.append(consistency.displacement([consistency.squared_shift(unwarped, warped)], unwarped))
     assert found[0] == pytest.approx(0, abs=1e-8)
     assert 0.02 < found[1] < found[2] < 2

@@ -7,22 +7,14 @@ import pytest
 import torch
 
 from tests.small import STANDARD, small
+from tests.warping import parameters
 from tivae.data import warps
 from tivae.data.datasets import TrialData
 from tivae.data.randomness import generator
-from tivae.data.warps import WarpParameters
 from tivae.evaluation.measures import canonicalisation, curves, equivariance, local_invariance
 
 BLACK = STANDARD.outside("black")
 STEPS = {"rotation": 1.0, "shift_x": 1.0, "shift_y": 1.0, "scale": 0.02}
-
-
-def parameters(count=1, rotation=0.0, shift_x=0.0, shift_y=0.0, scale=1.0):
-    zeros = torch.zeros(count)
-    return WarpParameters(
-        rotation_degrees=zeros + rotation, shift_x_pixels=zeros + shift_x, shift_y_pixels=zeros + shift_y,
-        scale=zeros + scale,
-    )  # fmt: skip
 
 
 class TestCurves:
@@ -122,7 +114,7 @@ class TestLocalInvariance:
         start = 1.0 if name == "scale" else 0.0
 
         def warped(size):
-            matrices = warps.sampling_matrices(parameters(3, **{name: start + size}), 28)
+            matrices = warps.sampling_matrices(parameters(**{name: start + size}, count=3), 28)
             return warps.warp(smooth, matrices, fill=BLACK)
 
         expected = (warped(step) - warped(-step)) / (2 * step)
@@ -168,7 +160,7 @@ class TestCanonicalisation:
 
     def test_a_habit_of_the_stn_is_no_residual(self):
         """It undoes each warp and turns every image by 20 degrees."""
-        habit = warps.sampling_matrices(parameters(40, rotation=20), 28)
+        habit = warps.sampling_matrices(parameters(rotation=20, count=40), 28)
         on_warped = warps.compose(warps.inverse(self.WARPS), habit)
         left = canonicalisation.residuals(on_warped, habit, self.WARPS)
         assert canonicalisation.sizes(left, 28)["rotation_degrees"] == pytest.approx(0, abs=1e-3)
@@ -182,9 +174,9 @@ class TestCanonicalisation:
         ],
     )
     def test_sizes_are_those_of_the_warp(self, warp, expected):
-        found = canonicalisation.sizes(warps.sampling_matrices(parameters(5, **warp), 28), 28)
+        found = canonicalisation.sizes(warps.sampling_matrices(parameters(**warp, count=5), 28), 28)
         assert found == pytest.approx(expected, abs=1e-4)
 
     def test_what_was_not_applied_has_no_share(self):
-        applied = canonicalisation.sizes(warps.sampling_matrices(parameters(5, rotation=30), 28), 28)
+        applied = canonicalisation.sizes(warps.sampling_matrices(parameters(rotation=30, count=5), 28), 28)
         assert math.isnan(canonicalisation.undone(applied, applied)["shift_pixels"])
