@@ -1,16 +1,9 @@
 """`python -m tests.devices` goes through all that it tries, and finds what is wrong."""
 
-import pytest
-
 from tests import devices
 from tests.pretended_device.trials import on
-from tivae import device_support, experiment
-
-
-@pytest.fixture(autouse=True)
-def _torchs_own_layers(monkeypatch):
-    monkeypatch.setenv("TIVAE_KERNELS", "torch")
-    device_support._tried.cache_clear()
+from tests.tivae.test_device_support import _nothing_known  # noqa: F401 (a fixture)
+from tivae import experiment
 
 
 def _printed(capsys, *arguments):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import analysis
-from tests.analysis.synthetic import grid, write_study
+from tests.analysis.synthetic import grid, study_of
 
 METRICS = ("base_accuracy", "augmented_accuracy")
 
@@ -29,7 +29,7 @@ class Drawn:
 def grid_study(seeds: int) -> analysis.Study:
     """A study of the paper's grid, whose accuracies `drawn` gives."""
     with tempfile.TemporaryDirectory() as folder:
-        return analysis.load(write_study(Path(folder), grid(seeds=seeds, epochs=1)))
+        return study_of(Path(folder), grid(seeds=seeds, epochs=1))
 
 
 @functools.cache

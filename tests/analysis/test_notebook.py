@@ -12,7 +12,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import analysis
-from tests.analysis.synthetic import grid, record, write_record, write_study
+from tests.analysis.synthetic import grid, record, study_of, write_record
 from tests.waiting import HANG_SECONDS
 from tivae.config import TrialConfig
 
@@ -22,7 +22,7 @@ PNG = b"\x89PNG"
 
 @pytest.fixture
 def study(tmp_path):
-    return analysis.load(write_study(tmp_path / "paper_grid", grid(seeds=2)))
+    return study_of(tmp_path / "paper_grid", grid(seeds=2))
 
 
 def shown(value):
@@ -33,7 +33,7 @@ def shown(value):
     return None
 
 
-def test_the_example_runs_from_its_first_cell_to_its_last(monkeypatch):
+def test_the_example_runs_from_its_first_cell_to_its_last():
     cells = json.loads((ROOT / "analysis" / "example.ipynb").read_text())["cells"]
     names, outputs = {}, []
     for cell in (cell for cell in cells if cell["cell_type"] == "code"):
@@ -94,7 +94,7 @@ def test_the_best_trial_is_a_usual_seed_of_the_best_cell(tmp_path):
     def metrics(config, _):
         return dict.fromkeys(("base_accuracy", "augmented_accuracy"), known[config.latent_dim][config.seed])
 
-    best = analysis.load(write_study(tmp_path, configs, metrics)).best()
+    best = study_of(tmp_path, configs, metrics).best()
     assert (best.row["latent_dim"], best.row["seed"]) == (20, 1)
 
 
@@ -122,7 +122,7 @@ def test_of_losses_and_times_the_lowest_is_best_and_other_columns_have_no_best(s
 
 def test_a_trial_says_what_stands_in_front_and_what_its_study_varies(tmp_path):
     configs = [TrialConfig(**given) for given in ({}, {"front": "moments"}, {"latent_dim": 20})]
-    study = analysis.load(write_study(tmp_path, configs))
+    study = study_of(tmp_path, configs)
     words = [repr(study.trial(config.key)) for config in configs]
     assert "no STN, 10 latents" in words[0]
     assert "front moments, 10 latents" in words[1]

@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,12 @@ import pytest
 import analysis.report
 from analysis.report import write
 from tests.analysis.synthetic import grid, record, write_record, write_study
-from tests.waiting import slowness
+from tests.browser import launched, needed
+from tests.waiting import HANG_SECONDS, slowness
 from tivae.config import TrialConfig
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 driver = pytest.importorskip("playwright.sync_api")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed")
+pytestmark = needed
 
 PUBLISHED = Path(analysis.__file__).with_name("published")
 VENDOR = Path(analysis.report.__file__).with_name("page") / "vendor"
@@ -26,10 +25,8 @@ ROWS = "#table .tabulator-row"
 
 @pytest.fixture(scope="module")
 def browser():
-    with driver.sync_playwright() as started:
-        running = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as running:
         yield running
-        running.close()
 
 
 @pytest.fixture
@@ -41,7 +38,7 @@ def show(browser):
         context = browser.new_context(viewport={"width": 1200, "height": 900}, **options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(1000 * HANG_SECONDS)
         page.asked, page.wrong = [], []
         page.on("request", lambda request: page.asked.append(request.url))
         page.on("pageerror", lambda error: page.wrong.append(str(error)))
@@ -147,7 +144,7 @@ def open_row(page, number, *, keyboard=False):
     for _ in range(3):
         row.press("Enter") if keyboard else row.click()
         with contextlib.suppress(AssertionError):
-            driver.expect(trial.locator("h3")).to_contain_text(key)
+            driver.expect(trial.locator("h3")).to_contain_text(key, timeout=5000)
             break
     return key, trial
 

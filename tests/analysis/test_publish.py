@@ -7,6 +7,7 @@ import pytest
 
 import analysis
 from analysis import publish, tables
+from tests.damage import contents
 from tests.small import small
 from tivae import records, stages
 
@@ -51,7 +52,7 @@ def test_predictions_are_there_and_weights_and_names_of_machines_are_not(results
     assert all(host.encode() not in path.read_bytes() for path in published.rglob("*") if path.is_file())
 
 
-def test_it_says_how_the_study_was_made(results, published):
+def test_it_says_how_the_study_was_made(published):
     about = json.loads((published / "about.json").read_text())
     assert about["command"] == "uv run python -m study.run tiny"
     assert about["trials"] == 5
@@ -76,19 +77,15 @@ def test_what_is_too_large_or_missing_is_refused_and_the_old_copy_stays(results,
     assert [path.name for path in published.parent.iterdir()] == ["tiny"]
 
 
-def _content(folder):
-    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-
-
 @pytest.mark.parametrize("output", ["results/tiny", "results", ".", "results/tiny/trials", "results/tiny/new", "link"])
 def test_a_copy_that_would_touch_the_results_is_refused(results, tmp_path, monkeypatch, capsys, output):
     shutil.copytree(results, tmp_path / "results" / "tiny")
     (tmp_path / "link").symlink_to("results")
     monkeypatch.chdir(tmp_path)
-    before = _content(tmp_path)
+    before = contents(tmp_path)
     assert publish.main(["results/tiny", "--command", "x", "--output", output]) == 2
     assert "which overlaps the results folder" in capsys.readouterr().err
-    assert _content(tmp_path) == before
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("about", [None, "[]", '{"by": "hand"}', "no JSON"])
@@ -98,19 +95,19 @@ def test_a_folder_that_no_publish_has_written_is_left_as_it_is(results, tmp_path
     (mine / "thesis.tex").write_text("years of work")
     if about is not None:
         (mine / "about.json").write_text(about)
-    before = _content(tmp_path)
+    before = contents(tmp_path)
     with pytest.raises(ValueError, match="mine exists and was not written by publish"):
         publish.publish(results, "x", [], mine)
-    assert _content(tmp_path) == before
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.parametrize("place", ["notes.txt", "tables/mine.csv", "trials/notes.txt"])
 def test_a_copy_with_something_of_the_users_in_it_is_left_as_it_is(results, published, place):
     (published / place).write_text("mine")
-    before = _content(published)
+    before = contents(published)
     with pytest.raises(ValueError, match=rf"holds {place}, which publish has not written; move it away"):
         publish.publish(results, "x", [], published)
-    assert _content(published) == before
+    assert contents(published) == before
 
 
 @pytest.mark.parametrize("name", ["../../../x", "/etc/x", "a/b", "..", ""])

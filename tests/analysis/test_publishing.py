@@ -36,7 +36,7 @@ def results(host, tmp_path_factory):
     for stn in ("none", "pretrained"):
         for epochs in (1, 2):
             for probe_fit in ("matched", "both"):
-                config = small(epochs=epochs, stn=stn, probe_fit=probe_fit, stn_epochs=2 if stn != "none" else None)
+                config = small(epochs=epochs, stn=stn, probe_fit=probe_fit, stn_epochs=2)
                 stages.run_trial(config, host, "cpu", folder, measures="none")
     return folder
 
@@ -283,7 +283,7 @@ def test_the_published_test_set_is_that_of_the_trials(host):
     assert (warped.abs().max() <= [10, 4, 4, 1.2]).all()
 
 
-def test_its_metadata_describe_it(tmp_path):
+def test_its_metadata_describe_it():
     folder = publish.FOLDER / test_set.FOLDER
     content = json.loads((folder / test_set.METADATA).read_text())
     (file,) = content["distribution"]

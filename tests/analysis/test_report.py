@@ -13,7 +13,7 @@ from analysis.paper import TABLE_1
 from analysis.report import answer, explore, write
 from analysis.report.__main__ import main
 from tests.analysis.frames.test_search import write_search
-from tests.analysis.synthetic import grid, papers_metrics, record, write_record, write_study
+from tests.analysis.synthetic import grid, papers_metrics, record, study_of, write_record, write_study
 from tivae.config import RECIPE, TrialConfig
 from tivae.io import checkpoint
 
@@ -147,7 +147,7 @@ def test_a_study_without_controls_tells_those_that_are_published(grid_page):
     ],
 )
 def test_published_controls_are_told_of_where_nothing_that_reaches_them_is_set_or_varied(tmp_path, settings, are_told):
-    study = analysis.load(write_study(tmp_path, [TrialConfig(), TrialConfig(**settings)]))
+    study = study_of(tmp_path, [TrialConfig(), TrialConfig(**settings)])
     assert ("Controls reach" in dict(answer.answers(study, []))) == are_told
 
 
@@ -251,5 +251,5 @@ def test_what_the_page_explores_takes_no_longer_for_each_trial_the_more_there_ar
     asked, factors = [], analysis.Study.factors
     monkeypatch.setattr(analysis.Study, "factors", lambda study: asked.append(len(study.trials)) or factors(study))
     for seeds in (1, 3):
-        explore.content(analysis.load(write_study(tmp_path / str(seeds), grid(seeds))))
+        explore.content(study_of(tmp_path / str(seeds), grid(seeds)))
     assert asked.count(8) == asked.count(24) < 8

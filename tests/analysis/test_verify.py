@@ -20,7 +20,7 @@ def copy(host, tmp_path_factory):
     root = tmp_path_factory.mktemp("verify")
     for seed in (0, 1):
         for stn in ("none", "pretrained"):
-            config = small(seed=seed, epochs=1, stn=stn, stn_epochs=1 if stn == "pretrained" else None)
+            config = small(seed=seed, epochs=1, stn=stn, stn_epochs=1)
             stages.run_trial(config, host, "cpu", root / "tiny", measures="none")
     return publish.publish(root / "tiny", "uv run python -m study.run tiny", [], root / "published" / "tiny")
 

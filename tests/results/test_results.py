@@ -13,6 +13,7 @@ import pytest
 
 import analysis
 import tivae
+from tests.damage import contents
 from tivae import stages
 from tivae.config import RECIPE
 from tivae.stages import Wanted, Workspace
@@ -73,13 +74,13 @@ def test_models_predictions_and_measures_are_read(study, host):
 
 def test_finished_trials_of_the_present_recipe_are_not_computed_again(present, host):
     study = analysis.load(present)
-    before = {path: path.read_bytes() for path in present.rglob("*") if path.is_file()}
+    before = contents(present)
     epochs = []
     for key in study.finished["key"]:
         (record,) = stages.run_trials([study.configs[key]], Workspace(host, "cpu", present), epochs.append, wanted=NONE)
         assert record["key"] == key == study.configs[key].key
     assert epochs == []
-    assert {path: path.read_bytes() for path in present.rglob("*") if path.is_file()} == before
+    assert contents(present) == before
 
 
 @pytest.mark.parametrize("seed", [0, 1])

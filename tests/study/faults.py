@@ -26,17 +26,24 @@ settings:
 
 
 class Study:
-    """The command line for `SPACE`, with everything it writes under `folder`; through: what starts the command."""
+    """The command line for `space`, with everything it writes under `folder`; through: what starts the command."""
 
-    def __init__(self, folder: Path, space: str = SPACE, results: Path | None = None, through: Sequence[str] = ()):
-        self.through = through
+    def __init__(
+        self,
+        folder: Path,
+        space: str = SPACE,
+        results: Path | None = None,
+        through: Sequence[str] = (),
+        measures: str = "none",
+    ):
+        self.through, self.measures = through, measures
         self.space = folder / "small.yaml"
         self.space.write_text(space)
         self.results = results or folder / "results"
         self.folder = self.results / "small"
 
     def command(self, *arguments):
-        fixed = ("--results-dir", str(self.results), "--no-report", "--measures", "none")
+        fixed = ("--results-dir", str(self.results), "--no-report", "--measures", self.measures)
         return [*self.through, sys.executable, "-m", "study.run", str(self.space), *fixed, *arguments]
 
     def start(self, *arguments, **environment):
@@ -62,14 +69,7 @@ class Study:
         return printed
 
     def metrics(self):
-        """Status, metrics and epochs of each trial that has a record, without what depends on time and place."""
-        found = {}
-        for path in sorted(self.folder.glob("trials/*/record.json")):
-            record = json.loads(path.read_text())
-            times = ("wall_seconds", "images_per_second")
-            epochs = [{name: value for name, value in row.items() if name not in times} for row in record["epochs"]]
-            found[record["key"]] = (record["status"], record["metrics"], epochs)
-        return found
+        return metrics(self.folder)
 
     def epochs_done(self):
         """How far the work on storage is: checkpoints by the time they were written."""
@@ -78,6 +78,17 @@ class Study:
     def _checkpoints(self):
         yield from self.folder.glob("trainings/*/checkpoint.pt")
         yield from self.folder.glob("stns/*/checkpoint.pt")
+
+
+def metrics(folder):
+    """Status, metrics and epochs of each trial that has a record, without what depends on time and place."""
+    found = {}
+    for path in sorted(folder.glob("trials/*/record.json")):
+        record = json.loads(path.read_text())
+        times = ("wall_seconds", "images_per_second")
+        epochs = [{name: value for name, value in row.items() if name not in times} for row in record["epochs"]]
+        found[record["key"]] = (record["status"], record["metrics"], epochs)
+    return found
 
 
 def workers(process):

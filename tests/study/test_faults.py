@@ -226,7 +226,7 @@ def small_disk(tmp_path):
     place.mkdir()
     done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64m", "tmpfs", str(place)], capture_output=True)
     if done.returncode:
-        pytest.skip("a file system can't be mounted here")
+        pytest.skip("system: a file system can't be mounted here")
     yield place
     subprocess.run(["umount", "-l", str(place)], check=True)
 
@@ -247,7 +247,7 @@ def test_a_results_folder_turned_read_only_is_reported(undisturbed, tmp_path):
     # Root writes everywhere, unless that right is taken from it.
     bound = ("setpriv", "--bounding-set=-dac_override") if os.geteuid() == 0 else ()
     if bound and shutil.which("setpriv") is None:
-        pytest.skip("root may write everywhere")
+        pytest.skip("system: root may write everywhere")
     study = Study(tmp_path, through=bound)
     process = study.start()
     wait(lambda: study.epochs_done(), process)

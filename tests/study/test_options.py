@@ -20,6 +20,12 @@ def test_every_option_of_the_command_line_has_a_type_and_its_default():
     }
 
 
+def test_without_checkpoints_no_state_is_kept():
+    assert RunOptions().wanted.keep
+    given = vars(command_line.parser().parse_args(["paper_grid", "--no-checkpoints"]))
+    assert not RunOptions(**given).wanted.keep
+
+
 @pytest.fixture
 def job(monkeypatch, tmp_path):
     """This process as that of a Ray job; gives its working folder."""

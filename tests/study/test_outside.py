@@ -131,7 +131,7 @@ def test_other_models_keep_their_keys(folder):
         ("nowhere.at_all:Model", r"can't be imported \(ModuleNotFoundError: No module named 'nowhere'\)"),
         ("elsewhere.vq:VQGAN", "elsewhere.vq has no such name; VQGAN must be a tivae.models.base.Model"),
         ("elsewhere.vq:WIDTH", "has something else of that name"),
-        ("tivae.models.base:Trainable", "defines Trainable without encode"),
+        ("tivae.models.base:Trainable", "defines Trainable without label, feature_names; define them"),
         ("elsewhere.vq", r"it must be vae or .*, or `package\.module:Name`"),
     ],
 )

@@ -5,8 +5,10 @@ import re
 import pytest
 
 from study import dry_run, run, signals
+from study.options import RunOptions
 from study.run import EXIT_BAD_INPUT, main
 from study.space import search_space
+from study.space.quick import QUICK_TRIALS
 from study.storage.remote import StorageError
 from tests.analysis.synthetic import write_study
 
@@ -36,8 +38,9 @@ def refused(capsys, tmp_path):
         (["paper_grid", "--set", "epochs=-1"], "`epochs` is -1; it must be a whole number at least 1"),
         (["paper_grid", "--set", "epochs"], "`epochs` is not of the form name=value"),
         (["paper_grid", "--set", "model=resnet"], "`model` is 'resnet'; it must be vae or categorical_vae"),
-        (["paper_grid", "--seeds", "0"], "0"),
-        (["paper_grid", "--seeds", "-2"], "-2"),
+        (["paper_grid", "--trials", "3"], "--trials is 3, but paper_grid is a grid"),
+        (["paper_grid", "--seeds", "0"], "`seeds` is 0; it must be a count"),
+        (["paper_grid", "--seeds", "-2"], "`seeds` is -2; it must be a count"),
         (["paper_grid", "--name", "../elsewhere"], "--name is '../elsewhere'; it must be 1 to 100 of A-Z"),
         (["paper_grid", "--name", ""], "--name is ''; it must be 1 to 100 of A-Z"),
         (["paper_grid", "--set", "epochs=1", "--set", "epochs=2"], "--set epochs is given twice; give it once"),
@@ -112,6 +115,17 @@ def test_a_dry_run_counts_what_studies_beside_it_have_and_one_seed_by_itself(cap
     assert main([*arguments, "--seeds", "3", *one, "--max-concurrent", "3"]) == 0
     shown = capsys.readouterr().out
     assert re.search(r"about (.+)\n", shown)[1] == re.search(r"one seed of all cells: (.+)\n", shown)[1]
+
+
+def test_a_quick_run_has_a_name_of_its_own_and_what_is_given_beside_it_wins(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(dry_run, "images_per_second", lambda threads: 1_000.0)
+    given = ["--seeds", "3", "--set", "epochs=4"]
+    assert main(["paper_grid", "--quick", *given, "--dry-run", "--results-dir", str(tmp_path)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("paper_grid-quick: ")
+    assert "QUICK VERSION: 6,000 training images, 2,000 test images, 4 epochs, 2 epochs of the STN, 3 seeds." in shown
+    for given, trials in (({"trials": 80}, 80), ({"quick": True}, QUICK_TRIALS), ({"quick": True, "trials": 80}, 80)):
+        assert run._space(RunOptions(space="optuna_latent", **given)).search.trials == trials
 
 
 def test_what_no_trial_uses_is_said(capsys, tmp_path):

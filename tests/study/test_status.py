@@ -12,23 +12,17 @@ from rich.console import Console
 
 from study import status
 from study.jobs import Job
-from study.monitor import status_file
+from study.monitor import serving, status_file
 from study.monitor.progress import Progress
 from study.monitor.status_file import INTERVAL, StatusFile
 from study.storage.folder import LOCK
+from tests.study.monitor.test_utilisation import Clock
 from tivae import records
 from tivae.config import TrialConfig
 from tivae.io import sealed_json
 
 JOBS = [Job("trial", TrialConfig(seed=seed)) for seed in range(5)]
 FINISHED = {"status": "finished", "error": None, "base_accuracy": 0.8, "augmented_accuracy": 0.7}
-
-
-class Clock:
-    now = 0.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture
@@ -110,6 +104,16 @@ def test_a_run_that_died_is_distinguished_from_one_that_is_silent(state, age, is
     assert status.state_of(written, is_held, 1000.0 + age) == expected
 
 
+def test_the_live_page_is_served_until_ctrl_c(progress, tmp_path, capsys, monkeypatch):
+    def interrupted(server):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(serving.ThreadingHTTPServer, "serve_forever", interrupted)
+    StatusFile(tmp_path, progress).update()
+    assert status.main([str(tmp_path), "--serve"]) == 0
+    assert re.search(r"^Live page, for this machine only: http://127\.0\.0\.1:\d+  ", capsys.readouterr().out, re.M)
+
+
 def test_the_folders_lock_says_whether_a_run_is_alive(tmp_path):
     assert not status._is_held(tmp_path)
     with open(tmp_path / LOCK, "w") as lock:
@@ -173,12 +177,6 @@ def test_the_file_is_written_now_and_then_and_is_whole(progress, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [status_file.NAME]
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
-def test_a_damaged_file_is_none(tmp_path, content):
-    (tmp_path / status_file.NAME).write_text(content)
-    assert status_file.read(tmp_path) is None
-
-
 def test_the_live_table_has_the_best_and_the_last_failures(progress):
     from study.monitor.display import SHOWN_FAILURES, live_view
 
@@ -192,12 +190,7 @@ def test_the_live_table_has_the_best_and_the_last_failures(progress):
     assert "NonFiniteLoss" not in shown, "only the last few fit"
 
 
-STRANGE = [
-    b'{"state": "running"}',
-    b'{"state": []}',
-    b"[" * 100_000,
-    b"null",
-]
+STRANGE = [b"", b"{", b"[]", b"{}", b'{"state": "running"}', b'{"state": []}', b"[" * 100_000, b"null"]
 PARTS = [
     *(("running", value) for value in (None, {}, [None], [{"key": "x"}])),
     ("running", [{"key": "x", "label": "x", "device": "cpu", "epochs": 2, "row": {"epoch": "[/b]"}}]),

@@ -17,7 +17,7 @@ from study import until_decided
 from study.power import power_lines
 from study.run import main
 from study.storage.folder import FolderError
-from tests.analysis.synthetic import grid, write_study
+from tests.analysis.synthetic import grid, study_of, write_study
 from tests.analysis.synthetic_scores import drawn, first_seeds, grid_study
 
 DECIDED_AT_ONCE = {"categorical_beats_vae_on_augmented", "categorical_beats_vae_on_base"}
@@ -93,7 +93,7 @@ def test_cells_whose_claims_are_decided_get_no_more_seeds(tmp_path, monkeypatch)
 
 def test_what_is_undecided_is_told_of_all_seeds_and_what_is_decided_of_the_look_that_decided(tmp_path):
     plan = until_decided.planned(tmp_path, 5)
-    study = analysis.load(write_study(tmp_path, grid(seeds=5), metrics))
+    study = study_of(tmp_path, grid(seeds=5), metrics)
     found = {row.claim: row for row in analysis.inference.verdicts.judge(study, schedule=plan) if row.n}
     undecided = [row for row in found.values() if row.verdict == "undecided"]
     assert undecided
@@ -128,7 +128,7 @@ def test_analyses_come_by_all_seeds_also_where_one_does_not_count(tmp_path, seed
     """Of 4 seeds three count, but the analysis of 3 would have had two: nothing confirms, and 4 is no analysis."""
     plan = interim.planned(10)
     claims = [replace(claim, date=datetime(2000, 1, 1, tzinfo=UTC), seen_seeds=(0,)) for claim in read_claims()[0]]
-    study = analysis.load(write_study(tmp_path, grid(seeds=seeds), metrics))
+    study = study_of(tmp_path, grid(seeds=seeds), metrics)
     latest = [
         row for row in analysis.inference.verdicts.judge(study, claims, schedule=plan) if row.verdict == "undecided"
     ]

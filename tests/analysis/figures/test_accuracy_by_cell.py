@@ -10,12 +10,8 @@ from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.inference import accuracy_interval, at_most
 from analysis.paper import TABLE_1
-from tests.analysis import synthetic
+from tests.analysis.synthetic import grid, record, study_of, write_record
 from tivae.config import TrialConfig
-
-
-def study_of(results, configs, metrics=synthetic.papers_metrics):
-    return analysis.load(synthetic.write_study(results, configs, metrics))
 
 
 def by_seed(config, _):
@@ -23,7 +19,7 @@ def by_seed(config, _):
 
 
 def test_each_cell_of_the_paper_has_its_value(tmp_path):
-    frame = accuracy_by_cell.numbers(study_of(tmp_path, synthetic.grid()))
+    frame = accuracy_by_cell.numbers(study_of(tmp_path, grid()))
 
     assert len(frame) == 16
     for paper in TABLE_1:
@@ -102,13 +98,13 @@ def test_of_many_cells_the_papers_and_the_best_are_drawn(tmp_path):
 
 
 def test_other_settings_than_the_papers_are_reported(tmp_path):
-    caption = accuracy_by_cell.drawn(Sources(study_of(tmp_path, synthetic.grid(epochs=5))))[0].caption
+    caption = accuracy_by_cell.drawn(Sources(study_of(tmp_path, grid(epochs=5))))[0].caption
 
     assert "whose recipe differs: here epochs 5 (paper: 20)" in caption
 
 
 def test_nothing_finished_is_reported(tmp_path):
-    synthetic.write_record(tmp_path, synthetic.record(TrialConfig(), "failed", "no memory"))
+    write_record(tmp_path, record(TrialConfig(), "failed", "no memory"))
 
     with pytest.raises(NotSupported, match="no trial has finished"):
         accuracy_by_cell.numbers(analysis.load(tmp_path))

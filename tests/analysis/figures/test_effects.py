@@ -3,12 +3,11 @@
 import pytest
 from matplotlib.figure import Figure
 
-import analysis
 from analysis.figures import effects
 from analysis.figures.drawing.saving import NotSupported
 from analysis.figures.drawing.sources import Sources
 from analysis.frames.cells import collapsed
-from tests.analysis import synthetic
+from tests.analysis.synthetic import grid, study_of
 from tivae.config import TrialConfig
 
 TERMS = ["train_dataset", "model", "stn"]
@@ -25,7 +24,7 @@ def planted(config, draw):
 @pytest.fixture(scope="module")
 def numbers(tmp_path_factory):
     folder = tmp_path_factory.mktemp("planted")
-    study = analysis.load(synthetic.write_study(folder, synthetic.grid(seeds=4), planted))
+    study = study_of(folder, grid(seeds=4), planted)
     return effects.numbers(study)
 
 
@@ -88,18 +87,12 @@ def test_size_counts_as_the_numbers_that_the_probe_reads(tmp_path):
         for size in (10, 50, 100)
         for seed in range(2)
     ]
-    metrics = {10: 0.70, 50: 0.75, 100: 0.80}
-    study = analysis.load(
-        synthetic.write_study(
-            tmp_path,
-            configs,
-            lambda config, draw: {
-                name: metrics[config.encoding_dim] + draw.gauss(0, 1e-4)
-                for name in ("base_accuracy", "augmented_accuracy")
-            },
-        )
-    )
-    frame, _ = effects.numbers(study)
+
+    def metrics(config, draw):
+        accuracy = {10: 0.70, 50: 0.75, 100: 0.80}[config.encoding_dim]
+        return {name: accuracy + draw.gauss(0, 1e-4) for name in ("base_accuracy", "augmented_accuracy")}
+
+    frame, _ = effects.numbers(study_of(tmp_path, configs, metrics))
     sizes = frame[(frame["test_set"] == "base") & (frame["term"] == "encoding_dim")].set_index("contrast")["effect"]
 
     assert sizes.to_dict() == pytest.approx(
@@ -130,7 +123,7 @@ def test_cells_that_hold_several_trials_of_a_seed_make_no_factorial(tmp_path):
             for seed in range(2)
         ),
     ]
-    study = analysis.load(synthetic.write_study(tmp_path, shapes, lambda *_: {}))
+    study = study_of(tmp_path, shapes, lambda *_: {})
     with pytest.raises(NotSupported, match="cells of model hold trials that differ in other fields"):
         effects.numbers(study)
 
@@ -140,12 +133,8 @@ def test_what_is_not_crossed_is_held_or_left_out_and_reported(tmp_path):
     other = [
         TrialConfig(train_dataset="augmented", latent_dim=size, seed=seed) for size in (5, 50) for seed in range(3)
     ]
-    whole = analysis.load(synthetic.write_study(tmp_path / "whole", synthetic.grid(3), planted))
-    mixed = analysis.load(
-        synthetic.write_study(
-            tmp_path / "mixed", [*synthetic.grid(3), *other], lambda config, draw: planted(config, draw)
-        )
-    )
+    whole = study_of(tmp_path / "whole", grid(3), planted)
+    mixed = study_of(tmp_path / "mixed", [*grid(3), *other], planted)
     expected, note = effects.numbers(whole)
     frame, mixed_note = effects.numbers(mixed)
     assert note == ""
@@ -155,7 +144,7 @@ def test_what_is_not_crossed_is_held_or_left_out_and_reported(tmp_path):
 
 def test_a_factor_that_is_held_unset_is_reported_as_unset(tmp_path):
     other = [TrialConfig(stn="pretrained", probe_stn="bypassed", pixel_std=1.0, seed=seed) for seed in range(3)]
-    study = analysis.load(synthetic.write_study(tmp_path, [*synthetic.grid(3), *other], planted))
+    study = study_of(tmp_path, [*grid(3), *other], planted)
     _, note = effects.numbers(study)
     assert note == "over 24 of 27 trials, which are balanced; held: pixel std unset, STN at the probe unset"
 
@@ -170,27 +159,27 @@ def test_a_trial_that_collapsed_is_left_out_and_reported(tmp_path):
         return found | ({} if config.stn == "none" else {"stn_target_variance_ratio": 0.87})
 
     configs = [*(TrialConfig(stn=stn, seed=seed) for stn in ("none", "pretrained") for seed in range(3)), *joint]
-    frame, note = effects.numbers(analysis.load(synthetic.write_study(tmp_path, configs, metrics)))
+    frame, note = effects.numbers(study_of(tmp_path, configs, metrics))
     assert note == "3 collapsed trials left out, as the collapse diagnostics say"
     assert frame["effect"].abs().max() < 1
 
 
 def test_a_search_has_no_effects(tmp_path, monkeypatch):
-    study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid(2)))
+    study = study_of(tmp_path, grid(2))
     monkeypatch.setattr(Sources, "optuna_search", lambda _: object())
     with pytest.raises(NotSupported, match="a search chooses its trials by their results"):
         effects.numbers(study)
 
 
 def test_one_cell_has_no_effect(tmp_path):
-    study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig(seed=seed) for seed in range(3)]))
+    study = study_of(tmp_path, [TrialConfig(seed=seed) for seed in range(3)])
 
     with pytest.raises(NotSupported, match="no factor has two values"):
         effects.numbers(study)
 
 
 def test_one_seed_without_its_predictions_has_no_interval(tmp_path):
-    study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid()))
+    study = study_of(tmp_path, grid())
     frame, _ = effects.numbers(study)
     assert frame[["low", "high", "p_value"]].isna().all(axis=None)
     (drawn,) = effects.drawn(Sources(study))

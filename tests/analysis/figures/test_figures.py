@@ -10,8 +10,8 @@ import analysis
 from analysis import figures
 from analysis.figures import latent_space
 from analysis.figures.drawing import representatives, sources
-from tests.analysis import synthetic
 from tests.analysis.figures.conftest import SMALL
+from tests.analysis.synthetic import study_of
 from tivae import records, stages
 from tivae.config import TrialConfig
 
@@ -56,8 +56,7 @@ def test_a_study_of_one_seed_has_every_figure_it_supports(study, images, tmp_pat
 
 
 def test_failures_only_give_reasons_only(images, tmp_path):
-    config = TrialConfig(**{name: value for name, value in SMALL.items() if name != "stn_epochs"})
-    records.write_unfinished(config, tmp_path / "study", "failed", "RuntimeError: no memory")
+    records.write_unfinished(TrialConfig(**SMALL), tmp_path / "study", "failed", "RuntimeError: no memory")
     written, skipped = figures.write_all(analysis.load(tmp_path / "study"), tmp_path / "figures", data=images)
 
     assert len(written) == 0
@@ -89,7 +88,7 @@ class Halted(BaseException):
 def test_a_half_finished_study_shows_what_there_is(results, images, tmp_path):
     folder = tmp_path / "study"
     shutil.copytree(results, folder)
-    config = TrialConfig(train_dataset="augmented", **{**SMALL, "epochs": 3, "stn_epochs": None})
+    config = TrialConfig(train_dataset="augmented", **SMALL | {"epochs": 3})
 
     def stop(row):
         if row["epoch"] == 2:
@@ -115,7 +114,7 @@ def test_a_thousand_trials_without_their_files(images, tmp_path):
             ("base", "augmented"), ("vae", "categorical_vae"), (2, 5, 10, 20, 50), (0, 1e-4, 1e-3, 1e-2, 0.1), range(10)
         )
     ]
-    study = analysis.load(synthetic.write_study(tmp_path / "study", configs, lambda *_: {}))
+    study = study_of(tmp_path / "study", configs, lambda *_: {})
     written, skipped = figures.write_all(study, tmp_path / "figures", data=images)
 
     assert len(study) == 1000

@@ -98,7 +98,7 @@ def test_seeds_are_drawn_as_bands(tmp_path, seeds, bands):
 
 
 def test_each_model_begins_a_row_and_shares_its_axis(tmp_path):
-    study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid(epochs=2)))
+    study = synthetic.study_of(tmp_path, synthetic.grid(epochs=2))
     frame = learning_curves.numbers(study)
     with style.applied():
         axes = learning_curves.draw_all(style.new_figure(4), frame).axes

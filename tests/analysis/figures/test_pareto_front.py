@@ -34,7 +34,7 @@ def test_the_size_is_across_and_the_accuracy_up_in_percent(study):
     assert stairs.get_ydata().tolist() == pytest.approx([80, 90])
 
 
-def test_no_trial_is_above_the_staircase(study):
+def test_no_trial_is_above_the_staircase():
     values = [[0.1 * number % 0.77, 2 + 7 * number % 50] for number in range(20)]
     frame = optuna_plots.numbers(named(values))
     front = frame[frame["is_best"]].sort_values("encoding_dim")
@@ -43,7 +43,7 @@ def test_no_trial_is_above_the_staircase(study):
         assert reached.max() >= trial["validation_augmented_accuracy"]
 
 
-def test_models_are_told_apart(study):
+def test_models_are_told_apart():
     search = named(VALUES)
     frame = optuna_plots.numbers(search).assign(parameter_model=["vae", "aet", "vae"])
     with style.applied():

@@ -151,7 +151,7 @@ def test_the_best_cell_is_that_of_trials_with_curves_and_a_front_is_a_line_of_it
 def test_the_range_is_shaded_with_which_all_were_trained(tmp_path, degrees, shaded):
     arms = zip(("base", "augmented"), degrees, strict=True)
     configs = [TrialConfig(train_dataset=data, rotation_degrees=most) for data, most in arms]
-    study = analysis.load(synthetic.write_study(tmp_path, configs, lambda *_: {}))
+    study = synthetic.study_of(tmp_path, configs, lambda *_: {})
     for config in configs:
         write_curves(study, config.key)
     ax = warp_curves.drawn(Sources(study))[0].figure.axes[0]
@@ -160,7 +160,7 @@ def test_the_range_is_shaded_with_which_all_were_trained(tmp_path, degrees, shad
 
 
 def test_damaged_curves_are_reported(tmp_path):
-    study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig()], lambda *_: {}))
+    study = synthetic.study_of(tmp_path, [TrialConfig()], lambda *_: {})
     trial = study.trial(TrialConfig().key)
     (trial.folder / "measures.json").write_text('{"curves": [1]}')
     with pytest.raises(ValueError, match=r"measures\.json does not hold curves"):
@@ -170,7 +170,7 @@ def test_damaged_curves_are_reported(tmp_path):
 
 
 def test_without_accuracies_the_figure_is_skipped(tmp_path):
-    study = analysis.load(synthetic.write_study(tmp_path, [TrialConfig()], lambda *_: {}))
+    study = synthetic.study_of(tmp_path, [TrialConfig()], lambda *_: {})
     with pytest.raises(NotSupported, match="no trial has measured its accuracy"):
         warp_curves.drawn(Sources(study))
     with pytest.raises(NotSupported, match="has been measured"):

@@ -39,7 +39,7 @@ def test_controls_are_named_by_the_model_alone():
 
 
 def test_cells_are_numbered_by_model_and_without_seeds(tmp_path):
-    study = analysis.load(synthetic.write_study(tmp_path, synthetic.grid(seeds=2)))
+    study = synthetic.study_of(tmp_path, synthetic.grid(seeds=2))
     trials = cells.with_cells(study.trials, study.cell_factors())
 
     assert trials["cell"].nunique() == 8
@@ -57,7 +57,7 @@ def test_a_default_that_most_cells_of_a_model_have_is_not_named(tmp_path):
         TrialConfig(model="categorical_vae", latent_dim=20),
         TrialConfig(model="pca", latent_dim=100),
     ]
-    study = analysis.load(synthetic.write_study(tmp_path, configs, lambda *_: {}))
+    study = synthetic.study_of(tmp_path, configs, lambda *_: {})
     trials = cells.with_cells(study.trials, study.cell_factors())
     names = dict(zip(trials["key"], trials["cell_label"], strict=True))
 
@@ -82,7 +82,7 @@ def test_a_damaged_record_is_in_no_cell(tmp_path):
 
 def test_the_papers_weight_is_two_betas(tmp_path):
     configs = [TrialConfig(), TrialConfig(model="categorical_vae"), TrialConfig(kl_weight=0)]
-    trials = analysis.load(synthetic.write_study(tmp_path, configs, lambda *_: {})).trials
+    trials = synthetic.study_of(tmp_path, configs, lambda *_: {}).trials
     found = dict(zip(zip(trials["model"], trials["kl_weight"], strict=True), cells.beta(trials), strict=True))
 
     assert found == {("vae", 0.001): 0.392, ("categorical_vae", 0.001): 0.0131, ("vae", 0.0): 0.0}

@@ -77,7 +77,7 @@ def test_a_published_copy_gives_the_same_frames(results: Path, tmp_path: Path, s
     copy = analysis.load(as_published(results, tmp_path / "copy", suffix))
     for name in ("trials", "epochs"):
         expected = getattr(original, name).assign(study=pd.Series("copy", index=getattr(original, name).index))
-        pd.testing.assert_frame_equal(getattr(copy, name), expected.astype({"study": "string"}))
+        pd.testing.assert_frame_equal(getattr(copy, name), expected.astype({"study": "string"}), check_exact=True)
 
 
 def test_unknown_figures_are_kept_and_survive_a_copy(tmp_path: Path) -> None:
@@ -95,7 +95,9 @@ def test_unknown_figures_are_kept_and_survive_a_copy(tmp_path: Path) -> None:
     assert study.trial(study.trials["key"][0]).record["metrics"]["confusion"] == [[1, 2]]
     for suffix in (".parquet", ".csv"):
         copy = analysis.load(as_published(tmp_path / "a", tmp_path / suffix[1:], suffix))
-        pd.testing.assert_frame_equal(copy.trials.drop(columns="study"), study.trials.drop(columns="study"))
+        pd.testing.assert_frame_equal(
+            copy.trials.drop(columns="study"), study.trials.drop(columns="study"), check_exact=True
+        )
 
 
 def test_a_failed_trial_is_a_row(tmp_path: Path) -> None:

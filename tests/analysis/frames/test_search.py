@@ -12,7 +12,7 @@ import analysis
 from analysis import figures, publish, tables
 from analysis.figures.drawing import representatives
 from analysis.frames.search import JOURNAL, load_search, objectives_of, search_of
-from tests.analysis.synthetic import record, write_record, write_study
+from tests.analysis.synthetic import record, study_of, write_record
 from tivae.config import TrialConfig
 
 SIZES = (2, 5, 10, 20, 50, 100, 3, 7, 12, 30, 70)
@@ -85,7 +85,7 @@ def test_a_damaged_journal_is_named(tmp_path, content):
     (tmp_path / JOURNAL).write_bytes(content)
     with pytest.raises(ValueError, match=JOURNAL):
         load_search(tmp_path)
-    assert objectives_of(analysis.load(write_study(tmp_path, [TrialConfig()]))) == {}
+    assert objectives_of(study_of(tmp_path, [TrialConfig()])) == {}
 
 
 def test_a_folder_without_a_journal_holds_no_search(tmp_path):

@@ -9,7 +9,7 @@ import torch
 
 import analysis
 from analysis import Study
-from tests.analysis.synthetic import grid, record, write_record, write_study
+from tests.analysis.synthetic import grid, record, study_of, write_record, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
 from tivae.models import build
@@ -49,7 +49,7 @@ def test_where_takes_any_list_and_keeps_the_folders_of_what_is_left(study: Study
 
 def test_rows_of_a_pivot_are_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     configs = [TrialConfig(latent_dim=size) for size in (2, 10)] + [TrialConfig(model="categorical_vae", latent_dim=1)]
-    study = analysis.load(write_study(tmp_path, configs))
+    study = study_of(tmp_path, configs)
     assert study.pivot("base_accuracy", "latent_dim", "model").index.tolist() == [1, 2, 10]  # noqa: PD010 - not pandas'
 
 
@@ -107,7 +107,7 @@ def test_the_config_comes_back_as_it_was(tmp_path: Path) -> None:
         TrialConfig(model="categorical_vae", stn="pretrained", hidden_widths=(8, 16), temperature=0.7, epochs=1),
         TrialConfig(train_images=1000, whole_pixel_shifts=True, kl_weight=1 / 3, training_warps="fixed"),
     ]
-    study = analysis.load(write_study(tmp_path, configs, lambda *_: {}))
+    study = study_of(tmp_path, configs, lambda *_: {})
     for config in configs:
         assert study.trial(config.key).config == config
 

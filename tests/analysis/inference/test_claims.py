@@ -18,7 +18,7 @@ from analysis.inference.assessment import _decide
 from analysis.inference.claims import Claim, cells_of, paper_value, read_claims
 from analysis.inference.crossed import Estimate
 from analysis.inference.verdicts import Judgement, as_frame, judge
-from tests.analysis.synthetic import grid, papers_metrics, write_study
+from tests.analysis.synthetic import grid, papers_metrics, study_of, write_study
 from tivae.config import TrialConfig
 from tivae.io import checkpoint
 
@@ -146,7 +146,7 @@ def with_sizes(config: TrialConfig, draw: random.Random) -> dict[str, float]:
 
 def test_verdicts_on_a_study_that_has_the_papers_figures(tmp_path: Path) -> None:
     claims = [replace(claim, date=DATE, seen_seeds=()) for claim in read_claims()[0]]
-    study = analysis.load(write_study(tmp_path, [*grid(seeds=6), *SIZES], with_sizes))
+    study = study_of(tmp_path, [*grid(seeds=6), *SIZES], with_sizes)
     results = {result.claim: result for result in judge(study, claims)}
     assert {name: result.verdict for name, result in results.items()} == {
         "categorical_beats_vae_on_augmented": "supported",
@@ -183,7 +183,7 @@ def shifted(study: analysis.Study, metrics: Callable[[pd.DataFrame], pd.DataFram
 
 
 def test_claims_without_an_effect_are_decided_no_more_often_than_the_level(tmp_path: Path) -> None:
-    study = analysis.load(write_study(tmp_path, grid(seeds=4, epochs=1)))
+    study = study_of(tmp_path, grid(seeds=4, epochs=1))
     draw = np.random.default_rng(0)
     directed = [claim for claim in CLAIMS.values() if claim.holds in ({"above": 0}, {"below": 0})]
     draws, decided = 40, 0
@@ -196,7 +196,7 @@ def test_claims_without_an_effect_are_decided_no_more_often_than_the_level(tmp_p
 
 
 def test_equivalence_needs_more_than_no_difference(tmp_path: Path) -> None:
-    study = analysis.load(write_study(tmp_path, grid(seeds=3, epochs=1)))
+    study = study_of(tmp_path, grid(seeds=3, epochs=1))
     draw = np.random.default_rng(0)
     for noise, verdict in ((0.001, "supported"), (0.2, "undecided")):
         metrics = {"augmented_accuracy": 0.7 + draw.normal(0, noise, 24)}
@@ -231,7 +231,7 @@ def test_one_seed_judges_nothing_and_has_an_interval_over_test_images(tmp_path: 
 
 
 def test_one_seed_without_predictions_has_no_interval(tmp_path: Path) -> None:
-    result = judged(analysis.load(write_study(tmp_path, grid())))["categorical_beats_vae_on_augmented"]
+    result = judged(study_of(tmp_path, grid()))["categorical_beats_vae_on_augmented"]
     assert result.verdict == "not judged"
     assert result.effect == pytest.approx(10.87, abs=1)
     assert math.isnan(result.low)
@@ -248,7 +248,7 @@ def test_seeds_and_images_both_count(tmp_path: Path) -> None:
 
 
 def test_the_interval_excludes_the_bound_exactly_where_the_claim_is_decided(tmp_path: Path) -> None:
-    study = analysis.load(write_study(tmp_path, grid(seeds=4, epochs=1)))
+    study = study_of(tmp_path, grid(seeds=4, epochs=1))
     draw = np.random.default_rng(0)
     for scale in (0.0003, 0.003, 0.01, 0.03):
         values = {name: 0.75 + draw.normal(0, scale, 32) for name in ("base_accuracy", "augmented_accuracy")}
@@ -260,7 +260,7 @@ def test_the_interval_excludes_the_bound_exactly_where_the_claim_is_decided(tmp_
 
 
 def test_seeds_trained_after_the_claim_confirm_it_and_earlier_ones_explore(tmp_path: Path) -> None:
-    study = analysis.load(write_study(tmp_path, grid(seeds=5)))  # all started on 2026-01-01
+    study = study_of(tmp_path, grid(seeds=5))  # all started on 2026-01-01
     (one,) = [claim for claim in CLAIMS.values() if claim.name == "categorical_beats_vae_on_augmented"]
     assert one.seen_seeds == (0,)
     (result,) = judge(study, [replace(one, date=DATE)])
@@ -277,7 +277,7 @@ def test_seeds_trained_after_the_claim_confirm_it_and_earlier_ones_explore(tmp_p
 
 def test_cells_without_a_common_seed_are_not_tested(tmp_path: Path) -> None:
     configs = [config for config in grid(seeds=2) if (config.seed == 0) == (config.model == "vae")]
-    result = judged(analysis.load(write_study(tmp_path, configs)))["categorical_beats_vae_on_augmented"]
+    result = judged(study_of(tmp_path, configs))["categorical_beats_vae_on_augmented"]
     assert result.verdict == "not tested"
     assert "No seed has finished in all of its cells." in result.sentence
 
@@ -296,13 +296,13 @@ def test_figures_without_any_spread_decide_by_themselves(tmp_path: Path, equal: 
     def metrics(config: TrialConfig, _: random.Random) -> dict[str, float]:
         return {"base_accuracy": 0.8, "augmented_accuracy": equal if config.model == "vae" else 0.7}
 
-    result = judged(analysis.load(write_study(tmp_path, grid(seeds=2), metrics)))["categorical_beats_vae_on_augmented"]
+    result = judged(study_of(tmp_path, grid(seeds=2), metrics))["categorical_beats_vae_on_augmented"]
     assert result.verdict == ("undecided" if equal == 0.7 else "refuted")
     assert result.low == result.effect == result.high
 
 
 def test_the_frame_has_a_row_per_claim(tmp_path: Path) -> None:
-    frame = as_frame(judge(analysis.load(write_study(tmp_path, grid(seeds=2)))))
+    frame = as_frame(judge(study_of(tmp_path, grid(seeds=2))))
     assert frame["claim"].tolist() == list(CLAIMS)
     assert set(frame["verdict"]) <= {"supported", "refuted", "undecided", "not tested"}
     assert frame.loc[frame["claimed"] != "above 0", "margin_reason"].str.len().gt(0).sum() == 4

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from analysis.inference import balanced, factorial
+from tests.analysis.synthetic_scores import Drawn
 
 # Box, Hunter and Hunter, Statistics for Experimenters: the pilot plant, two runs of each of 2 x 2 x 2 settings.
 PILOT_PLANT = [(59, 61), (74, 70), (50, 58), (69, 67), (50, 54), (81, 85), (46, 44), (79, 81)]
@@ -71,21 +72,12 @@ def test_no_effect_is_found_no_more_often_than_the_level_also_where_cells_share_
 
 
 def test_effects_over_seeds_and_images_are_wider_than_over_seeds() -> None:
-    class Drawn:
-        def __init__(self, frame: pd.DataFrame):
-            random = np.random.default_rng(2)
-            hard = random.normal(0, 0.2, 400)
-            shares = frame.set_index("key")["augmented_accuracy"]
-            self.right = {
-                key: (random.random(400) < np.clip(share + hard, 0, 1)) * 1.0 for key, share in shares.items()
-            }
-
-        def of(self, key: str, metric: str) -> np.ndarray | None:
-            return self.right[key] if metric == "augmented_accuracy" else None
-
-    frame = study(3, 0.001, np.random.default_rng(2))
-    scores = Drawn(frame)
-    frame["augmented_accuracy"] = [scores.right[key].mean() for key in frame["key"]]
+    random, metric = np.random.default_rng(2), "augmented_accuracy"
+    frame = study(3, 0.001, random)
+    hard = random.normal(0, 0.2, 400)
+    right = [(random.random(400) < np.clip(share + hard, 0, 1)) * 1.0 for share in frame[metric]]
+    frame[metric] = [row.mean() for row in right]
+    scores = Drawn({(key, metric): row for key, row in zip(frame["key"], right, strict=True)})
     both, seeds = (factorial(balanced(frame, FACTORS), scores=found) for found in (scores, None))
     assert (both.over, seeds.over, both.seeds) == ("seeds and test images", "seeds", 3)
     assert both.effects["effect"].tolist() == pytest.approx(seeds.effects["effect"].tolist())

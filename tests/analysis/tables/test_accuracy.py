@@ -4,9 +4,8 @@ import random
 
 import pytest
 
-import analysis
 from analysis import tables
-from tests.analysis.synthetic import grid, write_study
+from tests.analysis.synthetic import grid, study_of
 from tivae.config import TrialConfig
 
 
@@ -15,7 +14,7 @@ def _figures(accuracy):
 
 
 def _load(folder, configs, accuracy):
-    return analysis.load(write_study(folder, configs, _figures(accuracy)))
+    return study_of(folder, configs, _figures(accuracy))
 
 
 @pytest.fixture
@@ -40,7 +39,7 @@ def test_a_cell_without_one_accuracy_leaves_the_others_their_own(tmp_path):
         return {"base_accuracy": config.latent_dim / 100, "augmented_accuracy": known[config.latent_dim]}
 
     configs = [TrialConfig(latent_dim=size) for size in known]
-    frame = tables.latent_size(analysis.load(write_study(tmp_path, configs, metrics))).frame
+    frame = tables.latent_size(study_of(tmp_path, configs, metrics)).frame
     assert frame["base_accuracy"].tolist() == [0.02, 0.1, 0.5]
     assert frame["augmented_accuracy"].tolist() == pytest.approx([float("nan"), 0.8, 0.7], nan_ok=True)
 
@@ -123,7 +122,7 @@ def test_a_front_is_chosen_on_validation_images_where_there_are_any(tmp_path):
         found = dict.fromkeys(("base_accuracy", "augmented_accuracy"), test[config.latent_dim])
         return found | {"validation_augmented_accuracy": validation[config.latent_dim]}
 
-    made = tables.pareto_front(analysis.load(write_study(tmp_path, configs, metrics)))
+    made = tables.pareto_front(study_of(tmp_path, configs, metrics))
     assert made.frame["latent_dim"].tolist() == [2, 10, 50]
     assert any("means on validation images" in note for note in made.table.notes)
 

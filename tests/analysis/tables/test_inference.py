@@ -7,7 +7,7 @@ import analysis
 from analysis import tables
 from analysis.inference import plan_seeds
 from analysis.tables.pilot import seed_plans
-from tests.analysis.synthetic import grid, papers_metrics, write_study
+from tests.analysis.synthetic import grid, papers_metrics, study_of
 from tivae.config import TrialConfig
 
 SECONDS = 900.0  # of every made-up trial
@@ -21,7 +21,7 @@ def planted(config, draw):
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory):
-    return analysis.load(write_study(tmp_path_factory.mktemp("planted"), grid(seeds=6), planted))
+    return study_of(tmp_path_factory.mktemp("planted"), grid(seeds=6), planted)
 
 
 def rows(made, heading):
@@ -40,7 +40,7 @@ def test_the_effects_table_shows_a_planted_effect_and_no_other(study):
 
 
 def test_one_seed_without_predictions_is_said_to_have_no_intervals(tmp_path):
-    study = analysis.load(write_study(tmp_path, grid(), planted))
+    study = study_of(tmp_path, grid(), planted)
     assert "One seed without predictions has no intervals; one seed" in tables.effects(study).table.notes[0]
     assert not [note for note in tables.verdicts(study).table.notes if note.startswith("One seed")]
 
@@ -48,7 +48,7 @@ def test_one_seed_without_predictions_is_said_to_have_no_intervals(tmp_path):
 def test_cells_that_share_no_seed_judge_nothing(tmp_path):
     configs = [config.with_seed(seed) for seed, config in enumerate(grid())]
     with pytest.raises(tables.NotSupported, match="no seed of the study has finished in all cells"):
-        tables.verdicts(analysis.load(write_study(tmp_path, configs, planted)))
+        tables.verdicts(study_of(tmp_path, configs, planted))
 
 
 def test_seeds_and_hours_follow_from_the_pilot(study):
@@ -67,13 +67,13 @@ def test_seeds_and_hours_follow_from_the_pilot(study):
 
 def test_a_seed_that_lacks_a_cell_does_not_count_in_the_pilot(tmp_path):
     configs = [config for config in grid(seeds=4) if (config.seed, config.model) != (3, "vae")]
-    frame = seed_plans(analysis.load(write_study(tmp_path, configs, planted)))
+    frame = seed_plans(study_of(tmp_path, configs, planted))
     assert frame[frame["factor"] == "stn"]["n"].tolist() == [3, 3]
     assert frame[frame["factor"] == "model"]["n"].tolist() == [3, 3]
 
 
 def test_one_seed_is_no_pilot(tmp_path):
-    study = analysis.load(write_study(tmp_path, grid(), planted))
+    study = study_of(tmp_path, grid(), planted)
     with pytest.raises(tables.NotSupported, match="it needs two or more seeds"):
         tables.seeds_needed(study)
 
@@ -85,7 +85,7 @@ def test_a_slow_seed_does_not_make_all_seeds_dear(study):
 
 
 def test_a_quick_run_judges_nothing(tmp_path):
-    quick = analysis.load(write_study(tmp_path / "grid-quick", grid(seeds=3), planted))
+    quick = study_of(tmp_path / "grid-quick", grid(seeds=3), planted)
     with pytest.raises(tables.NotSupported, match="a quick run judges no claim"):
         tables.verdicts(quick)
 
@@ -111,7 +111,7 @@ def test_verdicts_stand_beside_the_controls_and_what_another_probe_says(tmp_path
         gain = 0.1 * (config.stn == "pretrained")
         return planted(config, draw) | {"augmented_accuracy_fit_base": 0.5 + gain + draw.gauss(0, 0.001)}
 
-    made = tables.verdicts(analysis.load(write_study(tmp_path, [*grid(seeds=3), pixels], metrics)))
+    made = tables.verdicts(study_of(tmp_path, [*grid(seeds=3), pixels], metrics))
     stn = made.frame.set_index("claim").loc["stn_has_no_pronounced_effect"]
     assert stn["effect"] == pytest.approx(3, abs=1)
     assert stn["effect_base_probe"] == pytest.approx(10, abs=0.2)
@@ -123,7 +123,7 @@ def test_verdicts_stand_beside_the_controls_and_what_another_probe_says(tmp_path
 
 
 def test_on_other_images_the_papers_numbers_are_no_part_of_a_verdict(tmp_path):
-    made = tables.verdicts(analysis.load(write_study(tmp_path, grid(seeds=3, dataset="kmnist"), planted)))
+    made = tables.verdicts(study_of(tmp_path, grid(seeds=3, dataset="kmnist"), planted))
     assert "paper" not in made.table.blocks[0][1]
     assert made.frame["holds_in_paper"].isna().all()
     assert "The paper's own numbers" not in " ".join(made.frame["sentence"])
@@ -139,7 +139,7 @@ def test_table_1_has_intervals_and_controls(tmp_path):
             else {"base_accuracy": 0.55, "augmented_accuracy": 0.5}
         )
 
-    made = tables.paper(analysis.load(write_study(tmp_path, [*grid(), *controls], metrics)))
+    made = tables.paper(study_of(tmp_path, [*grid(), *controls], metrics))
     shown = rows(made, "Accuracy (%) of controls")
     assert shown.index.tolist() == ["raw pixels", "PCA, 10 latents", "PCA, 100 latents"]
     assert shown["base test set", "ours"].tolist() == ["55.0 ± 1.0"] * 3

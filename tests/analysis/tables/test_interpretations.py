@@ -6,7 +6,7 @@ import analysis
 from analysis import tables
 from analysis.figures.drawing.saving import NotSupported
 from analysis.tables.interpretations import STATED
-from tests.analysis.synthetic import grid, papers_metrics, write_study
+from tests.analysis.synthetic import grid, papers_metrics, study_of, write_study
 from tivae.config import FIELD_NAMES, TrialConfig
 
 GREY = {"fill": "grey", "interpolation": "nearest"}
@@ -83,7 +83,7 @@ def test_another_probe_of_the_same_trainings_is_a_reading_of_its_own(study, tmp_
 
 def test_one_reading_makes_no_table(tmp_path):
     with pytest.raises(NotSupported, match="there are not two interpretations"):
-        tables.interpretations(analysis.load(write_study(tmp_path, [*grid(), TrialConfig(latent_dim=5)])))
+        tables.interpretations(study_of(tmp_path, [*grid(), TrialConfig(latent_dim=5)]))
 
 
 def test_what_the_paper_states_are_fields():

@@ -117,7 +117,7 @@ def test_own_fields_of_the_probe_are_named_of_what_is_left_out(tmp_path: Path) -
 
 def test_settings_that_all_trials_share_count_and_are_named(tmp_path: Path) -> None:
     quick = {"train_images": 2000, "epochs": 2, "stn_epochs": 1, "categories": 5, "hidden_widths": (8, 16)}
-    study = analysis.load(write_study(tmp_path, grid(**quick), constant(0.4)))
+    study = study_of(tmp_path, grid(**quick), constant(0.4))
     assert table1(study)["base_accuracy"].tolist() == [0.4] * 8
     text = paper_table(study).text()
     expected = (
@@ -128,7 +128,7 @@ def test_settings_that_all_trials_share_count_and_are_named(tmp_path: Path) -> N
 
 
 def test_a_study_of_the_papers_recipe_names_no_difference(tmp_path: Path) -> None:
-    study = analysis.load(write_study(tmp_path, grid(seeds=2)))
+    study = study_of(tmp_path, grid(seeds=2))
     assert recipe_of(study.trials, study.seedless).is_papers
     assert "differ" not in paper_table(study).text()
 
@@ -174,13 +174,13 @@ def test_a_seed_that_occurs_twice_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("seeds", [1, 3])
 def test_the_text_fits_a_wide_terminal(tmp_path: Path, seeds: int) -> None:
-    text = paper_table(analysis.load(write_study(tmp_path, grid(seeds=seeds)))).text()
+    text = paper_table(study_of(tmp_path, grid(seeds=seeds))).text()
     assert max(len(line) for line in text.splitlines()) <= 110
     assert text.endswith("\n")
 
 
 def test_all_formats_hold_the_same_figures_in_percent(tmp_path: Path) -> None:
-    study = analysis.load(write_study(tmp_path, grid(), constant(0.71234)))
+    study = study_of(tmp_path, grid(), constant(0.71234))
     table = paper_table(study)
     for shown, plus_minus in ((table.text(), "±"), (table.markdown(), "±"), (table.latex(), r"$\pm$")):
         assert shown.count(f"71.2 {plus_minus} 0.9") == 16
@@ -191,7 +191,7 @@ def test_all_formats_hold_the_same_figures_in_percent(tmp_path: Path) -> None:
 
 
 def test_on_other_images_there_is_nothing_of_the_paper(tmp_path: Path) -> None:
-    study = analysis.load(write_study(tmp_path, grid(dataset="kmnist"), constant(0.7)))
+    study = study_of(tmp_path, grid(dataset="kmnist"), constant(0.7))
     frame, table = table1(study), paper_table(study)
     assert frame["seeds"].tolist() == [1] * 8
     assert frame[[f"{name}_paper" for name in METRICS]].isna().all(axis=None)

@@ -8,7 +8,7 @@ import pytest
 
 import analysis
 from analysis import publish, tables
-from tests.analysis.synthetic import grid, papers_metrics, record, write_record, write_study
+from tests.analysis.synthetic import grid, papers_metrics, record, study_of, write_record, write_study
 from tivae.config import TrialConfig
 
 # Its line has 345 points.
@@ -79,7 +79,7 @@ def test_failures_are_named_with_their_reason(tmp_path):
 
 
 def test_what_a_study_does_not_support_is_left_out_with_a_reason(tmp_path):
-    study = analysis.load(write_study(tmp_path, [TrialConfig(latent_dim=20)], some))
+    study = study_of(tmp_path, [TrialConfig(latent_dim=20)], some)
     made, skipped = tables.all_of(study)
     assert [table.name for table in made] == ["table1"]
     assert skipped.keys() == tables.ALL.keys() - {"paper"}

@@ -9,7 +9,7 @@ from analysis.formats import TERMINAL_WIDTH
 from analysis.tables.search import best_text
 from analysis.tables.table1 import table1
 from analysis.tables.terminal import summary, table1_terminal
-from tests.analysis.synthetic import grid, papers_metrics, write_study
+from tests.analysis.synthetic import grid, papers_metrics, study_of
 from tivae.config import TrialConfig
 
 
@@ -21,7 +21,7 @@ def study(tmp_path):
         known = {"base_accuracy": 0.5, "augmented_accuracy": 0.4, "base_loss": 1.0, "augmented_loss": 1.0}
         return known if config.model in ("pixels", "pca") else papers_metrics(config, draw)
 
-    return analysis.load(write_study(tmp_path, [*grid(seeds=3), *controls], metrics))
+    return study_of(tmp_path, [*grid(seeds=3), *controls], metrics)
 
 
 @pytest.mark.parametrize("width", [TERMINAL_WIDTH, 70, 60, 54])
@@ -53,7 +53,7 @@ def test_controls_and_notes_are_there(study):
 
 def test_a_sweep_shows_its_cells_and_not_a_table_1_of_which_most_is_missing(tmp_path):
     sizes = [TrialConfig(latent_dim=size, train_dataset="augmented") for size in (2, 5, 10)]
-    text = summary(analysis.load(write_study(tmp_path, sizes)), TERMINAL_WIDTH)
+    text = summary(study_of(tmp_path, sizes), TERMINAL_WIDTH)
     assert text.startswith("Accuracy of every cell")
     assert max(map(len, text.splitlines())) <= TERMINAL_WIDTH
     assert "paper" not in text

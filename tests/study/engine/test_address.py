@@ -3,13 +3,11 @@
 import re
 import socket
 import subprocess
-import time
 
 import pytest
 
 from study.engine import address
 from study.engine.devices import ClusterError
-from tests.waiting import slowness
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def _message(place):
     return str(error.value)
 
 
-def test_where_nothing_listens_it_is_reported_at_once(silent):
+def test_where_nothing_listens_it_is_reported_at_once():
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         place = f"127.0.0.1:{closed.getsockname()[1]}"
@@ -39,9 +37,7 @@ def test_where_nothing_listens_it_is_reported_at_once(silent):
 
 def test_what_listens_and_is_no_cluster_is_not_waited_for(silent, monkeypatch):
     monkeypatch.setattr(address, "ANSWER_SECONDS", 2)
-    started = time.monotonic()
     assert f"no Ray cluster answers at --address {silent} within 2 s; start one" in _message(silent)
-    assert time.monotonic() - started < 2 + 5 * slowness()
 
 
 @pytest.mark.parametrize("place", ["6379", "head", "head:", ":6379", "head:ray", "head:99999"])

@@ -7,7 +7,7 @@ import torch
 
 from study.space import search_space
 from tests.study.clusters import SPACE, Command, add_node, cluster_of
-from tests.study.test_command import metrics
+from tests.study.faults import metrics
 from tivae import stages
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def _devices(study):
     return {json.loads(path.read_text())["provenance"]["device"] for path in study.glob("trials/*/record.json")}
 
 
-@pytest.mark.skipif(torch.version.cuda is None, reason="torch is built without CUDA")
+@pytest.mark.skipif(torch.version.cuda is None, reason="hardware: torch is built without CUDA")
 def test_nodes_without_data_and_without_stn_of_different_types_give_the_figures_of_one_machine(alone, tmp_path):
     nodes = ({"num_cpus": 1}, {"num_cpus": 2, "num_gpus": 1})
     with cluster_of(*nodes) as (cluster, _):

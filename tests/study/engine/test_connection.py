@@ -92,8 +92,10 @@ def test_slots_follow_the_nodes_and_changes_are_reported_once(slots):
     nodes.remove(SMALL)
     now[0] += 2
     assert named(live()) == "1 x cuda, 1 x cpu"
+    unchanged = live()
     now[0] += 2
-    live()
+    # By this the scheduler tells that nothing has changed.
+    assert live() is unchanged
     assert logged == [
         "second joined: 1 x cpu before, now 1 x cuda, 2 x cpu",
         "first left: 1 x cuda, 2 x cpu before, now 1 x cuda, 1 x cpu",

@@ -57,7 +57,7 @@ def test_without_control_groups_the_affinity_counts(tmp_path):
     assert cpus.usable(tmp_path) == 8
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system has no affinity")
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="system: there is no affinity")
 def test_a_machine_has_the_cpus_that_its_affinity_leaves():
     script = (
         "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"

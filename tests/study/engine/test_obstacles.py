@@ -19,7 +19,7 @@ def _full(tmp_path):
     if subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(tmp_path)], capture_output=True
     ).returncode:
-        pytest.skip("a file system can't be mounted here")
+        pytest.skip("system: a file system can't be mounted here")
     return tmp_path
 
 
@@ -39,7 +39,7 @@ def test_a_folder_that_can_not_be_written_is_reported(monkeypatch):
     assert obstacle().startswith("nothing can be written to the folder for temporary files, /proc (")
 
 
-@pytest.mark.skipif(shutil.which("mount") is None, reason="a file system can't be mounted here")
+@pytest.mark.skipif(shutil.which("mount") is None, reason="system: a file system can't be mounted here")
 def test_a_full_folder_is_reported(monkeypatch, tmp_path):
     folder = tmp_path / "t"
     folder.mkdir()

@@ -30,7 +30,7 @@ with cluster.session():
 """
 LISTENING = "0A"
 
-pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="this system has no /proc")
+pytestmark = pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="system: there is no /proc")
 
 
 @pytest.fixture(scope="module")

@@ -116,13 +116,23 @@ class Futures:
         return found, [future for future in futures if future not in found]
 
 
-@pytest.mark.parametrize(("count", "at_once"), [(40, 1), (200, 30)])
-def test_with_many_workers_all_events_that_are_there_are_taken_at_once(monkeypatch, count, at_once):
-    futures, seen = Futures(), []
+@pytest.fixture
+def futures(monkeypatch):
+    found = Futures()
     for module in (scheduler, actor_manager):
-        monkeypatch.setattr(module.ray, "wait", futures.wait)
+        monkeypatch.setattr(module.ray, "wait", found.wait)
     monkeypatch.setattr(event_manager.ray, "get", lambda future: future)
-    manager = scheduler.ActorManager(SimpleNamespace(get_resource_futures=list))
+    return found
+
+
+@pytest.fixture
+def manager(futures):
+    return scheduler.ActorManager(SimpleNamespace(get_resource_futures=list))
+
+
+@pytest.mark.parametrize(("count", "at_once"), [(40, 1), (200, 30)])
+def test_with_many_workers_all_events_that_are_there_are_taken_at_once(futures, manager, count, at_once):
+    seen = []
     for number in range(count):
         manager._actor_task_events.track_future(number, on_result=seen.append)
     futures.ready = set(range(30))
@@ -135,12 +145,8 @@ def test_with_many_workers_all_events_that_are_there_are_taken_at_once(monkeypat
     assert not manager.next(0.1)
 
 
-def test_an_event_that_another_has_done_away_with_is_left_out(monkeypatch):
-    futures, seen = Futures(), []
-    for module in (scheduler, actor_manager):
-        monkeypatch.setattr(module.ray, "wait", futures.wait)
-    monkeypatch.setattr(event_manager.ray, "get", lambda future: future)
-    manager = scheduler.ActorManager(SimpleNamespace(get_resource_futures=list))
+def test_an_event_that_another_has_done_away_with_is_left_out(futures, manager):
+    seen = []
     events = manager._actor_task_events
 
     def take(future):

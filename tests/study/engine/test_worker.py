@@ -30,8 +30,8 @@ def reported(monkeypatch):
     return rows
 
 
-def _work(folder, config=CONFIG, kind="trial", device="cuda"):
-    pool = {"device": device, "threads": 1}
+def _work(folder, config=CONFIG, kind="trial", device="cuda", threads=1):
+    pool = {"device": device, "threads": threads}
     given = {"job": Job(kind, config).to_text(), "pool": pool, "report_seconds": 0.0}
     storage = of_study(str(folder), folder)
     wanted = Wanted(measures="none")
@@ -95,6 +95,14 @@ def test_memory_of_the_device_is_given_back_after_each_job(reported, monkeypatch
     assert released == ["cuda"]
 
 
+def test_a_trial_has_the_threads_of_its_slot(reported, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(worker.torch, "set_num_threads", seen.append)
+    monkeypatch.setattr(worker._Task, "outcome", lambda _: {"status": "finished"})
+    _work(tmp_path, threads=3)
+    assert seen == [3]
+
+
 @pytest.mark.parametrize(("seconds", "reports"), [(0.0, 6), (2.0, 3), (1e9, 1)])
 def test_reports_are_gathered_and_every_epoch_is_in_one_of_them_once_and_in_order(seconds, reports):
     now = [0.0]
@@ -124,7 +132,7 @@ def test_what_it_warns_of_without_an_epoch_is_in_its_last_report(reported, monke
 
     for run in (run_trials, fails):
         monkeypatch.setattr(stages, "run_trials", run)
-        _work(tmp_path)
+        _work(tmp_path, device="cpu")
     assert [(row["status"], row["notices"]) for row in reported] == [
         (status, ["its record stays"]) for status in ("finished", "failed")
     ]

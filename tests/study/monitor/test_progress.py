@@ -10,20 +10,13 @@ from rich.text import Text
 from study.jobs import Job
 from study.monitor.display import LINE_INTERVAL, Display, live_view, running_table, summary
 from study.monitor.progress import Progress, Score, duration, in_words, label
+from tests.study.monitor.test_utilisation import Clock
 from tivae.config import TrialConfig
 
 TRIALS = [Job("trial", TrialConfig(seed=seed)) for seed in range(4)]
 STN = Job("stn", TrialConfig(stn="pretrained"))
 # Work of a trial, its readout included, in epochs.
 EPOCHS = TRIALS[0].cost / TRIALS[0].epoch_cost
-
-
-class Clock:
-    def __init__(self):
-        self.now = 100.0
-
-    def __call__(self):
-        return self.now
 
 
 @pytest.fixture

@@ -162,8 +162,8 @@ def test_files_are_those_of_tensorboardx_but_for_their_times(tmp_path):
             content = content[16 + length :]
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="open files are counted in /proc")
-def test_a_thousand_trials_at_once_need_no_thread_and_no_open_file(tmp_path):
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="system: open files are counted in /proc")
+def test_many_trials_at_once_need_no_thread_and_no_open_file(tmp_path):
     # Threads and files of tests before may go meanwhile: only what is new counts.
     board, threads = TensorBoard(tmp_path), set(threading.enumerate())
     for seed in range(20):

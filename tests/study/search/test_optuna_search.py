@@ -24,6 +24,12 @@ def opened(folder: Path, **parts: str) -> OptunaSearch:
     return OptunaSearch(read(folder, **({"parameters": LATENTS} | parts)), study)
 
 
+def journal_of(study: Path) -> optuna.Study:
+    """A search as Optuna itself reads it."""
+    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study / JOURNAL)))
+    return optuna.load_study(study_name=study.name, storage=storage)
+
+
 def finish(search: OptunaSearch, config: TrialConfig, accuracy: float) -> None:
     search.tell(config, DONE | {"validation_augmented_accuracy": accuracy})
 
@@ -49,10 +55,7 @@ def test_the_search_ends_after_its_trials_and_optuna_reads_it(tmp_path: Path) ->
         finish(search, config, config.latent_dim / 100)
     assert search.left == 0
     assert search.ended == 5
-    storage = optuna.storages.JournalStorage(
-        optuna.storages.journal.JournalFileBackend(str(tmp_path / "study" / JOURNAL))
-    )
-    study = optuna.load_study(study_name="study", storage=storage)
+    study = journal_of(tmp_path / "study")
     assert {trial.user_attrs["key"] for trial in study.trials} == {config.key for config in configs}
     assert study.best_value == max(config.latent_dim for config in configs) / 100
     assert study.best_trial.user_attrs["test_augmented_accuracy"] == 0.5
@@ -89,6 +92,7 @@ def test_a_trial_that_ended_unheard_is_reported_from_its_record(tmp_path: Path) 
     after = opened(tmp_path, trials="1")
     assert after.ask() is None
     assert (after.ended, after.optuna_study.best_value) == (1, 0.7)
+    assert after.finished == [config]
 
 
 def test_a_continued_search_draws_anew(tmp_path: Path) -> None:

@@ -6,12 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import optuna
 import pytest
 from optuna.trial import TrialState
 
 import analysis
 from analysis.frames.search import JOURNAL
+from tests.study.search.test_optuna_search import journal_of
 from tests.waiting import HANG_SECONDS, until
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -56,7 +56,7 @@ def searched(tmp_path_factory):
 def test_every_trial_ended_once_and_none_was_lost(searched):
     study, before, done = searched
     assert done.returncode == 1, done.stdout + done.stderr
-    trials = _journal(study).trials
+    trials = journal_of(study).trials
     assert len(trials) == 7
     assert all(trial.state.is_finished() for trial in trials)
     assert before
@@ -65,7 +65,7 @@ def test_every_trial_ended_once_and_none_was_lost(searched):
 
 def test_states_are_told_apart_alike_by_optuna_and_the_dataframe(searched):
     study = searched[0]
-    states = {trial.user_attrs["key"]: trial.state for trial in _journal(study).trials}
+    states = {trial.user_attrs["key"]: trial.state for trial in journal_of(study).trials}
     named = {"finished": TrialState.COMPLETE, "failed": TrialState.FAIL, "pruned": TrialState.PRUNED}
     trials = analysis.load(study).trials
     assert {row.key: named[row.status] for row in trials.itertuples()} == states
@@ -77,7 +77,7 @@ def test_states_are_told_apart_alike_by_optuna_and_the_dataframe(searched):
 def test_objectives_are_those_of_the_records(searched):
     study = searched[0]
     trials = analysis.load(study).trials.set_index("key")
-    complete = [trial for trial in _journal(study).trials if trial.state == TrialState.COMPLETE]
+    complete = [trial for trial in journal_of(study).trials if trial.state == TrialState.COMPLETE]
     assert complete
     for trial in complete:
         row = trials.loc[trial.user_attrs["key"]]
@@ -97,8 +97,3 @@ def test_it_ends_with_the_best_trials_and_the_failures(searched):
 def _finished(study):
     records = {path: path.read_bytes() for path in study.glob("trials/*/record.json")}
     return {path: content for path, content in records.items() if b'"status": "finished"' in content}
-
-
-def _journal(study):
-    storage = optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(str(study / JOURNAL)))
-    return optuna.load_study(study_name=study.name, storage=storage)

@@ -1,7 +1,5 @@
 """The quick version goes through every step of the full one, with little of each."""
 
-import pytest
-
 from study.space import search_space
 from study.space.quick import EPOCHS, TEST_IMAGES, TRAIN_IMAGES, shrunk, warning
 from tivae.config import TrialConfig
@@ -53,8 +51,4 @@ def test_the_warning_says_what_is_run():
     )
     assert "all training images" in warning(shrunk([TrialConfig()], {"train_images"}))
     assert "4 epochs, 2 epochs of the STN" in warning(shrunk([TrialConfig(stn="pretrained", epochs=4)], {"epochs"}))
-
-
-@pytest.mark.parametrize(("epochs", "words"), [(1, "1 epoch, 1 seed."), (2, "2 epochs, 1 seed.")])
-def test_the_banner_counts_its_epochs(epochs, words):
-    assert words in warning([TrialConfig(epochs=epochs)])
+    assert "1 epoch, 1 seed." in warning([TrialConfig(epochs=1)])

@@ -9,7 +9,7 @@ import yaml
 from study.run import main
 from study.space import schema, search_space
 from study.space.yaml_reader import parse
-from tests.study.space.test_search import PARTS
+from tests.study.space.test_search import text as search
 from tests.study.space_files import read_text
 from tivae.config import FIELD_NAMES
 
@@ -57,10 +57,6 @@ def test_every_field_has_its_default_values_and_help(name: str) -> None:
     assert is_valid(json.dumps({"settings": {name: default}, "factors": {name: [default]}}))
     assert len(field["description"]) > len(name)
     assert any(line.startswith(f"{name} ") for line in schema.field_list().splitlines())
-
-
-def search(**parts: str) -> str:
-    return "\n".join(f"{name}: {value}" for name, value in (PARTS | parts).items() if value)
 
 
 GOOD = [

@@ -10,6 +10,7 @@ from study import signals
 from study.storage import lease
 from study.storage.lease import held
 from study.storage.remote import Storage, StorageError, of_study
+from tests.waiting import until
 
 
 @pytest.fixture(params=["folder", "url"])
@@ -71,12 +72,11 @@ def test_a_lease_that_says_nothing_still_holds(place, studies, tmp_path, content
 
 def test_it_is_renewed(place, studies, tmp_path, monkeypatch):
     monkeypatch.setattr(lease, "RENEWED_SECONDS", 0.01)
-    renewed = threading.Event()
     with held(of_study(place, studies[0]), studies[0]):
         path = tmp_path / "shared" / "grid" / ".lease"
         written = path.read_bytes()
         path.unlink()
-        assert any(path.exists() or renewed.wait(0.01) for _ in range(500))
+        until(path.exists)
         assert path.read_bytes() == written
         assert json.loads(written)["process"] == os.getpid()
 

@@ -73,7 +73,7 @@ def test_a_workers_record_is_brought_and_handed_on(recorder, storage, there, rep
     ]
 
 
-def test_without_a_workers_record_there_is_one_with_the_reason_on_both_sides(recorder, storage, tmp_path):
+def test_without_a_workers_record_there_is_one_with_the_reason_on_both_sides(recorder, tmp_path):
     recorder.ended(JOB, {"status": "failed", "error": "its worker died"}, is_recorded=False)
     assert _error(tmp_path / "here") == "its worker died"
     assert _error(tmp_path / "bucket" / "here") == "its worker died"

@@ -9,7 +9,7 @@ from tivae.config import TrialConfig
 
 
 def trials_of(tmp_path, configs, name="study"):
-    return analysis.load(synthetic.write_study(tmp_path / name, configs, lambda *_: {})).trials
+    return synthetic.study_of(tmp_path / name, configs, lambda *_: {}).trials
 
 
 def test_a_caption_says_seeds_images_and_epochs(tmp_path):

@@ -22,7 +22,7 @@ def study(tmp_path):
             "augmented_accuracy": ACCURACIES.get((config.latent_dim, config.seed), 0.1) - 0.5 * (config.model != "vae")
         }
 
-    return analysis.load(synthetic.write_study(tmp_path, configs, metrics))
+    return synthetic.study_of(tmp_path, configs, metrics)
 
 
 def test_the_best_cell_has_the_best_mean(study):
@@ -33,7 +33,7 @@ def test_the_best_cell_has_the_best_mean(study):
 
 def test_equally_good_cells_are_not_mixed(tmp_path):
     configs = [TrialConfig(latent_dim=size) for size in (5, 10)]
-    study = analysis.load(synthetic.write_study(tmp_path, configs, lambda *_: {"augmented_accuracy": 0.7}))
+    study = synthetic.study_of(tmp_path, configs, lambda *_: {"augmented_accuracy": 0.7})
 
     assert len(representatives.best_cell(study)) == 1
 

@@ -117,7 +117,7 @@ def test_trials_without_weights_are_reported(study, images, tmp_path):
         reconstructions.drawn(Sources(copy, images))
 
 
-def test_what_tanh_keeps_from_an_image_is_said(images, study, monkeypatch):
+def test_what_tanh_keeps_from_an_image_is_said(images, study):
     first = reconstructions.drawn(Sources(study, images))[0]
     # 0.2860 + 1 x 0.3530 of white, which stands at (1 - 0.2860) / 0.3530.
     assert "no pixel above 1 of the 2.02 standard deviations of white, 64 % of white" in first.caption
@@ -136,7 +136,7 @@ def test_a_trial_shows_its_reconstructions(images, study, monkeypatch):
     ]
 
 
-def test_a_model_without_a_decoder_is_left_out(images, study, tmp_path):
+def test_a_model_without_a_decoder_is_left_out(images, tmp_path):
     """Of joint embeddings nothing can be reconstructed, and they have no losses of images either."""
     settings = {"train_dataset": "augmented", "epochs": 1, "batch_size": 50, "hidden_widths": (8,), "latent_dim": 3}
     record = stages.run_trial(TrialConfig(model="vicreg", **settings), images, "cpu", tmp_path, measures="none")

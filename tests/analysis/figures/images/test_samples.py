@@ -6,11 +6,10 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 
-import analysis
 from analysis.figures.drawing import image_grids as grids
 from analysis.figures.drawing.sources import Sources
 from analysis.figures.images import samples
-from tests.analysis.synthetic import write_study
+from tests.analysis.synthetic import study_of
 from tivae.config import TrialConfig
 from tivae.data import warps
 from tivae.data.warps import WarpParameters
@@ -48,15 +47,6 @@ def test_without_warps_both_sets_are_equal(images):
     pd.testing.assert_frame_equal(base.drop(columns="test_set"), augmented.drop(columns="test_set"))
 
 
-def test_warps_are_read_back_from_their_matrices():
-    drawn = warps.draw(200, TrialConfig(rotation_degrees=170, shift_pixels=20), torch.Generator().manual_seed(0))
-    found = samples.warps_of(warps.sampling_matrices(drawn, 28), 28)
-
-    for name in found:
-        # Matrices are float32, and a shift is magnified by up to 14 pixels per unit.
-        assert np.allclose(found[name], getattr(drawn, name).numpy(), atol=2e-4), name
-
-
 def test_the_first_images_of_each_class_are_taken():
     labels = np.array([2, 0, 2, 0, 2])
 
@@ -79,7 +69,7 @@ def test_augmented_images_stand_below_their_base_images(images):
     ("varied", "is_one"), [({"latent_dim": 5}, True), ({"fill": "grey"}, False), ({"rotation_degrees": 5}, False)]
 )
 def test_the_test_set_is_said_to_be_one_where_it_is(tmp_path, images, varied, is_one):
-    study = analysis.load(write_study(tmp_path, [TrialConfig(), TrialConfig(**varied)]))
+    study = study_of(tmp_path, [TrialConfig(), TrialConfig(**varied)])
     caption = samples.drawn(Sources(study, images))[0].caption
 
     assert ("The same for all trials." in caption) == is_one
@@ -91,13 +81,3 @@ def test_a_class_with_fewer_images_shortens_the_grid(images):
     ax = samples.draw(Figure().subplots(), lonely)
 
     assert len(ax.get_yticklabels()) == 2
-
-
-@pytest.mark.parametrize("shift", [3.0, -2.0])
-def test_the_sign_of_a_shift_is_kept(shift):
-    zero = torch.zeros(1)
-    given = WarpParameters(
-        rotation_degrees=zero, shift_x_pixels=torch.tensor([shift]), shift_y_pixels=zero, scale=torch.ones(1)
-    )
-
-    assert samples.warps_of(warps.sampling_matrices(given, 28), 28).loc[0].tolist() == pytest.approx([0, shift, 0, 1])
