@@ -5,9 +5,10 @@
 #
 # Submit it from the repository, on a file system that all nodes share, after one `uv sync` on the login node; results/
 # and the storage are there as well. Where compute nodes have no internet, fetch the data set on the login node, to
-# ~/.cache/tivae: `uv run python -c 'from tivae.data.loading import load; load()'`. All nodes should have as many CPUs. A job that is pre-empted, or ends with its time limit, is queued again and goes on
-# from the last epoch of each trial; `scancel` ends it for good, and the same command continues. Change the lines below
-# to what your cluster has; whole nodes are asked for, as Ray stops all of its processes of yours on them at the end.
+# ~/.cache/tivae: `uv run python -c 'from tivae.data.loading import load; load()'`. A job that is pre-empted, or ends
+# with its time limit, is queued again and goes on from the last epoch of each trial; `scancel` ends it for good, and
+# the same command continues. Change the lines below to what your cluster has; whole nodes are asked for, all with as
+# many CPUs, as Ray stops all of its processes of yours on them at the end.
 
 #SBATCH --job-name=tivae
 #SBATCH --nodes=2

@@ -88,9 +88,11 @@ class Storage:
             def send(*names: str) -> None:
                 for part in parts:
                     found = {path: path.stat().st_mtime_ns for path in (study / part).glob("*")}
-                    if any(there.get(path) != modified for path, modified in found.items()):
-                        self.send(part, study, *names)
-                        there.update({} if names else found)
+                    named = {path: modified for path, modified in found.items() if not names or path.name in names}
+                    changed = {path: modified for path, modified in named.items() if there.get(path) != modified}
+                    if changed:
+                        self.send(part, study, *([path.name for path in changed] if names else ()))
+                        there.update(changed if names else found)
 
             yield study, send
 

@@ -253,6 +253,12 @@ def test_what_is_sent_whole_is_not_sent_again(remote, monkeypatch):
         send()
         send()
         assert sent == [f"{TRIAL}/record.json"]
+        # Of the named files those that have changed.
+        _fill(study, epoch_5_pt="a state", checkpoint_pt="epoch 5", other="not named")
+        for number in (6, 7):
+            send("epoch.5.pt", "checkpoint.pt")
+            _fill(study, checkpoint_pt=f"epoch {number}, now longer")
+        assert sent[1:] == [f"{TRIAL}/epoch.5.pt", f"{TRIAL}/checkpoint.pt", f"{TRIAL}/checkpoint.pt"]
 
 
 def test_a_run_that_tries_the_storage_leaves_the_trial_of_another_alone(remote):
