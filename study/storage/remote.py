@@ -160,10 +160,12 @@ class Storage:
                 break
             time.sleep(ARRIVAL_INTERVAL)
         # Another run may be trying the storage as well.
-        for name in self._files(_PROBE):
-            if name == token or name.startswith(prefix):
-                with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):
+            for name in self._files(_PROBE):
+                if name == token or name.startswith(prefix):
                     self.delete(f"{_PROBE}/{name}")
+            if not self._files(_PROBE):
+                self._system.delete_dir(f"{self._root}/{_PROBE}")
         return found
 
     def bring(self, part: str, study: Path) -> None:
