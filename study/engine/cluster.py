@@ -147,14 +147,13 @@ def awaited(seconds: float, log: Callable[[str], None]) -> list[Node]:
 
 def _await_any(seconds: float, log: Callable[[str], None]) -> None:
     """Returns once a node has CPUs."""
+    if any(map(_can_run, ray.nodes())):
+        return
+    log(f"waiting for a node with CPUs to join (--node-timeout: {seconds:g} s)")
     deadline = time.monotonic() + seconds
-    is_told = False
     while not any(map(_can_run, ray.nodes())):
         if time.monotonic() >= deadline:
             raise ClusterError(f"no node with CPUs has joined within {seconds:g} s; see `ray status` on the head")
-        if not is_told:
-            log(f"waiting for a node with CPUs to join (--node-timeout: {seconds:g} s)")
-        is_told = True
         time.sleep(UPDATE_INTERVAL)
 
 

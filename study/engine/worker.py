@@ -94,7 +94,7 @@ class _Task:
         except (FileExistsError, NotADirectoryError) as error:
             # Of this job's folder alone: something else lies in its place.
             why = f"{records.reason(error)}; remove what lies in the place of a folder"
-            return self._reports.last({"status": "failed", "error": why, "notices": self._notices})
+            return self._last({"status": "failed", "error": why})
         except OSError:
             # Nothing could be written: Tune must know, or the job would count as done.
             raise
@@ -102,12 +102,15 @@ class _Task:
             if device_support.is_to_blame(self._device, error):
                 raise
             # An STN's failure is reported, not raised: Tune would run the same bug again.
-            why = records.reason(error)
-            return self._reports.last({"status": "failed", "error": why, "notices": self._notices})
+            return self._last({"status": "failed", "error": records.reason(error)})
         # As text: Tune would keep statistics of each number.
         reported = {record["key"]: {name: record[name] for name in ("status", "error", "metrics")} for record in found}
-        done = {"status": "finished", "error": None, "records": json.dumps(reported), "notices": self._notices}
-        return self._reports.last(done | {"busy_seconds": time.perf_counter() - self._began})
+        done = {"status": "finished", "error": None, "records": json.dumps(reported)}
+        return self._last(done | {"busy_seconds": time.perf_counter() - self._began})
+
+    def _last(self, done: dict[str, Any]) -> dict[str, Any]:
+        """The last report, with the warnings that no epoch has told."""
+        return self._reports.last(done | {"notices": self._notices})
 
     def _records(self) -> list[Record]:
         """The records of the job's STN or trials, which are on the storage when this returns."""

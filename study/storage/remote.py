@@ -87,12 +87,12 @@ class Storage:
 
             def send(*names: str) -> None:
                 for part in parts:
-                    found = {path: path.stat().st_mtime_ns for path in (study / part).glob("*")}
-                    named = {path: modified for path, modified in found.items() if not names or path.name in names}
-                    changed = {path: modified for path, modified in named.items() if there.get(path) != modified}
+                    named = [path for path in (study / part).glob("*") if not names or path.name in names]
+                    found = {path: path.stat().st_mtime_ns for path in named}
+                    changed = [path.name for path in named if there.get(path) != found[path]]
                     if changed:
-                        self.send(part, study, *([path.name for path in changed] if names else ()))
-                        there.update(changed if names else found)
+                        self.send(part, study, *(changed if names else ()))
+                        there.update(found)
 
             yield study, send
 

@@ -16,8 +16,8 @@ from tivae.models.base import Given, Trainable
 class Supervised(Trainable):
     """A code (B, latent_dim) from which a linear layer tells the classes; the probe reads the code.
 
-    Loss: the mean over the batch of -log softmax(W code + b)[label], in nats. Models
-    trained without labels should not be ranked against it.
+    Loss: the mean over the batch of -log softmax(W code + b)[label], in nats. Models trained
+    without labels should not be ranked against it.
     """
 
     label = "supervised encoder"

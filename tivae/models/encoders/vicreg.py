@@ -22,8 +22,8 @@ class VICReg(JointEmbedding):
     Of projections Z, Z' (B, D) of two views (equations 1 to 6 of Bardes et al. 2022, scaled as in their code):
     invariance: mean over images and outputs of (Z - Z')^2; variance: mean over outputs of max(0, 1 - sqrt(variance over
     the batch + 1e-4)), the mean of both views; covariance: sum over pairs of outputs of their squared covariance, over
-    D, the sum of both views. The loss adds `invariance_weight`,
-    `variance_weight` and `covariance_weight` times these.
+    D, the sum of both views. The loss adds `invariance_weight`, `variance_weight` and
+    `covariance_weight` times these.
     """
 
     label = "VICReg"
